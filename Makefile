@@ -1,0 +1,23 @@
+.PHONY: help setup demo test check lock down
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Python environment only (seconds)
+	@infra/local/bootstrap
+
+demo: setup ## Everything: toolchain, cluster, dev/test/prod, train, release, promote, predict, roll back
+	@.venv/bin/stellwerk demo
+
+test: setup ## All tests, on the real engine and a real cluster (root, Linux)
+	@.venv/bin/pytest
+
+check: setup ## Format, lint, types, import rules, unit tests (one minute)
+	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy && .venv/bin/lint-imports --no-logo
+	@.venv/bin/pytest -m "not integration"
+
+lock: setup ## Compile the hash-pinned locks again
+	@.venv/bin/python -m infra.local.lock
+
+down: setup ## Remove the local cluster with everything in it
+	@.venv/bin/stellwerk cluster down

@@ -1,0 +1,99 @@
+"""The local base of all workload images: Debian 12 with Python, made by debootstrap.
+
+Where a public Python image can be pulled, an environment names that instead and this is not used.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from hashlib import sha256
+from pathlib import Path
+
+SUITE = "bookworm"
+PACKAGES = ("ca-certificates", "python3", "python3-venv", "python3-pip")
+# 2026-01-01: every file of the image carries it, so that the same packages give the same digest.
+EPOCH = 1767225600
+_DROP = (
+    "var/cache/apt", "var/lib/apt/lists", "var/log", "var/cache/debconf", "var/cache/ldconfig", "tmp", "etc/machine-id",
+    "etc/hostname", "etc/resolv.conf", "etc/apt/sources.list", "var/lib/dpkg/available-old", "var/lib/dpkg/status-old",
+    "usr/share/doc", "usr/share/man", "usr/share/locale",
+)  # fmt: skip
+DOCKERFILE = f"""\
+FROM scratch
+ADD rootfs.tar.gz /
+ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8
+LABEL org.opencontainers.image.title="stellwerk base" org.opencontainers.image.version="{SUITE}"
+"""
+
+
+class BaseImageError(Exception):
+    """Why the base could not be made."""
+
+
+def make(context: Path) -> None:
+    """Writes `context`/Dockerfile and `context`/rootfs.tar.gz once; does nothing when they are there.
+
+    Raises BaseImageError with debootstrap's last words.
+    """
+    stamp = sha256(f"{SUITE}{PACKAGES}{EPOCH}{_DROP}{DOCKERFILE}".encode()).hexdigest()
+    record = context / ".built"
+    if record.exists() and record.read_text() == stamp:
+        return
+    context.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=context.parent, prefix="rootfs-") as folder:
+        root = Path(folder) / "root"
+        _bootstrap(root)
+        _clean(root)
+        archive = Path(folder) / "rootfs.tar.gz"
+        _pack(root, archive)
+        (context / "Dockerfile").write_text(DOCKERFILE)
+        archive.replace(context / "rootfs.tar.gz")
+    record.write_text(stamp)
+
+
+def _bootstrap(root: Path) -> None:
+    command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(root)]
+    mirror = _mirror()
+    if mirror:
+        command.append(mirror)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-6:])
+        raise BaseImageError(
+            f"debootstrap {SUITE} failed:\n{tail}\nSet stellwerk:images basePython to an image instead."
+        )
+
+
+def _mirror() -> str:
+    """The Debian mirror this machine uses itself; empty for debootstrap's own default."""
+    for source in (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list")):
+        if source.exists():
+            found = re.search(r"^(?:URIs:|deb)\s+(?:\[[^]]*\]\s*)?(\S+/debian/?)\s*", source.read_text(), re.MULTILINE)
+            if found:
+                return found.group(1)
+    return ""
+
+
+def _clean(root: Path) -> None:
+    for name in _DROP:
+        path = root / name
+        if path.is_dir():
+            for child in path.iterdir():
+                shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
+        elif path.exists():
+            path.unlink()
+    for cached in root.rglob("__pycache__"):
+        shutil.rmtree(cached, ignore_errors=True)
+
+
+def _pack(root: Path, archive: Path) -> None:
+    tar = ["tar", "--sort=name", f"--mtime=@{EPOCH}", "--numeric-owner", "--one-file-system", "--exclude=./dev/*",
+           "--format=gnu", "-C", str(root), "-c", "."]  # fmt: skip
+    with archive.open("wb") as target:
+        producer = subprocess.Popen(tar, stdout=subprocess.PIPE)
+        done = subprocess.run(["gzip", "-n", "-6"], stdin=producer.stdout, stdout=target, check=False)
+        if producer.wait() != 0 or done.returncode != 0:
+            raise BaseImageError(f"packing {root} failed; is the disk full?")
+    os.utime(archive, (EPOCH, EPOCH))

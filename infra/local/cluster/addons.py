@@ -1,0 +1,141 @@
+"""What the API server needs to know about the node's helpers: their rights, DNS, the default storage class."""
+
+import yaml
+
+from infra.local.cluster.commands import Tools, kubectl
+from infra.local.cluster.layout import HELPER_IMAGE, Layout
+
+_PROVISIONER = "rancher.io/local-path"
+_NAMESPACE = "local-path-storage"
+
+_RULES: dict[str, list[tuple[list[str], list[str], list[str]]]] = {
+    "coredns": [
+        ([""], ["endpoints", "services", "pods", "namespaces"], ["list", "watch"]),
+        (["discovery.k8s.io"], ["endpointslices"], ["list", "watch"]),
+    ],
+    "kwok": [
+        ([""], ["nodes", "pods"], ["get", "list", "watch", "update", "patch", "delete"]),
+        ([""], ["nodes/status", "pods/status"], ["update", "patch"]),
+        (["coordination.k8s.io"], ["leases"], ["get", "list", "watch", "create", "update", "patch", "delete"]),
+        (["", "events.k8s.io"], ["events"], ["create", "patch", "update"]),
+    ],
+    "local-path-provisioner": [
+        ([""], ["nodes", "persistentvolumeclaims", "configmaps", "pods", "pods/log"], ["get", "list", "watch"]),
+        ([""], ["persistentvolumes"], ["get", "list", "watch", "create", "patch", "update", "delete"]),
+        ([""], ["events"], ["create", "patch"]),
+        (["storage.k8s.io"], ["storageclasses"], ["get", "list", "watch"]),
+    ],
+}
+
+
+def _metadata(name: str, namespace: str | None = None) -> dict[str, str]:
+    return {"name": name, "namespace": namespace} if namespace else {"name": name}
+
+
+def _role(name: str, user: str) -> list[dict[str, object]]:
+    rules = [{"apiGroups": groups, "resources": resources, "verbs": verbs} for groups, resources, verbs in _RULES[name]]
+    role = f"stellwerk:{name}"
+    return [
+        {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": "ClusterRole",
+            "metadata": _metadata(role),
+            "rules": rules,
+        },
+        _binding(role, role, user),
+    ]
+
+
+def _binding(name: str, role: str, user: str, kind: str = "User") -> dict[str, object]:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": _metadata(name),
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": user}],
+    }
+
+
+def _helper_pods() -> list[dict[str, object]]:
+    """Helper pods create and delete volume folders: in that namespace alone the provisioner may run pods."""
+    role: dict[str, object] = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": _metadata("helper-pods", _NAMESPACE),
+        "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["create", "delete", "get", "list", "watch"]}],
+    }
+    binding: dict[str, object] = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": _metadata("helper-pods", _NAMESPACE),
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "helper-pods"},
+        "subjects": [
+            {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "stellwerk:local-path-provisioner"}
+        ],
+    }
+    scripts = {
+        "setup": '#!/bin/sh\nset -eu\nmkdir -m 0777 -p "$VOL_DIR"\n',
+        "teardown": '#!/bin/sh\nset -eu\nrm -rf "$VOL_DIR"\n',
+        "helperPod.yaml": helper_pod(),
+        "config.json": "{}",
+    }
+    return [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": _metadata(_NAMESPACE)},
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _metadata("helper", _NAMESPACE)},
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": _metadata("local-path-config", _NAMESPACE),
+            "data": scripts,
+        },
+        role,
+        binding,
+    ]
+
+
+def helper_pod() -> str:
+    """The pod that makes or removes one volume folder on the node."""
+    container = {
+        "name": "helper",
+        "image": HELPER_IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "securityContext": {"runAsUser": 0},
+    }
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "helper-pod"},
+        "spec": {"automountServiceAccountToken": False, "containers": [container]},
+    }
+    return yaml.safe_dump(pod)
+
+
+def _storage_class() -> dict[str, object]:
+    return {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {
+            "name": "local-path",
+            "annotations": {"storageclass.kubernetes.io/is-default-class": "true"},
+        },
+        "provisioner": _PROVISIONER,
+        "volumeBindingMode": "WaitForFirstConsumer",
+        "reclaimPolicy": "Delete",
+    }
+
+
+def apply(tools: Tools, layout: Layout) -> None:
+    """Server-side apply, so that a second run changes nothing."""
+    documents = [
+        _binding("kubeadm:cluster-admins", "cluster-admin", "kubeadm:cluster-admins", "Group"),
+        # kubeadm's client certificate of the API server carries no group: logs and exec need this.
+        _binding("stellwerk:kubelet-api", "system:kubelet-api-admin", "kube-apiserver-kubelet-client"),
+        _binding("stellwerk:kube-proxy", "system:node-proxier", "system:kube-proxy"),
+        *[document for name in _RULES for document in _role(name, f"stellwerk:{name}")],
+        *_helper_pods(),
+        _storage_class(),
+    ]
+    text = yaml.safe_dump_all(documents, sort_keys=False)
+    kubectl(
+        tools, layout, "apply", "--server-side", "--force-conflicts", "--field-manager=stellwerk", "-f", "-", stdin=text
+    )

@@ -1,0 +1,50 @@
+"""Running the tools: one place for subprocess calls and their errors."""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.local.cluster.errors import ClusterError
+from infra.local.cluster.layout import Layout
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The toolchain's `bin` folder and the folder of the CNI plugins."""
+
+    bin: Path
+    cni: Path
+
+    def path(self, name: str) -> Path:
+        """Raises ClusterError when the tool is missing."""
+        for folder in (self.bin, *map(Path, os.environ.get("PATH", "").split(os.pathsep)), Path("/usr/sbin")):
+            candidate = folder / name
+            if candidate.is_file() and os.access(candidate, os.X_OK):
+                return candidate
+        raise ClusterError(f"{name}: not found; run `stellwerk doctor` to see what is missing and how to get it")
+
+
+def run(command: Sequence[str | Path], *, stdin: str | None = None, check: bool = True, timeout: float = 120) -> str:
+    """Runs `command` and returns its standard output.
+
+    Raises ClusterError with the command's own last words when it fails and `check` is set.
+    """
+    words = [str(part) for part in command]
+    try:
+        done = subprocess.run(words, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        if not check:
+            return ""
+        raise ClusterError(f"{words[0]}: {error}") from error
+    if check and done.returncode != 0:
+        tail = "\n".join((done.stderr or done.stdout).strip().splitlines()[-8:])
+        raise ClusterError(f"`{' '.join(words[:6])}` ended with {done.returncode}:\n{tail}")
+    return done.stdout
+
+
+def kubectl(tools: Tools, layout: Layout, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
+    """kubectl as the cluster's administrator."""
+    config = str(layout.kubeconfig)
+    return run([tools.path("kubectl"), "--kubeconfig", config, *arguments], stdin=stdin, check=check)

@@ -1,0 +1,186 @@
+"""The configuration file of each part."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from infra.local.cluster.commands import Tools
+from infra.local.cluster.layout import ADDRESS, BRIDGE, PAUSE_IMAGE, POD_SUBNET, Layout
+
+REGISTRY = f"{ADDRESS}:30500"
+
+
+def _containerd(layout: Layout, tools: Tools) -> str:
+    # restrict_oom_score_adj: without CAP_SYS_RESOURCE runc can't lower the score and every sandbox fails.
+    return f"""\
+version = 3
+root = "{layout.data}/containerd"
+state = "{layout.run}/containerd"
+disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.snapshotter.v1.btrfs",
+  "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.erofs"]
+
+[grpc]
+address = "{layout.containerd_socket}"
+
+[plugins."io.containerd.internal.v1.opt"]
+path = "{layout.data}/containerd-opt"
+
+[plugins."io.containerd.cri.v1.images"]
+snapshotter = "overlayfs"
+[plugins."io.containerd.cri.v1.images".pinned_images]
+sandbox = "{PAUSE_IMAGE}"
+[plugins."io.containerd.cri.v1.images".registry]
+config_path = "{layout.certs_d}"
+
+[plugins."io.containerd.cri.v1.runtime"]
+restrict_oom_score_adj = true
+netns_mounts_under_state_dir = true
+[plugins."io.containerd.cri.v1.runtime".cni]
+bin_dirs = ["{tools.cni}"]
+conf_dir = "{layout.config}/cni"
+[plugins."io.containerd.cri.v1.runtime".containerd]
+default_runtime_name = "runc"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+BinaryName = "{tools.path("runc")}"
+SystemdCgroup = false
+"""
+
+
+def _buildkitd(layout: Layout) -> str:
+    return f"""\
+root = "{layout.data}/buildkit"
+[grpc]
+address = ["unix://{layout.buildkit_socket}"]
+[otel]
+socketPath = "{layout.run}/buildkit-otel.sock"
+[worker.oci]
+enabled = false
+[worker.containerd]
+enabled = true
+address = "{layout.containerd_socket}"
+namespace = "k8s.io"
+networkMode = "host"
+snapshotter = "overlayfs"
+gc = true
+maxUsedSpace = "30GB"
+[registry."{REGISTRY}"]
+ca = ["{layout.registry_ca}"]
+"""
+
+
+def _cni(layout: Layout) -> dict[str, Any]:
+    return {
+        "cniVersion": "1.0.0",
+        "name": "stellwerk",
+        "plugins": [
+            {
+                "type": "bridge",
+                "bridge": BRIDGE,
+                "isGateway": True,
+                "hairpinMode": True,
+                "ipam": {
+                    "type": "host-local",
+                    "dataDir": str(layout.data / "cni"),
+                    "ranges": [[{"subnet": POD_SUBNET}]],
+                    "routes": [{"dst": "0.0.0.0/0"}],
+                },
+            }
+        ],
+    }
+
+
+def _kubelet(layout: Layout) -> dict[str, Any]:
+    return {
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "address": ADDRESS,
+        "healthzBindAddress": ADDRESS,
+        "authentication": {
+            "anonymous": {"enabled": False},
+            "webhook": {"enabled": True},
+            "x509": {"clientCAFile": str(layout.pki / "ca.crt")},
+        },
+        "authorization": {"mode": "Webhook"},
+        "cgroupDriver": "cgroupfs",
+        "failCgroupV1": False,
+        "failSwapOn": False,
+        "enforceNodeAllocatable": [],
+        "containerRuntimeEndpoint": f"unix://{layout.containerd_socket}",
+        "podLogsDir": str(layout.pod_logs),
+        "volumePluginDir": str(layout.kubelet / "volume-plugins"),
+        "clusterDNS": [ADDRESS],
+        "clusterDomain": "cluster.local",
+        # kube-proxy works with nftables: the kubelet's iptables chains would only be left behind.
+        "makeIPTablesUtilChains": False,
+        "serializeImagePulls": False,
+        "containerLogMaxSize": "20Mi",
+        "evictionHard": {"memory.available": "200Mi", "nodefs.available": "3%", "imagefs.available": "3%"},
+        # Images are rebuilt, not pulled again, when collected: keep them while the disk allows.
+        "imageGCHighThresholdPercent": 97,
+        "imageGCLowThresholdPercent": 95,
+    }
+
+
+def _kube_proxy(layout: Layout) -> dict[str, Any]:
+    return {
+        "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+        "kind": "KubeProxyConfiguration",
+        "mode": "nftables",
+        "bindAddress": ADDRESS,
+        "healthzBindAddress": f"{ADDRESS}:10256",
+        "metricsBindAddress": f"{ADDRESS}:10249",
+        "clusterCIDR": POD_SUBNET,
+        "nodePortAddresses": [f"{ADDRESS}/32"],
+        "clientConnection": {"kubeconfig": str(layout.identities / "kube-proxy.conf")},
+        # 0 leaves the machine's own connection tracking settings alone.
+        "conntrack": {"maxPerCore": 0, "min": 0},
+    }
+
+
+def _corefile(layout: Layout) -> str:
+    resolver = Path("/etc/resolv.conf")
+    upstream = resolver.exists() and "nameserver" in resolver.read_text()
+    forward = "    forward . /etc/resolv.conf\n" if upstream else ""
+    return f""".:53 {{
+    bind {ADDRESS}
+    errors
+    ready {ADDRESS}:8181
+    kubernetes cluster.local in-addr.arpa ip6.arpa {{
+        kubeconfig {layout.identities}/coredns.conf
+        pods insecure
+        fallthrough in-addr.arpa ip6.arpa
+    }}
+{forward}    cache 30
+    loadbalance
+}}
+"""
+
+
+def _local_path(layout: Layout) -> dict[str, Any]:
+    paths = [{"node": "DEFAULT_PATH_FOR_NON_LISTED_NODES", "paths": [str(layout.volumes)]}]
+    return {"nodePathMap": paths, "setupCommand": "", "teardownCommand": ""}
+
+
+def write(layout: Layout, tools: Tools) -> None:
+    """Writes every file; the same state directory gives the same files."""
+    (layout.config / "containerd.toml").write_text(_containerd(layout, tools))
+    (layout.config / "buildkitd.toml").write_text(_buildkitd(layout))
+    (layout.config / "cni").mkdir(exist_ok=True)
+    (layout.config / "cni" / "10-stellwerk.conflist").write_text(json.dumps(_cni(layout), indent=1))
+    (layout.config / "kubelet.yaml").write_text(yaml.safe_dump(_kubelet(layout)))
+    (layout.config / "kube-proxy.yaml").write_text(yaml.safe_dump(_kube_proxy(layout)))
+    (layout.config / "Corefile").write_text(_corefile(layout))
+    (layout.config / "local-path.json").write_text(json.dumps(_local_path(layout)))
+    hosts = layout.certs_d / REGISTRY
+    hosts.mkdir(parents=True, exist_ok=True)
+    (hosts / "hosts.toml").write_text(
+        f'server = "https://{REGISTRY}"\n[host."https://{REGISTRY}"]\nca = ["{layout.registry_ca}"]\n'
+    )
+    instances = layout.docker_config / "buildx" / "instances"
+    instances.mkdir(parents=True, exist_ok=True)
+    node = {"Name": "stellwerk0", "Endpoint": f"unix://{layout.buildkit_socket}", "Platforms": None, "Flags": None}
+    (instances / "stellwerk").write_text(json.dumps({"Name": "stellwerk", "Driver": "remote", "Nodes": [node]}))

@@ -1,0 +1,60 @@
+"""The variables under which plain `pulumi`, `kubectl` and the command work against this stack."""
+
+import os
+import secrets
+from importlib.metadata import version
+from pathlib import Path
+
+from infra.local.cluster.layout import Layout, layout
+from infra.local.toolchain.paths import bin_folder, build_contexts, manifests
+
+
+def environment() -> dict[str, str]:
+    """Environment variables to add to the process's own.
+
+    What the user has set already (another backend, kubeconfig or passphrase) wins.
+    """
+    place = layout()
+    given = os.environ
+    path = given.get("PATH", "")
+    tools = str(bin_folder())
+    values = {
+        "PATH": path if path.split(os.pathsep)[0] == tools else f"{tools}{os.pathsep}{path}",
+        "PULUMI_HOME": given.get("PULUMI_HOME") or str(place.pulumi_home),
+        "PULUMI_BACKEND_URL": given.get("PULUMI_BACKEND_URL") or f"file://{place.backend}",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "KUBECONFIG": given.get("KUBECONFIG") or str(place.kubeconfig),
+        "DOCKER_CONFIG": given.get("DOCKER_CONFIG") or str(place.docker_config),
+        "STELLWERK_MANIFESTS": given.get("STELLWERK_MANIFESTS") or str(manifests()),
+        "STELLWERK_BUILD_CONTEXTS": given.get("STELLWERK_BUILD_CONTEXTS") or str(build_contexts()),
+        "STELLWERK_BUILD_SECRETS": given.get("STELLWERK_BUILD_SECRETS") or str(place.build_secrets),
+        "STELLWERK_POD_LOGS": given.get("STELLWERK_POD_LOGS") or str(place.pod_logs),
+    }
+    if values["PULUMI_HOME"] == str(place.pulumi_home):
+        _link_plugins(place)
+        # Otherwise the engine warns that it takes them from PATH, in every preview.
+        values["PULUMI_IGNORE_AMBIENT_PLUGINS"] = "true"
+    if not ({"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & given.keys()):
+        values["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(_passphrase(place))
+    return values
+
+
+def _link_plugins(place: Layout) -> None:
+    """Shows the toolchain's providers to the engine, where it looks for downloaded ones."""
+    for name in ("kubernetes", "docker-build"):
+        folder = place.pulumi_home / "plugins" / f"resource-{name}-v{version(f'pulumi-{name}')}"
+        link, target = folder / f"pulumi-resource-{name}", bin_folder() / f"pulumi-resource-{name}"
+        if link.is_symlink() and link.readlink() == target:
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+
+
+def _passphrase(place: Layout) -> Path:
+    """Made once, readable by its owner only."""
+    if not place.passphrase.exists():
+        place.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        place.passphrase.touch(mode=0o600)
+        place.passphrase.write_text(secrets.token_urlsafe(32) + "\n")
+    return place.passphrase

@@ -1,0 +1,99 @@
+"""Platform images: one static binary FROM scratch, built straight into the node's image store."""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from infra.local.cluster.commands import Tools, run
+from infra.local.cluster.layout import HELPER_IMAGE, PAUSE_IMAGE, Layout
+
+
+@dataclass(frozen=True)
+class PlatformImage:
+    """`entrypoint` is the binary's path inside; `links` are further names of it."""
+
+    reference: str
+    tool: str
+    entrypoint: str
+    arguments: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+
+
+IMAGES = (
+    PlatformImage(PAUSE_IMAGE, "catatonit", "/pause", ("-P",)),
+    PlatformImage(
+        HELPER_IMAGE, "busybox", "/bin/busybox", (), tuple(f"/bin/{x}" for x in ("sh", "mkdir", "rm", "cat", "chmod"))
+    ),
+    PlatformImage("stellwerk.local/registry:3.1.2", "registry", "/registry"),
+    PlatformImage("stellwerk.local/traefik:3.7.15", "traefik", "/traefik"),
+    PlatformImage("stellwerk.local/versitygw:1.8.0", "versitygw", "/versitygw"),
+    PlatformImage("stellwerk.local/kserve-manager:0.14.1", "kserve-manager", "/manager"),
+    PlatformImage("stellwerk.local/log-shipper:0.147.0", "log-shipper", "/otelcol"),
+)
+
+
+def _dockerfile(image: PlatformImage) -> str:
+    command = json.dumps([image.entrypoint, *image.arguments])
+    return f"FROM scratch\nCOPY --chown=0:0 root/ /\nUSER 10001:10001\nENTRYPOINT {command}\n"
+
+
+def _stage(image: PlatformImage, binary: Path, folder: Path) -> None:
+    root = folder / "root"
+    target = root / image.entrypoint.lstrip("/")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(binary, target)
+    target.chmod(0o755)
+    for link in image.links:
+        place = root / link.lstrip("/")
+        place.symlink_to(os.path.relpath(target, place.parent))
+    (root / "etc").mkdir(exist_ok=True)
+    (root / "etc" / "passwd").write_text("root:x:0:0:root:/:/\nnonroot:x:10001:10001:nonroot:/:/\n")
+    (root / "tmp").mkdir(exist_ok=True)
+    (root / "tmp").chmod(0o1777)
+    for path in sorted(root.rglob("*")):
+        os.utime(path, (0, 0), follow_symlinks=False)
+    (folder / "Dockerfile").write_text(_dockerfile(image))
+
+
+def _key(image: PlatformImage, binary: Path) -> str:
+    seed = f"{image}{_dockerfile(image)}{sha256(binary.read_bytes()).hexdigest()}"
+    return sha256(seed.encode()).hexdigest()
+
+
+def present(tools: Tools, layout: Layout) -> set[str]:
+    """References in the node's image store."""
+    listing = run(
+        [tools.path("ctr"), "--address", layout.containerd_socket, "--namespace", "k8s.io", "images", "ls", "-q"]
+    )
+    return set(listing.split())
+
+
+def build(tools: Tools, layout: Layout, progress: Callable[[str], None]) -> None:
+    """Builds what is missing or made from another binary."""
+    record_file = layout.data / "platform-images.json"
+    record = json.loads(record_file.read_text()) if record_file.exists() else {}
+    there = present(tools, layout)
+    for image in IMAGES:
+        binary = tools.path(image.tool)
+        key = _key(image, binary)
+        if record.get(image.reference) == key and image.reference in there:
+            continue
+        progress(f"image {image.reference}")
+        with tempfile.TemporaryDirectory(dir=layout.run) as folder:
+            _stage(image, binary, Path(folder))
+            run(
+                [
+                    tools.path("buildctl"), "--addr", f"unix://{layout.buildkit_socket}", "build",
+                    "--frontend", "dockerfile.v0", "--local", f"context={folder}", "--local", f"dockerfile={folder}",
+                    "--opt", "build-arg:SOURCE_DATE_EPOCH=0",
+                    "--output", f"type=image,name={image.reference},unpack=true,rewrite-timestamp=true,compression=uncompressed",
+                ],
+                timeout=300,
+            )  # fmt: skip
+        record[image.reference] = key
+        record_file.write_text(json.dumps(record, indent=1))

@@ -1,0 +1,128 @@
+"""Where everything of the local cluster lives: one state directory."""
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+NODE = "stellwerk"
+# RFC 2544 benchmarking range: never routed, so it can't collide with a real network.
+ADDRESS = "198.18.0.1"
+POD_SUBNET = "10.244.0.0/24"
+SERVICE_SUBNET = "10.96.0.0/16"
+BRIDGE = "stellwerk0"
+TABLE = "stellwerk"
+PAUSE_IMAGE = "stellwerk.local/pause:1"
+HELPER_IMAGE = "stellwerk.local/busybox:1"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths inside the state directory."""
+
+    root: Path
+
+    @cached_property
+    def kubeconfig(self) -> Path:
+        return self.root / "kubeconfig"
+
+    @cached_property
+    def pki(self) -> Path:
+        return self.root / "pki"
+
+    @cached_property
+    def identities(self) -> Path:
+        return self.root / "identities"
+
+    @cached_property
+    def config(self) -> Path:
+        return self.root / "config"
+
+    @cached_property
+    def run(self) -> Path:
+        return self.root / "run"
+
+    @cached_property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @cached_property
+    def data(self) -> Path:
+        return self.root / "data"
+
+    @cached_property
+    def kubelet(self) -> Path:
+        return self.data / "kubelet"
+
+    @cached_property
+    def pod_logs(self) -> Path:
+        return self.data / "pod-logs"
+
+    @cached_property
+    def volumes(self) -> Path:
+        return self.data / "volumes"
+
+    @cached_property
+    def certs_d(self) -> Path:
+        """containerd's per-registry trust (`hosts.toml`)."""
+        return self.config / "certs.d"
+
+    @cached_property
+    def containerd_socket(self) -> Path:
+        return self.run / "containerd.sock"
+
+    @cached_property
+    def buildkit_socket(self) -> Path:
+        return self.run / "buildkitd.sock"
+
+    @cached_property
+    def supervisor_socket(self) -> Path:
+        return self.run / "supervisor.sock"
+
+    @cached_property
+    def registry_ca(self) -> Path:
+        """CA of the embedded image registry, trusted by containerd and BuildKit."""
+        return self.config / "registry-ca.crt"
+
+    @cached_property
+    def docker_config(self) -> Path:
+        """DOCKER_CONFIG with the buildx instance that points at BuildKit."""
+        return self.root / "docker"
+
+    @cached_property
+    def build_secrets(self) -> Path:
+        return self.root / "build-secrets"
+
+    @cached_property
+    def pulumi_home(self) -> Path:
+        return self.root / "pulumi"
+
+    @cached_property
+    def backend(self) -> Path:
+        return self.root / "state"
+
+    @cached_property
+    def passphrase(self) -> Path:
+        return self.root / "passphrase"
+
+    def make(self) -> None:
+        """Creates the folders; the state directory itself is readable by its owner only."""
+        self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for folder in (
+            self.pki, self.identities, self.config, self.run, self.logs, self.data, self.kubelet, self.pod_logs,
+            self.volumes, self.certs_d, self.docker_config, self.build_secrets, self.pulumi_home, self.backend,
+        ):  # fmt: skip
+            folder.mkdir(parents=True, exist_ok=True)
+
+
+def state_directory() -> Path:
+    """`STELLWERK_STATE`, else `$XDG_STATE_HOME/stellwerk`, else `~/.local/state/stellwerk`."""
+    given = os.environ.get("STELLWERK_STATE")
+    if given:
+        return Path(given).expanduser().absolute()
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(base).expanduser().absolute() / "stellwerk"
+
+
+def layout() -> Layout:
+    return Layout(state_directory())

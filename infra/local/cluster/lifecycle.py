@@ -1,0 +1,117 @@
+"""Bringing the node up, telling its state, taking it away."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from infra.local.cluster import addons, cleanup, configuration, images, network, pki, supervision
+from infra.local.cluster.commands import Tools, kubectl
+from infra.local.cluster.errors import ClusterError
+from infra.local.cluster.layout import ADDRESS, Layout
+from infra.local.cluster.parts import parts
+from infra.local.cluster.preflight import check
+
+Progress = Callable[[str], None]
+
+
+def up(layout: Layout, tools: Tools, version: str, progress: Progress) -> None:
+    """Idempotent: starts what is missing, restarts what changed.
+
+    Raises ClusterError before anything starts when the machine lacks something.
+    """
+    if not supervision.states(layout):
+        check(layout)
+        cleanup.kill_leftovers(layout)
+    layout.make()
+    progress("network")
+    network.up(tools, layout)
+    progress("certificates")
+    pki.create(tools, layout, version)
+    configuration.write(layout, tools)
+    (layout.config / "helper-pod.yaml").write_text(addons.helper_pod())
+    _build_secrets(layout)
+    progress("processes")
+    configured = supervision.write(layout, parts(layout, tools), tools.path("setpriv"))
+    supervision.start(layout, configured)
+    progress("API server")
+    _wait(layout, "the API server", lambda: kubectl(tools, layout, "get", "--raw", "/readyz", check=False) == "ok")
+    progress("storage class and rights")
+    addons.apply(tools, layout)
+    progress("image builder")
+    _wait(layout, "BuildKit", layout.buildkit_socket.exists)
+    images.build(tools, layout, progress)
+    progress("node")
+    ready = '{.status.conditions[?(@.type=="Ready")].status}'
+    _wait(
+        layout,
+        "the node",
+        lambda: kubectl(tools, layout, "get", "node", "stellwerk", "-o", f"jsonpath={ready}", check=False) == "True",
+    )
+
+
+def _wait(layout: Layout, what: str, done: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            bad = {
+                name: info["state"] for name, info in supervision.states(layout).items() if info["state"] != "RUNNING"
+            }
+            raise ClusterError(
+                f"{what} is not ready after {seconds:.0f} s; not running: {bad or 'none'}; logs in {layout.logs}"
+            )
+        time.sleep(0.3)
+
+
+def _build_secrets(layout: Layout) -> None:
+    """What an image build needs to reach its package indexes: the machine's own CA, pip and apt settings."""
+    bundle = Path(os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"))
+    if bundle.exists():
+        shutil.copy(bundle, layout.build_secrets / "ca.crt")
+    pip = Path(os.environ.get("PIP_CONFIG_FILE", "/etc/pip.conf"))
+    lines = pip.read_text().splitlines() if pip.exists() else []
+    # Paths of this machine mean nothing inside a build.
+    kept = [line for line in lines if not line.replace(" ", "").startswith(("cert=", "find-links="))]
+    (layout.build_secrets / "pip.conf").write_text("\n".join(kept) + "\n")
+    for source in (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list")):
+        if source.exists() and "bookworm" in source.read_text():
+            shutil.copy(source, layout.build_secrets / "apt.sources")
+            break
+
+
+def status(layout: Layout, tools: Tools) -> dict[str, Any]:
+    """Processes by name, the nodes and the pods that are not well. `running` is False when nothing runs."""
+    states = supervision.states(layout)
+    result: dict[str, Any] = {"running": bool(states), "state_directory": str(layout.root), "processes": states}
+    if states:
+        columns = "NAME:.metadata.name,READY:.status.conditions[?(@.type=='Ready')].status"
+        listing = kubectl(tools, layout, "get", "nodes", "--no-headers", "-o", f"custom-columns={columns}", check=False)
+        result["nodes"] = {name: ready == "True" for name, ready in (line.split() for line in listing.splitlines())}
+        pods = kubectl(tools, layout, "get", "pods", "-A", "--no-headers", check=False).splitlines()
+        well = ("Running", "Completed")
+        result["pods"] = len(pods)
+        result["pods_not_well"] = [" ".join(pod.split()[:4]) for pod in pods if pod.split()[3] not in well]
+        result["api_server"] = f"https://{ADDRESS}:6443"
+    return result
+
+
+def down(layout: Layout, tools: Tools, progress: Progress, *, keep_data: bool = False) -> None:
+    """Removes every process, mount, interface, address and rule, and the data unless `keep_data`."""
+    progress("node and control plane")
+    others = [part.name for part in parts(layout, tools) if part.name != "containerd"]
+    supervision.stop(layout, others[::-1])
+    progress("pods")
+    cleanup.kill_pods(tools, layout)
+    progress("processes")
+    supervision.shutdown(layout)
+    cleanup.kill_leftovers(layout)
+    progress("mounts, network, control groups")
+    cleanup.unmount(layout)
+    network.down(tools, layout)
+    cleanup.remove_cgroups()
+    cleanup.remove_outside()
+    if not keep_data:
+        progress("data")
+        shutil.rmtree(layout.root, ignore_errors=False)

@@ -1,0 +1,68 @@
+"""The node's address, forwarding and masquerading, and taking all of it away again."""
+
+import json
+from pathlib import Path
+
+from infra.local.cluster.commands import Tools, run
+from infra.local.cluster.errors import ClusterError
+from infra.local.cluster.layout import ADDRESS, BRIDGE, POD_SUBNET, TABLE, Layout
+
+SETTINGS = {
+    "net/ipv4/ip_forward": "1",
+    # Without it replies between pods of one node bypass the Service translation.
+    "net/bridge/bridge-nf-call-iptables": "1",
+}
+_NFT = f"""\
+table ip {TABLE}
+delete table ip {TABLE}
+table ip {TABLE} {{
+  chain postrouting {{
+    type nat hook postrouting priority srcnat; policy accept;
+    ip saddr {POD_SUBNET} ip daddr != {POD_SUBNET} oifname != "{BRIDGE}" masquerade
+  }}
+}}
+"""
+# What kube-proxy's nftables mode creates.
+_PROXY_TABLES = ("ip kube-proxy", "ip6 kube-proxy")
+
+
+def _addresses(tools: Tools) -> dict[str, str]:
+    """IPv4 addresses of the machine and the interface of each."""
+    links = json.loads(run([tools.path("ip"), "-json", "-4", "address"]))
+    return {entry["local"]: link["ifname"] for link in links for entry in link.get("addr_info", [])}
+
+
+def up(tools: Tools, layout: Layout) -> None:
+    """Idempotent. Raises ClusterError when the node's address belongs to another interface."""
+    present = _addresses(tools)
+    if present.get(ADDRESS, "lo") != "lo":
+        raise ClusterError(
+            f"{ADDRESS} is taken by interface {present[ADDRESS]}; remove it there to use the local cluster"
+        )
+    if ADDRESS not in present:
+        run([tools.path("ip"), "address", "add", f"{ADDRESS}/32", "dev", "lo"])
+    saved = layout.run / "sysctl.json"
+    if not saved.exists():
+        before = {key: _setting(key).read_text().strip() for key in SETTINGS if _setting(key).exists()}
+        saved.write_text(json.dumps(before))
+    for key, value in SETTINGS.items():
+        if _setting(key).exists():
+            _setting(key).write_text(value)
+    run([tools.path("nft"), "-f", "-"], stdin=_NFT)
+
+
+def down(tools: Tools, layout: Layout) -> None:
+    """Removes the rules, the bridge with its pairs, and the address; puts the settings back."""
+    for table in (f"ip {TABLE}", *_PROXY_TABLES):
+        run([tools.path("nft"), "delete", "table", *table.split()], check=False)
+    run([tools.path("ip"), "link", "delete", BRIDGE], check=False)
+    run([tools.path("ip"), "address", "delete", f"{ADDRESS}/32", "dev", "lo"], check=False)
+    saved = layout.run / "sysctl.json"
+    if saved.exists():
+        for key, value in json.loads(saved.read_text()).items():
+            _setting(key).write_text(value)
+        saved.unlink()
+
+
+def _setting(key: str) -> Path:
+    return Path("/proc/sys") / key

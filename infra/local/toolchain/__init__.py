@@ -1,0 +1,62 @@
+"""The pinned tools: found on PATH, downloaded, or built from Go modules, once per machine.
+
+`ensure` gets tools, `inspect` says what there is. Results live in `~/.cache/stellwerk` (XDG_CACHE_HOME respected).
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from infra.local.toolchain.errors import ToolchainError
+from infra.local.toolchain.paths import bin_folder, cni_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from infra.local.toolchain.builder import Toolchain
+    from infra.local.toolchain.inspection import ToolStatus
+
+__all__ = ["ToolchainError", "cluster_tools", "ensure", "inspect", "installed_cluster_tools", "version"]
+
+# The functions import what they need when called: every `stellwerk` command loads this
+# package for its paths, and HTTP client, models and progress display would cost it 0.3 s.
+
+
+def ensure(names: "Sequence[str] | None" = None, console: "Console | None" = None, jobs: int = 0) -> "Toolchain":
+    """Gets the tools called `names` (all of the manifest when None) and returns their paths.
+
+    `jobs` bounds parallel compilation; 0 means one per core. Raises ToolchainError.
+    """
+    from infra.local.toolchain.builder import ensure as get
+    from infra.local.toolchain.manifest import load
+
+    return get(load(), names, console, jobs)
+
+
+def inspect() -> "list[ToolStatus]":
+    """Every tool of the manifest: wanted, found, from where, and how a missing one would be got."""
+    from infra.local.toolchain.inspection import inspect as look
+    from infra.local.toolchain.manifest import load
+
+    return look(load())
+
+
+def version(name: str) -> str:
+    """The pinned version of tool `name`; raises ToolchainError when there is no such tool."""
+    from infra.local.toolchain.manifest import load
+
+    return load().tool(name).version
+
+
+def cluster_tools(console: "Console | None" = None) -> tuple[Path, Path]:
+    """Gets what the local cluster runs; returns the `bin` folder and the folder of the CNI plugins."""
+    from infra.local.toolchain.manifest import load
+
+    toolchain = ensure([tool.name for tool in load().tools if tool.part == "cluster"], console)
+    return toolchain.bin, toolchain.cni
+
+
+def installed_cluster_tools() -> tuple[Path, Path]:
+    """The same two folders, without getting anything."""
+    return bin_folder(), cni_folder()

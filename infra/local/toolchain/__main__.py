@@ -1,0 +1,34 @@
+"""`python -m infra.local.toolchain [--jobs N] [--only TOOL ...]`: gets the tools."""
+
+import argparse
+import sys
+
+from rich.console import Console
+
+from infra.local.toolchain import ensure
+from infra.local.toolchain.errors import ToolchainError
+
+
+def main() -> int:
+    """Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m infra.local.toolchain", description=__doc__)
+    parser.add_argument(
+        "--jobs", type=int, default=0, metavar="N", help="parallel compilations (default: one per core)"
+    )
+    parser.add_argument("--only", nargs="+", metavar="TOOL", help="these tools only")
+    arguments = parser.parse_args()
+    console = Console(highlight=False)
+    try:
+        toolchain = ensure(arguments.only, console, arguments.jobs)
+    except ToolchainError as error:
+        Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, style="red", soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        console.print("interrupted; what is finished is kept, the next run goes on from there")
+        return 130
+    console.print(f"The tools are in {toolchain.bin}", soft_wrap=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

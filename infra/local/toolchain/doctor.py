@@ -1,0 +1,50 @@
+"""`stellwerk doctor`: the machine and the tools, one line each."""
+
+import json as json_format
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from infra.local.cluster.layout import layout
+from infra.local.cluster.preflight import PORTS
+from infra.local.toolchain import inspect, machine
+from infra.local.toolchain.inspection import ToolStatus
+
+app = typer.Typer(help="What this machine has, lacks, and how to get it.")
+
+
+@app.callback(invoke_without_command=True)
+def doctor(json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False) -> None:
+    """Check the machine and the tools; exit code 1 when the local cluster can't run here."""
+    place = layout()
+    tools = inspect()
+    missing = any(tool.found is None for tool in tools)
+    deployed = (place.backend / ".pulumi" / "stacks" / "stellwerk" / "dev.json").exists()
+    found = machine.checks(place.root, PORTS, missing, deployed)
+    if json:
+        report = {"machine": [asdict(check) for check in found], "tools": [asdict(t) | {"ok": t.ok} for t in tools]}
+        typer.echo(json_format.dumps(report, indent=1))
+    else:
+        _show(Console(highlight=False), found, tools)
+    raise typer.Exit(0 if all(check.ok for check in found) and all(tool.ok for tool in tools) else 1)
+
+
+def _show(console: Console, found: list[machine.Check], tools: list[ToolStatus]) -> None:
+    for check in found:
+        mark = "[green]✓[/green]" if check.ok else "[red]✗[/red]"
+        console.print(f"{mark} {check.name}: {check.detail}{'' if check.ok else f' — {check.fix}'}", soft_wrap=True)
+    table = Table("", "tool", "wanted", "found", "from", box=None, pad_edge=False, header_style="dim")
+    for tool in tools:
+        if tool.found:
+            table.add_row("[green]✓[/green]", tool.name, tool.wanted, tool.found, tool.source)
+        elif tool.how:
+            table.add_row("[yellow]·[/yellow]", tool.name, tool.wanted, "to get", tool.how)
+        else:
+            table.add_row("[red]✗[/red]", tool.name, tool.wanted, "missing", tool.problem)
+    console.print(table)
+    waiting = sum(1 for tool in tools if tool.found is None and tool.how not in (None, "not needed"))
+    if waiting:
+        console.print(f"{waiting} tools are not here yet; the next `stellwerk cluster up` gets them.")

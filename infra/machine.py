@@ -1,0 +1,60 @@
+"""What the program takes from the machine it runs on: folders named by environment variables (`stellwerk env`)."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.config import Environment, Mode
+from infra.problems import ConfigError
+
+MANIFESTS = "STELLWERK_MANIFESTS"
+BUILD_CONTEXTS = "STELLWERK_BUILD_CONTEXTS"
+BUILD_SECRETS = "STELLWERK_BUILD_SECRETS"
+POD_LOGS = "STELLWERK_POD_LOGS"
+_SECRET_FILES = {"ca": "ca.crt", "pip": "pip.conf", "apt": "apt.sources"}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Folders and files of this machine; None where the environment needs none."""
+
+    kserve: Path | None
+    base_python: Path | None
+    elasticsearch: Path | None
+    build_secrets: Mapping[str, Path]
+    pod_logs: str | None
+
+
+def read(environment: Environment) -> Machine:
+    """What `environment` needs of the machine.
+
+    Raises ConfigError naming the variable, the folder that is absent, and how to get it.
+    """
+    base = environment.images.base_python
+    embedded = environment.logging.mode is Mode.EMBEDDED
+    return Machine(
+        kserve=None if environment.cluster.shared else _folder(MANIFESTS, "kserve"),
+        base_python=_folder(BUILD_CONTEXTS, "base-python") if base and base.build else None,
+        elasticsearch=_folder(BUILD_CONTEXTS, "elasticsearch") if embedded else None,
+        build_secrets=_build_secrets() if base else {},
+        pod_logs=os.environ.get(POD_LOGS) or environment.logging.pod_logs_path if embedded else None,
+    )
+
+
+def _folder(variable: str, name: str) -> Path:
+    given = os.environ.get(variable)
+    place = Path(given or "", name).absolute()
+    if given and place.is_dir():
+        return place
+    problem = f"{place} is not a folder" if given else "it is not set"
+    raise ConfigError(f'{variable}: {problem}; it names the folder that holds {name}/; run: eval "$(stellwerk env)"')
+
+
+def _build_secrets() -> dict[str, Path]:
+    """Build secrets by id; the folder and each file are optional."""
+    given = os.environ.get(BUILD_SECRETS)
+    if not given:
+        return {}
+    files = {identity: Path(given, name).absolute() for identity, name in _SECRET_FILES.items()}
+    return {identity: file for identity, file in files.items() if file.is_file()}

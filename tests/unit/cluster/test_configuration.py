@@ -1,0 +1,107 @@
+"""The node's configuration files and command lines."""
+
+import json
+import socket
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from infra.local.cluster import configuration, preflight, supervision
+from infra.local.cluster.commands import Tools
+from infra.local.cluster.errors import ClusterError
+from infra.local.cluster.layout import ADDRESS, Layout, state_directory
+from infra.local.cluster.parts import parts
+
+NAMES = (
+    "etcd", "containerd", "kube-apiserver", "buildkitd", "kube-controller-manager", "kube-scheduler", "kubelet",
+    "kube-proxy", "coredns", "kwok", "local-path-provisioner", "runc",
+)  # fmt: skip
+
+
+@pytest.fixture
+def tools(tmp_path: Path) -> Tools:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in NAMES:
+        (folder / name).touch(mode=0o755)
+    return Tools(folder, tmp_path / "cni")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Layout:
+    layout = Layout(tmp_path / "state")
+    layout.make()
+    return layout
+
+
+def test_every_path_of_the_runtime_is_inside_the_state_directory(place: Layout, tools: Tools) -> None:
+    configuration.write(place, tools)
+    containerd = tomllib.loads((place.config / "containerd.toml").read_text())
+    runtime = containerd["plugins"]["io.containerd.cri.v1.runtime"]
+    paths = [
+        containerd["root"],
+        containerd["state"],
+        containerd["grpc"]["address"],
+        runtime["cni"]["conf_dir"],
+        json.loads((place.config / "cni" / "10-stellwerk.conflist").read_text())["plugins"][0]["ipam"]["dataDir"],
+        yaml.safe_load((place.config / "kubelet.yaml").read_text())["podLogsDir"],
+    ]
+    assert [path for path in paths if not path.startswith(str(place.root))] == []
+    assert runtime["restrict_oom_score_adj"] is True
+
+
+def test_nothing_listens_beyond_the_node(place: Layout, tools: Tools) -> None:
+    words = " ".join(word for part in parts(place, tools) for word in part.command)
+    assert "0.0.0.0" not in words
+    assert f"--bind-address={ADDRESS}" in words
+    kubelet = configuration._kubelet(place)
+    assert kubelet["address"] == ADDRESS
+    assert kubelet["authentication"]["anonymous"] == {"enabled": False}
+
+
+def test_the_api_server_authorises_nodes_and_roles_only(place: Layout, tools: Tools) -> None:
+    command = next(part.command for part in parts(place, tools) if part.name == "kube-apiserver")
+    assert "--authorization-mode=Node,RBAC" in command
+    assert "--anonymous-auth=false" in command
+
+
+def test_the_same_state_directory_gives_the_same_files(place: Layout, tools: Tools) -> None:
+    def written() -> dict[str, bytes]:
+        configuration.write(place, tools)
+        supervision.write(place, parts(place, tools), Path("/usr/bin/setpriv"))
+        return {str(path): path.read_bytes() for path in place.config.rglob("*") if path.is_file()}
+
+    assert written() == written()
+
+
+def test_a_missing_tool_is_named(place: Layout, tools: Tools) -> None:
+    (tools.bin / "kubelet").unlink()
+    with pytest.raises(ClusterError, match=r"kubelet: not found; run `stellwerk doctor`"):
+        parts(place, tools)
+
+
+def test_a_taken_port_is_told_before_anything_starts(monkeypatch: pytest.MonkeyPatch, place: Layout) -> None:
+    with socket.socket() as listener:
+        listener.bind(("0.0.0.0", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        monkeypatch.setattr(preflight, "PORTS", {port: "image registry"})
+        with pytest.raises(ClusterError, match=rf"port {port} \(image registry\) is taken"):
+            preflight.check(place)
+
+
+def test_without_root_the_message_says_what_to_do(monkeypatch: pytest.MonkeyPatch, place: Layout) -> None:
+    monkeypatch.setattr(preflight, "PORTS", {})
+    monkeypatch.setattr(preflight.os, "geteuid", lambda: 1000)
+    with pytest.raises(ClusterError, match="root is needed"):
+        preflight.check(place)
+
+
+def test_the_state_directory_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("STELLWERK_STATE", raising=False)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    assert state_directory() == tmp_path / "stellwerk"
+    monkeypatch.setenv("STELLWERK_STATE", str(tmp_path / "own"))
+    assert state_directory() == tmp_path / "own"

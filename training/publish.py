@@ -1,0 +1,74 @@
+"""Publication of artefact and candidate in the object store."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from training.errors import TrainingError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+
+def connect(environ: Mapping[str, str] = os.environ) -> "S3Client":
+    """Return a client of the store that AWS_ENDPOINT_URL_S3 names, with the keys and the CA of the environment."""
+    config = Config(
+        connect_timeout=5,
+        read_timeout=60,
+        retries={"mode": "standard", "max_attempts": 5},
+        s3={"addressing_style": "path"},
+        # S3-compatible stores do not all know the trailing checksums; the digest is verified by whoever loads.
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    return boto3.client("s3", region_name=environ.get("AWS_REGION", "us-east-1"), config=config)
+
+
+def artefact_key(model: str, digest: str) -> str:
+    """Return the content-addressed key of an artefact whose digest is ``sha256:<hex>``."""
+    return f"{model}/{digest.replace(':', '-')}.onnx"
+
+
+def _is_present(store: "S3Client", bucket: str, key: str, content: bytes) -> bool:
+    try:
+        head = store.head_object(Bucket=bucket, Key=key)
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
+            return False
+        raise
+    if head["ContentLength"] != len(content):
+        return False
+    stored = hashlib.sha256(store.get_object(Bucket=bucket, Key=key)["Body"].read())
+    return stored.digest() == hashlib.sha256(content).digest()
+
+
+def put_artefact(store: "S3Client", bucket: str, key: str, content: bytes) -> int:
+    """Store the artefact under its content-addressed key and return the bytes written.
+
+    Writes nothing (0) when the store already holds this very content; content under the key that is not what the
+    key says is replaced. Raises TrainingError when the store refuses or cannot be reached.
+    """
+    try:
+        if _is_present(store, bucket, key, content):
+            return 0
+        store.put_object(Bucket=bucket, Key=key, Body=content, ContentType="application/octet-stream")
+    except (BotoCoreError, ClientError) as error:
+        raise TrainingError(f"object store: cannot store {bucket}/{key}: {error}") from error
+    return len(content)
+
+
+def put_candidate(store: "S3Client", bucket: str, candidate: Mapping[str, Any], job: str) -> str:
+    """Store the candidate of `job` as JSON and return its key; raises TrainingError like put_artefact."""
+    key = f"candidates/{candidate['model']}/{job}.json"
+    body = json.dumps(candidate, indent=2, allow_nan=False).encode()
+    try:
+        store.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")
+    except (BotoCoreError, ClientError) as error:
+        raise TrainingError(f"object store: cannot store {bucket}/{key}: {error}") from error
+    return key

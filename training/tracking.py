@@ -1,0 +1,90 @@
+"""Tracking of a run in MLflow, and the model version in its registry."""
+
+import json
+from typing import Any
+
+from mlflow.entities import Dataset as DatasetEntity
+from mlflow.entities import DatasetInput, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+from mlflow.tracking import MlflowClient
+
+from training.candidate import Artefact, RunReference
+from training.data import Dataset
+from training.settings import Request, Surroundings
+
+# MLflow takes digests of at most 36 characters; the whole one stands in the tag.
+SHORT_DIGEST = 32
+
+
+class MlflowTracker:
+    """One MLflow run; the experiment and the registered model carry the name of the model."""
+
+    def __init__(self, request: Request, surroundings: Surroundings, dataset: Dataset) -> None:
+        """Start the run with parameters, commit, image and data digest; raises MlflowException if refused."""
+        self._client = MlflowClient(surroundings.tracking_uri)
+        self._model = request.model
+        experiment = self._client.get_experiment_by_name(request.model)
+        experiment_id = experiment.experiment_id if experiment else self._client.create_experiment(request.model)
+        self.run_id: str = self._client.create_run(experiment_id, run_name=surroundings.job).info.run_id
+        tags = {
+            "mlflow.source.git.commit": surroundings.commit,
+            "stellwerk.job": surroundings.job,
+            "stellwerk.training.image": surroundings.image,
+            "stellwerk.data.digest": dataset.digest,
+            "stellwerk.requirements": ",".join(request.requirements),
+        }
+        parameters = request.hyperparameters.as_parameters()
+        self._client.log_batch(
+            self.run_id,
+            params=[Param(key, str(value)) for key, value in parameters.items()],
+            tags=[RunTag(key, value) for key, value in tags.items()],
+        )
+        self._client.log_inputs(self.run_id, [DatasetInput(_entity(dataset), [])])
+
+    def epoch(self, epoch: int, loss: float) -> None:
+        """Log the mean training loss of an epoch in nats."""
+        self._client.log_metric(self.run_id, "train_loss", loss, step=epoch)
+
+    def metrics(self, metrics: dict[str, float]) -> None:
+        """Log metrics of the held-out rows."""
+        for name, value in metrics.items():
+            self._client.log_metric(self.run_id, name, value)
+
+    def register(self, artefact: Artefact, bucket: str) -> RunReference:
+        """Create the model version; its source is the published, content-addressed artefact itself."""
+        try:
+            self._client.create_registered_model(self._model)
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+                raise
+        version = self._client.create_model_version(
+            self._model,
+            source=f"s3://{bucket}/{artefact.key}",
+            run_id=self.run_id,
+            tags={"stellwerk.artefact.digest": artefact.digest},
+            # Nothing is copied, so there is nothing to wait for.
+            await_creation_for=0,
+        )
+        return RunReference(experiment=self._model, run_id=self.run_id, model_version=str(version.version))
+
+    def finish(self, candidate: dict[str, Any]) -> None:
+        """Attach the candidate to the run and end it."""
+        self._client.log_text(self.run_id, json.dumps(candidate, indent=2), "candidate.json")
+        self._client.set_terminated(self.run_id, "FINISHED")
+
+    def fail(self, reason: str) -> None:
+        """End the run as failed, with the reason as a tag."""
+        self._client.set_tag(self.run_id, "stellwerk.failure", reason)
+        self._client.set_terminated(self.run_id, "FAILED")
+
+
+def _entity(dataset: Dataset) -> DatasetEntity:
+    rows = {"train": len(dataset.train.labels), "heldOut": len(dataset.held_out.labels)}
+    return DatasetEntity(
+        name=dataset.contract.name,
+        digest=dataset.digest.removeprefix("sha256:")[:SHORT_DIGEST],
+        source_type="code",
+        source=json.dumps({"tags": {"stellwerk.data.digest": dataset.digest}}),
+        profile=json.dumps({"rows": rows, "features": dataset.contract.features}),
+    )
