@@ -7,6 +7,8 @@ ROOT = Path(__file__).parents[2]
 _OPTIONS = (
     "--universal", "--python-version", "3.11", "--generate-hashes",
     "--no-emit-index-url", "--no-emit-find-links", "--no-annotate", "--quiet",
+    # PyTorch does not need it on a CPU, and it weighs a gigabyte.
+    "--no-emit-package", "triton",
 )  # fmt: skip
 
 

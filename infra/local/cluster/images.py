@@ -91,7 +91,8 @@ def build(tools: Tools, layout: Layout, progress: Callable[[str], None]) -> None
                     tools.path("buildctl"), "--addr", f"unix://{layout.buildkit_socket}", "build",
                     "--frontend", "dockerfile.v0", "--local", f"context={folder}", "--local", f"dockerfile={folder}",
                     "--opt", "build-arg:SOURCE_DATE_EPOCH=0",
-                    "--output", f"type=image,name={image.reference},unpack=true,rewrite-timestamp=true,compression=uncompressed",
+                    "--output",
+                    f"type=image,name={image.reference},unpack=true,rewrite-timestamp=true,compression=uncompressed",
                 ],
                 timeout=300,
             )  # fmt: skip
