@@ -22,7 +22,10 @@ CHUNK_BYTES = 1024**2
 
 
 def connect() -> "S3Client":
-    """Return a client of the store that AWS_ENDPOINT_URL_S3 names, with the keys and the CA of the environment."""
+    """Return a client of the store that AWS_ENDPOINT_URL_S3 names, with the keys and the CA of the environment.
+
+    Raises StartError when the endpoint is no URL or the CA bundle is not there.
+    """
     config = Config(
         connect_timeout=5,
         read_timeout=60,
@@ -31,7 +34,11 @@ def connect() -> "S3Client":
         # The digest is what decides; not every S3-compatible store sends the checksums boto3 would ask for.
         response_checksum_validation="when_required",
     )
-    return boto3.client("s3", region_name=os.environ.get("AWS_REGION", "us-east-1"), config=config)
+    try:
+        return boto3.client("s3", region_name=os.environ.get("AWS_REGION", "us-east-1"), config=config)
+    # Endpoint and CA bundle are looked at here; boto3 wraps neither error.
+    except (BotoCoreError, ValueError, OSError) as error:
+        raise StartError(f"object store: {error}") from error
 
 
 def fetch(store: "S3Client", wanted: settings.Fetch) -> int:
@@ -73,7 +80,7 @@ def main() -> int:
     try:
         wanted = settings.fetch()
         size = fetch(connect(), wanted)
-    except (StartError, BotoCoreError) as error:
+    except StartError as error:
         log.emit("error", str(error))
         return 1
     log.emit("info", f"artefact {wanted.bucket}/{wanted.key}: {size} bytes, digest {wanted.digest} verified")

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def connect(environ: Mapping[str, str] = os.environ) -> "S3Client":
-    """Return a client of the store that AWS_ENDPOINT_URL_S3 names, with the keys and the CA of the environment."""
+    """Return a client of the store that AWS_ENDPOINT_URL_S3 names, with the keys and the CA of the environment.
+
+    Raises TrainingError when the endpoint is no URL or the CA bundle is not there.
+    """
     config = Config(
         connect_timeout=5,
         read_timeout=60,
@@ -27,7 +30,11 @@ def connect(environ: Mapping[str, str] = os.environ) -> "S3Client":
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    return boto3.client("s3", region_name=environ.get("AWS_REGION", "us-east-1"), config=config)
+    try:
+        return boto3.client("s3", region_name=environ.get("AWS_REGION", "us-east-1"), config=config)
+    # Endpoint and CA bundle are looked at here; boto3 wraps neither error.
+    except (BotoCoreError, ValueError, OSError) as error:
+        raise TrainingError(f"object store: {error}") from error
 
 
 def artefact_key(model: str, digest: str) -> str:

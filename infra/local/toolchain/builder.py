@@ -1,5 +1,6 @@
 """Getting the tools: PATH, then downloads in parallel, then Go builds one after the other."""
 
+import os
 import shutil
 import threading
 import time
@@ -67,8 +68,9 @@ class Run:
         self._plan, self._view, self._progress, self._pool = plan, view, progress, pool
         self._recording = threading.Lock()
         self._prefetched: set[str] = set()
-        plan.context = replace(plan.context, note=progress.note)
+        # What a killed run left is removed as far as its last compiler lets go of it; nothing of it is used.
         shutil.rmtree(plan.context.work, ignore_errors=True)
+        plan.context = replace(plan.context, work=plan.context.work / str(os.getpid()), note=progress.note)
         plan.context.work.mkdir(parents=True)
 
     def get(self, tools: list[Tool]) -> None:
@@ -83,7 +85,7 @@ class Run:
         self._require(builds)
         try:
             self._work(downloads, deque(builds))
-            shutil.rmtree(self._plan.context.work)
+            shutil.rmtree(self._plan.context.work, ignore_errors=True)
         except BaseException:
             self._pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -133,10 +135,10 @@ class Run:
 
     def _build(self, tool: Tool, waiting: Sequence[Tool]) -> None:
         if self._plan.go() is None:
-            self._download(self._plan.compiler)
+            self._download(self._plan.manifest.compiler)
         go = self._plan.go()
         if go is None:
-            raise ToolchainError(f"{tool.name}: no go command: {self._plan.reasons(self._plan.compiler)}")
+            raise ToolchainError(f"{tool.name}: no go command: {self._plan.reasons(self._plan.manifest.compiler)}")
         self._prefetch(tool, waiting, go)
         self._progress.start(tool, GO_MODULES)
         self._keep(tool, "go", partial(gobuild.build, tool, go=go, context=self._plan.context))

@@ -45,6 +45,6 @@ def _show(console: Console, found: list[machine.Check], tools: list[ToolStatus])
         else:
             table.add_row("[red]✗[/red]", tool.name, tool.wanted, "missing", tool.problem)
     console.print(table)
-    waiting = sum(1 for tool in tools if tool.found is None and tool.how not in (None, "not needed"))
+    waiting = sum(1 for tool in tools if tool.found is None and tool.how)
     if waiting:
         console.print(f"{waiting} tools are not here yet; the next `stellwerk cluster up` gets them.")

@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from infra.local.toolchain.manifest import Kind, Manifest, Tool
+from infra.local.toolchain.manifest import Manifest, Tool
 from infra.local.toolchain.paths import cache
 from infra.local.toolchain.plan import DOWNLOADS, GO_MODULES, Plan
 from infra.local.toolchain.store import Installed, View
@@ -53,6 +53,4 @@ def _missing(tool: Tool, plan: Plan) -> ToolStatus:
     how = next((DOWNLOADS[source][0] for source in DOWNLOADS if plan.usable(tool, source)), None)
     if how is None and tool.go:
         how = f"{GO_MODULES}, about {tool.cold_seconds} s"
-    if how is None and tool.kind is Kind.COMPILER and not plan.needs_compiler():
-        how = "not needed"
     return ToolStatus(tool.name, tool.version, None, None, None, how, plan.reasons(tool) or None)

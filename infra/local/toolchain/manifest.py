@@ -144,6 +144,22 @@ class Manifest(_Model):
     modules: Path
     digest: str
 
+    @property
+    def compiler(self) -> Tool:
+        return next(tool for tool in self.tools if tool.kind is Kind.COMPILER)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if [tool.kind for tool in self.tools].count(Kind.COMPILER) != 1:
+            raise ValueError("exactly one tool of kind compiler builds the others")
+        names = [tool.name for tool in self.tools]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"named twice: {', '.join(twice)}")
+        for tool in self.tools:
+            if tool.go and not (self.modules / tool.go.group / "go.sum").is_file():
+                raise ValueError(f"{tool.name}: there is no Go module group {tool.go.group} with a go.sum")
+        return self
+
     def tool(self, name: str) -> Tool:
         """Raises ToolchainError for an unknown name."""
         for tool in self.tools:

@@ -8,7 +8,7 @@ from typing import Protocol
 from infra.local.toolchain import gobuild, packages, release
 from infra.local.toolchain.context import Context
 from infra.local.toolchain.hosts import Hosts
-from infra.local.toolchain.manifest import Kind, Manifest, Tool
+from infra.local.toolchain.manifest import Manifest, Tool
 from infra.local.toolchain.paths import cache
 from infra.local.toolchain.probing import probe
 from infra.local.toolchain.store import Installed, Store
@@ -68,18 +68,10 @@ class Plan:
 
     def go(self) -> gobuild.Go | None:
         """The go command, when it is installed or in the store."""
-        if self._go is None and self.needs_compiler():
-            entry = self.present(self.compiler)
-            self._go = gobuild.toolchain(self.compiler, entry) if entry else None
+        if self._go is None:
+            entry = self.present(self.manifest.compiler)
+            self._go = gobuild.toolchain(self.manifest.compiler, entry) if entry else None
         return self._go
-
-    @property
-    def compiler(self) -> Tool:
-        return next(tool for tool in self.manifest.tools if tool.kind is Kind.COMPILER)
-
-    def needs_compiler(self) -> bool:
-        """True when the manifest has a compiler."""
-        return any(tool.kind is Kind.COMPILER for tool in self.manifest.tools)
 
     def go_key(self, tool: Tool, go: gobuild.Go) -> str:
         """The store's name for `tool` built by `go`."""

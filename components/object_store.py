@@ -1,0 +1,151 @@
+"""An S3 store for model artefacts."""
+
+from collections.abc import Sequence
+from typing import TypedDict
+
+import pulumi
+from pulumi_kubernetes import apps, core, meta
+
+from components import pods
+
+_APP = "object-store"
+_PORT = 7070
+
+
+class ObjectStoreArgs(TypedDict):
+    """Arguments of ObjectStore."""
+
+    namespace: pulumi.Input[str]
+    """Namespace it runs in."""
+    image: str
+    """Image of versitygw."""
+    tool_image: str
+    """Image with a shell's tools, for making the bucket folders."""
+    buckets: Sequence[str]
+    """Buckets that exist from the start."""
+    access_key: pulumi.Input[str]
+    """S3 access key."""
+    secret_key: pulumi.Input[str]
+    """S3 secret key."""
+    certificate: pulumi.Input[str]
+    """TLS certificate, PEM."""
+    key: pulumi.Input[str]
+    """Key of the certificate, PEM."""
+    address: str
+    """Address of the nodes."""
+    node_port: int
+    """Port on the nodes."""
+    storage: str
+    """Size of its volume, in bytes with a binary unit."""
+
+
+class ObjectStore(pulumi.ComponentResource):
+    """versitygw over a volume: S3 with TLS, objects are plain files."""
+
+    endpoint: pulumi.Output[str]
+    """URL inside the cluster."""
+    external_endpoint: pulumi.Output[str]
+    """URL from outside."""
+
+    def __init__(self, name: str, args: ObjectStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("stellwerk:index:ObjectStore", name, None, opts)
+        namespace = args["namespace"]
+        secret = core.v1.Secret(
+            f"{name}-secret",
+            metadata=meta.v1.ObjectMetaArgs(namespace=namespace),
+            string_data={
+                "access": args["access_key"],
+                "secret": args["secret_key"],
+                "tls.crt": args["certificate"],
+                "tls.key": args["key"],
+            },
+            opts=pods.child(self),
+        )
+        claim = core.v1.PersistentVolumeClaim(
+            f"{name}-data",
+            metadata=meta.v1.ObjectMetaArgs(
+                name=f"{name}-data", namespace=namespace, annotations={"pulumi.com/skipAwait": "true"}
+            ),
+            spec=core.v1.PersistentVolumeClaimSpecArgs(
+                access_modes=["ReadWriteOnce"],
+                resources=core.v1.VolumeResourceRequirementsArgs(requests={"storage": args["storage"]}),
+            ),
+            opts=pods.child(self),
+        )
+        deployment = apps.v1.Deployment(
+            name,
+            metadata=meta.v1.ObjectMetaArgs(name=_APP, namespace=namespace),
+            spec=apps.v1.DeploymentSpecArgs(
+                replicas=1,
+                strategy=apps.v1.DeploymentStrategyArgs(type="Recreate"),
+                selector=meta.v1.LabelSelectorArgs(match_labels={"app": _APP}),
+                template=core.v1.PodTemplateSpecArgs(
+                    metadata=meta.v1.ObjectMetaArgs(labels={"app": _APP}),
+                    spec=self._pod(args, secret.metadata.name, claim.metadata.name),
+                ),
+            ),
+            opts=pods.child(self),
+        )
+        service = core.v1.Service(
+            f"{name}-service",
+            metadata=meta.v1.ObjectMetaArgs(name=_APP, namespace=namespace),
+            spec=core.v1.ServiceSpecArgs(
+                type="NodePort",
+                selector={"app": _APP},
+                ports=[core.v1.ServicePortArgs(port=_PORT, target_port=_PORT, node_port=args["node_port"])],
+            ),
+            opts=pods.child(self),
+        )
+        pods.allow_ingress(f"{name}-ingress", namespace, _APP, _PORT, None, pods.child(self))
+        ready = pulumi.Output.all(namespace, deployment.metadata.name, service.metadata.name)
+        outside = f"https://{args['address']}:{args['node_port']}"
+        self.endpoint = ready.apply(lambda known: f"https://{_APP}.{known[0]}.svc.cluster.local:{_PORT}")
+        self.external_endpoint = ready.apply(lambda _: outside)
+        self.register_outputs({"endpoint": self.endpoint, "external_endpoint": self.external_endpoint})
+
+    def _pod(self, args: ObjectStoreArgs, secret: pulumi.Input[str], claim: pulumi.Input[str]) -> core.v1.PodSpecArgs:
+        data = pods.mount("data", "/data")
+
+        def key(name: str, field: str) -> core.v1.EnvVarArgs:
+            source = core.v1.SecretKeySelectorArgs(name=secret, key=field)
+            return core.v1.EnvVarArgs(name=name, value_from=core.v1.EnvVarSourceArgs(secret_key_ref=source))
+
+        return core.v1.PodSpecArgs(
+            security_context=pods.RESTRICTED_POD,
+            automount_service_account_token=False,
+            init_containers=[
+                core.v1.ContainerArgs(
+                    name="buckets",
+                    image=args["tool_image"],
+                    command=["/bin/mkdir", "-p", *(f"/data/{bucket}" for bucket in args["buckets"])],
+                    security_context=pods.RESTRICTED_CONTAINER,
+                    resources=pods.resources("10m", "32Mi"),
+                    volume_mounts=[data],
+                )
+            ],
+            containers=[
+                core.v1.ContainerArgs(
+                    name=_APP,
+                    image=args["image"],
+                    args=[
+                        f"--port=:{_PORT}",
+                        "--cert=/tls/tls.crt",
+                        "--key=/tls/tls.key",
+                        "--quiet",
+                        "--health=/health",
+                        "posix",
+                        "/data",
+                    ],
+                    env=[key("ROOT_ACCESS_KEY_ID", "access"), key("ROOT_SECRET_ACCESS_KEY", "secret")],
+                    security_context=pods.RESTRICTED_CONTAINER,
+                    resources=pods.resources("100m", "256Mi"),
+                    readiness_probe=pods.https_probe("/health", _PORT),
+                    volume_mounts=[data, pods.mount("tls", "/tls", read_only=True), pods.mount("tmp", "/tmp")],  # noqa: S108
+                )
+            ],
+            volumes=[
+                pods.claim_volume("data", claim),
+                pods.secret_volume("tls", secret),
+                pods.scratch_volume("tmp"),
+            ],
+        )

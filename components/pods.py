@@ -1,0 +1,107 @@
+"""What the pods of all components share: Pod Security "restricted", mounts, probes."""
+
+import pulumi
+from pulumi_kubernetes import core, meta, networking
+
+USER = 10001
+
+RESTRICTED_POD = core.v1.PodSecurityContextArgs(
+    run_as_non_root=True,
+    run_as_user=USER,
+    run_as_group=USER,
+    fs_group=USER,
+    fs_group_change_policy="OnRootMismatch",
+    seccomp_profile=core.v1.SeccompProfileArgs(type="RuntimeDefault"),
+)
+RESTRICTED_CONTAINER = core.v1.SecurityContextArgs(
+    allow_privilege_escalation=False,
+    read_only_root_filesystem=True,
+    capabilities=core.v1.CapabilitiesArgs(drop=["ALL"]),
+)
+# A failure is told within minutes instead of the engine's ten.
+TIMEOUTS = pulumi.CustomTimeouts(create="5m", update="5m", delete="3m")
+
+
+def child(
+    parent: pulumi.Resource, depends_on: list[pulumi.Resource] | None = None, delete_before_replace: bool = False
+) -> pulumi.ResourceOptions:
+    """Options of a child resource."""
+    return pulumi.ResourceOptions(
+        parent=parent, depends_on=depends_on, custom_timeouts=TIMEOUTS, delete_before_replace=delete_before_replace
+    )
+
+
+def secret_volume(name: str, secret: pulumi.Input[str]) -> core.v1.VolumeArgs:
+    """A volume of a Secret, readable by the pod's group only."""
+    return core.v1.VolumeArgs(name=name, secret=core.v1.SecretVolumeSourceArgs(secret_name=secret, default_mode=0o440))
+
+
+def config_volume(name: str, config_map: pulumi.Input[str]) -> core.v1.VolumeArgs:
+    """A volume of a ConfigMap."""
+    return core.v1.VolumeArgs(name=name, config_map=core.v1.ConfigMapVolumeSourceArgs(name=config_map))
+
+
+def scratch_volume(name: str, size: str = "256Mi") -> core.v1.VolumeArgs:
+    """An empty folder that lives as long as the pod; `size` in bytes with a binary unit."""
+    return core.v1.VolumeArgs(name=name, empty_dir=core.v1.EmptyDirVolumeSourceArgs(size_limit=size))
+
+
+def claim_volume(name: str, claim: pulumi.Input[str]) -> core.v1.VolumeArgs:
+    """A volume of a PersistentVolumeClaim."""
+    source = core.v1.PersistentVolumeClaimVolumeSourceArgs(claim_name=claim)
+    return core.v1.VolumeArgs(name=name, persistent_volume_claim=source)
+
+
+def mount(name: str, path: str, read_only: bool = False) -> core.v1.VolumeMountArgs:
+    """Where a container sees a volume."""
+    return core.v1.VolumeMountArgs(name=name, mount_path=path, read_only=read_only)
+
+
+def resources(cpu: str, memory: str, cpu_limit: str | None = None) -> core.v1.ResourceRequirementsArgs:
+    """Requests and limits; the memory limit equals its request, so that a node never runs out unforeseen."""
+    return core.v1.ResourceRequirementsArgs(
+        requests={"cpu": cpu, "memory": memory}, limits={"cpu": cpu_limit or "2", "memory": memory}
+    )
+
+
+def https_probe(path: str, port: int, seconds: int = 2) -> core.v1.ProbeArgs:
+    """An HTTPS readiness probe every `seconds`."""
+    return core.v1.ProbeArgs(
+        http_get=core.v1.HTTPGetActionArgs(path=path, port=port, scheme="HTTPS"), period_seconds=seconds
+    )
+
+
+def tcp_probe(port: int, seconds: int = 2) -> core.v1.ProbeArgs:
+    """A readiness probe that opens a connection every `seconds`."""
+    return core.v1.ProbeArgs(tcp_socket=core.v1.TCPSocketActionArgs(port=port), period_seconds=seconds)
+
+
+def allow_ingress(
+    name: str,
+    namespace: pulumi.Input[str],
+    app: str,
+    port: int,
+    peers: list[networking.v1.NetworkPolicyPeerArgs] | None,
+    opts: pulumi.ResourceOptions,
+) -> networking.v1.NetworkPolicy:
+    """Lets `peers` (everybody when None) reach `port` of the pods labelled `app`."""
+    return networking.v1.NetworkPolicy(
+        name,
+        metadata=meta.v1.ObjectMetaArgs(name=f"allow-{app}", namespace=namespace),
+        spec=networking.v1.NetworkPolicySpecArgs(
+            pod_selector=meta.v1.LabelSelectorArgs(match_labels={"app": app}),
+            policy_types=["Ingress"],
+            ingress=[
+                networking.v1.NetworkPolicyIngressRuleArgs(
+                    ports=[networking.v1.NetworkPolicyPortArgs(port=port, protocol="TCP")], from_=peers
+                )
+            ],
+        ),
+        opts=opts,
+    )
+
+
+def namespace_peer(namespace: pulumi.Input[str]) -> networking.v1.NetworkPolicyPeerArgs:
+    """All pods of a namespace."""
+    label = {"kubernetes.io/metadata.name": namespace}
+    return networking.v1.NetworkPolicyPeerArgs(namespace_selector=meta.v1.LabelSelectorArgs(match_labels=label))
