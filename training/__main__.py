@@ -22,9 +22,10 @@ def train(request: Request) -> None:
 
     dataset = load(request.model)
     loop.choose_device(environment.device)
+    store = publish.connect()
     try:
         tracker = tracking.MlflowTracker(request, environment, dataset)
-        pipeline.run(pipeline.Job(request, environment, dataset, loop.fit, tracker, publish.connect()))
+        pipeline.run(pipeline.Job(request, environment, dataset, loop.fit, tracker, store))
     except MlflowException as error:
         raise TrainingError(f"tracking server {environment.tracking_uri}: {error.message}") from error
 

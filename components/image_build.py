@@ -1,0 +1,111 @@
+"""An image built from a folder and pushed to a registry."""
+
+import os
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import NotRequired, TypedDict
+
+import pulumi
+import pulumi_docker_build as docker_build
+
+_TIMEOUTS = pulumi.CustomTimeouts(create="60m", update="60m", delete="5m")
+
+
+class Compression(StrEnum):
+    """How layers are stored."""
+
+    ZSTD = "zstd"
+    """zstd level 1: quick on both sides."""
+    GZIP = "gzip"
+    """For registries and runtimes that do not know zstd."""
+    NONE = "uncompressed"
+    """No time spent, most space."""
+
+
+class ImageBuildArgs(TypedDict):
+    """Arguments of ImageBuild."""
+
+    repository: str
+    """Name of the image in the registry, such as `training`."""
+    registry: pulumi.Input[str]
+    """host:port of the registry."""
+    username: pulumi.Input[str]
+    """Login of the registry that may push."""
+    password: pulumi.Input[str]
+    """Password of the login."""
+    context: str
+    """Folder with the Dockerfile; what its .dockerignore names is left out."""
+    epoch: int
+    """Time that every file of the image carries, in seconds since 1970 (SOURCE_DATE_EPOCH)."""
+    base_image: NotRequired[pulumi.Input[str] | None]
+    """Image that the Dockerfile builds on (its argument BASE_IMAGE)."""
+    contexts: NotRequired[Mapping[str, str] | None]
+    """Further folders by the name that the Dockerfile copies them from."""
+    secret_files: NotRequired[Mapping[str, str] | None]
+    """Build secrets: file by secret id; a file that is not there is left out."""
+    builder: NotRequired[str | None]
+    """Builder to use; `stellwerk` when absent."""
+    compression: NotRequired[Compression | None]
+    """Compression of layers; zstd when absent."""
+
+
+class ImageBuild(pulumi.ComponentResource):
+    """Builds when the folder, the base or an argument changes; the same input gives the same digest."""
+
+    reference: pulumi.Output[str]
+    """The image by digest: registry/repository@sha256:…; known once it is pushed."""
+
+    def __init__(self, name: str, args: ImageBuildArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("stellwerk:index:ImageBuild", name, None, opts)
+        context = args["context"]
+        build_args: dict[str, pulumi.Input[str]] = {"SOURCE_DATE_EPOCH": str(args["epoch"])}
+        base = args.get("base_image")
+        if base is not None:
+            build_args["BASE_IMAGE"] = base
+        address = pulumi.Output.from_input(args["registry"])
+        target = pulumi.Output.concat(address, "/", args["repository"])
+        compression = args.get("compression") or Compression.ZSTD
+        image = docker_build.Image(
+            f"{name}-image",
+            context=docker_build.BuildContextArgs(
+                location=context,
+                named={key: docker_build.ContextArgs(location=at) for key, at in (args.get("contexts") or {}).items()},
+            ),
+            dockerfile=docker_build.DockerfileArgs(location=os.path.join(context, "Dockerfile")),
+            builder=docker_build.BuilderConfigArgs(name=args.get("builder") or "stellwerk"),
+            build_args=build_args,
+            secrets=_secrets(args.get("secret_files") or {}),
+            platforms=[docker_build.Platform.LINUX_AMD64],
+            # `push` would choose the exporter itself, without a say on timestamps and compression.
+            push=False,
+            exports=[docker_build.ExportArgs(raw=target.apply(lambda image: _export(image, compression)))],
+            build_on_preview=False,
+            registries=[
+                docker_build.RegistryArgs(
+                    address=address, username=args["username"], password=pulumi.Output.secret(args["password"])
+                )
+            ],
+            opts=pulumi.ResourceOptions(parent=self, custom_timeouts=_TIMEOUTS),
+        )
+        # The provider's own `ref` stays empty with an export of our own.
+        self.reference = pulumi.Output.concat(target, "@", image.digest)
+        self.register_outputs({"reference": self.reference})
+
+
+def _export(image: str, compression: Compression) -> str:
+    options = ["type=image", f"name={image}", "push=true", "rewrite-timestamp=true", "oci-mediatypes=true"]
+    options.append(f"compression={compression.value}")
+    if compression is Compression.ZSTD:
+        options.append("compression-level=1")
+    # A base that is compressed otherwise is compressed again: the digest depends on the content alone.
+    return ",".join([*options, "force-compression=true"])
+
+
+def _secrets(files: Mapping[str, str]) -> dict[str, pulumi.Output[str]]:
+    """Contents by secret id; the contents go to the provider as secrets and count in the diff, the path does not."""
+    contents: dict[str, pulumi.Output[str]] = {}
+    for key in sorted(files):
+        if os.path.exists(files[key]):
+            with open(files[key], encoding="utf-8") as file:
+                contents[key] = pulumi.Output.secret(file.read())
+    return contents
