@@ -61,7 +61,8 @@ class Gateway(pulumi.ComponentResource):
     def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellwerk:index:Gateway", name, None, opts)
         namespace = args["namespace"]
-        files = {"traefik.json": json.dumps(_STATIC, sort_keys=True), "routes.json": _routes(args["routes"])}
+        # JSON is YAML; Traefik reads files by their ending and knows no .json.
+        files = {"traefik.yaml": json.dumps(_STATIC, sort_keys=True), "routes.yaml": _routes(args["routes"])}
         config = core.v1.ConfigMap(
             f"{name}-config",
             metadata=meta.v1.ObjectMetaArgs(name=_APP, namespace=namespace),
@@ -111,8 +112,8 @@ class Gateway(pulumi.ComponentResource):
         self.register_outputs({"url": self.url})
 
     def _pod(self, image: str, config: pulumi.Input[str], secret: pulumi.Input[str]) -> core.v1.PodSpecArgs:
-        static = core.v1.KeyToPathArgs(key="traefik.json", path="traefik.json")
-        routes = core.v1.KeyToPathArgs(key="routes.json", path="routes/routes.json")
+        static = core.v1.KeyToPathArgs(key="traefik.yaml", path="traefik.yaml")
+        routes = core.v1.KeyToPathArgs(key="routes.yaml", path="routes/routes.yaml")
         volume = core.v1.VolumeArgs(
             name="config", config_map=core.v1.ConfigMapVolumeSourceArgs(name=config, items=[static, routes])
         )
@@ -123,7 +124,7 @@ class Gateway(pulumi.ComponentResource):
                 core.v1.ContainerArgs(
                     name=_APP,
                     image=image,
-                    args=["--configFile=/etc/gateway/traefik.json"],
+                    args=["--configFile=/etc/gateway/traefik.yaml"],
                     security_context=pods.RESTRICTED_CONTAINER,
                     resources=pods.resources("100m", "256Mi"),
                     readiness_probe=core.v1.ProbeArgs(

@@ -106,10 +106,6 @@ class ObjectStore(pulumi.ComponentResource):
     def _pod(self, args: ObjectStoreArgs, secret: pulumi.Input[str], claim: pulumi.Input[str]) -> core.v1.PodSpecArgs:
         data = pods.mount("data", "/data")
 
-        def key(name: str, field: str) -> core.v1.EnvVarArgs:
-            source = core.v1.SecretKeySelectorArgs(name=secret, key=field)
-            return core.v1.EnvVarArgs(name=name, value_from=core.v1.EnvVarSourceArgs(secret_key_ref=source))
-
         return core.v1.PodSpecArgs(
             security_context=pods.RESTRICTED_POD,
             automount_service_account_token=False,
@@ -136,7 +132,10 @@ class ObjectStore(pulumi.ComponentResource):
                         "posix",
                         "/data",
                     ],
-                    env=[key("ROOT_ACCESS_KEY_ID", "access"), key("ROOT_SECRET_ACCESS_KEY", "secret")],
+                    env=[
+                        pods.secret_env("ROOT_ACCESS_KEY_ID", secret, "access"),
+                        pods.secret_env("ROOT_SECRET_ACCESS_KEY", secret, "secret"),
+                    ],
                     security_context=pods.RESTRICTED_CONTAINER,
                     resources=pods.resources("100m", "256Mi"),
                     readiness_probe=pods.https_probe("/health", _PORT),

@@ -105,3 +105,9 @@ def namespace_peer(namespace: pulumi.Input[str]) -> networking.v1.NetworkPolicyP
     """All pods of a namespace."""
     label = {"kubernetes.io/metadata.name": namespace}
     return networking.v1.NetworkPolicyPeerArgs(namespace_selector=meta.v1.LabelSelectorArgs(match_labels=label))
+
+
+def secret_env(name: str, secret: pulumi.Input[str], key: str) -> core.v1.EnvVarArgs:
+    """An environment variable from a key of a Secret."""
+    source = core.v1.SecretKeySelectorArgs(name=secret, key=key)
+    return core.v1.EnvVarArgs(name=name, value_from=core.v1.EnvVarSourceArgs(secret_key_ref=source))

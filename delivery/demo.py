@@ -79,7 +79,9 @@ def run(console: Console) -> None:
     demo.step("Local cluster", lambda: _cluster(demo))
     demo.step("Credentials", lambda: demo.stellwerk("init", *ENVIRONMENTS))
     for name in ENVIRONMENTS:
-        demo.step(f"Environment {name}", lambda name=name: demo.pulumi("up", "--stack", name, "--yes", "--skip-preview"))  # type: ignore[misc]
+        demo.step(
+            f"Environment {name}", lambda name=name: demo.pulumi("up", "--stack", name, "--yes", "--skip-preview")
+        )  # type: ignore[misc]
     first, second = _releases(demo)
     _story(demo, first, second)
     demo.step("Answers, and their log line", lambda: _look(demo, first))

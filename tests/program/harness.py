@@ -65,7 +65,9 @@ def run(values: Mapping[str, Any], stack: str) -> Recording:
     def program() -> None:
         asyncio.set_event_loop(asyncio.new_event_loop())
         pulumi.runtime.set_mocks(recording.mocks, "stellwerk", stack, preview=False, monitor=recording)
-        flat = {f"stellwerk:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+        flat = {
+            f"stellwerk:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in values.items()
+        }
         pulumi.runtime.set_all_config(flat, ["stellwerk:credentials"])
         try:
             asyncio.get_event_loop().run_until_complete(
@@ -115,9 +117,7 @@ def credentials(stack: str) -> dict[str, Any]:
         values["logStore"] = {
             "users": {user: {"password": f"{SENTINEL}-{user}", "hash": f"{SENTINEL}-{user}-hash"} for user in users}
         }
-    values["tls"] = {
-        name: {"certificate": certificate(name), "key": f"{SENTINEL}-tls-{name}"} for name in services
-    }
+    values["tls"] = {name: {"certificate": certificate(name), "key": f"{SENTINEL}-tls-{name}"} for name in services}
     return values
 
 

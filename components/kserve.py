@@ -1,0 +1,279 @@
+"""KServe in raw deployment mode, with the runtime that serves ONNX."""
+
+import base64
+import json
+from typing import TypedDict
+
+import pulumi
+from pulumi_kubernetes import admissionregistration, apiextensions, apps, core, meta, rbac, yaml
+
+from components import pods
+
+RUNTIME = "stellwerk-onnx"
+SERVICE = "kserve-webhook-server-service"
+_APP = "kserve-controller-manager"
+_PORT = 9443
+_HEALTH = 8081
+_MODEL_PORT = 8080
+DRAIN_SECONDS = 5
+_DEFINITIONS = (
+    "clusterservingruntimes",
+    "clusterstoragecontainers",
+    "inferencegraphs",
+    "inferenceservices",
+    "servingruntimes",
+    "trainedmodels",
+)
+_HELPER = {"image": "unused", "memoryRequest": "100Mi", "memoryLimit": "1Gi", "cpuRequest": "100m", "cpuLimit": "1"}
+_CONFIG = {
+    "deploy": {"defaultDeploymentMode": "RawDeployment"},
+    "ingress": {
+        # Required by the parser; the environment's own gateway routes to the predictor services.
+        "ingressGateway": "none/none",
+        "ingressDomain": "cluster.local",
+        "disableIstioVirtualHost": True,
+        "disableIngressCreation": True,
+    },
+    "security": {"autoMountServiceAccountToken": False},
+    "storageInitializer": {**_HELPER, "enableDirectPvcVolumeMount": True},
+    "logger": {**_HELPER, "defaultUrl": "http://default-broker"},
+    "batcher": _HELPER,
+    "agent": _HELPER,
+    "router": _HELPER,
+    "credentials": {},
+    "explainers": {},
+}
+
+
+class KServeArgs(TypedDict):
+    """Arguments of KServe."""
+
+    namespace: pulumi.Input[str]
+    """Namespace of the controller."""
+    image: str
+    """Image of the controller."""
+    manifests: str
+    """Folder with `crds/` and `rbac/role.yaml` of the same version."""
+    runtime_image: pulumi.Input[str]
+    """Image of the ONNX runtime; an inference service names its release's own."""
+    certificate: pulumi.Input[str]
+    """TLS certificate of the webhook, PEM."""
+    key: pulumi.Input[str]
+    """Key of the certificate, PEM."""
+    ca_certificate: pulumi.Input[str]
+    """CA that signed it, PEM."""
+
+
+class KServe(pulumi.ComponentResource):
+    """Definitions, controller, webhooks and the ClusterServingRuntime `stellwerk-onnx`."""
+
+    runtime: pulumi.Output[str]
+    """Name of the runtime, known once the controller is ready."""
+
+    def __init__(self, name: str, args: KServeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("stellwerk:index:KServe", name, None, opts)
+        folder, namespace = args["manifests"], args["namespace"]
+        definitions = yaml.v2.ConfigGroup(
+            f"{name}-definitions",
+            files=[f"{folder}/crds/serving.kserve.io_{kind}.yaml" for kind in _DEFINITIONS],
+            opts=pods.child(self),
+        )
+        account = self._account(name, folder, namespace)
+        config = core.v1.ConfigMap(
+            f"{name}-config",
+            metadata=meta.v1.ObjectMetaArgs(name="inferenceservice-config", namespace=namespace),
+            data={key: json.dumps(value, sort_keys=True) for key, value in _CONFIG.items()},
+            opts=pods.child(self),
+        )
+        secret = core.v1.Secret(
+            f"{name}-webhook",
+            metadata=meta.v1.ObjectMetaArgs(namespace=namespace),
+            type="kubernetes.io/tls",
+            string_data={"tls.crt": args["certificate"], "tls.key": args["key"]},
+            opts=pods.child(self),
+        )
+        manager = apps.v1.Deployment(
+            name,
+            metadata=meta.v1.ObjectMetaArgs(name=_APP, namespace=namespace),
+            spec=apps.v1.DeploymentSpecArgs(
+                replicas=1,
+                strategy=apps.v1.DeploymentStrategyArgs(type="Recreate"),
+                selector=meta.v1.LabelSelectorArgs(match_labels={"app": _APP}),
+                template=core.v1.PodTemplateSpecArgs(
+                    metadata=meta.v1.ObjectMetaArgs(labels={"app": _APP, "control-plane": _APP}),
+                    spec=self._pod(args["image"], account, secret.metadata.name),
+                ),
+            ),
+            opts=pods.child(self, [definitions, config]),
+        )
+        service = core.v1.Service(
+            f"{name}-service",
+            metadata=meta.v1.ObjectMetaArgs(name=SERVICE, namespace=namespace),
+            spec=core.v1.ServiceSpecArgs(
+                selector={"app": _APP}, ports=[core.v1.ServicePortArgs(port=443, target_port=_PORT)]
+            ),
+            opts=pods.child(self),
+        )
+        pods.allow_ingress(f"{name}-ingress", namespace, _APP, _PORT, None, pods.child(self))
+        hooks = self._webhooks(name, namespace, args["ca_certificate"], [manager, service])
+        runtime = apiextensions.CustomResource(
+            f"{name}-runtime",
+            api_version="serving.kserve.io/v1alpha1",
+            kind="ClusterServingRuntime",
+            metadata=meta.v1.ObjectMetaArgs(name=RUNTIME),
+            spec=_runtime(args["runtime_image"]),
+            opts=pods.child(self, [definitions, *hooks]),
+        )
+        self.runtime = runtime.metadata["name"]
+        self.register_outputs({"runtime": self.runtime})
+
+    def _account(self, name: str, folder: str, namespace: pulumi.Input[str]) -> pulumi.Output[str]:
+        account = core.v1.ServiceAccount(
+            f"{name}-account",
+            metadata=meta.v1.ObjectMetaArgs(name=_APP, namespace=namespace),
+            opts=pods.child(self),
+        )
+        role = yaml.v2.ConfigGroup(f"{name}-role", files=[f"{folder}/rbac/role.yaml"], opts=pods.child(self))
+        rbac.v1.ClusterRoleBinding(
+            f"{name}-binding",
+            metadata=meta.v1.ObjectMetaArgs(name="kserve-manager-rolebinding"),
+            role_ref=rbac.v1.RoleRefArgs(
+                api_group="rbac.authorization.k8s.io", kind="ClusterRole", name="kserve-manager-role"
+            ),
+            subjects=[rbac.v1.SubjectArgs(kind="ServiceAccount", name=account.metadata.name, namespace=namespace)],
+            opts=pods.child(self, [role]),
+        )
+        found: pulumi.Output[str] = account.metadata.name
+        return found
+
+    def _pod(self, image: str, account: pulumi.Input[str], secret: pulumi.Input[str]) -> core.v1.PodSpecArgs:
+        namespace = core.v1.ObjectFieldSelectorArgs(field_path="metadata.namespace")
+        return core.v1.PodSpecArgs(
+            security_context=pods.RESTRICTED_POD,
+            service_account_name=account,
+            termination_grace_period_seconds=10,
+            containers=[
+                core.v1.ContainerArgs(
+                    name="manager",
+                    image=image,
+                    env=[
+                        core.v1.EnvVarArgs(
+                            name="POD_NAMESPACE", value_from=core.v1.EnvVarSourceArgs(field_ref=namespace)
+                        )
+                    ],
+                    security_context=pods.RESTRICTED_CONTAINER,
+                    resources=pods.resources("100m", "300Mi"),
+                    readiness_probe=core.v1.ProbeArgs(
+                        http_get=core.v1.HTTPGetActionArgs(path="/readyz", port=_HEALTH), period_seconds=2
+                    ),
+                    volume_mounts=[pods.mount("cert", "/tmp/k8s-webhook-server/serving-certs", read_only=True)],  # noqa: S108
+                )
+            ],
+            volumes=[pods.secret_volume("cert", secret)],
+        )
+
+    def _webhooks(
+        self,
+        name: str,
+        namespace: pulumi.Input[str],
+        ca_certificate: pulumi.Input[str],
+        depends_on: list[pulumi.Resource],
+    ) -> list[pulumi.Resource]:
+        bundle = pulumi.Output.from_input(ca_certificate).apply(lambda pem: base64.b64encode(pem.encode()).decode())
+        rule = admissionregistration.v1.RuleWithOperationsArgs(
+            api_groups=["serving.kserve.io"],
+            api_versions=["v1beta1"],
+            operations=["CREATE", "UPDATE"],
+            resources=["inferenceservices"],
+        )
+        pod = admissionregistration.v1.RuleWithOperationsArgs(
+            api_groups=[""], api_versions=["v1"], operations=["CREATE"], resources=["pods"]
+        )
+
+        def client(path: str) -> admissionregistration.v1.WebhookClientConfigArgs:
+            return admissionregistration.v1.WebhookClientConfigArgs(
+                ca_bundle=bundle,
+                service=admissionregistration.v1.ServiceReferenceArgs(name=SERVICE, namespace=namespace, path=path),
+            )
+
+        def exists(key: str, operator: str) -> meta.v1.LabelSelectorArgs:
+            requirement = meta.v1.LabelSelectorRequirementArgs(key=key, operator=operator)
+            return meta.v1.LabelSelectorArgs(match_expressions=[requirement])
+
+        title = meta.v1.ObjectMetaArgs(name="inferenceservice.serving.kserve.io")
+        mutating = admissionregistration.v1.MutatingWebhookConfiguration(
+            f"{name}-mutating",
+            metadata=title,
+            webhooks=[
+                admissionregistration.v1.MutatingWebhookArgs(
+                    name="inferenceservice.kserve-webhook-server.defaulter",
+                    client_config=client("/mutate-serving-kserve-io-v1beta1-inferenceservice"),
+                    failure_policy="Fail",
+                    side_effects="None",
+                    admission_review_versions=["v1beta1"],
+                    rules=[rule],
+                ),
+                admissionregistration.v1.MutatingWebhookArgs(
+                    name="inferenceservice.kserve-webhook-server.pod-mutator",
+                    client_config=client("/mutate-pods"),
+                    failure_policy="Fail",
+                    side_effects="None",
+                    admission_review_versions=["v1beta1"],
+                    reinvocation_policy="IfNeeded",
+                    namespace_selector=exists("control-plane", "DoesNotExist"),
+                    object_selector=exists("serving.kserve.io/inferenceservice", "Exists"),
+                    rules=[pod],
+                ),
+            ],
+            opts=pods.child(self, depends_on),
+        )
+        validating = admissionregistration.v1.ValidatingWebhookConfiguration(
+            f"{name}-validating",
+            metadata=title,
+            webhooks=[
+                admissionregistration.v1.ValidatingWebhookArgs(
+                    name="inferenceservice.kserve-webhook-server.validator",
+                    client_config=client("/validate-serving-kserve-io-v1beta1-inferenceservice"),
+                    failure_policy="Fail",
+                    side_effects="None",
+                    admission_review_versions=["v1beta1"],
+                    rules=[rule],
+                )
+            ],
+            opts=pods.child(self, depends_on),
+        )
+        return [mutating, validating]
+
+
+def _runtime(image: pulumi.Input[str]) -> pulumi.Inputs:
+    """Spec of the ClusterServingRuntime; custom resources are written in the API's own spelling."""
+    probe = {"httpGet": {"path": "/v2/health/ready", "port": _MODEL_PORT}, "periodSeconds": 2}
+    return {
+        "supportedModelFormats": [{"name": "onnx", "version": "1", "autoSelect": True, "priority": 1}],
+        "protocolVersions": ["v2"],
+        "multiModel": False,
+        "containers": [
+            {
+                "name": "kserve-container",
+                "image": image,
+                "env": [{"name": "DRAIN_SECONDS", "value": str(DRAIN_SECONDS)}],
+                "ports": [{"containerPort": _MODEL_PORT, "protocol": "TCP"}],
+                "readinessProbe": probe,
+                "resources": {
+                    "requests": {"cpu": "100m", "memory": "256Mi"},
+                    "limits": {"cpu": "2", "memory": "512Mi"},
+                },
+                "securityContext": {
+                    "allowPrivilegeEscalation": False,
+                    "readOnlyRootFilesystem": True,
+                    "runAsNonRoot": True,
+                    "capabilities": {"drop": ["ALL"]},
+                },
+                "volumeMounts": [
+                    {"name": "model", "mountPath": "/mnt/models", "readOnly": True},
+                    {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+                ],
+            }
+        ],
+        "volumes": [{"name": "model", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}],
+    }
