@@ -141,7 +141,9 @@ def _predictor(args: InferenceServiceArgs, secret: pulumi.Input[str]) -> pulumi.
         "capabilities": {"drop": ["ALL"]},
     }
     fetch = {
-        "name": "fetch",
+        # KServe's own initialiser is no "restricted" container and verifies no digest; it leaves a pod alone that
+        # has a container of this name.
+        "name": "storage-initializer",
         "image": args["image"],
         "command": ["python", "-m", "serving.fetch"],
         "env": store,
@@ -171,6 +173,8 @@ def _predictor(args: InferenceServiceArgs, secret: pulumi.Input[str]) -> pulumi.
             "modelFormat": {"name": "onnx", "version": "1"},
             "protocolVersion": "v2",
             "runtime": args["runtime"],
+            # Without it KServe takes the service for a multi-model server.
+            "storageUri": f"s3://{args['bucket']}/{args['artefact_key']}",
             "image": args["image"],
             "env": served,
         },

@@ -8,9 +8,10 @@ import pulumi
 from pulumi_kubernetes import admissionregistration, apiextensions, apps, core, meta, rbac, yaml
 
 from components import pods
+from components.names import KSERVE_WEBHOOK
 
 RUNTIME = "stellwerk-onnx"
-SERVICE = "kserve-webhook-server-service"
+
 _APP = "kserve-controller-manager"
 _PORT = 9443
 _HEALTH = 8081
@@ -108,7 +109,7 @@ class KServe(pulumi.ComponentResource):
         )
         service = core.v1.Service(
             f"{name}-service",
-            metadata=meta.v1.ObjectMetaArgs(name=SERVICE, namespace=namespace),
+            metadata=meta.v1.ObjectMetaArgs(name=KSERVE_WEBHOOK, namespace=namespace),
             spec=core.v1.ServiceSpecArgs(
                 selector={"app": _APP}, ports=[core.v1.ServicePortArgs(port=443, target_port=_PORT)]
             ),
@@ -193,7 +194,9 @@ class KServe(pulumi.ComponentResource):
         def client(path: str) -> admissionregistration.v1.WebhookClientConfigArgs:
             return admissionregistration.v1.WebhookClientConfigArgs(
                 ca_bundle=bundle,
-                service=admissionregistration.v1.ServiceReferenceArgs(name=SERVICE, namespace=namespace, path=path),
+                service=admissionregistration.v1.ServiceReferenceArgs(
+                    name=KSERVE_WEBHOOK, namespace=namespace, path=path
+                ),
             )
 
         def exists(key: str, operator: str) -> meta.v1.LabelSelectorArgs:

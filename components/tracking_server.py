@@ -57,7 +57,9 @@ class TrackingServer(pulumi.ComponentResource):
             metadata=meta.v1.ObjectMetaArgs(namespace=namespace),
             string_data={
                 "password": password,
-                "uri": password.apply(lambda word: f"postgresql://mlflow:{word}@{_DATABASE}:{_SQL_PORT}/mlflow"),
+                "uri": password.apply(
+                    lambda word: f"postgresql+psycopg2://mlflow:{word}@{_DATABASE}:{_SQL_PORT}/mlflow"
+                ),
                 "access": args["access_key"],
                 "secret": args["secret_key"],
                 "ca.crt": args["ca_certificate"],

@@ -1,26 +1,25 @@
 """`stellwerk demo`: the whole main job, by the commands a user would type."""
 
 import json
-import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from components.names import POD_FIELD
+from delivery.engine import surroundings, wait_for_lock
 from delivery.errors import DeliveryError
 from delivery.load import Load
-from infra.local import base_image
 from infra.local.cluster import cli as cluster
-from infra.local.cluster.environment import environment
 from infra.local.cluster.layout import layout
-from infra.local.toolchain import ensure
-from infra.local.toolchain.paths import build_contexts, cache
+from infra.local.prepare import prepare
+from infra.values import ROOT
 
 MODEL = "digits"
 ENVIRONMENTS = ("dev", "test", "prod")
@@ -50,7 +49,7 @@ class Demo:
 
     def _command(self, command: list[str], shown: str) -> None:
         self.console.print(f"[bold cyan]$ {shown}", highlight=False)
-        done = subprocess.run(command, env=_environment(), check=False)
+        done = subprocess.run(command, cwd=ROOT, env=surroundings(), check=False)
         if done.returncode != 0:
             raise DeliveryError(f"`{shown}` ended with {done.returncode}; mend what it says and run the demo again")
 
@@ -58,14 +57,10 @@ class Demo:
         """The JSON answer of a command."""
         command = [sys.executable, "-m", "delivery.cli", *arguments, "--json"]
         self.console.print(f"[bold cyan]$ stellwerk {' '.join(arguments)}", highlight=False)
-        done = subprocess.run(command, env=_environment(), stdout=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(command, env=surroundings(), stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode != 0:
             raise DeliveryError(f"`stellwerk {' '.join(arguments)}` ended with {done.returncode}")
         return json.loads(done.stdout)
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, **environment()}
 
 
 def run(console: Console) -> None:
@@ -75,37 +70,24 @@ def run(console: Console) -> None:
     """
     demo = Demo(console)
     began = time.monotonic()
-    demo.step("Toolchain and base image", lambda: prepare(console))
+    demo.step("Toolchain and base image", lambda: prepare(layout(), console))
     demo.step("Local cluster", lambda: _cluster(demo))
     demo.step("Credentials", lambda: demo.stellwerk("init", *ENVIRONMENTS))
     for name in ENVIRONMENTS:
-        demo.step(
-            f"Environment {name}", lambda name=name: demo.pulumi("up", "--stack", name, "--yes", "--skip-preview")
-        )  # type: ignore[misc]
+        demo.step(f"Environment {name}", partial(_up, demo, name))
     first, second = _releases(demo)
     _story(demo, first, second)
     demo.step("Answers, and their log line", lambda: _look(demo, first))
     _summary(demo, time.monotonic() - began)
 
 
-def prepare(console: Console) -> None:
-    """The tools, and beside them the base image's root file system (made while Go compiles)."""
-    context = cache() / "base-python"
-    ensure(["debootstrap"], console)
-    with ThreadPoolExecutor(1) as pool:
-        base = pool.submit(base_image.make, context)
-        toolchain = ensure(console=console)
-        base.result()
-    link = build_contexts() / "base-python"
-    if not (link.is_symlink() and link.readlink() == context):
-        link.unlink(missing_ok=True)
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(context)
-    console.print(f"tools in {toolchain.bin}", soft_wrap=True)
-
-
 def _cluster(demo: Demo) -> None:
     cluster.start(layout())
+
+
+def _up(demo: Demo, name: str) -> None:
+    wait_for_lock(name, demo.console)
+    demo.pulumi("up", "--stack", name, "--yes", "--skip-preview")
 
 
 def _releases(demo: Demo) -> tuple[str, str]:
@@ -133,10 +115,10 @@ def _story(demo: Demo, first: str, second: str) -> None:
         return
     for name in ENVIRONMENTS:
         if not told[name] & {first, second}:
-            demo.step(f"Promote {first} to {name}", lambda name=name: _promote(demo, first, name))  # type: ignore[misc]
+            demo.step(f"Promote {first} to {name}", partial(_promote, demo, first, name))
     for name in ENVIRONMENTS:
         if pointers[name]["release"] != second:
-            demo.step(f"Promote {second} to {name}", lambda name=name: _under_load(demo, second, name))  # type: ignore[misc]
+            demo.step(f"Promote {second} to {name}", partial(_under_load, demo, second, name))
     demo.step("Roll prod back", lambda: demo.stellwerk("rollback", MODEL, "--env", "prod", "--yes"))
 
 
@@ -168,7 +150,7 @@ def _look(demo: Demo, release: str) -> None:
     demo.facts["accuracy in prod, all held-out rows"] = f"{answer['accuracy']:.4f} ({answer['rows']} rows), as released"
     request = answer["request_ids"][0]
     line = demo.ask("logs", "--request-id", request, "--wait")["hits"][0]
-    demo.facts["log line of a prediction"] = f"request {request} on pod {line['kubernetes']['pod']['name']}"
+    demo.facts["log line of a prediction"] = f"request {request} on pod {line[POD_FIELD]}"
     run_ = demo.ask("runs", MODEL)["runs"][0]
     demo.facts["newest MLflow run"] = f"{run_['run_id']}, accuracy {run_['metrics']['accuracy']:.4f}"
 

@@ -8,7 +8,9 @@ from typing import Self
 
 import httpx
 
-from delivery.predict import Endpoint, endpoint, request_body
+from delivery.predict import RELEASE_HEADER, Endpoint, endpoint, request_body
+
+_HEADERS = {"content-type": "application/json"}
 
 
 class Load:
@@ -44,9 +46,9 @@ class Load:
             count += 1
             client = self._client() if count % 10 == 0 else kept
             try:
-                answer = client.post(self._target.infer_url, content=body)
+                answer = client.post(self._target.infer_url, content=body, headers=_HEADERS)
                 answer.raise_for_status()
-                self.releases[answer.headers["x-stellwerk-release"]] += 1
+                self.releases[answer.headers[RELEASE_HEADER]] += 1
             except (httpx.HTTPError, KeyError) as error:
                 self.failed += 1
                 self.first_failure = self.first_failure or repr(error)
@@ -56,4 +58,4 @@ class Load:
         kept.close()
 
     def _client(self) -> httpx.Client:
-        return httpx.Client(verify=self._target.trust, timeout=10, headers={"content-type": "application/json"})
+        return self._target.client(timeout=10)

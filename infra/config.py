@@ -202,6 +202,3 @@ class Environment(Section):
     ca_certificate: str | None = Field(
         default=None, pattern=r"^-----BEGIN CERTIFICATE-----", description="PEM, written by `stellwerk init`"
     )
-    registry_ca_certificate: str | None = Field(
-        default=None, pattern=r"^-----BEGIN CERTIFICATE-----", description="PEM, written by `stellwerk init`"
-    )

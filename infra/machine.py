@@ -44,7 +44,7 @@ def read(environment: Environment) -> Machine:
 
 def _folder(variable: str, name: str) -> Path:
     given = os.environ.get(variable)
-    place = Path(given or "", name).absolute()
+    place = Path(given or "", name).resolve()
     if given and place.is_dir():
         return place
     problem = f"{place} is not a folder" if given else "it is not set"

@@ -19,6 +19,8 @@ from infra.rules import violations
 ROOT = Path(__file__).resolve().parents[1]
 NAMESPACE = "stellwerk"
 ENVIRONMENTS = ("dev", "test", "prod")
+# Purposes of namespaces: `<environment>-<purpose>`.
+PLATFORM, TRAINING, SERVING = "platform", "training", "serving"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import runpy
 import threading
 from collections.abc import Iterator, Mapping
@@ -11,15 +12,17 @@ from typing import Any
 
 import pulumi
 from google.protobuf import json_format
-from pulumi.runtime import mocks
+from pulumi.runtime import mocks, rpc
 from pulumi.runtime.stack import run_pulumi_func
 from ruamel.yaml import YAML
 
+from infra import machine
+
 ROOT = Path(__file__).resolve().parents[2]
+PREFIX = "stellwerk:"
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET = "1b47061264138c4ac30d75fd1eb44270"
 SENTINEL = "sentinel-secret"
-# Names that Pulumi would generate; everything else in a mocked state is the input.
 DIGEST = "sha256:" + "cd" * 32
 
 
@@ -29,7 +32,8 @@ class Recording(mocks.MockMonitor):
 
     inputs: dict[str, Any] = field(default_factory=dict)
     parents: dict[str, str] = field(default_factory=dict)
-    outputs: dict[str, pulumi.Output[Any]] = field(default_factory=dict)
+    providers: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__init__(Answers())
@@ -39,18 +43,37 @@ class Recording(mocks.MockMonitor):
             key = f"{request.type}::{request.name}"
             assert key not in self.inputs, f"{key} is registered twice"
             self.inputs[key] = json_format.MessageToDict(request.object)
-            self.parents[key] = "::".join(request.parent.split("::")[2:])
+            self.parents[key] = "::".join(request.parent.split("::")[2:]).rpartition("$")[2]
+            self.providers[key] = request.provider or dict(request.providers).get("kubernetes", "")
         return super().RegisterResource(request)
+
+    def of_kind(self, kind: str) -> dict[str, Any]:
+        """Inputs of all resources of a Kubernetes kind, by resource name; secrets as [secret]."""
+        return {
+            key.rpartition("::")[2]: shown(inputs)
+            for key, inputs in self.inputs.items()
+            if key.rpartition("::")[0].endswith(f":{kind}")
+        }
+
+    def tree(self) -> dict[str, Any]:
+        """The resources by component, and the stack's outputs: what a snapshot shows."""
+        found: dict[str, Any] = {"outputs": shown(self.outputs)}
+        for key in sorted(self.inputs):
+            if not key.startswith("stellwerk:"):
+                found.setdefault(self.parents[key], {})[key] = shown(self.inputs[key])
+        return found
 
 
 class Answers(mocks.Mocks):
-    """Resources come out as they went in; images get a digest."""
+    """Resources come out as they went in, with what only the engine and the providers know."""
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
         state = dict(args.inputs)
         if args.typ == "docker-build:index:Image":
-            repository = str(state["tags"][0]).rsplit(":", 1)[0] if state.get("tags") else args.name
-            state |= {"digest": DIGEST, "ref": f"{repository}@{DIGEST}"}
+            # No `ref`: with a raw export of its own the provider leaves it empty.
+            state["contextHash"], state["digest"] = "0", DIGEST
+        elif args.typ.startswith("kubernetes:") and "metadata" in state:
+            state["metadata"] = {"name": f"{args.name}-generated"} | state["metadata"]
         return f"{args.name}-id", state
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
@@ -63,20 +86,24 @@ def run(values: Mapping[str, Any], stack: str) -> Recording:
     failure: list[BaseException] = []
 
     def program() -> None:
-        asyncio.set_event_loop(asyncio.new_event_loop())
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
         pulumi.runtime.set_mocks(recording.mocks, "stellwerk", stack, preview=False, monitor=recording)
         flat = {
-            f"stellwerk:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in values.items()
+            f"{PREFIX}{key}": value if isinstance(value, str) else json.dumps(value) for key, value in values.items()
         }
-        pulumi.runtime.set_all_config(flat, ["stellwerk:credentials"])
+        pulumi.runtime.set_all_config(flat, [f"{PREFIX}credentials"])
         try:
-            asyncio.get_event_loop().run_until_complete(
+            loop.run_until_complete(
                 run_pulumi_func(lambda: runpy.run_path(str(ROOT / "infra"), run_name="__main__") and None)
             )
             root = pulumi.runtime.get_root_resource()
-            recording.outputs = dict(getattr(root, "outputs", {}))
+            outputs = loop.run_until_complete(rpc.serialize_properties(dict(getattr(root, "outputs", {})), {}))
+            recording.outputs = json_format.MessageToDict(outputs)
         except BaseException as error:
             failure.append(error)
+        finally:
+            loop.close()
 
     # A new thread starts with an empty context: no settings of another test are left.
     thread = threading.Thread(target=program)
@@ -90,35 +117,42 @@ def run(values: Mapping[str, Any], stack: str) -> Recording:
 def stack_values(stack: str) -> dict[str, Any]:
     """The values of a stack's file, with no release and with generated credentials."""
     document = YAML(typ="safe").load(ROOT / "stacks" / f"Pulumi.{stack}.yaml")
-    prefix = "stellwerk:"
-    values = {key.removeprefix(prefix): value for key, value in document["config"].items() if key.startswith(prefix)}
+    values = {key.removeprefix(PREFIX): value for key, value in document["config"].items() if key.startswith(PREFIX)}
     for model in values["models"].values():
         model.update(release=None, previous=None)
-    return values | {"credentials": credentials(stack), "caCertificate": certificate("ca")}
+    return values | {"credentials": credentials(values), "caCertificate": certificate("ca")}
 
 
 def certificate(name: str) -> str:
     return f"-----BEGIN CERTIFICATE-----\n{name}\n-----END CERTIFICATE-----\n"
 
 
-def credentials(stack: str) -> dict[str, Any]:
-    """Credentials as `stellwerk init` writes them, every secret value marked."""
+def credentials(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Credentials as `stellwerk init` writes them for these values, every secret value marked."""
     services = ["gateway", "objectStore"]
-    values: dict[str, Any] = {
+    found: dict[str, Any] = {
         "caKey": f"{SENTINEL}-ca",
         "objectStore": {"accessKey": f"{SENTINEL}-access", "secretKey": f"{SENTINEL}-key"},
-        "registry": {"username": "stellwerk", "password": f"{SENTINEL}-registry"},
+        "registry": {"username": values["environment"], "password": f"{SENTINEL}-registry"},
     }
-    if stack == "dev":
-        services += ["registry", "logStore", "kserveWebhook"]
-        values["registry"]["htpasswd"] = f"stellwerk:{SENTINEL}-htpasswd"
-        values["tracking"] = {"postgresPassword": f"{SENTINEL}-postgres"}
+    if not values["cluster"]["shared"]:
+        services.append("kserveWebhook")
+    if values["registry"]["mode"] == "embedded":
+        services.append("registry")
+        found["registry"] |= {
+            "htpasswd": f"{SENTINEL}-htpasswd",
+            "logins": {name: f"{SENTINEL}-{name}" for name in ("dev", "test", "prod")},
+        }
+    if values["tracking"]["enabled"]:
+        found["tracking"] = {"postgresPassword": f"{SENTINEL}-postgres"}
+    if values["logging"]["mode"] == "embedded":
+        services.append("logStore")
         users = ("shipper", "reader", "elastic")
-        values["logStore"] = {
+        found["logStore"] = {
             "users": {user: {"password": f"{SENTINEL}-{user}", "hash": f"{SENTINEL}-{user}-hash"} for user in users}
         }
-    values["tls"] = {name: {"certificate": certificate(name), "key": f"{SENTINEL}-tls-{name}"} for name in services}
-    return values
+    found["tls"] = {name: {"certificate": certificate(name), "key": f"{SENTINEL}-tls-{name}"} for name in services}
+    return found
 
 
 def leaks(value: Any, path: str = "") -> Iterator[str]:
@@ -136,7 +170,7 @@ def leaks(value: Any, path: str = "") -> Iterator[str]:
 
 
 def shown(value: Any) -> Any:
-    """A value for a snapshot: secrets as [secret], whole numbers as integers, machine paths by their name."""
+    """A value to look at: secrets as [secret], whole numbers as integers, JSON texts unfolded, no machine paths."""
     if isinstance(value, dict):
         if value.get(SIGNATURE) == SECRET:
             return "[secret]"
@@ -145,6 +179,18 @@ def shown(value: Any) -> Any:
         return [shown(item) for item in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if isinstance(value, str) and value.startswith(f"{ROOT}/"):
-        return value.removeprefix(f"{ROOT}/")
+    return _text(value) if isinstance(value, str) else value
+
+
+def _text(value: str) -> Any:
+    if value.startswith("{"):
+        try:
+            return {"[JSON]": shown(json.loads(value))}
+        except json.JSONDecodeError:
+            return value
+    for variable in (machine.MANIFESTS, machine.BUILD_CONTEXTS):
+        folder = os.environ[variable]
+        for place in (folder, os.path.relpath(folder, ROOT / "infra")):
+            if value.startswith(f"{place}/"):
+                return f"${variable}{value.removeprefix(place)}"
     return value

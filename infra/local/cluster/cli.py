@@ -13,15 +13,17 @@ from infra.local.cluster import lifecycle
 from infra.local.cluster.commands import Tools
 from infra.local.cluster.errors import ClusterError
 from infra.local.cluster.layout import Layout, layout
-from infra.local.toolchain import cluster_tools, installed_cluster_tools, version
+from infra.local.prepare import prepare
+from infra.local.toolchain import installed_cluster_tools, version
 
 app = typer.Typer(help="The embedded single-node Kubernetes (root, Linux).", no_args_is_help=True)
 console = Console(highlight=False)
 
 
 def start(place: Layout) -> float:
-    """Gets the tools, brings the node up; returns the seconds it took without the tools."""
-    folders = cluster_tools(console)
+    """Gets what is missing, brings the node up; returns the seconds it took without the getting."""
+    prepare(place, console)
+    folders = installed_cluster_tools()
     began = time.monotonic()
 
     def tell(step: str) -> None:

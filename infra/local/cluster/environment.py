@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,9 +18,10 @@ def environment() -> dict[str, str]:
     place = layout()
     given = os.environ
     path = given.get("PATH", "")
-    tools = str(bin_folder())
+    # The built language host takes Python from PATH: it is too old to be told the project's virtualenv.
+    first = os.pathsep.join((str(bin_folder()), str(Path(sys.prefix, "bin"))))
     values = {
-        "PATH": path if path.split(os.pathsep)[0] == tools else f"{tools}{os.pathsep}{path}",
+        "PATH": path if path.startswith(first) else f"{first}{os.pathsep}{path}",
         "PULUMI_HOME": given.get("PULUMI_HOME") or str(place.pulumi_home),
         "PULUMI_BACKEND_URL": given.get("PULUMI_BACKEND_URL") or f"file://{place.backend}",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
@@ -40,10 +42,11 @@ def environment() -> dict[str, str]:
 
 
 def _link_plugins(place: Layout) -> None:
-    """Shows the toolchain's providers to the engine, where it looks for downloaded ones."""
-    for name in ("kubernetes", "docker-build"):
-        folder = place.pulumi_home / "plugins" / f"resource-{name}-v{version(f'pulumi-{name}')}"
-        link, target = folder / f"pulumi-resource-{name}", bin_folder() / f"pulumi-resource-{name}"
+    """Shows the toolchain's plugins to the engine, where it looks for downloaded ones."""
+    providers = {f"resource-{name}": version(f"pulumi-{name}") for name in ("kubernetes", "docker-build")}
+    for name, number in {**providers, "language-python": version("pulumi")}.items():
+        folder = place.pulumi_home / "plugins" / f"{name}-v{number}"
+        link, target = folder / f"pulumi-{name}", bin_folder() / f"pulumi-{name}"
         if link.is_symlink() and link.readlink() == target:
             continue
         folder.mkdir(parents=True, exist_ok=True)

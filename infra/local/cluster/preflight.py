@@ -1,10 +1,8 @@
 """What must be true before anything starts."""
 
-import os
-import socket
-
 from infra.local.cluster.errors import ClusterError
 from infra.local.cluster.layout import Layout
+from infra.local.toolchain import machine
 
 # port: who listens there
 PORTS = {
@@ -14,29 +12,17 @@ PORTS = {
 }  # fmt: skip
 
 
-def check(layout: Layout) -> None:
+def checks(layout: Layout, *, tools_missing: bool) -> list[machine.Check]:
+    """All requirements of the local cluster; one that is deployed needs less disk."""
+    deployed = (layout.backend / ".pulumi" / "stacks" / "stellwerk" / "dev.json").exists()
+    return machine.checks(layout.root, PORTS, tools_missing, deployed)
+
+
+def check(layout: Layout, *, tools_missing: bool = False) -> None:
     """Raises ClusterError naming everything that is in the way, at once."""
-    problems = []
-    if os.geteuid() != 0:
-        problems.append("root is needed for containers and networking: run it with sudo, or use another cluster")
-    problems += _taken_ports()
+    found = checks(layout, tools_missing=tools_missing)
+    problems = [f"{one.name}: {one.detail}; {one.fix}" for one in found if not one.ok]
     if len(str(layout.supervisor_socket)) > 100:
         problems.append(f"{layout.root}: too long for Unix sockets; choose a shorter STELLWERK_STATE")
     if problems:
         raise ClusterError("the local cluster can't start:\n" + "\n".join(f"- {problem}" for problem in problems))
-
-
-def _taken_ports() -> list[str]:
-    """Listeners on all addresses would shadow ours; listeners on other addresses do not matter."""
-    problems = []
-    for port, part in PORTS.items():
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                # 127.0.0.2 is on every Linux machine: taken only when someone listens on all addresses.
-                probe.bind(("127.0.0.2", port))
-            except PermissionError:
-                continue
-            except OSError:
-                problems.append(f"port {port} ({part}) is taken by another process; see `ss -ltnp 'sport = :{port}'`")
-    return problems

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from infra.local.toolchain.builder import Toolchain
     from infra.local.toolchain.inspection import ToolStatus
 
-__all__ = ["ToolchainError", "cluster_tools", "ensure", "inspect", "installed_cluster_tools", "version"]
+__all__ = ["ToolchainError", "ensure", "inspect", "installed_cluster_tools", "version"]
 
 # The functions import what they need when called: every `stellwerk` command loads this
 # package for its paths, and HTTP client, models and progress display would cost it 0.3 s.
@@ -49,14 +49,6 @@ def version(name: str) -> str:
     return load().tool(name).version
 
 
-def cluster_tools(console: "Console | None" = None) -> tuple[Path, Path]:
-    """Gets what the local cluster runs; returns the `bin` folder and the folder of the CNI plugins."""
-    from infra.local.toolchain.manifest import load
-
-    toolchain = ensure([tool.name for tool in load().tools if tool.part == "cluster"], console)
-    return toolchain.bin, toolchain.cni
-
-
 def installed_cluster_tools() -> tuple[Path, Path]:
-    """The same two folders, without getting anything."""
+    """The `bin` folder and the folder of the CNI plugins that the local cluster runs from."""
     return bin_folder(), cni_folder()

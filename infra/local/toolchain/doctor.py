@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from infra.local.cluster.layout import layout
-from infra.local.cluster.preflight import PORTS
+from infra.local.cluster.preflight import checks
 from infra.local.toolchain import inspect, machine
 from infra.local.toolchain.inspection import ToolStatus
 
@@ -19,11 +19,9 @@ app = typer.Typer(help="What this machine has, lacks, and how to get it.")
 @app.callback(invoke_without_command=True)
 def doctor(json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False) -> None:
     """Check the machine and the tools; exit code 1 when the local cluster can't run here."""
-    place = layout()
     tools = inspect()
     missing = any(tool.found is None for tool in tools)
-    deployed = (place.backend / ".pulumi" / "stacks" / "stellwerk" / "dev.json").exists()
-    found = machine.checks(place.root, PORTS, missing, deployed)
+    found = checks(layout(), tools_missing=missing)
     if json:
         report = {"machine": [asdict(check) for check in found], "tools": [asdict(t) | {"ok": t.ok} for t in tools]}
         typer.echo(json_format.dumps(report, indent=1))

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"log"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/elasticsearchexporter"
@@ -11,21 +12,65 @@ import (
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/provider/fileprovider"
+	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/exporter"
 	"go.opentelemetry.io/collector/extension"
 	"go.opentelemetry.io/collector/otelcol"
+	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/processor"
 	"go.opentelemetry.io/collector/receiver"
+	"go.opentelemetry.io/collector/service/telemetry"
+	"go.uber.org/zap"
 )
 
 var version = "0.0.0"
+
+// bodymap is an exporter whose documents are the bodies of the log records. Since 0.145 the exporter takes this
+// from the records' scope alone, and the receiver cannot set attributes of a scope.
+type bodymap struct{ exporter.Logs }
+
+func (bodymap) Capabilities() consumer.Capabilities { return consumer.Capabilities{MutatesData: true} }
+
+func (b bodymap) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
+	for _, resource := range logs.ResourceLogs().All() {
+		for _, scope := range resource.ScopeLogs().All() {
+			scope.Scope().Attributes().PutStr("elastic.mapping.mode", "bodymap")
+		}
+	}
+	return b.Logs.ConsumeLogs(ctx, logs)
+}
+
+func bodymapExporter() exporter.Factory {
+	inner := elasticsearchexporter.NewFactory()
+	create := func(ctx context.Context, set exporter.Settings, config component.Config) (exporter.Logs, error) {
+		logs, err := inner.CreateLogs(ctx, set, config)
+		return bodymap{logs}, err
+	}
+	return exporter.NewFactory(inner.Type(), inner.CreateDefaultConfig, exporter.WithLogs(create, inner.LogsStability()))
+}
+
+// selfLog writes the collector's own log to standard error; it has no metrics and traces of its own.
+func selfLog() telemetry.Factory {
+	create := func(
+		_ context.Context, set telemetry.LoggerSettings, _ component.Config,
+	) (*zap.Logger, component.ShutdownFunc, error) {
+		build := set.BuildZapLogger
+		if build == nil {
+			build = zap.Config.Build
+		}
+		logger, err := build(zap.NewProductionConfig(), set.ZapOptions...)
+		return logger, nil, err
+	}
+	empty := func() component.Config { return &struct{}{} }
+	return telemetry.NewFactory(empty, telemetry.WithCreateLogger(create))
+}
 
 func factories() (otelcol.Factories, error) {
 	receivers, err := otelcol.MakeFactoryMap[receiver.Factory](filelogreceiver.NewFactory())
 	if err != nil {
 		return otelcol.Factories{}, err
 	}
-	exporters, err := otelcol.MakeFactoryMap[exporter.Factory](elasticsearchexporter.NewFactory())
+	exporters, err := otelcol.MakeFactoryMap[exporter.Factory](bodymapExporter())
 	if err != nil {
 		return otelcol.Factories{}, err
 	}
@@ -35,6 +80,7 @@ func factories() (otelcol.Factories, error) {
 		Processors: map[component.Type]processor.Factory{},
 		Exporters:  exporters,
 		Extensions: extensions,
+		Telemetry:  selfLog(),
 	}, err
 }
 
@@ -45,6 +91,8 @@ func main() {
 		ConfigProviderSettings: otelcol.ConfigProviderSettings{
 			ResolverSettings: confmap.ResolverSettings{
 				ProviderFactories: []confmap.ProviderFactory{fileprovider.NewFactory()},
+				// The default, env, is none of the providers.
+				DefaultScheme: "file",
 			},
 		},
 	})

@@ -1,0 +1,20 @@
+"""Names that other rooms use, without what it takes to declare resources: importing this costs nothing."""
+
+KSERVE_WEBHOOK = "kserve-webhook-server-service"
+"""Service that the API server calls; its certificate carries the name."""
+
+LOG_STORE = "log-store"
+"""Service of Elasticsearch; its certificate carries the name."""
+
+# What readers of the log store need. Every string but `message` is indexed as it stands: `term` queries find it.
+LOG_INDEX = "logs-stellwerk"
+LOG_INDEX_PATTERN = "logs-*"
+TIME_FIELD = "@timestamp"
+MODEL_FIELD = "stellwerk.model"
+RELEASE_FIELD = "stellwerk.release"
+RUN_FIELD = "stellwerk.run_id"
+REQUEST_FIELD = "http.request.id"
+ENVIRONMENT_FIELD = "service.environment"
+NAMESPACE_FIELD = "kubernetes.namespace"
+POD_FIELD = "kubernetes.pod.name"
+CONTAINER_FIELD = "kubernetes.container.name"

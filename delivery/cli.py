@@ -1,0 +1,248 @@
+"""The `stellwerk` command."""
+
+import json as json_format
+import shlex
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Column, Table
+
+from components import names
+from delivery.errors import DeliveryError
+from infra.local.base_image import BaseImageError
+from infra.local.cluster.cli import app as cluster_app
+from infra.local.cluster.environment import environment
+from infra.local.cluster.errors import ClusterError
+from infra.local.toolchain.doctor import app as doctor_app
+from infra.local.toolchain.errors import ToolchainError
+from infra.problems import ConfigError
+
+app = typer.Typer(
+    help="Stellwerk: dev, test and prod as stacks of the same components; promotion is an infrastructure diff.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+app.add_typer(cluster_app, name="cluster")
+app.add_typer(doctor_app, name="doctor")
+# Progress goes to standard error: standard output is the answer alone.
+console = Console(stderr=True)
+answer = Console(highlight=False)
+
+
+class EnvironmentName(StrEnum):
+    """The environments."""
+
+    DEV = "dev"
+    TEST = "test"
+    PROD = "prod"
+
+
+Model = Annotated[str, typer.Argument(help="Name of the model, such as digits.")]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Apply without asking.")]
+
+
+def _json(value: Any) -> None:
+    typer.echo(json_format.dumps(value, indent=1))
+
+
+@app.command()
+def demo() -> None:
+    """Everything from nothing: cluster, dev, test, prod, train, release, promote, predict, roll back."""
+    from delivery.demo import run
+
+    run(Console())
+
+
+@app.command()
+def init(
+    environments: Annotated[list[EnvironmentName], typer.Argument(help="Environments, the registry's owner first.")],
+) -> None:
+    """Make an environment's stack, certificate authority and encrypted credentials; keeps what is there."""
+    from delivery.init import init as make
+
+    for name in environments:
+        make(name.value, console)
+
+
+@app.command()
+def env() -> None:
+    """Print shell lines under which plain pulumi and kubectl work here: eval "$(stellwerk env)"."""
+    for name, value in environment().items():
+        typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+@app.command()
+def train(
+    model: Model,
+    param: Annotated[list[str] | None, typer.Option(help="A hyperparameter, key=value; repeatable.")] = None,
+    requirement: Annotated[list[str] | None, typer.Option(help="A requirement it answers; repeatable.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the Job to its end.")] = False,
+    json: Json = False,
+) -> None:
+    """Train a model in dev as a Kubernetes Job; the same image and parameters are trained once."""
+    from delivery import train as training
+
+    job = training.train(model, param or [], requirement or [], console)
+    if wait:
+        training.wait(job, console)
+    _json({"job": job}) if json else answer.print(job)
+
+
+@app.command()
+def release(
+    model: Model,
+    job: Annotated[str, typer.Option(help="The training Job whose candidate is released.")],
+    json: Json = False,
+) -> None:
+    """Write the immutable release file of a training Job's candidate."""
+    from delivery.release import RELEASES
+    from delivery.release import release as make
+
+    identity = make(model, job)
+    if json:
+        _json({"release": identity, "file": f"{RELEASES.name}/{model}/{identity}.yaml"})
+    else:
+        answer.print(f"{RELEASES.name}/{model}/{identity}.yaml")
+
+
+@app.command()
+def promote(
+    model: Model,
+    to: Annotated[EnvironmentName, typer.Option("--to", help="The environment whose pointer moves.")],
+    source: Annotated[
+        EnvironmentName | None, typer.Option("--from", help="Where the release comes from; default: the one before.")
+    ] = None,
+    release: Annotated[str | None, typer.Option(help="A release id; default: what the source serves.")] = None,
+    yes: Yes = False,
+) -> None:
+    """Move an environment's pointer to a release: preview, ask, apply, wait until it answers, or undo."""
+    from delivery.promote import promote as move
+
+    move(model, to.value, source.value if source else None, release, yes=yes, console=console)
+
+
+@app.command()
+def rollback(
+    model: Model,
+    environment: Annotated[EnvironmentName, typer.Option("--env", help="The environment.")],
+    yes: Yes = False,
+) -> None:
+    """Go back to the release before: the inverse diff."""
+    from delivery.promote import rollback as back
+
+    back(model, environment.value, yes=yes, console=console)
+
+
+@app.command()
+def predict(
+    model: Model,
+    environment: Annotated[EnvironmentName, typer.Option("--env", help="The environment.")],
+    rows: Annotated[int, typer.Option(min=1, help="So many held-out rows.")] = 5,
+    all_held_out: Annotated[bool, typer.Option("--all-held-out", help="All held-out rows.")] = False,
+    body: Annotated[
+        Path | None,
+        typer.Option("--input", exists=True, dir_okay=False, help="A request of your own (v2 JSON) instead."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Ask a model through the gateway, and compare with the labels."""
+    from delivery import predict as prediction
+
+    if body is not None:
+        _json(prediction.send(environment.value, model, body.read_bytes()))
+        return
+    result = prediction.predict(environment.value, model, None if all_held_out else rows)
+    if json:
+        _json(result)
+        return
+    answer.print(f"{environment} answers with {result['release']}: {result['rows']} rows, "
+                 f"accuracy {result['accuracy']:.4f}")  # fmt: skip
+    answer.print(f"predicted {result['predictions'][:20]}\nlabels    {result['labels'][:20]}")
+    answer.print(f"request ids {', '.join(result['request_ids'][:3])} (stellwerk logs --request-id …)")
+
+
+@app.command()
+def status(json: Json = False) -> None:
+    """Releases per environment, and whether they answer; exit code 1 when one does not."""
+    from delivery.status import status as look
+
+    report = look()
+    models = [
+        (name, model, state)
+        for name, found in report["environments"].items()
+        for model, state in found["models"].items()
+    ]
+    if json:
+        _json(report)
+    else:
+        table = Table("environment", "model", "release", "previous", "answers")
+        for name, model, state in models:
+            answers = "[green]yes[/green]" if state["ready"] else f"[red]{state['answering'] or 'no'}[/red]"
+            answers = answers if state["release"] else "no release yet"
+            table.add_row(name, model, state["release"] or "-", state["previous"] or "-", answers)
+        answer.print(table)
+        for name, model, state in models:
+            answer.print(f"{model} in {name}: {state['url']}", soft_wrap=True)
+    raise typer.Exit(0 if all(state["ready"] or not state["release"] for _, _, state in models) else 1)
+
+
+@app.command()
+def logs(
+    request_id: Annotated[str | None, typer.Option(help="Request id of a prediction.")] = None,
+    model: Annotated[str | None, typer.Option(help="Name of the model.")] = None,
+    release: Annotated[str | None, typer.Option(help="Release id.")] = None,
+    run: Annotated[str | None, typer.Option(help="Tracking run.")] = None,
+    environment: Annotated[EnvironmentName | None, typer.Option("--env", help="The environment.")] = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=1000)] = 20,
+    wait: Annotated[bool, typer.Option("--wait", help="Until there is one, at most a minute.")] = False,
+    json: Json = False,
+) -> None:
+    """Find log lines in the log store, newest first."""
+    from delivery import logs as search
+
+    given = {names.REQUEST_FIELD: request_id, names.MODEL_FIELD: model, names.RELEASE_FIELD: release,
+             names.RUN_FIELD: run, names.ENVIRONMENT_FIELD: environment and environment.value}  # fmt: skip
+    hits = search.logs({key: value for key, value in given.items() if value}, lines, wait=wait)
+    if json:
+        _json({"hits": hits})
+    else:
+        for hit in hits:
+            answer.print(json_format.dumps(hit), soft_wrap=True, markup=False)
+
+
+@app.command()
+def runs(model: Model, lines: Annotated[int, typer.Option("-n", min=1)] = 10, json: Json = False) -> None:
+    """The tracking server's runs of a model, newest first."""
+    from delivery.runs import runs as look
+
+    found = look(model, lines)
+    if json:
+        _json({"runs": found})
+        return
+    table = Table(*(Column(title, overflow="fold") for title in ("run", "status", "job", "accuracy", "commit")))
+    for run in found:
+        accuracy = run["metrics"].get("accuracy")
+        shown = "-" if accuracy is None else f"{accuracy:.4f}"
+        table.add_row(run["run_id"], run["status"], run["job"] or "-", shown, (run["commit"] or "-")[:12])
+    answer.print(table)
+
+
+def main() -> None:
+    """Runs the command; an expected failure is one message on standard error and exit code 1."""
+    try:
+        app()
+    except (DeliveryError, ConfigError, ClusterError, ToolchainError, BaseImageError) as error:
+        console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        console.print("interrupted; run the same command again to go on")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

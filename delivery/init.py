@@ -1,0 +1,173 @@
+"""`stellwerk init`: makes an environment's stack, its certificate authority and its credentials, once."""
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+import bcrypt
+from rich.console import Console
+
+from components.names import KSERVE_WEBHOOK, LOG_STORE
+from delivery import authority, engine, stackfile
+from delivery.errors import DeliveryError
+from infra.config import Environment, Mode
+from infra.local.cluster.layout import layout
+from infra.local.cluster.pki import CONTEXT
+from infra.values import ENVIRONMENTS, PLATFORM, file_name, from_file
+
+_USERS = ("shipper", "reader", "elastic")
+# The passwords are random and long: more rounds would only slow each request down.
+_ROUNDS = 5
+
+
+@dataclass
+class _Plan:
+    """The credentials of one environment, filled in where something is absent."""
+
+    environment: Environment
+    values: dict[str, Any]
+    changed: bool = False
+
+    def need(self, *path: str, make: Any) -> None:
+        """Sets the value at `path` to what `make()` returns, unless it is there."""
+        node = self.values
+        for step in path[:-1]:
+            node = node.setdefault(step, {})
+        if path[-1] not in node:
+            node[path[-1]] = make()
+            self.changed = True
+
+
+def init(environment: str, console: Console) -> None:
+    """Idempotent: makes what is absent, changes nothing that is there.
+
+    Raises DeliveryError or ConfigError; the stack file is written in one step, at the end.
+    """
+    loaded = from_file(environment).environment
+    if environment not in engine.stacks():
+        engine.run("stack", "init", environment, "--no-select")
+        console.print(f"{environment}: made the stack", highlight=False)
+    plan = _Plan(loaded, _existing(environment))
+    certificate = _authority(plan)
+    _secrets(plan)
+    _certificates(plan, certificate)
+    if plan.changed:
+        text = json.dumps(plan.values, sort_keys=True)
+        if loaded.ca_certificate != certificate:
+            stackfile.add(environment, {"caCertificate": certificate})
+        engine.run("config", "set", engine.KEY, "--secret", "--stack", environment, stdin=text)
+        console.print(f"{environment}: wrote encrypted credentials to {file_name(environment)}", highlight=False)
+    else:
+        console.print(f"{environment}: credentials are complete", highlight=False)
+    if loaded.registry.mode is Mode.EMBEDDED and loaded.cluster.context == CONTEXT:
+        _trust(certificate)
+
+
+def _existing(environment: str) -> dict[str, Any]:
+    config = stackfile.config(environment)
+    return engine.credentials(environment) if engine.KEY in config else {}
+
+
+def _authority(plan: _Plan) -> str:
+    """The CA's certificate; a new one replaces every certificate that the old one signed."""
+    known = plan.environment.ca_certificate
+    if known and "caKey" in plan.values:
+        return known
+    certificate, key = authority.make_authority(plan.environment.environment)
+    plan.values["caKey"] = key
+    plan.values.pop("tls", None)
+    plan.changed = True
+    return certificate
+
+
+def _secrets(plan: _Plan) -> None:
+    values = plan.environment
+    if values.object_store.mode is Mode.EMBEDDED:
+        plan.need("objectStore", "accessKey", make=lambda: secrets.token_hex(10))
+        plan.need("objectStore", "secretKey", make=_password)
+    else:
+        plan.need("objectStore", "accessKey", make=lambda: _given("AWS_ACCESS_KEY_ID", "the external object store"))
+        plan.need("objectStore", "secretKey", make=lambda: _given("AWS_SECRET_ACCESS_KEY", "the external object store"))
+    if values.tracking.enabled:
+        plan.need("tracking", "postgresPassword", make=_password)
+    if values.logging.mode is Mode.EMBEDDED:
+        for user in _USERS:
+            plan.need("logStore", "users", user, make=_user)
+    if values.registry.mode is Mode.EMBEDDED:
+        _registry_logins(plan)
+    else:
+        plan.need("registry", make=lambda: _registry_login(values))
+
+
+def _registry_logins(plan: _Plan) -> None:
+    """One login per environment: a leaked one can be changed alone."""
+    plan.need("registry", "logins", make=lambda: {name: _password() for name in ENVIRONMENTS})
+    registry = plan.values["registry"]
+    own = plan.environment.environment.value
+    plan.need("registry", "username", make=lambda: own)
+    plan.need("registry", "password", make=lambda: registry["logins"][own])
+    plan.need("registry", "htpasswd", make=lambda: _htpasswd(registry["logins"]))
+
+
+def _htpasswd(logins: dict[str, str]) -> str:
+    return "".join(f"{name}:{_hash(password)}\n" for name, password in sorted(logins.items()))
+
+
+def _registry_login(values: Environment) -> dict[str, str]:
+    """The login another environment of this project has made for this one, else the one given by variables."""
+    name = values.environment.value
+    for other in ENVIRONMENTS:
+        owner = from_file(other).environment.registry
+        if owner.mode is Mode.EMBEDDED and owner.address == values.registry.address:
+            if engine.KEY not in stackfile.config(other):
+                raise DeliveryError(f"{name}: its registry is {other}'s; run `stellwerk init {other}` first")
+            return {"username": name, "password": engine.credentials(other)["registry"]["logins"][name]}
+    return {
+        "username": _given("STELLWERK_REGISTRY_USERNAME", f"the registry {values.registry.address}"),
+        "password": _given("STELLWERK_REGISTRY_PASSWORD", f"the registry {values.registry.address}"),
+    }
+
+
+def _given(variable: str, service: str) -> str:
+    value = os.environ.get(variable)
+    if not value:
+        raise DeliveryError(f"{variable} is not set; it is the login of {service}, which this stack does not run")
+    return value
+
+
+def _certificates(plan: _Plan, certificate: str) -> None:
+    values, key = plan.environment, plan.values["caKey"]
+    namespace, address = f"{values.environment}-{PLATFORM}", values.cluster.address
+    wanted = {
+        "gateway": ("gateway", True),
+        "objectStore": ("object-store", values.object_store.mode is Mode.EMBEDDED),
+        "registry": ("registry", values.registry.mode is Mode.EMBEDDED),
+        "logStore": (LOG_STORE, values.logging.mode is Mode.EMBEDDED),
+        "kserveWebhook": (KSERVE_WEBHOOK, not values.cluster.shared),
+    }
+    for name, (service, needed) in wanted.items():
+        if needed:
+            names = [f"{service}.{namespace}.svc", service, f"{service}.{namespace}.svc.cluster.local", address]
+            plan.need("tls", name, make=lambda names=names: authority.sign(certificate, key, names))
+
+
+def _trust(certificate: str) -> None:
+    """The local node and its image builder trust the registry through this file."""
+    target = layout().registry_ca
+    if target.parent.is_dir() and not (target.exists() and target.read_text() == certificate):
+        target.write_text(certificate)
+
+
+def _password() -> str:
+    return secrets.token_urlsafe(32)
+
+
+def _user() -> dict[str, str]:
+    password = _password()
+    return {"password": password, "hash": _hash(password)}
+
+
+def _hash(password: str) -> str:
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(_ROUNDS)).decode()

@@ -1,0 +1,165 @@
+"""`stellwerk train`: makes a training Job of the environment's template, once per image and parameters."""
+
+import dataclasses
+import json
+import subprocess
+import time
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+
+from rich.console import Console
+
+from delivery.errors import DeliveryError
+from delivery.kube import get, kubectl
+from infra.values import ROOT, TRAINING, from_file
+from training import settings
+
+ENVIRONMENT = "dev"
+_NAMESPACE = f"{ENVIRONMENT}-{TRAINING}"
+
+
+def train(model: str, parameters: Sequence[str], requirements: Sequence[str], console: Console) -> str:
+    """Starts the Job, or finds the one that already trains or has trained this; returns its name.
+
+    A Job that failed is made again. Raises DeliveryError naming a parameter that is not known.
+    """
+    known = from_file(ENVIRONMENT).environment.training
+    if model not in known:
+        raise DeliveryError(
+            f"stacks/Pulumi.{ENVIRONMENT}.yaml: stellwerk:training has no {model!r}; models there: "
+            f"{', '.join(known) or 'none'}"
+        )
+    arguments = _arguments(model, parameters, requirements)
+    template = get(ENVIRONMENT, _NAMESPACE, "cronjob", f"train-{model}")
+    if template is None:
+        raise DeliveryError(f"{_NAMESPACE}: there is no template train-{model}; run `pulumi up --stack {ENVIRONMENT}`")
+    job = _job(template, model, arguments)
+    name: str = job["metadata"]["name"]
+    there = get(ENVIRONMENT, _NAMESPACE, "job", name)
+    if there and _condition(there, "Failed"):
+        console.print(f"job {name} failed before; making it again", highlight=False)
+        kubectl(ENVIRONMENT, "--namespace", _NAMESPACE, "delete", "job", name, "--wait")
+        there = None
+    if there is None:
+        kubectl(ENVIRONMENT, "--namespace", _NAMESPACE, "create", "-f", "-", stdin=json.dumps(job))
+        console.print(f"job {name}: started", highlight=False)
+    else:
+        console.print(f"job {name}: is there already, same image and parameters", highlight=False)
+    return name
+
+
+def _arguments(model: str, parameters: Sequence[str], requirements: Sequence[str]) -> list[str]:
+    fields = [field.name for field in dataclasses.fields(settings.Hyperparameters)]
+    arguments = [model]
+    for parameter in parameters:
+        key, equals, value = parameter.partition("=")
+        if not equals or key.replace("-", "_") not in fields:
+            raise DeliveryError(f"--param {parameter}: not known; allowed: {', '.join(f'{key}=…' for key in fields)}")
+        arguments += [f"--{key.replace('_', '-')}", value]
+    for requirement in requirements:
+        arguments += ["--requirement", requirement]
+    try:
+        settings.parse(arguments)
+    except SystemExit:
+        raise DeliveryError("the training command does not understand these parameters, see above") from None
+    return arguments
+
+
+def _job(template: dict[str, Any], model: str, arguments: list[str]) -> dict[str, Any]:
+    """The Job's manifest; its name says image and parameters, so that the same inputs are trained once."""
+    body = template["spec"]["jobTemplate"]
+    container = body["spec"]["template"]["spec"]["containers"][0]
+    seed = json.dumps([container["image"], arguments])
+    container["args"] = arguments
+    for variable in container["env"]:
+        if variable["name"] == "GIT_COMMIT":
+            variable["value"] = commit()
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": f"train-{model}-{sha256(seed.encode()).hexdigest()[:8]}",
+            "labels": body["metadata"]["labels"],
+        },
+        "spec": body["spec"],
+    }
+
+
+def commit() -> str:
+    """The checkout's commit, or `uncommitted` when what goes into training differs from it."""
+    try:
+        changed = _git("status", "--porcelain", "--", "training", "components")
+        return _git("rev-parse", "HEAD") if not changed else "uncommitted"
+    except (OSError, subprocess.CalledProcessError):
+        return "uncommitted"
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def wait(name: str, console: Console) -> None:
+    """Follows a Job to its end, showing its log; raises DeliveryError with the reason when it fails."""
+    shown = 0
+    waiting = ""
+    while True:
+        job = get(ENVIRONMENT, _NAMESPACE, "job", name)
+        if job is None:
+            raise DeliveryError(f"job {name} was deleted")
+        lines = _log(name)
+        for line in lines[shown:]:
+            console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
+        shown = len(lines)
+        if _condition(job, "Complete"):
+            return
+        failed = _condition(job, "Failed")
+        if failed:
+            reason = lines[-1] if lines else failed.get("message", "no reason given")
+            raise DeliveryError(f"job {name} failed: {reason}")
+        state = _waiting(name) if not lines else ""
+        if state and state != waiting:
+            console.print(f"  [dim]{state}[/dim]", highlight=False)
+            waiting = state
+        time.sleep(1)
+
+
+def _condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:
+    conditions = job.get("status", {}).get("conditions", [])
+    return next((item for item in conditions if item["type"] == kind and item["status"] == "True"), None)
+
+
+def _pods(name: str) -> list[dict[str, Any]]:
+    selector = f"batch.kubernetes.io/job-name={name}"
+    text = kubectl(ENVIRONMENT, "--namespace", _NAMESPACE, "get", "pods", "--selector", selector, "-o", "json")
+    found: list[dict[str, Any]] = json.loads(text)["items"]
+    return found
+
+
+def _waiting(name: str) -> str:
+    """What the Job's pod waits for, in the cluster's own words."""
+    for pod in _pods(name):
+        for container in pod["status"].get("containerStatuses", []):
+            state = container["state"].get("waiting", {})
+            if state:
+                return f"{state.get('reason', '')} {state.get('message', '')}".strip()
+        for item in pod["status"].get("conditions", []):
+            if item["type"] == "PodScheduled" and item["status"] == "False":
+                return f"not scheduled: {item.get('message', '')}"
+    return ""
+
+
+def _log(name: str) -> list[str]:
+    """Messages of the Job's ECS lines; other lines as they are. Empty while there is no log."""
+    try:
+        text = kubectl(ENVIRONMENT, "--namespace", _NAMESPACE, "logs", f"job/{name}", "--tail=-1")
+    except DeliveryError:
+        return []
+    return [_message(line) for line in text.splitlines()]
+
+
+def _message(line: str) -> str:
+    try:
+        return str(json.loads(line)["message"])
+    except (json.JSONDecodeError, TypeError, KeyError):
+        return line

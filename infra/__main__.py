@@ -1,0 +1,20 @@
+"""Entry point of `pulumi preview` and `pulumi up`."""
+
+import pulumi
+
+from infra import machine
+from infra.problems import ConfigError
+from infra.program import Program
+from infra.values import from_program
+
+
+def main() -> None:
+    """Composes the stack's environment; a configuration error is one message without a traceback."""
+    try:
+        loaded, credentials = from_program()
+        Program(loaded, credentials, machine.read(loaded.environment)).compose()
+    except ConfigError as error:
+        raise pulumi.RunError(str(error)) from None
+
+
+main()

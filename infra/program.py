@@ -1,0 +1,391 @@
+"""Composes one environment of the components, by its values."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from components.log_stack import LogStack
+
+from components.gateway import Gateway, RouteArgs
+from components.image_build import ImageBuild
+from components.image_registry import ImageRegistry
+from components.inference_service import InferenceService, url
+from components.kserve import RUNTIME, KServe
+from components.node_pool import NodePool
+from components.object_store import ObjectStore
+from components.pull_secret import PullSecret
+from components.tenant import Tenant
+from components.tracking_server import TrackingServer
+from components.training_pipeline import TrainingPipeline
+from infra.config import Environment, Mode
+from infra.credentials import Credentials, secret
+from infra.local.base_image import EPOCH
+from infra.machine import Machine
+from infra.problems import ConfigError
+from infra.values import PLATFORM, ROOT, SERVING, TRAINING, Loaded
+
+Value = TypeVar("Value")
+_STORAGE = {"registry": "15Gi", "object-store": "10Gi", "tracking": "5Gi", "log-store": "5Gi"}
+
+
+@dataclass(frozen=True)
+class _Build:
+    """An image of this stack: its folder, and the named contexts it copies from."""
+
+    folder: str
+    contexts: Mapping[str, str]
+
+
+@dataclass
+class Program:
+    """One environment while it is being composed."""
+
+    loaded: Loaded
+    credentials: Credentials
+    machine: Machine
+
+    def __post_init__(self) -> None:
+        # ConfigMaps change in place: what reads them carries their digest and rolls by itself.
+        provider = kubernetes.Provider(
+            "cluster", context=self.environment.cluster.context, enable_config_map_mutable=True
+        )
+        self._opts = pulumi.ResourceOptions(providers=[provider])
+
+    @property
+    def environment(self) -> Environment:
+        """The values."""
+        return self.loaded.environment
+
+    def compose(self) -> None:
+        """Declares every resource of the environment and exports what the command reads."""
+        purposes = [PLATFORM, SERVING, *([TRAINING] if self.environment.training else [])]
+        self._namespaces = self._tenant(purposes)
+        registry = self._registry()
+        self._pull_secrets = {purpose: self._pull_secret(purpose) for purpose in purposes}
+        images = self._images(registry)
+        endpoint, external = self._object_store()
+        for pool in self.environment.node_pools:
+            if pool.simulated:
+                opts = self._opts
+                NodePool(pool.name, {"accelerator": pool.accelerator, "gpus": pool.gpus, "nodes": pool.nodes}, opts)
+        self._log_stack(images)
+        self._training(images, endpoint, self._tracking(images, endpoint))
+        gateway = self._gateway()
+        self._serving(endpoint, self._kserve(images))
+        pulumi.export("gateway", gateway.url)
+        pulumi.export("objectStore", external)
+        pulumi.export("images", images)
+        pulumi.export("models", {name: model.release for name, model in self.environment.models.items()})
+
+    def _tenant(self, purposes: list[str]) -> Mapping[str, pulumi.Output[str]]:
+        values = self.environment
+        tenant = Tenant(
+            "tenant",
+            {
+                "environment": values.environment.value,
+                "namespaces": purposes,
+                "quota": {
+                    "cpu": values.quota.cpu,
+                    "memory": values.quota.memory,
+                    "pods": values.quota.pods,
+                    "storage": values.quota.storage,
+                },
+                "developers": values.roles.developers,
+                "operators": values.roles.operators,
+            },
+            self._opts,
+        )
+        return tenant.namespaces
+
+    def _registry(self) -> pulumi.Input[str]:
+        """The registry's address, known once it answers."""
+        values = self.environment
+        if values.registry.mode is Mode.EXTERNAL:
+            return values.registry.address
+        pair = _present(self.credentials.tls.registry)
+        registry = ImageRegistry(
+            "registry",
+            {
+                "namespace": self._namespaces[PLATFORM],
+                "image": values.images.registry,
+                "address": values.registry.address,
+                "certificate": pair.certificate,
+                "key": secret(pair.key),
+                "htpasswd": secret(self.credentials.registry.htpasswd),
+                "storage": _STORAGE["registry"],
+            },
+            self._opts,
+        )
+        return registry.address
+
+    def _pull_secret(self, purpose: str) -> pulumi.Output[str]:
+        login = self.credentials.registry
+        args = PullSecret(
+            f"pull-{purpose}",
+            {
+                "namespace": self._namespaces[purpose],
+                "address": self.environment.registry.address,
+                "username": login.username,
+                "password": secret(login.password),
+            },
+            self._opts,
+        )
+        return args.secret_name
+
+    def _builds(self) -> dict[str, _Build]:
+        """The images that this environment needs and builds itself."""
+        values, builds = self.environment, {}
+        if not values.cluster.shared:
+            builds["serving"] = _Build("serving", {})
+        if values.training:
+            builds["training"] = _Build("training", {})
+        if values.tracking.enabled:
+            builds |= {name: _Build(f"components/images/{name}", {}) for name in ("mlflow", "postgres")}
+        if self.machine.elasticsearch:
+            server = {"elasticsearch": str(self.machine.elasticsearch)}
+            builds["elasticsearch"] = _Build("components/images/elasticsearch", server)
+        return builds
+
+    def _images(self, registry: pulumi.Input[str]) -> dict[str, pulumi.Output[str]]:
+        """The image references by digest."""
+        python = self.environment.images.base_python
+        if python is None:
+            return {}
+        base: pulumi.Input[str] | None = python.image
+        if self.machine.base_python:
+            base = self._image("base-python", str(self.machine.base_python), registry, None, {})
+        return {
+            name: self._image(name, _relative(build.folder), registry, base, build.contexts)
+            for name, build in self._builds().items()
+        }
+
+    def _image(
+        self,
+        name: str,
+        context: str,
+        registry: pulumi.Input[str],
+        base: pulumi.Input[str] | None,
+        contexts: Mapping[str, str],
+    ) -> pulumi.Output[str]:
+        login = self.credentials.registry
+        image = ImageBuild(
+            name,
+            {
+                "repository": name,
+                "registry": registry,
+                "username": login.username,
+                "password": secret(login.password),
+                "context": context,
+                "epoch": EPOCH,
+                "base_image": base,
+                "contexts": contexts,
+                "secret_files": {key: str(file) for key, file in self.machine.build_secrets.items()},
+            },
+        )
+        return image.reference
+
+    def _object_store(self) -> tuple[pulumi.Input[str], pulumi.Input[str]]:
+        """The S3 endpoint inside the cluster, and the one outside."""
+        store, keys = self.environment.object_store, self.credentials.object_store
+        if store.mode is Mode.EXTERNAL:
+            endpoint = _present(store.endpoint)
+            return endpoint, endpoint
+        pair = _present(self.credentials.tls.object_store)
+        embedded = ObjectStore(
+            "object-store",
+            {
+                "namespace": self._namespaces[PLATFORM],
+                "image": self.environment.images.versitygw,
+                "tool_image": self.environment.images.busybox,
+                "buckets": [store.bucket],
+                "access_key": secret(keys.access_key),
+                "secret_key": secret(keys.secret_key),
+                "certificate": pair.certificate,
+                "key": secret(pair.key),
+                "address": self.environment.cluster.address,
+                "node_port": _present(store.node_port),
+                "storage": _STORAGE["object-store"],
+            },
+            self._opts,
+        )
+        return embedded.endpoint, embedded.external_endpoint
+
+    def _tracking(
+        self, images: Mapping[str, pulumi.Output[str]], endpoint: pulumi.Input[str]
+    ) -> pulumi.Output[str] | None:
+        if not self.environment.tracking.enabled:
+            return None
+        keys = self.credentials.object_store
+        server = TrackingServer(
+            "tracking",
+            {
+                "namespace": self._namespaces[PLATFORM],
+                "image": images["mlflow"],
+                "database_image": images["postgres"],
+                "pull_secret": self._pull_secrets[PLATFORM],
+                "database_password": secret(_present(self.credentials.tracking).postgres_password),
+                "storage": _STORAGE["tracking"],
+                "artefacts": f"s3://{self.environment.object_store.bucket}/mlflow",
+                "s3_endpoint": endpoint,
+                "access_key": secret(keys.access_key),
+                "secret_key": secret(keys.secret_key),
+                "ca_certificate": self._authority(),
+                "clients": self._namespaces.get(TRAINING, self._namespaces[PLATFORM]),
+            },
+            self._opts,
+        )
+        return server.uri
+
+    def _training(
+        self,
+        images: Mapping[str, pulumi.Output[str]],
+        endpoint: pulumi.Input[str],
+        tracking: pulumi.Output[str] | None,
+    ) -> None:
+        keys = self.credentials.object_store
+        for model, training in self.environment.training.items():
+            TrainingPipeline(
+                f"train-{model}",
+                {
+                    "namespace": self._namespaces[TRAINING],
+                    "model": model,
+                    "image": images["training"],
+                    "pull_secret": self._pull_secrets[TRAINING],
+                    "tracking_uri": _present(tracking),
+                    "bucket": self.environment.object_store.bucket,
+                    "s3_endpoint": endpoint,
+                    "access_key": secret(keys.access_key),
+                    "secret_key": secret(keys.secret_key),
+                    "ca_certificate": self._authority(),
+                    "cpu": training.resources.cpu,
+                    "memory": training.resources.memory,
+                    "node_pool": training.node_pool,
+                },
+                self._opts,
+            )
+
+    def _log_stack(self, images: Mapping[str, pulumi.Output[str]]) -> None:
+        logging = self.environment.logging
+        if logging.mode is Mode.EXTERNAL:
+            return
+        pair = _present(self.credentials.tls.log_store)
+        users = _present(self.credentials.log_store).users
+        stack = LogStack(
+            "logs",
+            {
+                "environment": self.environment.environment.value,
+                "namespace": self._namespaces[PLATFORM],
+                "image": images["elasticsearch"],
+                "shipper_image": self.environment.images.log_shipper,
+                "pull_secret": self._pull_secrets[PLATFORM],
+                "certificate": pair.certificate,
+                "key": secret(pair.key),
+                "ca_certificate": self._authority(),
+                "users": {
+                    name: {"password": secret(user.password), "hash": secret(user.hash)} for name, user in users.items()
+                },
+                "heap": _present(logging.heap),
+                "storage": _STORAGE["log-store"],
+                "address": self.environment.cluster.address,
+                "node_port": _present(logging.node_port),
+                "pod_logs_path": _present(self.machine.pod_logs),
+            },
+            self._opts,
+        )
+        pulumi.export("logStore", stack.url)
+
+    def _kserve(self, images: Mapping[str, pulumi.Output[str]]) -> pulumi.Input[str]:
+        """The serving runtime's name; on a shared cluster its owner has put it there."""
+        if self.environment.cluster.shared:
+            return RUNTIME
+        pair = _present(self.credentials.tls.kserve_webhook)
+        serving = KServe(
+            "kserve",
+            {
+                "namespace": self._namespaces[PLATFORM],
+                "image": self.environment.images.kserve_manager,
+                "manifests": _relative(_present(self.machine.kserve)),
+                "runtime_image": images["serving"],
+                "certificate": pair.certificate,
+                "key": secret(pair.key),
+                "ca_certificate": self._authority(),
+            },
+            self._opts,
+        )
+        return serving.runtime
+
+    def _gateway(self) -> Gateway:
+        values, pair = self.environment, self.credentials.tls.gateway
+        namespace = f"{values.environment}-{SERVING}"
+        # Every model has its route before it has a release: the entry does not change when the first one comes.
+        routes: list[RouteArgs] = [
+            {"name": model, "path_prefix": f"/v2/models/{model}", "url": url(namespace, model)}
+            for model in values.models
+        ]
+        return Gateway(
+            "gateway",
+            {
+                "namespace": self._namespaces[PLATFORM],
+                "image": values.images.traefik,
+                "certificate": pair.certificate,
+                "key": secret(pair.key),
+                "address": values.cluster.address,
+                "node_port": values.gateway.node_port,
+                "routes": routes,
+            },
+            self._opts,
+        )
+
+    def _serving(self, endpoint: pulumi.Input[str], runtime: pulumi.Input[str]) -> None:
+        values, keys = self.environment, self.credentials.object_store
+        for name, model in values.models.items():
+            release = self.loaded.serving(name)
+            if release is None:
+                continue
+            InferenceService(
+                name,
+                {
+                    "namespace": self._namespaces[SERVING],
+                    "environment": values.environment.value,
+                    "model": name,
+                    "release": release.metadata.release,
+                    "run_id": release.run.run_id,
+                    "image": release.serving.image,
+                    "pull_secret": self._pull_secrets[SERVING],
+                    "runtime": runtime,
+                    "bucket": values.object_store.bucket,
+                    "artefact_key": release.artefact.key,
+                    "artefact_digest": release.artefact.digest,
+                    "s3_endpoint": endpoint,
+                    "access_key": secret(keys.access_key),
+                    "secret_key": secret(keys.secret_key),
+                    "ca_certificate": self._authority(),
+                    "clients": self._namespaces[PLATFORM],
+                    "replicas": model.replicas,
+                    "node_pool": model.node_pool,
+                },
+                self._opts,
+            )
+
+    def _authority(self) -> str:
+        found = self.environment.ca_certificate
+        if found is None:
+            name = self.environment.environment
+            raise ConfigError(f"stellwerk:caCertificate: absent; run `stellwerk init {name}`, which writes it")
+        return found
+
+
+def _present(value: Value | None) -> Value:
+    """A value that the checks of `infra.values` and `infra.credentials` have found to be there."""
+    if value is None:
+        raise ConfigError("a value is absent that this environment needs; `stellwerk init` writes what is missing")
+    return value
+
+
+def _relative(folder: str | Path) -> str:
+    """A folder as seen from the program's: the state then names no folder of this machine."""
+    return os.path.relpath(ROOT / folder, ROOT / "infra")

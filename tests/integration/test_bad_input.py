@@ -1,0 +1,173 @@
+"""Bad input on the real engine: one clear message, an exit code that is not 0, nothing half applied."""
+
+import os
+import socket
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.integration.conftest import MODEL, Project
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
+
+
+def refused(project: Project, text: str, *expected: str) -> None:
+    """A preview of test with this stack file fails with these words, without a traceback."""
+    file = project.stack_file("test")
+    before = file.read_text()
+    state = project.pulumi("stack", "export", "--stack", "test").stdout
+    file.write_text(text)
+    try:
+        preview = project.pulumi("preview", "--stack", "test", ok=False)
+        update = project.pulumi("up", "--stack", "test", "--yes", ok=False)
+    finally:
+        file.write_text(before)
+    for done in (preview, update):
+        assert done.returncode != 0
+        words = done.stdout + done.stderr
+        assert not [text for text in expected if text not in words], words[-3000:]
+        assert "Traceback" not in words
+    assert project.pulumi("stack", "export", "--stack", "test").stdout == state
+
+
+def test_an_unknown_key(project: Project) -> None:
+    text = (
+        project.stack_file("test")
+        .read_text()
+        .replace("  stellwerk:gateway:\n", "  stellwerk:gatewy: {}\n  stellwerk:gateway:\n")
+    )
+    refused(project, text, "stacks/Pulumi.test.yaml:", "stellwerk:gatewy", "did you mean gateway?")
+
+
+def test_an_unknown_release(project: Project) -> None:
+    release = project.pointers("test")["release"]
+    text = project.stack_file("test").read_text().replace(f"release: {release}", "release: v9-00000000")
+    refused(project, text, "models.digits.release", "v9-00000000", "there is no such release", release)
+
+
+def test_a_release_without_digest(project: Project) -> None:
+    release = project.pointers("test")["release"]
+    file = project.root / "stacks" / "releases" / MODEL / f"{release}.yaml"
+    before = file.read_text()
+    lines = [line for line in before.splitlines(keepends=True) if not line.strip().startswith("digest: sha256:")]
+    file.write_text("".join(lines))
+    try:
+        refused(
+            project,
+            project.stack_file("test").read_text(),
+            f"stacks/releases/{MODEL}/{release}.yaml",
+            "artefact.digest",
+        )
+    finally:
+        file.write_text(before)
+
+
+def test_a_wrong_passphrase(project: Project) -> None:
+    done = project.stellwerk("promote", MODEL, "--to", "prod", "--yes", ok=False, PULUMI_CONFIG_PASSPHRASE="wrong")
+    assert done.returncode == 1
+    assert "passphrase" in done.stderr
+    assert "Traceback" not in done.stderr
+    preview = project.pulumi("preview", "--stack", "prod", ok=False, PULUMI_CONFIG_PASSPHRASE="wrong")
+    assert preview.returncode != 0
+    assert "incorrect passphrase" in preview.stdout + preview.stderr
+
+
+def test_an_unreachable_cluster(project: Project, tmp_path: Path) -> None:
+    nowhere = tmp_path / "kubeconfig"
+    nowhere.write_text((project.state / "kubeconfig").read_text().replace(":6443", ":6444"))
+    done = project.stellwerk("train", MODEL, "--param", "epochs=2", ok=False, KUBECONFIG=str(nowhere))
+    assert done.returncode == 1
+    assert "refused" in done.stderr
+    assert "Traceback" not in done.stderr
+    before = project.stack_file("prod").read_text()
+    moved = project.stellwerk("promote", MODEL, "--to", "prod", "--yes", ok=False, KUBECONFIG=str(nowhere))
+    assert moved.returncode == 1
+    assert project.stack_file("prod").read_text() == before
+
+
+def test_a_model_that_is_not_there(project: Project) -> None:
+    for arguments in (("predict", "letters", "--env", "prod"), ("promote", "letters", "--to", "prod", "--yes")):
+        done = project.stellwerk(*arguments, ok=False)
+        assert done.returncode == 1
+        assert "stacks/Pulumi.prod.yaml" in done.stderr
+        assert "digits" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [("train", MODEL, "--param", "epoch=3"), ("train", MODEL, "--param", "epochs=many")]
+)
+def test_a_parameter_that_is_not_known(project: Project, arguments: tuple[str, ...]) -> None:
+    done = project.stellwerk(*arguments, ok=False)
+    assert done.returncode == 1
+    assert "epochs" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def start(project: Project, state: Path, **extra: str) -> subprocess.CompletedProcess[str]:
+    """`stellwerk cluster up` with a state directory of its own, which is to be refused."""
+    done = project.stellwerk("cluster", "up", ok=False, STELLWERK_STATE=str(state), **extra)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def test_a_port_that_is_taken(project: Project, tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        other.bind(("0.0.0.0", 30445))
+        other.listen()
+        done = start(project, tmp_path / "state")
+    assert "30445" in done.stderr
+    assert "prod gateway" in done.stderr
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_full_disk(project: Project, small_disk: Path) -> None:
+    done = start(project, small_disk / "state")
+    assert "disk" in done.stderr
+    assert "STELLWERK_STATE" in done.stderr
+    assert not (small_disk / "state").exists()
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A file system of 64 MiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", place], check=True)
+    request.addfinalizer(lambda: subprocess.run(["umount", place], check=True))
+    return place
+
+
+def test_no_root(project: Project, tmp_path: Path) -> None:
+    python = project.root / ".venv/bin/python"
+    script = (
+        "import os; os.setuid(65534)\n"
+        "from pathlib import Path\n"
+        "from infra.local.cluster.layout import Layout\n"
+        "from infra.local.cluster.preflight import check\n"
+        f"check(Layout(Path('{tmp_path}/state')))"
+    )
+    done = subprocess.run(
+        [python, "-c", script],
+        cwd=project.root,
+        env={**os.environ, "HOME": "/"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "need root" in done.stderr
+
+
+def test_a_failed_preview_leaves_the_pointer(project: Project, restored: Callable[[str], None]) -> None:
+    restored("prod")
+    file = project.stack_file("prod")
+    file.write_text(file.read_text().replace("pods: 40", "pods: many"))
+    before = file.read_text()
+    done = project.stellwerk("promote", MODEL, "--to", "prod", "--yes", ok=False)
+    assert done.returncode == 1
+    assert "quota.pods" in done.stderr
+    assert file.read_text() == before

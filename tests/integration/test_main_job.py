@@ -1,0 +1,181 @@
+"""What the README's first command promises, looked at from outside."""
+
+import asyncio
+import re
+import uuid
+from typing import Any
+
+import httpx
+import pytest
+from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
+from ruamel.yaml import YAML
+
+from infra.releases import Releases
+from tests.integration.conftest import ENVIRONMENTS, MODEL, Project
+from training.data import load
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
+
+
+def releases(project: Project) -> tuple[str, str]:
+    first, second = Releases(project.root / "stacks" / "releases").ids(MODEL)
+    return first, second
+
+
+def authority(project: Project, environment: str) -> str:
+    values = YAML(typ="safe").load(project.stack_file(environment))
+    found: str = values["config"]["stellwerk:caCertificate"]
+    return found
+
+
+def test_the_demo_ends_with_a_table_of_its_steps(project: Project) -> None:
+    wanted = ("Toolchain", "Local cluster", *(f"Environment {name}" for name in ENVIRONMENTS), "First model", "Second")
+    assert not [title for title in wanted if not re.search(rf"{title}.*│ +\d+\.\d", project.demo_output)]
+    assert "Where to look next" in project.demo_output
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_a_preview_shows_no_changes(project: Project, environment: str) -> None:
+    project.pulumi("preview", "--stack", environment, "--expect-no-changes", "--diff")
+
+
+def test_two_releases_the_second_is_better(project: Project) -> None:
+    store = Releases(project.root / "stacks" / "releases")
+    first, second = (store.load(MODEL, release) for release in releases(project))
+    assert second.evaluation.metrics["accuracy"] > first.evaluation.metrics["accuracy"] >= 0.85
+    assert first.artefact.digest != second.artefact.digest
+    assert all(gate.passed for gate in (*first.evaluation.gates, *second.evaluation.gates))
+
+
+def test_the_tracking_server_has_both_runs(project: Project) -> None:
+    store = Releases(project.root / "stacks" / "releases")
+    runs = {run["run_id"]: run for run in project.ask("runs", MODEL)["runs"]}
+    for release in (store.load(MODEL, identity) for identity in releases(project)):
+        run = runs[release.run.run_id]
+        assert run["status"] == "FINISHED"
+        assert run["metrics"]["accuracy"] == pytest.approx(release.evaluation.metrics["accuracy"])
+        assert run["parameters"]["epochs"] == str(release.training.parameters["epochs"])
+        assert run["data_digest"] == release.data.digest == load(MODEL).digest
+        assert run["commit"] == release.training.commit
+        assert re.fullmatch(r"[0-9a-f]{40}", run["commit"])
+
+
+def test_pointers_tell_the_story(project: Project) -> None:
+    first, second = releases(project)
+    pointers = {name: project.pointers(name) for name in ENVIRONMENTS}
+    shown = {name: (found["release"], found["previous"]) for name, found in pointers.items()}
+    assert shown == {"dev": (second, first), "test": (second, first), "prod": (first, second)}
+    assert all(found["ready"] for found in pointers.values())
+
+
+def test_prod_answers_all_held_out_rows_as_released(project: Project) -> None:
+    answer = project.ask("predict", MODEL, "--env", "prod", "--all-held-out")
+    assert answer["rows"] == len(load(MODEL).held_out.labels)
+    assert answer["release"] == project.pointers("prod")["release"]
+    assert answer["accuracy"] == pytest.approx(answer["expected_accuracy"], abs=1e-9)
+
+
+def test_the_better_model_was_promoted_without_a_failed_request(project: Project) -> None:
+    found = re.search(r"(\d+) requests answered by .*, (\d+) failed", project.demo_output.replace("\n", " "))
+    assert found, "the demo did not say how many requests failed"
+    assert int(found.group(1)) > 20
+    assert found.group(2) == "0"
+
+
+def test_kserves_own_client_gets_the_right_answers(project: Project) -> None:
+    split = load(MODEL).held_out
+    url = project.pointers("prod")["url"].partition("/v2/")[0]
+    store = Releases(project.root / "stacks" / "releases")
+    expected = store.load(MODEL, project.pointers("prod")["release"]).evaluation.metrics["accuracy"]
+    bundle = project.state.parent / "prod-ca.crt"
+    bundle.write_text(authority(project, "prod"))
+    client = InferenceRESTClient(RESTConfig(protocol="v2", timeout=30, retries=0, verify=str(bundle)))
+    tensor = InferInput("pixels", list(split.inputs.shape), "FP32")
+    tensor.set_data_from_numpy(split.inputs, binary_data=False)
+    request = InferRequest(model_name=MODEL, infer_inputs=[tensor])
+    answer = asyncio.run(client.infer(url, request, model_name=MODEL))
+    scores = answer.outputs[0].as_numpy().reshape(-1, 10)
+    assert float((scores.argmax(axis=1) == split.labels).mean()) == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_prediction_is_found_in_the_log_store_by_its_request_id(project: Project) -> None:
+    answer = project.ask("predict", MODEL, "--env", "prod", "--rows", "3")
+    (line,) = project.ask("logs", "--request-id", answer["request_ids"][0], "--wait")["hits"]
+    assert flat(line)["stellwerk.release"] == answer["release"]
+    assert flat(line)["stellwerk.rows"] == 3
+    assert flat(line)["kubernetes.namespace"] == "prod-serving"
+    assert project.ask("logs", "--request-id", str(uuid.uuid4()))["hits"] == []
+
+
+def flat(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Fields by dotted name, whichever way a line was written."""
+    found: dict[str, Any] = {}
+    for key, value in document.items():
+        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return found
+
+
+def test_logs_are_found_by_model_and_run(project: Project) -> None:
+    project.ask("predict", MODEL, "--env", "test", "--rows", "1")
+    release = Releases(project.root / "stacks" / "releases").load(MODEL, project.pointers("test")["release"])
+    hits = project.ask("logs", "--run", release.run.run_id, "--model", MODEL, "--env", "test", "--wait")["hits"]
+    assert {flat(hit)["stellwerk.run_id"] for hit in hits} == {release.run.run_id}
+
+
+def test_plain_http_and_a_foreign_authority_are_refused(project: Project) -> None:
+    url = project.pointers("prod")["url"]
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(url, trust_env=False)
+    with pytest.raises(httpx.HTTPError):
+        httpx.get(url.replace("https", "http"), trust_env=False).raise_for_status()
+
+
+def test_every_pod_is_restricted_but_the_shipper(project: Project) -> None:
+    spaces = {space["metadata"]["name"]: space["metadata"].get("labels", {}) for space in project.objects("namespaces")}
+    ours = {name: labels for name, labels in spaces.items() if "stellwerk.dev/environment" in labels}
+    levels = {name: labels["pod-security.kubernetes.io/enforce"] for name, labels in ours.items()}
+    assert {name for name, level in levels.items() if level != "restricted"} == {"dev-logging"}
+    pods = [pod for pod in project.objects("pods", "-A") if pod["metadata"]["namespace"] in ours]
+    assert pods
+    for pod in pods:
+        for container in [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]:
+            context = container["securityContext"]
+            assert context["allowPrivilegeEscalation"] is False, pod["metadata"]["name"]
+            assert context["readOnlyRootFilesystem"] is True, pod["metadata"]["name"]
+            assert context["capabilities"]["drop"] == ["ALL"], pod["metadata"]["name"]
+
+
+def test_no_secret_stands_in_state_files_or_output(project: Project) -> None:
+    given = project.pulumi("config", "get", "stellwerk:credentials", "--stack", "dev").stdout
+    secrets = set(re.findall(r'"(?:password|secretKey|postgresPassword)": ?"([^"]{16,})"', given))
+    assert len(secrets) >= 5
+    texts = {str(file): file.read_text() for file in (project.root / "stacks").rglob("*.yaml")}
+    texts |= {str(file): file.read_text() for file in (project.state / "state").rglob("*.json*") if file.is_file()}
+    texts |= {"output of the demo": project.demo_output}
+    texts |= {str(file): file.read_text(errors="replace") for file in (project.state / "data/pod-logs").rglob("*.log")}
+    assert any("stacks/stellwerk/dev.json" in name for name in texts)
+    assert not [name for name, text in texts.items() if any(secret in text for secret in secrets)]
+
+
+def test_the_serving_image_holds_no_torch(project: Project) -> None:
+    (pod, *_) = project.objects("pods", "-n", "prod-serving")
+    command = "import importlib.util as u; print(u.find_spec('torch'), u.find_spec('onnxruntime') is not None)"
+    name = pod["metadata"]["name"]
+    arguments = ("-n", "prod-serving", "exec", name, "-c", "kserve-container", "--", "python", "-c", command)
+    assert project.kubectl(*arguments).strip() == "None True"
+
+
+def test_the_demo_again_changes_nothing(project: Project) -> None:
+    versions = {name: stack_version(project, name) for name in ENVIRONMENTS}
+    again = project.run("make", "demo", timeout=900)
+    assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-3000:]
+    assert "nothing to promote" in again.stdout
+    assert {name: stack_version(project, name) for name in ENVIRONMENTS} == versions
+    assert not re.search(r"\d+ (created|updated|replaced|deleted)", again.stdout)
+
+
+def stack_version(project: Project, environment: str) -> list[Any]:
+    """The resources as the engine has them."""
+    text = project.pulumi("stack", "export", "--stack", environment).stdout
+    document = YAML(typ="safe").load(text)
+    return [(resource["urn"], resource.get("id")) for resource in document["deployment"]["resources"]]

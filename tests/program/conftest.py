@@ -1,0 +1,75 @@
+"""The programs of the three stacks, each run once; a machine of empty folders; releases to point at."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra import machine, values
+from tests.program.harness import ROOT, SENTINEL, Recording, run, stack_values
+
+STACKS = ("dev", "test", "prod")
+FIXTURES = Path(__file__).parents[1] / "config" / "releases"
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What `stellwerk env` would set, and a stacks folder with the release fixtures."""
+    place = tmp_path_factory.mktemp("machine")
+    for folder in ("kserve/crds", "kserve/rbac"):
+        (place / "manifests" / folder).mkdir(parents=True)
+    for folder in ("base-python", "elasticsearch"):
+        (place / "contexts" / folder).mkdir(parents=True)
+    (place / "secrets").mkdir()
+    (place / "secrets" / "ca.crt").write_text(f"{SENTINEL}-build")
+    root = place / "checkout"
+    shutil.copytree(FIXTURES, root / "stacks" / "releases")
+    for stack in STACKS:
+        shutil.copy(ROOT / values.file_name(stack), root / "stacks")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(machine.MANIFESTS, str(place / "manifests"))
+        patch.setenv(machine.BUILD_CONTEXTS, str(place / "contexts"))
+        patch.setenv(machine.BUILD_SECRETS, str(place / "secrets"))
+        patch.delenv(machine.POD_LOGS, raising=False)
+        patch.setattr(values, "ROOT", root)
+        yield
+
+
+@pytest.fixture(scope="package")
+def programs(_surroundings: None) -> Mapping[str, Recording]:
+    """Each stack as its file says, without a release."""
+    return {stack: run(stack_values(stack), stack) for stack in STACKS}
+
+
+@pytest.fixture(params=STACKS)
+def program(request: pytest.FixtureRequest, programs: Mapping[str, Recording]) -> Recording:
+    """Each of the stacks."""
+    return programs[request.param]
+
+
+@pytest.fixture(scope="package")
+def released(_surroundings: None) -> Mapping[str, Recording]:
+    """Each stack with a release, on the node pool."""
+    found = {}
+    for stack in STACKS:
+        given = stack_values(stack)
+        given["models"]["digits"].update(release="v2-3f2a9c1d", previous="v1-0a1b2c3d", nodePool="gpu-sim")
+        for training in given["training"].values():
+            training["nodePool"] = "gpu-sim"
+        found[stack] = run(given, stack)
+    return found
+
+
+@pytest.fixture
+def refused() -> Callable[[str, Mapping[str, Any]], str]:
+    """The message with which the program refuses values."""
+    import pulumi
+
+    def message(stack: str, given: Mapping[str, Any]) -> str:
+        with pytest.raises(pulumi.RunError) as raised:
+            run(given, stack)
+        return str(raised.value)
+
+    return message

@@ -1,0 +1,267 @@
+"""The whole program of dev, test and prod: what it declares, and what it refuses."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+import yaml
+from syrupy.assertion import SnapshotAssertion
+from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
+
+from components.node_pool import POOL_LABEL, TAINT
+from tests.program.conftest import STACKS
+from tests.program.harness import DIGEST, Recording, leaks, run, shown, stack_values
+from tests.program.pod_security import containers, violations
+
+RELEASE = "v2-3f2a9c1d"
+IMAGE = f"198.18.0.1:30500/serving@sha256:{'ab' * 32}"
+Programs = Mapping[str, Recording]
+Refused = Callable[[str, Mapping[str, Any]], str]
+
+
+class Yaml(SingleFileSnapshotExtension):
+    """One file per stack."""
+
+    file_extension = "yaml"
+    _write_mode = WriteMode.TEXT
+
+    def serialize(self, data: Any, **_: Any) -> str:
+        text: str = yaml.safe_dump(data, width=120, default_flow_style=None, allow_unicode=True)
+        return text
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_program(stack: str, programs: Programs, snapshot: SnapshotAssertion) -> None:
+    assert programs[stack].tree() == snapshot(extension_class=Yaml)
+
+
+def test_inference_service(released: Programs, snapshot: SnapshotAssertion) -> None:
+    assert released["prod"].tree()["stellwerk:index:InferenceService::digits"] == snapshot(extension_class=Yaml)
+
+
+@pytest.fixture(params=["null", "release"])
+def each(request: pytest.FixtureRequest, programs: Programs, released: Programs) -> Programs:
+    """The stacks without a release, and with one."""
+    return programs if request.param == "null" else released
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_no_secret_stands_outside_a_secret(stack: str, each: Programs) -> None:
+    program = each[stack]
+    assert list(leaks(program.inputs)) == []
+    assert list(leaks(program.outputs)) == []
+    assert "[secret]" in json.dumps(shown(program.inputs)), "no secret at all: the check looks at nothing"
+
+
+def workloads(program: Recording) -> Iterator[tuple[str, str, Any]]:
+    """Name, namespace and pod spec of everything that runs pods."""
+    for kind in ("Deployment", "DaemonSet", "StatefulSet"):
+        for name, inputs in program.of_kind(kind).items():
+            yield name, inputs["metadata"]["namespace"], inputs["spec"]["template"]["spec"]
+    for name, inputs in program.of_kind("CronJob").items():
+        yield name, inputs["metadata"]["namespace"], inputs["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    for name, inputs in program.of_kind("InferenceService").items():
+        yield name, inputs["metadata"]["namespace"], inputs["spec"]["predictor"]
+
+
+def served(predictor: Any, runtime: Any) -> Any:
+    """The pod that KServe makes: the predictor's, with the runtime's container under the model's values."""
+    (container,) = runtime["spec"]["containers"]
+    values = {key: value for key, value in predictor["model"].items() if key in ("image", "env", "resources")}
+    volumes = [*predictor["volumes"], *runtime["spec"]["volumes"]]
+    return predictor | {"containers": [container | values], "volumes": volumes}
+
+
+def pods(stack: str, each: Programs) -> Iterator[tuple[str, str, Any]]:
+    """Every pod of a stack; the serving runtime is the one of the cluster's owner."""
+    runtime = each["dev"].of_kind("ClusterServingRuntime")["kserve-runtime"]
+    for name, namespace, pod in workloads(each[stack]):
+        yield name, namespace, served(pod, runtime) if "model" in pod else pod
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_pods_are_restricted_and_only_the_log_shipper_is_not(stack: str, each: Programs) -> None:
+    levels = {
+        inputs["metadata"]["name"]: inputs["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
+        for inputs in each[stack].of_kind("Namespace").values()
+    }
+    broken = {name: found for name, _, pod in pods(stack, each) if (found := violations(pod))}
+    shipper = broken.pop("logs-shipper", [])
+    assert broken == {}
+    assert {rule.partition(": ")[0] for rule in shipper} <= {"volume pod-logs", "volume positions", "log-shipper",
+                                                             "runAsUser is 0"}  # fmt: skip
+    privileged = {name for name, level in levels.items() if level != "restricted"}
+    assert privileged == ({"dev-logging"} if stack == "dev" else set())
+    assert {name for name, namespace, _ in pods(stack, each) if namespace in privileged} <= {"logs-shipper"}
+    assert {namespace for _, namespace, _ in pods(stack, each)} <= set(levels), "a pod in somebody else's namespace"
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_images_are_pinned_and_those_of_the_own_registry_by_digest(stack: str, each: Programs) -> None:
+    registry = stack_values(stack)["registry"]["address"]
+    found = {container["image"] for _, _, pod in pods(stack, each) for container in containers(pod)}
+    assert found
+    for image in found:
+        name, _, digest = image.partition("@")
+        tag = name.rpartition("/")[2].partition(":")[2]
+        assert re.fullmatch(r"sha256:[0-9a-f]{64}", digest) or (tag and tag != "latest"), f"{image} is not pinned"
+        assert digest or not image.startswith(registry), f"{image} is not pinned by digest"
+
+
+def test_what_dev_builds_runs_by_digest(programs: Programs) -> None:
+    built = {name.removesuffix("-image") for name in programs["dev"].of_kind("Image")} - {"base-python"}
+    assert built == {"serving", "training", "mlflow", "postgres", "elasticsearch"}
+    registry = stack_values("dev")["registry"]["address"]
+    expected = {name: f"{registry}/{name}@{DIGEST}" for name in built}
+    assert programs["dev"].outputs["images"] == expected
+    runtime = programs["dev"].of_kind("ClusterServingRuntime")["kserve-runtime"]["spec"]
+    running = {
+        each["image"] for _, _, pod in [*workloads(programs["dev"]), ("", "", runtime)] for each in containers(pod)
+    }
+    assert set(expected.values()) <= running
+
+
+def test_a_null_release_comes_up_with_namespace_quota_and_route(program: Recording) -> None:
+    assert program.of_kind("InferenceService") == {}
+    names = {inputs["metadata"]["name"] for inputs in program.of_kind("Namespace").values()}
+    (serving,) = (name for name in names if name.endswith("-serving"))
+    quotas = {inputs["metadata"]["namespace"] for inputs in program.of_kind("ResourceQuota").values()}
+    assert serving in quotas
+    routes = program.of_kind("ConfigMap")["gateway-config"]["data"]["routes.yaml"]["[JSON]"]["http"]
+    assert "`/v2/models/digits/`" in routes["routers"]["digits"]["rule"]
+    (server,) = routes["services"]["digits"]["loadBalancer"]["servers"]
+    assert server["url"] == f"http://digits-predictor.{serving}.svc.cluster.local"
+    assert program.outputs["models"] == {"digits": None}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_release_is_served_with_its_image_and_artefact(stack: str, programs: Programs, released: Programs) -> None:
+    (service,) = released[stack].of_kind("InferenceService").values()
+    predictor = service["spec"]["predictor"]
+    (fetch,) = predictor["initContainers"]
+    digest = "sha256:3f2a9c1d" + "0" * 56
+    assert predictor["model"]["image"] == fetch["image"] == IMAGE
+    said = {entry["name"]: entry.get("value") for entry in predictor["model"]["env"]}
+    assert said == {
+        "ENVIRONMENT": stack,
+        "MODEL_NAME": "digits",
+        "MODEL_DIGEST": digest,
+        "RELEASE": RELEASE,
+        "RUN_ID": "0123456789abcdef",
+    }
+    fetched = {entry["name"]: entry.get("value") for entry in fetch["env"]}
+    assert fetched["MODEL_KEY"] == f"digits/{digest.replace(':', '-')}.onnx"
+    assert fetched["MODEL_DIGEST"] == digest
+    assert (service["metadata"]["name"], service["metadata"]["namespace"]) == ("digits", f"{stack}-serving")
+    assert released[stack].outputs["models"] == {"digits": RELEASE}
+    more = set(released[stack].inputs) - set(programs[stack].inputs)
+    assert {key.rpartition(":")[2] for key in more} == {"digits", "digits-secret", "digits-ingress"}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_node_pool_is_selected_and_its_taint_tolerated(stack: str, programs: Programs, released: Programs) -> None:
+    placed = [pod for name, _, pod in workloads(released[stack]) if name in ("digits", "train-digits")]
+    assert len(placed) == (2 if stack == "dev" else 1)
+    for pod in placed:
+        assert pod["nodeSelector"] == {POOL_LABEL: "gpu-sim"}
+        assert pod["tolerations"] == [{"key": TAINT, "operator": "Exists"}]
+    for name, _, pod in workloads(programs[stack]):
+        assert "nodeSelector" not in pod, name
+        assert "tolerations" not in pod, name
+
+
+def test_only_dev_declares_the_nodes_of_the_pool(programs: Programs) -> None:
+    nodes = {stack: set(programs[stack].of_kind("Node")) for stack in STACKS}
+    assert nodes == {"dev": {"gpu-sim-0", "gpu-sim-1"}, "test": set(), "prod": set()}
+    node = programs["dev"].of_kind("Node")["gpu-sim-0"]
+    assert node["metadata"]["labels"][POOL_LABEL] == "gpu-sim"
+    assert node["spec"]["taints"] == [{"effect": "NoSchedule", "key": TAINT, "value": "present"}]
+
+
+def test_everything_goes_to_the_cluster_that_the_stack_names(program: Recording) -> None:
+    provider = program.inputs["pulumi:providers:kubernetes::cluster"]
+    assert provider["context"] == "stellwerk"
+    elsewhere = [
+        key
+        for key, used in program.providers.items()
+        if key.startswith("kubernetes:") and "pulumi:providers:kubernetes::cluster" not in used
+    ]
+    assert elsewhere == [], "the kubeconfig's current context would decide where these go"
+
+
+def test_a_stack_is_small(program: Recording) -> None:
+    assert 0 < len(program.inputs) < 300
+
+
+def normalised(program: Recording, stack: str) -> Any:
+    """The program with the environment's name and digests of configuration replaced."""
+    text = re.sub(rf"\b{stack}\b", "ENVIRONMENT", json.dumps(program.tree(), sort_keys=True))
+    return json.loads(re.sub(r'("stellwerk.dev/configuration": )"[0-9a-f]{16}"', r'\1"digest"', text))
+
+
+def test_test_and_prod_are_one_program_under_two_names(released: Programs) -> None:
+    """prod with the values of test, but for its name, is test: nothing in the program asks for a name."""
+    given = stack_values("test") | {"environment": "prod"}
+    given["credentials"]["registry"]["username"] = "prod"
+    given["models"]["digits"].update(release=RELEASE, previous="v1-0a1b2c3d", nodePool="gpu-sim")
+    assert normalised(run(given, "prod"), "prod") == normalised(released["test"], "test")
+
+
+def test_the_files_of_test_and_prod_differ_in_names_ports_and_developers() -> None:
+    test, prod = stack_values("test"), stack_values("prod")
+    different = {key for key in test | prod if key != "credentials" and test.get(key) != prod.get(key)}
+    assert different == {"environment", "objectStore", "gateway", "roles"}
+    test["objectStore"]["nodePort"] = prod["objectStore"]["nodePort"]
+    test["roles"]["developers"] = prod["roles"]["developers"]
+    assert test["objectStore"] == prod["objectStore"]
+    assert test["roles"] == prod["roles"]
+
+
+def test_a_configuration_error_is_one_message(refused: Refused) -> None:
+    given = stack_values("prod")
+    given["models"]["digits"]["replicas"] = 0
+    message = refused("prod", given)
+    assert re.match(r"stacks/Pulumi\.prod\.yaml:\d+: stellwerk:models\.digits\.replicas\n  given:   0\n", message)
+
+
+def test_a_release_that_is_not_there_is_one_message(refused: Refused) -> None:
+    given = stack_values("prod")
+    given["models"]["digits"]["release"] = "v9-00000000"
+    assert "stacks/releases/digits/v9-00000000.yaml: there is no such release" in refused("prod", given)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_absent_credentials_name_the_command(stack: str, refused: Refused) -> None:
+    given = stack_values(stack)
+    del given["credentials"]
+    message = refused(stack, given)
+    assert f"stacks/Pulumi.{stack}.yaml: stellwerk:credentials" in message
+    assert f"run `stellwerk init {stack}`" in message
+
+
+@pytest.mark.parametrize("section", ["objectStore", "registry", "tracking", "logStore"])
+def test_incomplete_credentials_are_refused_without_a_value(section: str, refused: Refused) -> None:
+    given = stack_values("dev")
+    del given["credentials"][section]
+    message = refused("dev", given)
+    assert section in message
+    assert "sentinel" not in message
+
+
+def test_an_absent_authority_names_the_command(refused: Refused) -> None:
+    given = stack_values("dev")
+    del given["caCertificate"]
+    assert "run `stellwerk init dev`" in refused("dev", given)
+
+
+@pytest.mark.parametrize("variable", ["STELLWERK_MANIFESTS", "STELLWERK_BUILD_CONTEXTS"])
+def test_a_machine_without_the_folders_is_told_how_to_get_them(
+    variable: str, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(variable)
+    message = refused("dev", stack_values("dev"))
+    assert message.startswith(f"{variable}: it is not set")
+    assert 'eval "$(stellwerk env)"' in message
+    assert run(stack_values("prod"), "prod").inputs, "prod needs none of them"

@@ -1,0 +1,344 @@
+"""A copy of the stack files, an engine and endpoints that only remember, and an object store behind TLS."""
+
+import io
+import itertools
+import json
+import os
+import shutil
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import httpx
+import pytest
+from moto.server import DomainDispatcherApplication, create_backend_app
+from rich.console import Console
+from ruamel.yaml import YAML
+from ruamel.yaml.representer import RoundTripRepresenter
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from delivery import authority, engine, predict, promote, release, stackfile, status, train
+from infra import values
+from infra.releases import Releases
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+ENVIRONMENTS = ("dev", "test", "prod")
+MODEL = "digits"
+FIRST, SECOND = "v1-0a1b2c3d", "v2-3f2a9c1d"
+FIXTURES = Path(__file__).parents[2] / "config" / "releases"
+_LOOPBACK = "127.0.0.1"
+_counter = itertools.count()
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes null as the stack files do."""
+
+
+_Representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar("tag:yaml.org,2002:null", "null"))
+
+
+def yaml() -> YAML:
+    """YAML as Pulumi writes it, comments kept."""
+    found = YAML(typ="rt")
+    found.Representer = _Representer
+    found.preserve_quotes = True
+    found.indent(mapping=2, sequence=4, offset=2)
+    found.width = 1 << 20
+    return found
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checkout with nothing in it but `stacks/`."""
+
+    root: Path
+
+    def file(self, environment: str) -> Path:
+        return self.root / values.file_name(environment)
+
+    def text(self, environment: str) -> bytes:
+        return self.file(environment).read_bytes()
+
+    def edit(self, environment: str, change: Callable[[Any], None]) -> None:
+        """Changes values, by their keys without namespace."""
+        document = yaml().load(self.file(environment))
+        config = {key.removeprefix("stellwerk:"): value for key, value in document["config"].items()}
+        change(config)
+        document["config"] = {f"stellwerk:{key}": value for key, value in config.items()}
+        yaml().dump(document, self.file(environment))
+
+    def point(self, environment: str, current: str | None, previous: str | None = None) -> None:
+        self.edit(environment, lambda config: config["models"][MODEL].update(release=current, previous=previous))
+
+    def pointers(self, environment: str) -> tuple[str | None, str | None]:
+        model = values.from_file(environment).environment.models[MODEL]
+        return model.release, model.previous
+
+
+@cache
+def fresh(text: str) -> str:
+    """A stack file as it is before anything was made or promoted with it."""
+    document = yaml().load(text)
+    document.pop("encryptionsalt", None)
+    for key in ("credentials", "caCertificate"):
+        document["config"].pop(f"stellwerk:{key}", None)
+    for model in document["config"]["stellwerk:models"].values():
+        model.update(release=None, previous=None)
+    stream = io.StringIO()
+    yaml().dump(document, stream)
+    return stream.getvalue()
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A copy of the stack files without releases; the code under test knows no other."""
+    made = Project(tmp_path / "checkout")
+    (made.root / "stacks").mkdir(parents=True)
+    for name in ENVIRONMENTS:
+        made.file(name).write_text(fresh((values.ROOT / values.file_name(name)).read_text()))
+    for module in (stackfile, engine, train):
+        monkeypatch.setattr(module, "ROOT", made.root)
+    monkeypatch.setattr(values.from_file, "__defaults__", (made.root,))
+    for module in (release, promote, predict):
+        monkeypatch.setattr(module, "RELEASES", Releases(made.root / "stacks" / "releases"))
+    return made
+
+
+@pytest.fixture
+def releases(project: Project) -> Releases:
+    """The two releases of the configuration's fixtures."""
+    folder = project.root / "stacks" / "releases"
+    shutil.copytree(FIXTURES, folder)
+    return Releases(folder)
+
+
+@pytest.fixture(autouse=True)
+def _surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No state, login or repository of the machine that runs the tests."""
+    for name in os.environ:
+        if name.startswith(("AWS_", "GIT_", "PULUMI_", "STELLWERK_")):
+            monkeypatch.delenv(name)
+    state = tmp_path / "state"
+    monkeypatch.setenv("STELLWERK_STATE", str(state))
+    backend = {"PULUMI_BACKEND_URL": f"file://{state}/backend"}
+    monkeypatch.setattr(engine, "surroundings", lambda: {**os.environ, **backend})
+
+
+@dataclass
+class Words:
+    """A console that is read afterwards."""
+
+    stream: io.StringIO = field(default_factory=io.StringIO)
+
+    @property
+    def console(self) -> Console:
+        return Console(file=self.stream, width=200)
+
+    def __contains__(self, text: str) -> bool:
+        return text in self.stream.getvalue()
+
+
+@pytest.fixture
+def words() -> Words:
+    return Words()
+
+
+@dataclass
+class Engine:
+    """Stands in for the pulumi command: knows stacks and secrets, and serves what the files point at."""
+
+    project: Project
+    stacks: set[str] = field(default_factory=set)
+    secrets: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    serving: dict[str, str | None] = field(default_factory=dict)
+    # What `up` and `preview` do in turn: True when nothing is said.
+    results: dict[str, list[bool]] = field(default_factory=dict)
+    # What an endpoint answers with; default: what the last `up` applied.
+    answers: Callable[[str], str | None] | None = None
+    commands: list[tuple[str, ...]] = field(default_factory=list)
+    shown: list[tuple[str, bytes]] = field(default_factory=list)
+    previewed: list[bytes] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)
+
+    def run(self, *arguments: str, stdin: str | None = None) -> str:
+        self.commands.append(arguments)
+        match arguments:
+            case ("stack", "ls", "--json"):
+                return json.dumps([{"name": name} for name in sorted(self.stacks)])
+            case ("stack", "init", name, "--no-select"):
+                self.stacks.add(name)
+            case ("stack", "output", "--stack", name, "--json"):
+                return json.dumps(self.outputs)
+            case ("config", "get", engine.KEY, "--stack", name):
+                return self.secrets[name]
+            case ("config", "set", engine.KEY, "--secret", "--stack", name):
+                assert stdin is not None
+                self._encrypt(name, stdin)
+            case ("cancel", "--stack", name, "--yes"):
+                pass
+            case _:
+                raise AssertionError(f"pulumi {' '.join(arguments)}: not expected")
+        return ""
+
+    def _encrypt(self, name: str, text: str) -> None:
+        self.secrets[name] = text
+        document = yaml().load(self.project.file(name))
+        document["config"][engine.KEY] = {"secure": f"v1:{hash(text):x}:AAAA/BBBB+CCCC=="}
+        yaml().dump(document, self.project.file(name))
+
+    def show(self, *arguments: str, quiet: bool = False) -> bool:
+        command, name = arguments[0], arguments[2]
+        self.shown.append((command, self.project.text(name)))
+        if command == "preview":
+            self.previewed.append(Path(arguments[arguments.index("--config-file") + 1]).read_bytes())
+        results = self.results.get(command)
+        done = results.pop(0) if results else True
+        if command == "up" and done:
+            self.serving[name] = self.project.pointers(name)[0]
+        return done
+
+    def answering(self, target: predict.Endpoint, client: httpx.Client) -> str | None:
+        if target.url not in self.names:
+            self.names = {predict.endpoint(name, MODEL).url: name for name in self._with_model()}
+        name = self.names[target.url]
+        return self.answers(name) if self.answers else self.serving.get(name)
+
+    def _with_model(self) -> Iterator[str]:
+        return (name for name in ENVIRONMENTS if MODEL in values.from_file(name).environment.models)
+
+    @property
+    def changes(self) -> list[str]:
+        """The commands that change something."""
+        return [command for command, _ in self.shown if command != "preview"]
+
+
+@dataclass
+class Clock:
+    """Time that passes only while somebody sleeps."""
+
+    now: float = 0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    for module in (promote, train, engine):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=made.monotonic, sleep=made.sleep))
+    return made
+
+
+@pytest.fixture
+def pulumi(project: Project, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """The engine, with all endpoints answering from it."""
+    made = Engine(project)
+    monkeypatch.setattr(engine, "run", made.run)
+    monkeypatch.setattr(engine, "show", made.show)
+    for module in (promote, status):
+        monkeypatch.setattr(module, "answering_release", made.answering)
+    return made
+
+
+@dataclass(frozen=True)
+class ObjectStores:
+    """One S3 server behind TLS with a bucket per environment."""
+
+    client: "S3Client"
+    buckets: Mapping[str, str]
+
+    def put(self, environment: str, key: str, content: bytes) -> None:
+        self.client.put_object(Bucket=self.buckets[environment], Key=key, Body=content)
+
+    def get(self, environment: str, key: str) -> bytes:
+        return self.client.get_object(Bucket=self.buckets[environment], Key=key)["Body"].read()
+
+    def keys(self, environment: str) -> list[str]:
+        found = self.client.list_objects_v2(Bucket=self.buckets[environment])
+        return [entry["Key"] for entry in found.get("Contents", [])]
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """Where it listens, and the CA of its certificate."""
+
+    port: int
+    ca: str
+
+
+class _Quiet(WSGIRequestHandler):
+    def log(self, type: str, message: str, *args: Any) -> None:
+        pass
+
+
+def _node_port() -> int:
+    """A free one of the ports that a stack file may name."""
+    for port in range(32767, 31000, -1):
+        with socket.socket() as probe:
+            if probe.connect_ex((_LOOPBACK, port)):
+                return port
+    raise AssertionError("no free node port")
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    certificate, key = authority.make_authority("s3")
+    context = tls_server(authority.sign(certificate, key, [_LOOPBACK]), tmp_path_factory.mktemp("s3"))
+    port = _node_port()
+    application = DomainDispatcherApplication(create_backend_app)
+    server = make_server(_LOOPBACK, port, application, True, request_handler=_Quiet, ssl_context=context)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield S3Server(port, certificate)
+    server.shutdown()
+
+
+def tls_server(pair: Mapping[str, str], folder: Path) -> ssl.SSLContext:
+    """A server's side of TLS with a certificate and its key, PEM."""
+    file = folder / "pair.pem"
+    file.write_text(pair["certificate"] + pair["key"])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    return context
+
+
+@pytest.fixture
+def stores(project: Project, pulumi: Engine, s3: S3Server, tmp_path: Path) -> ObjectStores:
+    """The stack files name the server, and a bucket of the test's own for each environment."""
+    keys = {"accessKey": "access", "secretKey": "secret"}
+    buckets = {name: f"{name}-{next(_counter)}" for name in ENVIRONMENTS}
+
+    def use(config: Any, bucket: str) -> None:
+        config["cluster"]["address"] = _LOOPBACK
+        config["objectStore"] = {"mode": "embedded", "nodePort": s3.port, "bucket": bucket}
+        config["caCertificate"] = s3.ca
+
+    for name, bucket in buckets.items():
+        project.edit(name, lambda config, bucket=bucket: use(config, bucket))
+        pulumi.secrets[name] = json.dumps({"objectStore": keys})
+    trust = tmp_path / "s3-ca.crt"
+    trust.write_text(s3.ca)
+    client = boto3.client(
+        "s3",
+        endpoint_url=f"https://{_LOOPBACK}:{s3.port}",
+        aws_access_key_id="access",
+        aws_secret_access_key="secret",
+        region_name="us-east-1",
+        verify=str(trust),
+    )
+    for bucket in buckets.values():
+        client.create_bucket(Bucket=bucket)
+    return ObjectStores(client, buckets)

@@ -1,0 +1,210 @@
+"""The engine's command line: what its failures mean, and whose lock it is."""
+
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from delivery import engine
+from delivery.errors import DeliveryError
+from tests.unit.delivery.conftest import Engine, Project, Words
+
+Script = Callable[[str], None]
+
+
+@pytest.fixture
+def script(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
+    """Puts a shell script in the place of pulumi."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    surroundings = engine.surroundings() | {"PATH": f"{folder}:{os.environ['PATH']}"}
+    surroundings["PULUMI_CONFIG_PASSPHRASE_FILE"] = "/home/somebody/passphrase"
+    monkeypatch.setattr(engine, "surroundings", lambda: surroundings)
+
+    def write(text: str) -> None:
+        (folder / "pulumi").write_text(f"#!/bin/sh\n{text}\n")
+        (folder / "pulumi").chmod(0o755)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "error: getting secrets manager: incorrect passphrase",
+        "error: passphrase must be set with PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE",
+    ],
+)
+def test_a_wrong_passphrase_names_where_it_comes_from(said: str, script: Script) -> None:
+    script(f"echo '{said}' >&2; exit 255")
+    with pytest.raises(DeliveryError) as raised:
+        engine.credentials("prod")
+    assert str(raised.value) == (
+        "the passphrase in /home/somebody/passphrase does not open the secrets of this stack; "
+        "set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to the one they were made with"
+    )
+
+
+def test_a_failure_ends_with_the_engine_s_last_words(script: Script) -> None:
+    script("seq 1 20 >&2; exit 3")
+    with pytest.raises(DeliveryError) as raised:
+        engine.run("config", "get", "stellwerk:credentials", "--stack", "prod")
+    first, *rest = str(raised.value).splitlines()
+    assert first == "`pulumi config get stellwerk:credentials --stack` ended with 3:"
+    assert rest == [str(number) for number in range(13, 21)]
+
+
+def test_a_secret_is_given_by_standard_input_never_by_the_command_line(script: Script, tmp_path: Path) -> None:
+    script(f'echo "$@" > {tmp_path}/arguments; cat')
+    assert engine.run("config", "set", "key", "--secret", stdin="very-secret") == "very-secret"
+    assert (tmp_path / "arguments").read_text() == "config set key --secret --non-interactive\n"
+
+
+def test_the_engine_runs_where_the_project_is(script: Script, project: Project) -> None:
+    script("pwd")
+    assert engine.run("about").strip() == str(project.root)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        pytest.param(engine.run, id="run"),
+        pytest.param(
+            engine.show,
+            id="show",
+            marks=pytest.mark.xfail(
+                strict=True, raises=FileNotFoundError, reason="delivery/engine.py: show has a traceback"
+            ),
+        ),
+    ],
+)
+def test_without_pulumi_the_doctor_is_named(
+    ask: Callable[..., object], project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "surroundings", lambda: {"PATH": str(tmp_path)})
+    with pytest.raises(DeliveryError, match="pulumi: not found; run `stellwerk doctor`"):
+        ask("stack", "ls")
+
+
+def test_what_the_user_sees_leaves_standard_output_alone(script: Script, capfd: pytest.CaptureFixture[str]) -> None:
+    script('echo "$1: to standard output"; [ "$1" = up ]')
+    assert engine.show("up", "--stack", "prod")
+    assert not engine.show("preview", "--stack", "prod")
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err == "up: to standard output\npreview: to standard output\n"
+
+
+def test_stacks_of_a_backend_that_is_not_there_yet(script: Script, tmp_path: Path) -> None:
+    script(f'[ -d {tmp_path}/state/backend ] && echo \'[{{"name": "dev"}}, {{"name": "prod"}}]\'')
+    assert engine.stacks() == {"dev", "prod"}
+
+
+def test_outputs_of_a_stack_that_was_never_made_or_applied_say_what_to_run(pulumi: Engine) -> None:
+    with pytest.raises(DeliveryError, match="there is no such stack yet; run `stellwerk init dev`, then `pulumi up"):
+        engine.outputs("dev")
+    pulumi.stacks.add("dev")
+    with pytest.raises(DeliveryError, match="the stack has no outputs yet; run `pulumi up --stack dev`"):
+        engine.outputs("dev")
+    pulumi.outputs = {"gateway": "https://gateway.test"}
+    assert engine.outputs("dev") == pulumi.outputs
+
+
+@pytest.fixture
+def locks(tmp_path: Path) -> Path:
+    """Where the file backend keeps the locks of prod."""
+    folder = tmp_path / "state" / "backend" / ".pulumi" / "locks" / "organization" / "stellwerk" / "prod"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def lock(folder: Path, pid: int, hostname: str | None = None) -> Path:
+    file = folder / f"{pid}.json"
+    file.write_text(json.dumps({"pid": pid, "hostname": hostname or socket.gethostname(), "username": "somebody"}))
+    return file
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[int]:
+    """A process whose command is called pulumi."""
+    (tmp_path / "pulumi").symlink_to("/bin/sleep")
+    process = subprocess.Popen([tmp_path / "pulumi", "60"])
+    yield process.pid
+    process.kill()
+    process.wait()
+
+
+def ended() -> int:
+    """The id of a process that is over."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_without_a_lock_nothing_is_waited_for(pulumi: Engine, words: Words) -> None:
+    engine.wait_for_lock("prod", words.console)
+    assert pulumi.commands == []
+    assert words.stream.getvalue() == ""
+
+
+@pytest.mark.parametrize("pid", [ended, os.getpid], ids=["ended", "another program has its number"])
+def test_the_lock_of_a_killed_update_is_removed(
+    pid: Callable[[], int], locks: Path, pulumi: Engine, words: Words
+) -> None:
+    lock(locks, pid())
+    engine.wait_for_lock("prod", words.console)
+    assert pulumi.commands == [("cancel", "--stack", "prod", "--yes")]
+    assert "removing the lock of an interrupted update of prod" in words
+
+
+def test_a_running_update_is_waited_for(
+    running: int, locks: Path, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [lock(locks, running), lock(locks, ended())]
+    pauses: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            for file in files:
+                file.unlink()
+
+    monkeypatch.setattr(engine.time, "sleep", sleep)
+    engine.wait_for_lock("prod", words.console)
+    assert len(pauses) == 3
+    assert pulumi.commands == [], "the lock of a running update was removed"
+    assert words.stream.getvalue().count(f"waiting for another update of prod (process {running})") == 1
+
+
+def test_an_update_on_another_machine_is_waited_for(
+    locks: Path, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = lock(locks, ended(), "another-machine")
+    monkeypatch.setattr(engine.time, "sleep", lambda _: file.unlink())
+    engine.wait_for_lock("prod", words.console)
+    assert pulumi.commands == []
+
+
+def test_a_half_written_lock_is_no_lock(locks: Path, pulumi: Engine, words: Words) -> None:
+    (locks / "new.json").write_text('{"pid": 1')
+    engine.wait_for_lock("prod", words.console)
+    assert pulumi.commands == []
+
+
+def test_locks_of_other_environments_do_not_matter(locks: Path, running: int, pulumi: Engine, words: Words) -> None:
+    lock(locks, running)
+    engine.wait_for_lock("test", words.console)
+    assert words.stream.getvalue() == ""
+
+
+def test_other_backends_know_their_clients_themselves(
+    locks: Path, running: int, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock(locks, running)
+    monkeypatch.setattr(engine, "surroundings", lambda: {"PULUMI_BACKEND_URL": "s3://state"})
+    engine.wait_for_lock("prod", words.console)
+    assert words.stream.getvalue() == ""

@@ -1,0 +1,382 @@
+"""Promotion and rollback: one pointer that moves, or stays exactly as it was."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from delivery import promote, stackfile, store
+from delivery.errors import DeliveryError
+from infra.problems import ConfigError
+from infra.releases import Releases
+from tests.unit.delivery.conftest import FIRST, MODEL, SECOND, Clock, Engine, ObjectStores, Project, Words
+
+Prepare = Callable[[Project], object]
+
+
+@pytest.fixture(autouse=True)
+def _releases(releases: Releases) -> None:
+    """Two releases are there."""
+
+
+@pytest.fixture(autouse=True)
+def moved(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Artefacts that were brought, as (source, target): stores are looked at by one test of their own."""
+    found: list[tuple[str, str]] = []
+    monkeypatch.setattr(promote, "_bring_artefact", lambda source, target, *_: found.append((source, target)))
+    return found
+
+
+def move(words: Words, target: str, source: str | None = None, release: str | None = None, *, yes: bool = True) -> None:
+    promote.promote(MODEL, target, source, release, yes=yes, console=words.console)
+
+
+def roll_back(words: Words, environment: str = "prod") -> None:
+    promote.rollback(MODEL, environment, yes=True, console=words.console)
+
+
+def edit_release(project: Project, release: str, **evaluation: object) -> None:
+    file = project.root / "stacks" / "releases" / MODEL / f"{release}.yaml"
+    document = YAML(typ="safe").load(file)
+    document["evaluation"].update(evaluation)
+    YAML(typ="safe").dump(document, file)
+
+
+GATE = {"metric": "accuracy", "operator": ">=", "threshold": 0.99, "value": 0.97, "passed": False}
+
+
+@pytest.mark.parametrize(
+    ("prepare", "arguments", "message"),
+    [
+        (
+            lambda project: project.edit("prod", lambda config: config["models"].clear()),
+            ("prod",),
+            r"stacks/Pulumi\.prod\.yaml: there is no model 'digits'; models there: none",
+        ),
+        (
+            lambda project: project.edit("test", lambda config: config["models"].clear()),
+            ("prod",),
+            r"stacks/Pulumi\.test\.yaml: there is no model 'digits'; models there: none",
+        ),
+        (lambda _: None, ("prod",), "test has no release of digits yet; run `stellwerk promote digits --to test`"),
+        (lambda _: None, ("prod", "dev"), "dev has no release of digits yet; run `stellwerk promote digits --to dev`"),
+        (
+            lambda project: project.point("test", FIRST),
+            ("prod", None, SECOND),
+            rf"{SECOND} is not what test serves; releases accepted there: {FIRST}; run `stellwerk promote digits "
+            rf"--to test --release {SECOND}` first",
+        ),
+        (lambda _: None, ("prod", None, FIRST), r"releases accepted there: none yet"),
+        (
+            lambda project: project.point("test", FIRST),
+            ("prod", None, "v3-00000000"),
+            rf"v3-00000000\.yaml: there is no such release; releases of digits: {FIRST}, {SECOND}",
+        ),
+        (lambda _: None, ("dev", None, "v3-00000000"), r"there is no such release"),
+        (lambda _: None, ("dev",), rf"--to dev needs --release; releases of digits: {FIRST}, {SECOND}"),
+        (
+            lambda project: (project.point("test", SECOND), edit_release(project, SECOND, gates=[GATE])),
+            ("prod",),
+            rf"release {SECOND}: gates not passed: accuracy; it is not promoted",
+        ),
+    ],
+    ids=[
+        "target without model", "source without model", "source without release", "named source without release",
+        "not served", "nothing served", "unknown", "unknown in dev", "dev needs a release", "gate",
+    ],
+)  # fmt: skip
+def test_a_wrong_state_is_one_message_and_nothing_changes(
+    prepare: Prepare, arguments: tuple[str, ...], message: str, project: Project, pulumi: Engine, words: Words
+) -> None:
+    prepare(project)
+    before = {name: project.text(name) for name in ("dev", "test", "prod")}
+    with pytest.raises((DeliveryError, ConfigError), match=message) as raised:
+        move(words, *arguments)
+    assert "\n" not in str(raised.value)
+    assert {name: project.text(name) for name in before} == before
+    assert pulumi.shown == []
+
+
+def test_without_any_release_dev_says_how_to_make_one(project: Project, pulumi: Engine, words: Words) -> None:
+    for file in (project.root / "stacks" / "releases" / MODEL).iterdir():
+        file.unlink()
+    with pytest.raises(DeliveryError, match="releases of digits: none; run `stellwerk release digits`"):
+        move(words, "dev")
+
+
+def test_a_promotion_previews_applies_and_waits(
+    project: Project, pulumi: Engine, words: Words, moved: list[tuple[str, str]]
+) -> None:
+    project.point("test", SECOND, FIRST)
+    project.point("prod", FIRST)
+    before = project.text("prod")
+    move(words, "prod")
+    after = project.text("prod")
+    assert project.pointers("prod") == (SECOND, FIRST)
+    assert pulumi.shown == [("preview", before), ("up", after)], "the preview must not see a changed file"
+    assert pulumi.previewed == [after]
+    assert moved == [("test", "prod")]
+    assert f"prod answers with {SECOND}" in words
+
+
+@pytest.mark.parametrize(("source", "brought"), [(None, "test"), ("dev", "dev")])
+def test_the_artefact_comes_from_the_source(
+    source: str | None, brought: str, project: Project, pulumi: Engine, words: Words, moved: list[tuple[str, str]]
+) -> None:
+    project.point(brought, FIRST)
+    move(words, "prod", source)
+    assert moved == [(brought, "prod")]
+
+
+def test_dev_has_its_artefacts_already(project: Project, pulumi: Engine, words: Words, moved: list[object]) -> None:
+    move(words, "dev", None, FIRST)
+    assert project.pointers("dev") == (FIRST, None)
+    assert moved == []
+
+
+def test_what_the_source_served_before_is_accepted(project: Project, pulumi: Engine, words: Words) -> None:
+    project.point("test", SECOND, FIRST)
+    move(words, "prod", None, FIRST)
+    assert project.pointers("prod") == (FIRST, None)
+
+
+def test_the_artefact_is_there_before_the_pointer_moves(
+    project: Project, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise DeliveryError("the artefact was changed")
+
+    monkeypatch.setattr(promote, "_bring_artefact", refuse)
+    project.point("test", FIRST)
+    before = project.text("prod")
+    with pytest.raises(DeliveryError, match="the artefact was changed"):
+        move(words, "prod")
+    assert project.text("prod") == before
+    assert pulumi.shown == []
+
+
+def test_a_failed_preview_changes_nothing(project: Project, pulumi: Engine, words: Words) -> None:
+    project.point("test", FIRST)
+    before = project.text("prod")
+    pulumi.results["preview"] = [False]
+    with pytest.raises(DeliveryError, match="the preview of prod failed, see above; nothing was changed"):
+        move(words, "prod")
+    assert project.text("prod") == before
+    assert pulumi.changes == []
+
+
+@pytest.mark.parametrize("said", ["n\n", "\n", "no\n"])
+def test_no_changes_nothing(
+    said: str, project: Project, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    project.point("test", FIRST)
+    before = project.text("prod")
+    monkeypatch.setattr("sys.stdin", io.StringIO(said))
+    with pytest.raises(DeliveryError, match="nothing was changed"):
+        move(words, "prod", yes=False)
+    assert [command for command, _ in pulumi.shown] == ["preview"], "what is asked about was not shown"
+    assert project.text("prod") == before
+    captured = capsys.readouterr()
+    assert "Apply this to prod? [y/N]" in captured.err
+    assert captured.out.strip() == ""
+
+
+def test_yes_applies(project: Project, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch) -> None:
+    project.point("test", FIRST)
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    move(words, "prod", yes=False)
+    assert project.pointers("prod") == (FIRST, None)
+
+
+@pytest.mark.parametrize(
+    ("undone", "state"),
+    [(True, "the state before is applied again"), (False, "could not be applied: run `pulumi up --stack prod`")],
+)
+def test_a_failed_update_is_undone(undone: bool, state: str, project: Project, pulumi: Engine, words: Words) -> None:
+    project.point("test", SECOND)
+    project.point("prod", FIRST)
+    before = project.text("prod")
+    pulumi.results["up"] = [False, undone]
+    with pytest.raises(DeliveryError, match=rf"prod: {SECOND}: the update failed, see above; .*{state}"):
+        move(words, "prod")
+    assert project.text("prod") == before
+    command, text = pulumi.shown[-1]
+    assert (command, text) == ("up", before), "the state before was not applied"
+    assert pulumi.changes == ["up", "up"]
+
+
+def test_an_endpoint_that_never_answers_is_undone(project: Project, pulumi: Engine, words: Words, clock: Clock) -> None:
+    project.point("test", SECOND)
+    project.point("prod", FIRST)
+    before = project.text("prod")
+    pulumi.answers = lambda _: None
+    with pytest.raises(DeliveryError, match=rf"prod: {SECOND}: does not answer with it; the state before is applied"):
+        move(words, "prod")
+    assert project.text("prod") == before
+    assert pulumi.shown[-1] == ("up", before)
+    assert pulumi.changes == ["up", "up"]
+    assert 180 < clock.now < 200
+    assert "putting the pointer back" in words
+
+
+def test_answers_of_the_release_before_in_between_do_not_count(project: Project, pulumi: Engine, words: Words) -> None:
+    """Pods of both releases answer in turn: that is not done yet."""
+    project.point("test", SECOND)
+    project.point("prod", FIRST)
+    answers = iter(range(1 << 30))
+    pulumi.answers = lambda _: FIRST if next(answers) % 9 == 8 else SECOND
+    with pytest.raises(DeliveryError, match="does not answer with it"):
+        move(words, "prod")
+    assert project.pointers("prod") == (FIRST, None)
+
+
+def test_an_endpoint_that_takes_its_time_is_waited_for(
+    project: Project, pulumi: Engine, words: Words, clock: Clock
+) -> None:
+    project.point("test", SECOND)
+    project.point("prod", FIRST)
+    pulumi.answers = lambda _: SECOND if clock.now > 100 else FIRST
+    move(words, "prod")
+    assert project.pointers("prod") == (SECOND, FIRST)
+    assert pulumi.changes == ["up"]
+
+
+def test_a_rollback_swaps_and_a_second_one_swaps_back(project: Project, pulumi: Engine, words: Words) -> None:
+    project.point("prod", SECOND, FIRST)
+    before = project.text("prod")
+    roll_back(words)
+    assert project.pointers("prod") == (FIRST, SECOND)
+    assert pulumi.shown == [("preview", before), ("up", project.text("prod"))]
+    roll_back(words)
+    assert project.text("prod") == before
+
+
+def test_a_rollback_that_fails_is_undone(project: Project, pulumi: Engine, words: Words) -> None:
+    project.point("prod", SECOND, FIRST)
+    before = project.text("prod")
+    pulumi.results["up"] = [False]
+    with pytest.raises(DeliveryError, match="the state before is applied again"):
+        roll_back(words)
+    assert project.text("prod") == before
+
+
+@pytest.mark.parametrize("current", [None, FIRST])
+def test_without_a_previous_release_there_is_nothing_to_go_back_to(
+    current: str | None, project: Project, pulumi: Engine, words: Words
+) -> None:
+    project.point("prod", current)
+    before = project.text("prod")
+    with pytest.raises(DeliveryError) as raised:
+        roll_back(words)
+    assert str(raised.value) == (
+        "stacks/Pulumi.prod.yaml: digits has no previous release; there is nothing to go back to"
+    )
+    assert project.text("prod") == before
+    assert pulumi.shown == []
+
+
+def test_what_answers_already_is_left_alone(project: Project, pulumi: Engine, words: Words, clock: Clock) -> None:
+    project.point("test", SECOND)
+    project.point("prod", SECOND, FIRST)
+    before = project.text("prod")
+    pulumi.serving["prod"] = SECOND
+    move(words, "prod")
+    assert pulumi.shown == []
+    assert project.text("prod") == before, "the release before must not be forgotten"
+    assert f"prod answers with {SECOND} already: nothing to do" in words
+    assert clock.now < 5
+
+
+def test_a_pointer_that_was_never_applied_is_applied(project: Project, pulumi: Engine, words: Words) -> None:
+    project.point("test", SECOND)
+    project.point("prod", SECOND, FIRST)
+    before = project.text("prod")
+    move(words, "prod")
+    assert pulumi.changes == ["up"]
+    assert project.text("prod") == before
+
+
+def test_a_pointer_that_was_there_and_still_does_not_answer_stays(
+    project: Project, pulumi: Engine, words: Words
+) -> None:
+    project.point("test", SECOND)
+    project.point("prod", SECOND, FIRST)
+    before = project.text("prod")
+    pulumi.answers = lambda _: None
+    with pytest.raises(DeliveryError, match="does not answer with it; the pointer was there before and stays"):
+        move(words, "prod")
+    assert project.text("prod") == before
+    assert pulumi.changes == ["up"]
+
+
+def test_another_update_is_waited_for_before_anything_is_previewed(
+    project: Project, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, int]] = []
+    monkeypatch.setattr(promote.engine, "wait_for_lock", lambda name, _: seen.append((name, len(pulumi.shown))))
+    project.point("test", FIRST)
+    move(words, "prod")
+    assert seen == [("prod", 0)]
+
+
+def test_the_previewed_file_is_gone_afterwards(
+    project: Project, pulumi: Engine, words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds the whole stack file: encrypted, but nobody else's business."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    project.point("test", FIRST)
+    move(words, "prod")
+    assert pulumi.previewed
+    assert list(tmp_path.glob("Pulumi.*")) == []
+
+
+def test_the_file_as_people_left_it_is_put_back(project: Project, pulumi: Engine, words: Words) -> None:
+    """Byte for byte, with what a YAML writer would tidy up."""
+    project.point("test", SECOND)
+    text = project.file("prod").read_text().replace("canary: null", "canary:   ~   # later") + "# the end\n\n"
+    project.file("prod").write_text(text)
+    pulumi.results["up"] = [False]
+    with pytest.raises(DeliveryError):
+        move(words, "prod")
+    assert project.text("prod") == text.encode()
+
+
+class TestArtefact:
+    """The copy, by real stores."""
+
+    @pytest.fixture(autouse=True)
+    def moved(self) -> None:
+        """Not replaced here."""
+
+    def test_bytes_are_moved_once(
+        self, project: Project, pulumi: Engine, stores: ObjectStores, words: Words, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        project.point("test", FIRST)
+        copies: list[str] = []
+
+        def copy(source: store.Store, target: store.Store, artefact: object) -> int:
+            copies.append(f"{source.bucket} to {target.bucket}")
+            return 12345
+
+        monkeypatch.setattr(store, "copy", copy)
+        move(words, "prod")
+        assert copies == [f"{stores.buckets['test']} to {stores.buckets['prod']}"]
+        assert "12345 bytes copied to prod" in words
+        stores.put("prod", "digits/sha256-0a1b2c3d" + "0" * 56 + ".onnx", b"x" * 12345)
+        stackfile.write("prod", stackfile.point("prod", MODEL, None, None))
+        move(words, "prod")
+        assert len(copies) == 1
+        assert "0 bytes copied to prod" in words
+
+    def test_an_artefact_that_the_source_lost_stops_the_promotion(
+        self, project: Project, pulumi: Engine, stores: ObjectStores, words: Words
+    ) -> None:
+        project.point("test", FIRST)
+        before = project.text("prod")
+        with pytest.raises(DeliveryError, match=r"object store of test .*: there is no artefact"):
+            move(words, "prod")
+        assert project.text("prod") == before
+        assert pulumi.shown == []

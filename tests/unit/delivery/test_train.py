@@ -1,0 +1,294 @@
+"""`stellwerk train`: the same image and parameters are trained once, and what is not understood starts nothing."""
+
+import copy
+import json
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from delivery import train
+from delivery.errors import DeliveryError
+from tests.unit.delivery.conftest import Clock, Project, Words
+
+IMAGE = f"registry.test/training@sha256:{'1' * 64}"
+LABELS = {"app": "training", "stellwerk.dev/model": "digits"}
+TEMPLATE = {
+    "spec": {
+        "suspend": True,
+        "jobTemplate": {
+            "metadata": {"labels": LABELS},
+            "spec": {
+                "backoffLimit": 0,
+                "template": {
+                    "spec": {
+                        "containers": [
+                            {
+                                "name": "training",
+                                "image": IMAGE,
+                                "args": ["digits"],
+                                "env": [
+                                    {"name": "TRAINING_IMAGE", "value": IMAGE},
+                                    {"name": "GIT_COMMIT", "value": "uncommitted"},
+                                ],
+                            }
+                        ],
+                    }
+                },
+            },
+        },
+    }
+}
+
+
+def condition(kind: str, **more: str) -> dict[str, Any]:
+    return {"status": {"conditions": [{"type": kind, "status": "True", **more}]}}
+
+
+@dataclass
+class Cluster:
+    """Jobs by name, and what was asked of kubectl."""
+
+    template: dict[str, Any] | None = field(default_factory=lambda: copy.deepcopy(TEMPLATE))
+    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    created: list[dict[str, Any]] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    log: str = ""
+    pods: list[dict[str, Any]] = field(default_factory=list)
+
+    def get(self, environment: str, namespace: str, kind: str, name: str) -> dict[str, Any] | None:
+        assert (environment, namespace) == ("dev", "dev-training")
+        if kind == "cronjob":
+            assert name == "train-digits"
+            return copy.deepcopy(self.template)
+        return self.jobs.get(name)
+
+    def kubectl(self, environment: str, *arguments: str, stdin: str | None = None) -> str:
+        assert (environment, arguments[:2]) == ("dev", ("--namespace", "dev-training"))
+        match arguments[2:]:
+            case ("create", "-f", "-"):
+                assert stdin is not None
+                self.created.append(json.loads(stdin))
+                self.jobs[self.created[-1]["metadata"]["name"]] = {"status": {}}
+            case ("delete", "job", name, "--wait"):
+                self.deleted.append(name)
+                del self.jobs[name]
+            case ("logs", _, "--tail=-1"):
+                if not self.log:
+                    raise DeliveryError("the container has not started")
+                return self.log
+            case ("get", "pods", "--selector", _, "-o", "json"):
+                return json.dumps({"items": self.pods})
+            case _:
+                raise AssertionError(f"kubectl {' '.join(arguments)}: not expected")
+        return ""
+
+
+@pytest.fixture
+def cluster(project: Project, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    made = Cluster()
+    monkeypatch.setattr(train, "get", made.get)
+    monkeypatch.setattr(train, "kubectl", made.kubectl)
+    monkeypatch.setattr(train, "commit", lambda: "0123456")
+    return made
+
+
+def start(words: Words, *parameters: str, requirements: tuple[str, ...] = (), model: str = "digits") -> str:
+    return train.train(model, parameters, requirements, words.console)
+
+
+def test_a_job_is_made_of_the_template(cluster: Cluster, words: Words) -> None:
+    name = start(words, "epochs=3", "learning_rate=0.01", requirements=("REQ-1", "REQ-2"))
+    (job,) = cluster.created
+    assert job["kind"] == "Job"
+    assert job["metadata"] == {"name": name, "labels": LABELS}
+    assert job["spec"]["backoffLimit"] == 0
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    assert container["image"] == IMAGE
+    assert container["args"] == [
+        "digits", "--epochs", "3", "--learning-rate", "0.01", "--requirement", "REQ-1", "--requirement", "REQ-2",
+    ]  # fmt: skip
+    assert {"name": "GIT_COMMIT", "value": "0123456"} in container["env"]
+
+
+def test_the_same_is_trained_once(cluster: Cluster, words: Words) -> None:
+    name = start(words, "epochs=3")
+    assert start(words, "epochs=3") == name
+    assert len(cluster.created) == 1
+    assert "is there already, same image and parameters" in words
+
+
+def other_image(template: Any) -> None:
+    template["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"] = IMAGE.replace("1", "2")
+
+
+def other_surroundings(template: Any) -> None:
+    """More memory, another label, a new variable: not what a model is made of."""
+    template["metadata"] = {"resourceVersion": "7"}
+    template["spec"]["jobTemplate"]["metadata"]["labels"]["more"] = "yes"
+    container = template["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+    container["resources"] = {"limits": {"memory": "4Gi"}}
+    container["env"].append({"name": "MORE", "value": "yes"})
+
+
+@pytest.mark.parametrize(
+    ("change", "parameters", "requirements", "same"),
+    [
+        (lambda _: None, ("epochs=3",), (), True),
+        (other_surroundings, ("epochs=3",), (), True),
+        (other_image, ("epochs=3",), (), False),
+        (lambda _: None, ("epochs=4",), (), False),
+        (lambda _: None, (), (), False),
+        (lambda _: None, ("epochs=3", "seed=8"), (), False),
+        (lambda _: None, ("epochs=3",), ("REQ-1",), False),
+    ],
+)
+def test_the_name_depends_on_image_and_arguments_only(
+    change: Callable[[Any], None], parameters: tuple[str, ...], requirements: tuple[str, ...], same: bool,
+    cluster: Cluster, words: Words, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    first = start(words, "epochs=3")
+    monkeypatch.setattr(train, "commit", lambda: "89abcde")
+    change(cluster.template)
+    assert (start(words, *parameters, requirements=requirements) == first) == same
+
+
+def test_a_failed_job_is_made_again(cluster: Cluster, words: Words) -> None:
+    name = start(words)
+    cluster.jobs[name] = condition("Failed")
+    assert start(words) == name
+    assert cluster.deleted == [name]
+    assert len(cluster.created) == 2
+    assert "failed before; making it again" in words
+
+
+def test_a_job_whose_failure_is_over_is_left_alone(cluster: Cluster, words: Words) -> None:
+    name = start(words)
+    cluster.jobs[name] = {"status": {"conditions": [{"type": "Failed", "status": "False"}]}}
+    start(words)
+    assert cluster.deleted == []
+
+
+@pytest.mark.parametrize("parameter", ["epoch=3", "epochs", "=3", "", "model=letters", "requirement=REQ-1"])
+def test_an_unknown_parameter_names_those_that_are_known(parameter: str, cluster: Cluster, words: Words) -> None:
+    with pytest.raises(DeliveryError) as raised:
+        start(words, parameter)
+    allowed = "epochs=…, learning_rate=…, hidden=…, batch_size=…, seed=…"
+    assert str(raised.value) == f"--param {parameter}: not known; allowed: {allowed}"
+    assert cluster.created == []
+
+
+@pytest.mark.parametrize(
+    ("parameter", "reason"),
+    [
+        ("epochs=0", "argument --epochs: 0 is not allowed; give a whole number of at least 1"),
+        ("learning_rate=2", "argument --learning-rate: 2 is not allowed; give a number above 0 and up to 1"),
+        ("learning-rate=-1", "argument --learning-rate: -1 is not allowed"),
+        ("seed=x", "argument --seed: invalid int value: 'x'"),
+        ("hidden=", "argument --hidden: "),
+    ],
+)
+def test_a_value_that_is_not_allowed_is_told_and_starts_nothing(
+    parameter: str, reason: str, cluster: Cluster, words: Words, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(DeliveryError, match="does not understand these parameters, see above"):
+        start(words, parameter)
+    captured = capfd.readouterr()
+    assert reason in captured.err
+    assert captured.out == ""
+    assert cluster.created == []
+
+
+def test_a_model_without_a_pipeline_is_named(cluster: Cluster, words: Words) -> None:
+    with pytest.raises(DeliveryError) as raised:
+        start(words, model="letters")
+    assert str(raised.value) == ("stacks/Pulumi.dev.yaml: stellwerk:training has no 'letters'; models there: digits")
+
+
+def test_an_environment_that_was_never_applied_says_what_to_run(cluster: Cluster, words: Words) -> None:
+    cluster.template = None
+    with pytest.raises(DeliveryError, match="there is no template train-digits; run `pulumi up --stack dev`"):
+        start(words)
+
+
+def test_a_job_is_followed_to_its_end(
+    cluster: Cluster, words: Words, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = start(words)
+    cluster.pods = [{"status": {"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}}]
+
+    def later(seconds: float) -> None:
+        clock.now += seconds
+        cluster.log = '{"message": "epoch 1"}\nnot JSON\n'
+        if clock.now > 3:
+            cluster.log += '{"message": "published"}\n'
+            cluster.jobs[name] = condition("Complete")
+
+    monkeypatch.setattr(train.time, "sleep", later)
+    train.wait(name, words.console)
+    text = words.stream.getvalue()
+    assert [text.count(line) for line in ("ContainerCreating", "epoch 1", "not JSON", "published")] == [1, 1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("log", "reason"),
+    [
+        ('{"message": "starting"}\n{"message": "accuracy is 0.1, at least 0.85 is needed"}\n', "accuracy is 0.1, .*"),
+        ("", "Job was active longer than specified deadline"),
+    ],
+)
+def test_a_failed_job_ends_with_its_last_words(log: str, reason: str, cluster: Cluster, words: Words) -> None:
+    name = start(words)
+    cluster.log = log
+    cluster.jobs[name] = condition("Failed", message="Job was active longer than specified deadline")
+    with pytest.raises(DeliveryError, match=f"^job {name} failed: {reason}$"):
+        train.wait(name, words.console)
+
+
+def test_a_job_that_was_deleted_is_not_waited_for(cluster: Cluster, words: Words) -> None:
+    with pytest.raises(DeliveryError, match="job train-digits-00000000 was deleted"):
+        train.wait("train-digits-00000000", words.console)
+
+
+def test_what_the_scheduler_says_is_shown(cluster: Cluster, words: Words) -> None:
+    reason = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}
+    cluster.pods = [{"status": {"conditions": [reason]}}]
+    assert train._waiting("any") == "not scheduled: 0/1 nodes are available"
+
+
+@pytest.fixture
+def repository(project: Project) -> Path:
+    """A checkout with one commit."""
+    for folder in ("training", "components", "docs"):
+        (project.root / folder).mkdir()
+        (project.root / folder / "file").write_text("one\n")
+    git(project.root, "init", "--quiet")
+    git(project.root, "add", "--all")
+    git(
+        project.root, "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "--quiet", "--message", "one"
+    )
+    return project.root
+
+
+def git(folder: Path, *arguments: str) -> str:
+    command = ["git", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_a_clean_checkout_has_a_commit(repository: Path) -> None:
+    assert train.commit() == git(repository, "rev-parse", "HEAD")
+    (repository / "docs" / "file").write_text("two\n")
+    assert train.commit() == git(repository, "rev-parse", "HEAD"), "documents do not go into training"
+
+
+@pytest.mark.parametrize("name", ["training/file", "training/new", "components/file"])
+def test_a_changed_checkout_is_uncommitted(name: str, repository: Path) -> None:
+    (repository / name).write_text("two\n")
+    assert train.commit() == "uncommitted"
+
+
+def test_outside_a_repository_it_is_uncommitted(project: Project) -> None:
+    assert train.commit() == "uncommitted"
