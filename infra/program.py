@@ -2,19 +2,19 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 import pulumi
 import pulumi_kubernetes as kubernetes
-from components.log_stack import LogStack
 
 from components.gateway import Gateway, RouteArgs
 from components.image_build import ImageBuild
 from components.image_registry import ImageRegistry
 from components.inference_service import InferenceService, url
 from components.kserve import RUNTIME, KServe
+from components.log_stack import LogStack
 from components.node_pool import NodePool
 from components.object_store import ObjectStore
 from components.pull_secret import PullSecret
@@ -34,10 +34,11 @@ _STORAGE = {"registry": "15Gi", "object-store": "10Gi", "tracking": "5Gi", "log-
 
 @dataclass(frozen=True)
 class _Build:
-    """An image of this stack: its folder, and the named contexts it copies from."""
+    """An image of this stack: its folder, the named contexts it copies from, the image before it that it builds on."""
 
     folder: str
-    contexts: Mapping[str, str]
+    contexts: Mapping[str, str] = field(default_factory=dict)
+    base: str | None = None
 
 
 @dataclass
@@ -140,11 +141,12 @@ class Program:
         """The images that this environment needs and builds itself."""
         values, builds = self.environment, {}
         if not values.cluster.shared:
-            builds["serving"] = _Build("serving", {})
+            builds["serving"] = _Build("serving")
         if values.training:
-            builds["training"] = _Build("training", {})
+            builds["training-torch"] = _Build("training/torch")
+            builds["training"] = _Build("training", base="training-torch")
         if values.tracking.enabled:
-            builds |= {name: _Build(f"components/images/{name}", {}) for name in ("mlflow", "postgres")}
+            builds |= {name: _Build(f"components/images/{name}") for name in ("mlflow", "postgres")}
         if self.machine.elasticsearch:
             server = {"elasticsearch": str(self.machine.elasticsearch)}
             builds["elasticsearch"] = _Build("components/images/elasticsearch", server)
@@ -158,10 +160,11 @@ class Program:
         base: pulumi.Input[str] | None = python.image
         if self.machine.base_python:
             base = self._image("base-python", str(self.machine.base_python), registry, None, {})
-        return {
-            name: self._image(name, _relative(build.folder), registry, base, build.contexts)
-            for name, build in self._builds().items()
-        }
+        images: dict[str, pulumi.Output[str]] = {}
+        for name, build in self._builds().items():
+            below = images[build.base] if build.base else base
+            images[name] = self._image(name, _relative(build.folder), registry, below, build.contexts)
+        return images
 
     def _image(
         self,

@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.conftest import MODEL, Project
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 
 
 def refused(project: Project, text: str, *expected: str) -> None:

@@ -12,7 +12,7 @@ from ruamel.yaml import YAML
 from infra.releases import Releases
 from tests.integration.conftest import MODEL, Project
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 _LOAD = """
 import json, subprocess, sys
 from delivery.load import Load

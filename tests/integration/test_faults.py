@@ -11,7 +11,7 @@ import pytest
 
 from tests.integration.conftest import MODEL, Project, kill_group
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 PARTS = ("etcd", "containerd", "kube-apiserver", "kubelet", "kube-proxy", "coredns", "kube-scheduler")
 
 

@@ -14,7 +14,7 @@ from infra.releases import Releases
 from tests.integration.conftest import ENVIRONMENTS, MODEL, Project
 from training.data import load
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 
 
 def releases(project: Project) -> tuple[str, str]:

@@ -7,7 +7,7 @@ import pytest
 from tests.integration import traces
 from tests.integration.conftest import Project
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 
 
 @pytest.mark.last

@@ -4,6 +4,7 @@ import io
 import itertools
 import json
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -76,12 +77,20 @@ class Project:
         document["config"] = {f"stellwerk:{key}": value for key, value in config.items()}
         yaml().dump(document, self.file(environment))
 
+    def config(self, environment: str) -> Any:
+        """The values, by their keys without namespace."""
+        document = YAML(typ="safe").load(self.file(environment))
+        return {key.removeprefix("stellwerk:"): value for key, value in document["config"].items()}
+
     def point(self, environment: str, current: str | None, previous: str | None = None) -> None:
-        self.edit(environment, lambda config: config["models"][MODEL].update(release=current, previous=previous))
+        text = self.file(environment).read_text()
+        for key, value in (("release", current), ("previous", previous)):
+            text = re.sub(rf"^      {key}: \S+$", f"      {key}: {value or 'null'}", text, flags=re.MULTILINE)
+        self.file(environment).write_text(text)
 
     def pointers(self, environment: str) -> tuple[str | None, str | None]:
-        model = values.from_file(environment).environment.models[MODEL]
-        return model.release, model.previous
+        model = self.config(environment)["models"][MODEL]
+        return model["release"], model["previous"]
 
 
 @cache
@@ -168,7 +177,7 @@ class Engine:
     commands: list[tuple[str, ...]] = field(default_factory=list)
     shown: list[tuple[str, bytes]] = field(default_factory=list)
     previewed: list[bytes] = field(default_factory=list)
-    names: dict[str, str] = field(default_factory=dict)
+    names: dict[int | None, str] = field(default_factory=dict)
 
     def run(self, *arguments: str, stdin: str | None = None) -> str:
         self.commands.append(arguments)
@@ -208,13 +217,10 @@ class Engine:
         return done
 
     def answering(self, target: predict.Endpoint, client: httpx.Client) -> str | None:
-        if target.url not in self.names:
-            self.names = {predict.endpoint(name, MODEL).url: name for name in self._with_model()}
-        name = self.names[target.url]
+        if not self.names:
+            self.names = {self.project.config(name)["gateway"]["nodePort"]: name for name in ENVIRONMENTS}
+        name = self.names[httpx.URL(target.url).port]
         return self.answers(name) if self.answers else self.serving.get(name)
-
-    def _with_model(self) -> Iterator[str]:
-        return (name for name in ENVIRONMENTS if MODEL in values.from_file(name).environment.models)
 
     @property
     def changes(self) -> list[str]:

@@ -49,7 +49,8 @@ config:
 def changed(before: str, after: str) -> list[str]:
     """The lines that differ, as a diff shows them."""
     lines = difflib.unified_diff(before.splitlines(keepends=True), after.splitlines(keepends=True), n=0)
-    return [line.rstrip("\n") for line in lines if not line.startswith(("---", "+++", "@@"))]
+    # The first two name the files.
+    return [line.rstrip("\n") for line in list(lines)[2:] if not line.startswith("@@")]
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
