@@ -126,7 +126,7 @@ class Gateway(pulumi.ComponentResource):
                     image=image,
                     args=["--configFile=/etc/gateway/traefik.yaml"],
                     security_context=pods.RESTRICTED_CONTAINER,
-                    resources=pods.resources("100m", "256Mi"),
+                    resources=pods.resources("50m", "256Mi"),
                     readiness_probe=core.v1.ProbeArgs(
                         http_get=core.v1.HTTPGetActionArgs(path="/ping", port=_HEALTH), period_seconds=2
                     ),

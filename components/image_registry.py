@@ -130,7 +130,7 @@ class ImageRegistry(pulumi.ComponentResource):
                     args=["serve", "/etc/distribution/config.yml"],
                     env=[core.v1.EnvVarArgs(name="OTEL_TRACES_EXPORTER", value="none")],
                     security_context=pods.RESTRICTED_CONTAINER,
-                    resources=pods.resources("100m", "512Mi"),
+                    resources=pods.resources("50m", "512Mi"),
                     readiness_probe=pods.tcp_probe(_PORT),
                     volume_mounts=[
                         pods.mount("config", "/etc/distribution", read_only=True),

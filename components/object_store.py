@@ -137,7 +137,7 @@ class ObjectStore(pulumi.ComponentResource):
                         pods.secret_env("ROOT_SECRET_ACCESS_KEY", secret, "secret"),
                     ],
                     security_context=pods.RESTRICTED_CONTAINER,
-                    resources=pods.resources("100m", "256Mi"),
+                    resources=pods.resources("50m", "256Mi"),
                     readiness_probe=pods.https_probe("/health", _PORT),
                     volume_mounts=[data, pods.mount("tls", "/tls", read_only=True), pods.mount("tmp", "/tmp")],  # noqa: S108
                 )

@@ -99,7 +99,7 @@ class TrackingServer(pulumi.ComponentResource):
                 core.v1.EnvVarArgs(name="PASSWORD_FILE", value="/secret/password"),
             ],
             security_context=pods.RESTRICTED_CONTAINER,
-            resources=pods.resources("100m", "512Mi"),
+            resources=pods.resources("50m", "512Mi"),
             readiness_probe=pods.tcp_probe(_SQL_PORT),
             volume_mounts=[
                 pods.mount("data", "/var/lib/postgresql"),
@@ -146,7 +146,7 @@ class TrackingServer(pulumi.ComponentResource):
                 pods.secret_env("AWS_SECRET_ACCESS_KEY", secret, "secret"),
             ],
             security_context=pods.RESTRICTED_CONTAINER,
-            resources=pods.resources("200m", "1536Mi"),
+            resources=pods.resources("100m", "1536Mi"),
             readiness_probe=core.v1.ProbeArgs(
                 http_get=core.v1.HTTPGetActionArgs(path="/health", port=_PORT), period_seconds=2
             ),

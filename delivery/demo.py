@@ -87,7 +87,8 @@ def _cluster(demo: Demo) -> None:
 
 def _up(demo: Demo, name: str) -> None:
     wait_for_lock(name, demo.console)
-    demo.pulumi("up", "--stack", name, "--yes", "--skip-preview")
+    quiet = () if sys.stdout.isatty() else ("--suppress-progress",)
+    demo.pulumi("up", "--stack", name, "--yes", "--skip-preview", *quiet)
 
 
 def _releases(demo: Demo) -> tuple[str, str]:

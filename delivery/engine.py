@@ -47,11 +47,12 @@ def run(*arguments: str, stdin: str | None = None) -> str:
     return done.stdout
 
 
-def show(*arguments: str, quiet: bool = False) -> bool:
+def show(*arguments: str) -> bool:
     """An engine command whose output the user sees (on standard error); True when it succeeded."""
-    command = ["pulumi", *arguments, "--color=always" if os.isatty(2) else "--color=never"]
-    stream = subprocess.PIPE if quiet else 2
-    done = subprocess.run(command, cwd=ROOT, env=surroundings(), stdout=stream, stderr=2, check=False)
+    terminal = ["--color=always"] if os.isatty(2) else ["--color=never", "--suppress-progress"]
+    done = subprocess.run(
+        ["pulumi", *arguments, *terminal], cwd=ROOT, env=surroundings(), stdout=2, stderr=2, check=False
+    )
     return done.returncode == 0
 
 

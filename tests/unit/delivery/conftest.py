@@ -88,6 +88,13 @@ class Project:
             text = re.sub(rf"^      {key}: \S+$", f"      {key}: {value or 'null'}", text, flags=re.MULTILINE)
         self.file(environment).write_text(text)
 
+    def trust(self, certificate: str) -> None:
+        """Writes the CA into each stack file, as `stellwerk init` does."""
+        block = "".join(f"    {line}\n" for line in certificate.splitlines())
+        for name in ENVIRONMENTS:
+            with self.file(name).open("a") as file:
+                file.write(f"  stellwerk:caCertificate: |\n{block}")
+
     def pointers(self, environment: str) -> tuple[str | None, str | None]:
         model = self.config(environment)["models"][MODEL]
         return model["release"], model["previous"]
@@ -321,20 +328,26 @@ def tls_server(pair: Mapping[str, str], folder: Path) -> ssl.SSLContext:
     return context
 
 
+@pytest.fixture(scope="session")
+def ca() -> str:
+    """The certificate of an authority."""
+    certificate, _ = authority.make_authority("any")
+    return certificate
+
+
 @pytest.fixture
 def stores(project: Project, pulumi: Engine, s3: S3Server, tmp_path: Path) -> ObjectStores:
     """The stack files name the server, and a bucket of the test's own for each environment."""
     keys = {"accessKey": "access", "secretKey": "secret"}
     buckets = {name: f"{name}-{next(_counter)}" for name in ENVIRONMENTS}
-
-    def use(config: Any, bucket: str) -> None:
-        config["cluster"]["address"] = _LOOPBACK
-        config["objectStore"] = {"mode": "embedded", "nodePort": s3.port, "bucket": bucket}
-        config["caCertificate"] = s3.ca
-
     for name, bucket in buckets.items():
-        project.edit(name, lambda config, bucket=bucket: use(config, bucket))
+        text = project.file(name).read_text()
+        text = re.sub(r"^    address: [A-Za-z0-9.-]+$", f"    address: {_LOOPBACK}", text, flags=re.MULTILINE)
+        store = f"    mode: embedded\n    nodePort: {s3.port}\n    bucket: {bucket}\n"
+        text = re.sub(r"(?<=stellwerk:objectStore:\n)(    .*\n)+", store, text)
+        project.file(name).write_text(text)
         pulumi.secrets[name] = json.dumps({"objectStore": keys})
+    project.trust(s3.ca)
     trust = tmp_path / "s3-ca.crt"
     trust.write_text(s3.ca)
     client = boto3.client(

@@ -17,8 +17,10 @@ Prepare = Callable[[Project], object]
 
 
 @pytest.fixture(autouse=True)
-def _releases(releases: Releases) -> None:
-    """Two releases are there."""
+def _state(project: Project, releases: Releases, request: pytest.FixtureRequest) -> None:
+    """Two releases are there, and `stellwerk init` was run."""
+    if "stores" not in request.fixturenames:
+        project.trust(request.getfixturevalue("ca"))
 
 
 @pytest.fixture(autouse=True)

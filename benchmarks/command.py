@@ -1,0 +1,40 @@
+"""What the benchmarks' command lines share."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.errors import BenchmarkError
+from delivery.errors import DeliveryError
+from infra.problems import ConfigError
+
+
+def arguments(name: str, description: str | None, repeat: int) -> argparse.ArgumentParser:
+    """A parser with the options that every benchmark has."""
+    parser = argparse.ArgumentParser(prog=name, description=description)
+    parser.add_argument("--repeat", type=_positive, default=repeat, help=f"rounds (default {repeat})")
+    parser.add_argument("--output", type=Path, help="file of the raw result (default: in benchmarks/results)")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def run(work: Callable[[], None]) -> None:
+    """Runs a benchmark; an expected failure is one message and exit code 1, an interrupt ends it after its clean-up."""
+    # A stopped benchmark cleans up as an interrupted one does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        work()
+    except (BenchmarkError, DeliveryError, ConfigError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted; everything of this benchmark is removed", file=sys.stderr)
+        sys.exit(130)

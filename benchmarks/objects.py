@@ -1,0 +1,65 @@
+"""Create, unchanged preview and destroy of Kubernetes objects: by components, by a plain program, by kubectl."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from benchmarks.errors import BenchmarkError
+from benchmarks.measure import Sample, Series, timed
+from benchmarks.workspace import Project, workspace
+from infra.local.cluster.pki import CONTEXT
+
+# Three namespaces with six objects each.
+_PER_TENANT = 18
+_PREVIEWS = 2
+
+
+def measure(size: int, repeat: int, env: Mapping[str, str]) -> list[Series]:
+    """`repeat` rounds, each: create ours, create the peer's, previews in turn with `kubectl diff`, destroy both.
+
+    `size` is the wanted number of objects; the nearest number of whole tenants is taken.
+    Raises BenchmarkError when the programs do not declare the same objects or a preview would change something.
+    """
+    tenants = max(1, round(size / _PER_TENANT))
+    count = tenants * _PER_TENANT
+    create, preview, destroy = (
+        Series(what, count) for what in ("create, `pulumi up`", "unchanged `pulumi preview`", "`pulumi destroy`")
+    )
+    with workspace(env) as place:
+        sides = {
+            "components": place.project("ours", "tenants_by_component", tenants=str(tenants)),
+            "plain typed SDK": place.project("peer", "tenants_plain", tenants=str(tenants)),
+        }
+        for _ in range(repeat):
+            for side, project in sides.items():
+                create.add(side, project.create())
+            manifests = _same(*sides.values())
+            for _ in range(_PREVIEWS):
+                for side, project in sides.items():
+                    preview.add(side, project.preview())
+                preview.add("kubectl diff", _diff(next(iter(sides.values())), manifests))
+            for side, project in sides.items():
+                destroy.add(side, project.destroy())
+    return [create, preview, destroy]
+
+
+def _same(ours: Project, peer: Project) -> str:
+    """Our objects as one manifest; raises BenchmarkError when the peer's differ by more than the project's name."""
+    mine, other = (_objects(project) for project in (ours, peer))
+    if mine != [json.loads(json.dumps(item).replace(f"{peer.name}-", f"{ours.name}-")) for item in other]:
+        raise BenchmarkError("the two programs declare different objects: this compares nothing")
+    return json.dumps({"apiVersion": "v1", "kind": "List", "items": mine})
+
+
+def _objects(project: Project) -> list[Any]:
+    def place(item: Any) -> tuple[str, str, str]:
+        about = item["metadata"]
+        return item["kind"], about.get("namespace", ""), about["name"]
+
+    return sorted(project.objects(), key=place)
+
+
+def _diff(project: Project, manifests: str) -> Sample:
+    """`kubectl diff` as its documentation starts it; exit code 1 says that it found differences."""
+    command = ["kubectl", "--context", CONTEXT, "diff", "--filename", "-"]
+    return timed(command, project.folder, project.env, fine=(0, 1), stdin=manifests)

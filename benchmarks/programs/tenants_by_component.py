@@ -1,0 +1,22 @@
+"""Tenants as this project declares them: each by the component."""
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components.tenant import Tenant
+
+config = pulumi.Config()
+side = pulumi.get_project()
+provider = kubernetes.Provider("cluster", context=config.require("context"), enable_config_map_mutable=True)
+for number in range(config.require_int("tenants")):
+    Tenant(
+        f"tenant-{number}",
+        {
+            "environment": config.require("run"),
+            "namespaces": [f"{side}-{number}-{purpose}" for purpose in ("platform", "training", "serving")],
+            "quota": {"cpu": "4", "memory": "6Gi", "pods": 40, "storage": "40Gi"},
+            "developers": ["ml-engineers"],
+            "operators": ["platform-team"],
+        },
+        pulumi.ResourceOptions(providers=[provider]),
+    )

@@ -1,0 +1,155 @@
+"""`python -m benchmarks.promotion`: promote and roll back prod under load, side by side with the plain engine."""
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.command import arguments, run
+from benchmarks.errors import BenchmarkError
+from benchmarks.measure import CPU_SECONDS, RESULTS, ROOT, SECONDS, Series, facts, save, timed
+from benchmarks.report import table
+from benchmarks.stacks import deployed
+from benchmarks.workspace import surroundings
+from delivery import stackfile
+from delivery.load import Load
+from delivery.predict import answering_release, endpoint
+from infra.values import ENVIRONMENTS, from_file
+
+MODEL, TARGET, SOURCE = "digits", "prod", "test"
+_WAIT_SECONDS = 180
+# As `stellwerk promote` waits: so many answers in a row, each on a connection of its own.
+_AGREEING = 10
+
+
+@dataclass(frozen=True)
+class Move:
+    """A pointer's move in prod."""
+
+    verb: str
+    release: str
+    previous: str
+
+
+class Seen(Counter[str]):
+    """Counts answers per release, and keeps when each release answered last (monotonic seconds)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last: dict[str, float] = {}
+
+    def __setitem__(self, release: str, count: int) -> None:
+        super().__setitem__(release, count)
+        self.last[release] = time.monotonic()
+
+
+def main() -> None:
+    """Measures, puts the pointers back and writes the result."""
+    parser = arguments("python -m benchmarks.promotion", __doc__, repeat=2)
+    run(lambda: _measure(parser.parse_args()))
+
+
+def _measure(given: argparse.Namespace) -> None:
+    env = surroundings()
+    there = _moves(env)
+    document: dict[str, Any] = {"benchmark": "promotion", **facts(env, cluster=True)}
+    before = stackfile.path(TARGET).read_text(encoding="utf-8")
+    sides: dict[str, Callable[[Move, Mapping[str, str]], dict[str, float]]] = {
+        "stellwerk": _ours, "plain engine": _plain,
+    }  # fmt: skip
+    found = {move.verb: Series(f"{move.verb} {TARGET} under load") for move in there}
+    try:
+        for _ in range(given.repeat):
+            for side, do in sides.items():
+                for move in there:
+                    found[move.verb].add(side, _under_load(move, do, env))
+    finally:
+        _restore(before, there[-1].release, env)
+    print(table(save(given.output or RESULTS / "promotion.json", document, list(found.values()))))
+
+
+def _moves(env: Mapping[str, str]) -> list[Move]:
+    """There and back between prod's two releases; raises BenchmarkError when the demo has not left them."""
+    if missing := [name for name in ENVIRONMENTS if name not in deployed(env)]:
+        raise BenchmarkError(f"there is no stack {', '.join(missing)}; run `make demo` first")
+    now, ready = (from_file(name).environment.models[MODEL] for name in (TARGET, SOURCE))
+    if now.release is None or now.previous is None or ready.release not in (now.release, now.previous):
+        raise BenchmarkError(
+            f"{TARGET} must have seen the release of {MODEL} that {SOURCE} serves, and another one; "
+            f"it has release {now.release} and previous {now.previous}, {SOURCE} serves {ready.release}; "
+            "run `make demo` first"
+        )
+    other = now.previous if ready.release == now.release else now.release
+    promote, rollback = Move("promote", ready.release, other), Move("rollback", other, ready.release)
+    return [rollback, promote] if ready.release == now.release else [promote, rollback]
+
+
+def _under_load(
+    move: Move, do: Callable[[Move, Mapping[str, str]], dict[str, float]], env: Mapping[str, str]
+) -> dict[str, float]:
+    """The change while a steady client asks; `switched` is when the release before answered last, from the start on."""
+    seen = Seen()
+    load = Load(TARGET, MODEL)
+    load.releases = seen
+    with load:
+        time.sleep(1)
+        began = time.monotonic()
+        sample = do(move, env)
+        time.sleep(1)
+    if load.failed:
+        print(f"{move.verb}: {load.failed} requests failed, the first with {load.first_failure}", file=sys.stderr)
+    return {
+        **sample,
+        "switched, seconds": seen.last.get(move.previous, began) - began,
+        "requests answered": load.answered,
+        "requests failed": load.failed,
+    }
+
+
+def _ours(move: Move, env: Mapping[str, str]) -> dict[str, float]:
+    """The command: preview, pointer, update, wait."""
+    options = ("--to", TARGET) if move.verb == "promote" else ("--env", TARGET)
+    return timed([sys.executable, "-m", "delivery.cli", move.verb, MODEL, *options, "--yes"], ROOT, env)
+
+
+def _plain(move: Move, env: Mapping[str, str]) -> dict[str, float]:
+    """The same by hand: the pointer's lines, an update without preview, then asking until the release answers."""
+    began = time.monotonic()
+    stackfile.write(TARGET, stackfile.point(TARGET, MODEL, move.release, move.previous))
+    sample = _update(env)
+    _wait(move.release)
+    return {SECONDS: time.monotonic() - began, CPU_SECONDS: sample[CPU_SECONDS]}
+
+
+def _update(env: Mapping[str, str]) -> dict[str, float]:
+    return timed(["pulumi", "up", "--stack", TARGET, "--non-interactive", "--yes", "--skip-preview"], ROOT, env)
+
+
+def _wait(release: str) -> None:
+    """Until the endpoint answers with the release and with it alone; raises BenchmarkError when it never does."""
+    target, agreeing = endpoint(TARGET, MODEL), 0
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while agreeing < _AGREEING:
+        with target.client(timeout=5) as client:
+            agreeing = agreeing + 1 if answering_release(target, client) == release else 0
+        if time.monotonic() > deadline:
+            raise BenchmarkError(f"{TARGET} does not answer with {release} after {_WAIT_SECONDS} s")
+        time.sleep(0.1)
+
+
+def _restore(before: str, release: str, env: Mapping[str, str]) -> None:
+    """The stack file as it was; an update only when prod does not answer with its release."""
+    stackfile.write(TARGET, before)
+    target = endpoint(TARGET, MODEL)
+    with target.client(timeout=5) as client:
+        answering = answering_release(target, client)
+    if answering != release:
+        print(f"putting {TARGET} back to {release}", file=sys.stderr)
+        _update(env)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""What one process of the start-up measurement does: nothing but the imports, or a whole program under mocks.
+
+`python -m benchmarks.registration <program> <values.json>`; the last line of a program's output says what it declared.
+"""
+
+import asyncio
+import hashlib
+import json
+import runpy
+import sys
+from typing import Any
+
+
+def main(program: str, values: str) -> None:
+    """Runs `program`, a file or folder, as the engine's language host does, with the values as configuration."""
+    import pulumi
+    from pulumi.runtime import mocks
+    from pulumi.runtime.stack import run_pulumi_func
+
+    declared: list[Any] = []
+
+    class Answers(mocks.Mocks):
+        def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
+            state = dict(args.inputs)
+            declared.append((args.typ, args.name, state))
+            if args.typ.startswith("kubernetes:"):
+                state = state | {"metadata": {"name": f"{args.name}-generated"} | state.get("metadata", {})}
+            return f"{args.name}-id", state
+
+        def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
+            return {}, None
+
+    with open(values, encoding="utf-8") as file:
+        given = json.load(file)
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    pulumi.runtime.set_mocks(Answers(), given["project"], given["stack"], preview=False)
+    pulumi.runtime.set_all_config(given["config"], given["secret"])
+    loop.run_until_complete(run_pulumi_func(lambda: runpy.run_path(program, run_name="__main__") and None))
+    loop.close()
+    _tell(declared)
+
+
+def _tell(declared: list[Any]) -> None:
+    """How many resources other than components there were, and a digest of them all."""
+    texts = sorted(json.dumps(item, sort_keys=True) for item in declared if not item[0].startswith("stellwerk:"))
+    print(json.dumps({"objects": len(texts), "digest": hashlib.sha256("".join(texts).encode()).hexdigest()}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,56 @@
+"""`python -m benchmarks.report`: the committed results as Markdown tables, as they stand in the README."""
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import RESULTS, spread
+
+_HEAD = "| what | figure | ours | the peer | its figure | ours : peer |\n|---|---|---|---|---|---|"
+
+
+def table(document: Mapping[str, Any]) -> str:
+    """A result file's series, one row per peer and figure: medians, and the smallest to the largest in brackets."""
+    return "\n".join([_HEAD, *(row for series in document["series"] for row in _rows(series))])
+
+
+def _rows(series: Mapping[str, Any]) -> Iterator[str]:
+    (_, ours), *peers = series["samples"].items()
+    objects = f", {series['objects']} objects" if series["objects"] else ""
+    for peer, theirs in peers:
+        for name in ours[0]:
+            if name not in theirs[0]:
+                continue
+            ratio = series["ratios"][peer].get(name)
+            cells = [f"{series['what']}{objects}", name, _cell([sample[name] for sample in ours]), peer,
+                     _cell([sample[name] for sample in theirs]), f"**{_shown(ratio)}**" if ratio else "–"]  # fmt: skip
+            yield f"| {' | '.join(cells)} |"
+
+
+def _cell(values: list[float]) -> str:
+    return _shown(spread(values))
+
+
+def _shown(found: Mapping[str, float]) -> str:
+    middle, low, high = (f"{found[name]:.4g}" for name in ("median", "min", "max"))
+    return middle if low == high else f"{middle} ({low}–{high})"
+
+
+def main() -> None:
+    """Prints the tables of result files."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
+    parser.add_argument("files", nargs="*", type=Path, default=sorted(RESULTS.glob("*.json")), help="result files")
+    for file in parser.parse_args().files:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        machine, versions = document["machine"], ", ".join(" ".join(item) for item in document["versions"].items())
+        print(f"\n### {file.name}, {document['date'][:10]}")
+        print(
+            f"{machine['cores']} cores, {machine['memory_gib']} GiB, load before {machine['load_before']}; {versions}\n"
+        )
+        print(table(document))
+
+
+if __name__ == "__main__":
+    main()
