@@ -14,16 +14,15 @@ from infra.problems import ConfigError
 def arguments(name: str, description: str | None, repeat: int) -> argparse.ArgumentParser:
     """A parser with the options that every benchmark has."""
     parser = argparse.ArgumentParser(prog=name, description=description)
-    parser.add_argument("--repeat", type=_positive, default=repeat, help=f"rounds (default {repeat})")
+    parser.add_argument("--repeat", type=positive, default=repeat, help=f"rounds (default {repeat})")
     parser.add_argument("--output", type=Path, help="file of the raw result (default: in benchmarks/results)")
     return parser
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
+def positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
 
 
 def run(work: Callable[[], None]) -> None:

@@ -1,11 +1,10 @@
 """`python -m benchmarks.engine`: create, preview, destroy and program start, side by side with the plain engine."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
 from benchmarks import objects, stacks, start
-from benchmarks.command import arguments, run
+from benchmarks.command import arguments, positive, run
 from benchmarks.measure import RESULTS, Series, facts, save
 from benchmarks.report import table
 from benchmarks.workspace import surroundings
@@ -16,7 +15,7 @@ _PARTS = ("start", "objects", "stacks")
 def main() -> None:
     """Measures the parts asked for, one after the other, and writes the result."""
     parser = arguments("python -m benchmarks.engine", __doc__, repeat=3)
-    parser.add_argument("--size", type=int, default=100, help="number of Kubernetes objects, about (default 100)")
+    parser.add_argument("--size", type=positive, default=100, help="number of Kubernetes objects, about (default 100)")
     parser.add_argument("--part", choices=_PARTS, action="append", help="only this part; repeatable (default: all)")
     run(lambda: _measure(parser.parse_args()))
 
@@ -34,8 +33,9 @@ def _measure(given: argparse.Namespace) -> None:
         found += objects.measure(given.size, given.repeat, env)
     if "stacks" in parts:
         found += stacks.measure(given.repeat, env)
-    output: Path = given.output or RESULTS / f"engine-{given.size}.json"
-    print(table(save(output, document, found)))
+    size = [str(given.size)] if "objects" in parts else []
+    default = RESULTS / f"{'-'.join(['engine', *(given.part or ()), *size])}.json"
+    print(table(save(given.output or default, document, found)))
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ def timed(
         try:
             _, status, usage = os.wait4(process.pid, 0)
         except BaseException:
-            process.send_signal(signal.SIGINT)
+            os.killpg(process.pid, signal.SIGINT)
             process.wait()
             raise
         seconds = time.monotonic() - began

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rich.console import Console
+
 from benchmarks.command import arguments, run
 from benchmarks.errors import BenchmarkError
 from benchmarks.measure import CPU_SECONDS, RESULTS, ROOT, SECONDS, Series, facts, save, timed
@@ -15,6 +17,7 @@ from benchmarks.report import table
 from benchmarks.stacks import deployed
 from benchmarks.workspace import surroundings
 from delivery import stackfile
+from delivery.engine import wait_for_lock
 from delivery.load import Load
 from delivery.predict import answering_release, endpoint
 from infra.values import ENVIRONMENTS, from_file
@@ -66,8 +69,10 @@ def _measure(given: argparse.Namespace) -> None:
             for side, do in sides.items():
                 for move in there:
                     found[move.verb].add(side, _under_load(move, do, env))
-    finally:
-        _restore(before, there[-1].release, env)
+    except BaseException:
+        _restore(before, env)
+        raise
+    stackfile.write(TARGET, before)
     print(table(save(given.output or RESULTS / "promotion.json", document, list(found.values()))))
 
 
@@ -140,15 +145,12 @@ def _wait(release: str) -> None:
         time.sleep(0.1)
 
 
-def _restore(before: str, release: str, env: Mapping[str, str]) -> None:
-    """The stack file as it was; an update only when prod does not answer with its release."""
+def _restore(before: str, env: Mapping[str, str]) -> None:
+    """After a failure or an interrupt: the stack file as it was, applied."""
+    print(f"putting {TARGET} back", file=sys.stderr)
+    wait_for_lock(TARGET, Console(stderr=True))
     stackfile.write(TARGET, before)
-    target = endpoint(TARGET, MODEL)
-    with target.client(timeout=5) as client:
-        answering = answering_release(target, client)
-    if answering != release:
-        print(f"putting {TARGET} back to {release}", file=sys.stderr)
-        _update(env)
+    _update(env)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,11 @@ def main(program: str, values: str) -> None:
     asyncio.set_event_loop(loop)
     pulumi.runtime.set_mocks(Answers(), given["project"], given["stack"], preview=False)
     pulumi.runtime.set_all_config(given["config"], given["secret"])
-    loop.run_until_complete(run_pulumi_func(lambda: runpy.run_path(program, run_name="__main__") and None))
+
+    def start() -> None:
+        runpy.run_path(program, run_name="__main__")
+
+    loop.run_until_complete(run_pulumi_func(start))
     loop.close()
     _tell(declared)
 

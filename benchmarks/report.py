@@ -25,7 +25,7 @@ def _rows(series: Mapping[str, Any]) -> Iterator[str]:
                 continue
             ratio = series["ratios"][peer].get(name)
             cells = [f"{series['what']}{objects}", name, _cell([sample[name] for sample in ours]), peer,
-                     _cell([sample[name] for sample in theirs]), f"**{_shown(ratio)}**" if ratio else "–"]  # fmt: skip
+                     _cell([sample[name] for sample in theirs]), f"**{_shown(ratio)}**" if ratio else "-"]  # fmt: skip
             yield f"| {' | '.join(cells)} |"
 
 
@@ -35,7 +35,7 @@ def _cell(values: list[float]) -> str:
 
 def _shown(found: Mapping[str, float]) -> str:
     middle, low, high = (f"{found[name]:.4g}" for name in ("median", "min", "max"))
-    return middle if low == high else f"{middle} ({low}–{high})"
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def main() -> None:

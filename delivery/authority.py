@@ -29,6 +29,12 @@ def make_authority(environment: str) -> tuple[str, str]:
     return _pem(certificate), _key_pem(key)
 
 
+def belong_together(authority: str, authority_key: str) -> bool:
+    """Whether a CA's certificate and a key are of one pair."""
+    key = serialization.load_pem_private_key(authority_key.encode(), None)
+    return x509.load_pem_x509_certificate(authority.encode()).public_key() == key.public_key()
+
+
 def sign(authority: str, authority_key: str, names: Sequence[str]) -> dict[str, str]:
     """A server certificate for host names and IP addresses, and its key, PEM."""
     issuer = x509.load_pem_x509_certificate(authority.encode())

@@ -33,7 +33,7 @@ def run(*arguments: str, stdin: str | None = None) -> str:
             cwd=ROOT, env=given, input=stdin, capture_output=True, text=True, check=False,
         )  # fmt: skip
     except FileNotFoundError:
-        raise DeliveryError("pulumi: not found; run `stellwerk doctor` to see how to get it") from None
+        raise _absent() from None
     if done.returncode != 0:
         words = (done.stderr or done.stdout).strip()
         if any(mark in words for mark in _PASSPHRASE):
@@ -50,10 +50,16 @@ def run(*arguments: str, stdin: str | None = None) -> str:
 def show(*arguments: str) -> bool:
     """An engine command whose output the user sees (on standard error); True when it succeeded."""
     terminal = ["--color=always"] if os.isatty(2) else ["--color=never", "--suppress-progress"]
-    done = subprocess.run(
-        ["pulumi", *arguments, *terminal], cwd=ROOT, env=surroundings(), stdout=2, stderr=2, check=False
-    )
+    command = ["pulumi", *arguments, *terminal]
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=surroundings(), stdout=2, stderr=2, check=False)
+    except FileNotFoundError:
+        raise _absent() from None
     return done.returncode == 0
+
+
+def _absent() -> DeliveryError:
+    return DeliveryError("pulumi: not found; run `stellwerk doctor` to see how to get it")
 
 
 def stacks() -> set[str]:

@@ -73,7 +73,8 @@ def _existing(environment: str) -> dict[str, Any]:
 def _authority(plan: _Plan) -> str:
     """The CA's certificate; a new one replaces every certificate that the old one signed."""
     known = plan.environment.ca_certificate
-    if known and "caKey" in plan.values:
+    # They are written one after the other: an interruption between the two leaves two halves of different pairs.
+    if known and "caKey" in plan.values and authority.belong_together(known, plan.values["caKey"]):
         return known
     certificate, key = authority.make_authority(plan.environment.environment)
     plan.values["caKey"] = key

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from ruamel.yaml.scalarstring import LiteralScalarString
 
 from delivery.errors import DeliveryError
 from infra.values import NAMESPACE, ROOT, file_name
+
+# The key of a line, and its value up to a comment.
+_VALUE = re.compile(r"^(\s*\w+:[ \t]*)[^\s#]*")
 
 
 def path(environment: str) -> Path:
@@ -25,22 +29,30 @@ def config(environment: str) -> dict[str, Any]:
 
 
 def point(environment: str, model: str, release: str | None, previous: str | None) -> str:
-    """The file's text with the pointers of `model` changed; writes nothing.
+    """The file's text with the pointers of `model` changed, and no other line; writes nothing.
 
     Raises DeliveryError when the environment does not serve the model.
     """
-
-    def change(config: Any) -> None:
-        models = config.get(f"{NAMESPACE}:models") or {}
-        if model not in models:
-            known = ", ".join(models) or "none"
-            raise DeliveryError(
-                f"{file_name(environment)}: stellwerk:models has no {model!r}; models there: {known}; add it first"
-            )
-        models[model]["release"] = release
-        models[model]["previous"] = previous
-
-    return _edited(environment, change)
+    text = path(environment).read_text(encoding="utf-8")
+    models = YAML(typ="rt").load(text)["config"].get(f"{NAMESPACE}:models") or {}
+    if model not in models:
+        known = ", ".join(models) or "none"
+        raise DeliveryError(
+            f"{file_name(environment)}: stellwerk:models has no {model!r}; models there: {known}; add it first"
+        )
+    node = models[model]
+    wanted = {"release": release, "previous": previous}
+    if node.fa.flow_style() or "release" not in node:
+        return _edited(environment, lambda config: config[f"{NAMESPACE}:models"][model].update(wanted))
+    lines = text.splitlines(keepends=True)
+    for key, value in wanted.items():
+        if key in node and node[key] != value:
+            place = node.lc.key(key)[0]
+            lines[place] = _VALUE.sub(rf"\g<1>{value or 'null'}", lines[place], count=1)
+    if "previous" not in node:
+        place, column = node.lc.key("release")
+        lines.insert(place + 1, f"{' ' * column}previous: {previous or 'null'}\n")
+    return "".join(lines)
 
 
 def add(environment: str, values: dict[str, Any]) -> None:

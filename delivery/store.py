@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -32,10 +33,18 @@ class Store:
     bucket: str
     name: str
 
+    @contextmanager
+    def asked(self) -> Iterator["S3Client"]:
+        """The client; whatever goes wrong with it is told with the store's name, as DeliveryError."""
+        try:
+            yield self.client
+        except (BotoCoreError, ClientError, Boto3Error, ssl.SSLError) as error:
+            raise DeliveryError(f"{self.name}: {error}") from error
+
 
 @contextmanager
 def connect(environment: str) -> Iterator[Store]:
-    """The object store of an environment; its CA is verified. Raises DeliveryError when it does not answer."""
+    """The object store of an environment; its CA is verified."""
     values = from_file(environment).environment
     keys = engine.credentials(environment)["objectStore"]
     store = values.object_store
@@ -63,20 +72,18 @@ def connect(environment: str) -> Iterator[Store]:
                 response_checksum_validation="when_required",
             ),
         )
-        try:
-            yield Store(client, store.bucket, f"object store of {environment} ({endpoint})")
-        except (BotoCoreError, ClientError, ssl.SSLError) as error:
-            raise DeliveryError(f"object store of {environment} ({endpoint}): {error}") from error
+        yield Store(client, store.bucket, f"object store of {environment} ({endpoint})")
 
 
 def read_json(store: Store, key: str) -> bytes:
     """A small object; raises DeliveryError when it is not there."""
-    try:
-        return store.client.get_object(Bucket=store.bucket, Key=key)["Body"].read()
-    except ClientError as error:
-        if is_absent(error):
-            raise DeliveryError(f"{store.name}: there is no {store.bucket}/{key}") from None
-        raise
+    with store.asked() as client:
+        try:
+            return client.get_object(Bucket=store.bucket, Key=key)["Body"].read()
+        except ClientError as error:
+            if is_absent(error):
+                raise DeliveryError(f"{store.name}: there is no {store.bucket}/{key}") from None
+            raise
 
 
 def is_absent(error: ClientError) -> bool:
@@ -86,12 +93,13 @@ def is_absent(error: ClientError) -> bool:
 
 def holds(store: Store, artefact: Artefact) -> bool:
     """Whether the artefact is there with its size; the content is verified by whoever loads it."""
-    try:
-        head = store.client.head_object(Bucket=store.bucket, Key=artefact.key)
-    except ClientError as error:
-        if is_absent(error):
-            return False
-        raise
+    with store.asked() as client:
+        try:
+            head = client.head_object(Bucket=store.bucket, Key=artefact.key)
+        except ClientError as error:
+            if is_absent(error):
+                return False
+            raise
     return head["ContentLength"] == artefact.size
 
 
@@ -107,10 +115,11 @@ def copy(source: Store, target: Store, artefact: Artefact) -> int:
         raise DeliveryError(f"{source.name}: there is no artefact {source.bucket}/{artefact.key} of this size")
     with tempfile.TemporaryFile() as file:
         state = hashlib.sha256()
-        body: Any = source.client.get_object(Bucket=source.bucket, Key=artefact.key)["Body"]
-        for chunk in body.iter_chunks(_CHUNK):
-            state.update(chunk)
-            file.write(chunk)
+        with source.asked() as client:
+            body: Any = client.get_object(Bucket=source.bucket, Key=artefact.key)["Body"]
+            for chunk in body.iter_chunks(_CHUNK):
+                state.update(chunk)
+                file.write(chunk)
         found = f"sha256:{state.hexdigest()}"
         if found != artefact.digest:
             raise DeliveryError(
@@ -118,5 +127,6 @@ def copy(source: Store, target: Store, artefact: Artefact) -> int:
                 "the artefact was changed, nothing is promoted"
             )
         file.seek(0)
-        target.client.upload_fileobj(file, target.bucket, artefact.key)
+        with target.asked() as client:
+            client.upload_fileobj(file, target.bucket, artefact.key)
     return artefact.size

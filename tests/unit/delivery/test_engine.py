@@ -73,13 +73,7 @@ def test_the_engine_runs_where_the_project_is(script: Script, project: Project) 
     "ask",
     [
         pytest.param(engine.run, id="run"),
-        pytest.param(
-            engine.show,
-            id="show",
-            marks=pytest.mark.xfail(
-                strict=True, raises=FileNotFoundError, reason="delivery/engine.py: show has a traceback"
-            ),
-        ),
+        pytest.param(engine.show, id="show"),
     ],
 )
 def test_without_pulumi_the_doctor_is_named(

@@ -108,7 +108,6 @@ def test_a_lost_authority_key_makes_authority_and_certificates_anew(made: Engine
     assert secrets(made, "test")["objectStore"] == login
 
 
-@pytest.mark.xfail(strict=True, reason="delivery/init.py: a new caCertificate stays beside the old caKey")
 def test_an_interruption_between_certificate_and_credentials_is_mended(
     made: Engine, words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,7 +81,6 @@ def test_secrets_certificates_comments_and_other_models_stay(project: Project) -
     ]
 
 
-@pytest.mark.xfail(strict=True, reason="delivery/stackfile.py writes the whole file anew, in its own style")
 @pytest.mark.parametrize(
     ("written", "otherwise"),
     [

@@ -96,7 +96,6 @@ def test_a_store_that_does_not_answer_is_one_message(stores: ObjectStores, proje
 
 
 @pytest.mark.usefixtures("no_pauses")
-@pytest.mark.xfail(strict=True, reason="delivery/store.py: the inner of two stores is named, whichever failed")
 @pytest.mark.parametrize("failing", ["dev", "test"])
 def test_of_two_stores_the_one_that_failed_is_named(failing: str, stores: ObjectStores, project: Project) -> None:
     stores.put("dev", KEY, CONTENT)
