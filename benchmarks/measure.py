@@ -85,7 +85,7 @@ def timed(
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode not in fine:
             said.seek(0)
-            tail = "\n".join(said.read().strip().splitlines()[-15:])
+            tail = "\n".join(said.read().strip().splitlines()[-40:])
             raise BenchmarkError(f"`{' '.join(command)}` ended with {process.returncode}:\n{tail}")
     return {SECONDS: seconds, CPU_SECONDS: usage.ru_utime + usage.ru_stime}
 

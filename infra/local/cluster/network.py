@@ -52,16 +52,20 @@ def up(tools: Tools, layout: Layout) -> None:
 
 
 def down(tools: Tools, layout: Layout) -> None:
-    """Removes the rules, the bridge with its pairs, and the address; puts the settings back."""
+    """Removes the rules, the bridge with its pairs, and the address; puts the settings back.
+
+    Does nothing when this state directory has not made them: they may be another cluster's.
+    """
+    saved = layout.run / "sysctl.json"
+    if not saved.exists():
+        return
     for table in (f"ip {TABLE}", *_PROXY_TABLES):
         run([tools.path("nft"), "delete", "table", *table.split()], check=False)
     run([tools.path("ip"), "link", "delete", BRIDGE], check=False)
     run([tools.path("ip"), "address", "delete", f"{ADDRESS}/32", "dev", "lo"], check=False)
-    saved = layout.run / "sysctl.json"
-    if saved.exists():
-        for key, value in json.loads(saved.read_text()).items():
-            _setting(key).write_text(value)
-        saved.unlink()
+    for key, value in json.loads(saved.read_text()).items():
+        _setting(key).write_text(value)
+    saved.unlink()
 
 
 def _setting(key: str) -> Path:

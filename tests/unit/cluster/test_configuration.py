@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infra.local.cluster import configuration, preflight, supervision
+from infra.local.cluster import configuration, network, preflight, supervision
 from infra.local.cluster.commands import Tools
 from infra.local.cluster.errors import ClusterError
 from infra.local.cluster.layout import ADDRESS, Layout, state_directory
@@ -105,3 +105,19 @@ def test_the_state_directory_follows_the_environment(monkeypatch: pytest.MonkeyP
     assert state_directory() == tmp_path / "stellwerk"
     monkeypatch.setenv("STELLWERK_STATE", str(tmp_path / "own"))
     assert state_directory() == tmp_path / "own"
+
+
+def test_another_cluster_is_told_and_its_network_left_alone(
+    monkeypatch: pytest.MonkeyPatch, place: Layout, tools: Tools
+) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        monkeypatch.setattr(preflight, "ADDRESS", "127.0.0.1")
+        monkeypatch.setattr(preflight, "API_PORT", listener.getsockname()[1])
+        with pytest.raises(ClusterError, match="another local cluster runs on this machine"):
+            preflight.check(place)
+    commands: list[object] = []
+    monkeypatch.setattr(network, "run", lambda *arguments, **_: commands.append(arguments))
+    network.down(tools, place)
+    assert commands == []
