@@ -43,6 +43,7 @@ class EnvironmentName(StrEnum):
 
 Model = Annotated[str, typer.Argument(help="Name of the model, such as digits.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
+Timeout = Annotated[float, typer.Option(min=1, help="Seconds the endpoint may take to answer before it is undone.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Apply without asking.")]
 
 
@@ -119,11 +120,13 @@ def promote(
     ] = None,
     release: Annotated[str | None, typer.Option(help="A release id; default: what the source serves.")] = None,
     yes: Yes = False,
+    timeout: Timeout = 180,
 ) -> None:
     """Move an environment's pointer to a release: preview, ask, apply, wait until it answers, or undo."""
+    from delivery.promote import How
     from delivery.promote import promote as move
 
-    move(model, to.value, source.value if source else None, release, yes=yes, console=console)
+    move(model, to.value, source.value if source else None, release, How(yes, timeout, console))
 
 
 @app.command()
@@ -131,11 +134,13 @@ def rollback(
     model: Model,
     environment: Annotated[EnvironmentName, typer.Option("--env", help="The environment.")],
     yes: Yes = False,
+    timeout: Timeout = 180,
 ) -> None:
     """Go back to the release before: the inverse diff."""
+    from delivery.promote import How
     from delivery.promote import rollback as back
 
-    back(model, environment.value, yes=yes, console=console)
+    back(model, environment.value, How(yes, timeout, console))
 
 
 @app.command()

@@ -17,7 +17,6 @@ from infra.values import file_name, from_file
 
 # Where a release comes from when nothing else is said.
 SOURCES = {"test": "dev", "prod": "test"}
-_WAIT_SECONDS = 180
 # So many answers in a row, so that no pod of the release before is asked any more.
 _AGREEING = 10
 
@@ -38,7 +37,16 @@ def pointers(environment: str, model: str) -> Model:
     return from_file(environment).environment.models[model]
 
 
-def promote(model: str, target: str, source: str | None, release: str | None, *, yes: bool, console: Console) -> None:
+@dataclass(frozen=True)
+class How:
+    """How a move is applied: without a question, how long the endpoint may take to answer, where progress goes."""
+
+    yes: bool
+    timeout: float
+    console: Console
+
+
+def promote(model: str, target: str, source: str | None, release: str | None, how: How) -> None:
     """Moves the target's pointer to a release that the source environment serves, or to `release`.
 
     Raises DeliveryError with nothing changed, or with the pointer put back and applied again.
@@ -50,19 +58,19 @@ def promote(model: str, target: str, source: str | None, release: str | None, *,
     if missed:
         raise DeliveryError(f"release {wanted}: gates not passed: {', '.join(missed)}; it is not promoted")
     if target != "dev":
-        _bring_artefact(source or SOURCES[target], target, document, console)
+        _bring_artefact(source or SOURCES[target], target, document, how.console)
     previous = there.previous if there.release == wanted else there.release
-    _apply(Move(target, model, wanted, previous), yes=yes, console=console)
+    _apply(Move(target, model, wanted, previous), how)
 
 
-def rollback(model: str, environment: str, *, yes: bool, console: Console) -> None:
+def rollback(model: str, environment: str, how: How) -> None:
     """Swaps the two pointers: the inverse diff, with nothing to train, build or copy."""
     there = pointers(environment, model)
     if there.previous is None or there.release is None:
         raise DeliveryError(
             f"{file_name(environment)}: {model} has no previous release; there is nothing to go back to"
         )
-    _apply(Move(environment, model, there.previous, there.release), yes=yes, console=console)
+    _apply(Move(environment, model, there.previous, there.release), how)
 
 
 def _wanted(model: str, target: str, source: str | None, release: str | None) -> str:
@@ -102,29 +110,29 @@ def _bring_artefact(origin: str, target: str, document: Release, console: Consol
     )
 
 
-def _apply(move: Move, *, yes: bool, console: Console) -> None:
+def _apply(move: Move, how: How) -> None:
     """Preview, question, pointer, update, wait; on failure the pointer goes back and is applied again."""
     before = stackfile.path(move.environment).read_text(encoding="utf-8")
     after = stackfile.point(move.environment, move.model, move.release, move.previous)
-    engine.wait_for_lock(move.environment, console)
+    engine.wait_for_lock(move.environment, how.console)
     if after == before and _answers(move, seconds=1):
-        console.print(f"{move.environment} answers with {move.release} already: nothing to do", highlight=False)
+        how.console.print(f"{move.environment} answers with {move.release} already: nothing to do", highlight=False)
         return
     _preview(move, after)
-    if not (yes or typer.confirm(f"Apply this to {move.environment}?", err=True)):
+    if not (how.yes or typer.confirm(f"Apply this to {move.environment}?", err=True)):
         raise DeliveryError("nothing was changed")
     stackfile.write(move.environment, after)
     began = time.monotonic()
     # Previewed a moment ago, with the same values.
     applied = engine.show("up", "--stack", move.environment, "--yes", "--skip-preview")
-    if applied and _answers(move, seconds=_WAIT_SECONDS):
+    if applied and _answers(move, seconds=how.timeout):
         seconds = time.monotonic() - began
-        console.print(f"{move.environment} answers with {move.release} ({seconds:.0f} s)", highlight=False)
+        how.console.print(f"{move.environment} answers with {move.release} ({seconds:.0f} s)", highlight=False)
         return
     reason = "does not answer with it" if applied else "the update failed, see above"
     if after == before:
         raise DeliveryError(f"{move.environment}: {move.release}: {reason}; the pointer was there before and stays")
-    console.print(f"[red]{move.release}: {reason}; putting the pointer back[/red]", highlight=False)
+    how.console.print(f"[red]{move.release}: {reason}; putting the pointer back[/red]", highlight=False)
     stackfile.write(move.environment, before)
     undone = engine.show("up", "--stack", move.environment, "--yes", "--skip-preview")
     state = "is applied again" if undone else f"could not be applied: run `pulumi up --stack {move.environment}`"

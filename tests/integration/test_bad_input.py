@@ -1,6 +1,5 @@
 """Bad input on the real engine: one clear message, an exit code that is not 0, nothing half applied."""
 
-import os
 import socket
 import subprocess
 from collections.abc import Callable
@@ -141,25 +140,28 @@ def small_disk(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     return place
 
 
-def test_no_root(project: Project, tmp_path: Path) -> None:
-    python = project.root / ".venv/bin/python"
+def test_no_root(project: Project) -> None:
     script = (
-        "import os; os.setuid(65534)\n"
+        "import os\n"
         "from pathlib import Path\n"
         "from infra.local.cluster.layout import Layout\n"
         "from infra.local.cluster.preflight import check\n"
-        f"check(Layout(Path('{tmp_path}/state')))"
+        "os.setuid(65534)\n"
+        "check(Layout(Path('/nowhere/state')))"
     )
-    done = subprocess.run(
-        [python, "-c", script],
-        cwd=project.root,
-        env={**os.environ, "HOME": "/"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = project.run(str(project.root / ".venv/bin/python"), "-c", script, HOME="/", XDG_CACHE_HOME="/nowhere")
     assert done.returncode != 0
     assert "need root" in done.stderr
+
+
+def test_a_second_cluster_is_refused_and_taking_it_down_leaves_the_first_one_alone(
+    project: Project, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    assert "another local cluster runs on this machine" in start(project, state).stderr
+    state.mkdir()
+    project.stellwerk("cluster", "down", STELLWERK_STATE=str(state))
+    assert project.pointers("prod")["ready"]
 
 
 def test_a_failed_preview_leaves_the_pointer(project: Project, restored: Callable[[str], None]) -> None:

@@ -75,7 +75,7 @@ def test_a_changed_artefact_is_refused_and_the_promotion_undone(project: Project
     content = artefact.read_bytes()
     artefact.write_bytes(bytes([content[0] ^ 1]) + content[1:])
     try:
-        done = project.stellwerk("promote", MODEL, "--to", "prod", "--yes", ok=False)
+        done = project.stellwerk("promote", MODEL, "--to", "prod", "--yes", "--timeout", "25", ok=False)
     finally:
         artefact.write_bytes(content)
     assert done.returncode != 0

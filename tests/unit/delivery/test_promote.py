@@ -32,11 +32,11 @@ def moved(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 
 
 def move(words: Words, target: str, source: str | None = None, release: str | None = None, *, yes: bool = True) -> None:
-    promote.promote(MODEL, target, source, release, yes=yes, console=words.console)
+    promote.promote(MODEL, target, source, release, promote.How(yes, 180, words.console))
 
 
 def roll_back(words: Words, environment: str = "prod") -> None:
-    promote.rollback(MODEL, environment, yes=True, console=words.console)
+    promote.rollback(MODEL, environment, promote.How(True, 180, words.console))
 
 
 def edit_release(project: Project, release: str, **evaluation: object) -> None:
