@@ -271,6 +271,7 @@ def _runtime(image: pulumi.Input[str]) -> pulumi.Inputs:
                     "readOnlyRootFilesystem": True,
                     "runAsNonRoot": True,
                     "capabilities": {"drop": ["ALL"]},
+                    "seccompProfile": {"type": "RuntimeDefault"},
                 },
                 "volumeMounts": [
                     {"name": "model", "mountPath": "/mnt/models", "readOnly": True},

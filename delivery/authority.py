@@ -35,6 +35,13 @@ def belong_together(authority: str, authority_key: str) -> bool:
     return x509.load_pem_x509_certificate(authority.encode()).public_key() == key.public_key()
 
 
+def covers(certificate: str, names: Sequence[str]) -> bool:
+    """Whether a server certificate is valid for all these names and addresses."""
+    loaded = x509.load_pem_x509_certificate(certificate.encode())
+    found = loaded.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return all(_alternative(name) in found for name in names)
+
+
 def sign(authority: str, authority_key: str, names: Sequence[str]) -> dict[str, str]:
     """A server certificate for host names and IP addresses, and its key, PEM."""
     issuer = x509.load_pem_x509_certificate(authority.encode())

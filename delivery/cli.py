@@ -3,6 +3,8 @@
 import json as json_format
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -51,12 +53,23 @@ def _json(value: Any) -> None:
     typer.echo(json_format.dumps(value, indent=1))
 
 
+@contextmanager
+def _resumable() -> Iterator[None]:
+    """Ctrl-C says how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print("interrupted; run the same command again to go on")
+        raise typer.Exit(130) from None
+
+
 @app.command()
 def demo() -> None:
     """Everything from nothing: cluster, dev, test, prod, train, release, promote, predict, roll back."""
     from delivery.demo import run
 
-    run(Console())
+    with _resumable():
+        run(Console())
 
 
 @app.command()
@@ -88,9 +101,10 @@ def train(
     """Train a model in dev as a Kubernetes Job; the same image and parameters are trained once."""
     from delivery import train as training
 
-    job = training.train(model, param or [], requirement or [], console)
-    if wait:
-        training.wait(job, console)
+    with _resumable():
+        job = training.train(model, param or [], requirement or [], console)
+        if wait:
+            training.wait(job, console)
     _json({"job": job}) if json else answer.print(job)
 
 
@@ -126,7 +140,8 @@ def promote(
     from delivery.promote import How
     from delivery.promote import promote as move
 
-    move(model, to.value, source.value if source else None, release, How(yes, timeout, console))
+    with _resumable():
+        move(model, to.value, source.value if source else None, release, How(yes, timeout, console))
 
 
 @app.command()
@@ -140,7 +155,8 @@ def rollback(
     from delivery.promote import How
     from delivery.promote import rollback as back
 
-    back(model, environment.value, How(yes, timeout, console))
+    with _resumable():
+        back(model, environment.value, How(yes, timeout, console))
 
 
 @app.command()
@@ -244,9 +260,6 @@ def main() -> None:
     except (DeliveryError, ConfigError, ClusterError, ToolchainError, BaseImageError) as error:
         console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        console.print("interrupted; run the same command again to go on")
-        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -151,6 +151,10 @@ def _certificates(plan: _Plan, certificate: str) -> None:
     for name, (service, needed) in wanted.items():
         if needed:
             names = [f"{service}.{namespace}.svc", service, f"{service}.{namespace}.svc.cluster.local", address]
+            there = plan.values.get("tls", {}).get(name)
+            # A changed address of the cluster needs another certificate.
+            if there and not authority.covers(there["certificate"], names):
+                del plan.values["tls"][name]
             plan.need("tls", name, make=lambda names=names: authority.sign(certificate, key, names))
 
 

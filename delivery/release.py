@@ -69,8 +69,12 @@ def _write(model: str, identity: str, document: dict[str, Any]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".partial")
     partial.write_text(text.getvalue(), encoding="utf-8")
-    os.link(partial, target)
-    partial.unlink()
+    try:
+        os.link(partial, target)
+    except FileExistsError:
+        raise DeliveryError(f"{RELEASES.name}/{model}/{identity}.yaml: is there already, and releases stay") from None
+    finally:
+        partial.unlink()
 
 
 def _rows(value: Any) -> Any:

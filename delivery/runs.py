@@ -17,15 +17,22 @@ def runs(model: str, limit: int) -> list[dict[str, Any]]:
 
     Raises DeliveryError when the server is not reached or knows no such experiment.
     """
-    with (
-        forwarded(ENVIRONMENT, f"{ENVIRONMENT}-{PLATFORM}", "tracking", PORT) as port,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}/api/2.0/mlflow", timeout=60, trust_env=False) as client,
-    ):
+    with forwarded(ENVIRONMENT, f"{ENVIRONMENT}-{PLATFORM}", "tracking", PORT) as port:
+        try:
+            found = _search(f"http://127.0.0.1:{port}/api/2.0/mlflow", model, limit)
+        except httpx.HTTPError as error:
+            raise DeliveryError(
+                f"tracking server: {error}; see `kubectl -n dev-platform logs deploy/tracking`"
+            ) from error
+    return [_run(run) for run in found]
+
+
+def _search(url: str, model: str, limit: int) -> list[dict[str, Any]]:
+    with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
         experiment = client.get("/experiments/get-by-name", params={"experiment_name": model})
         if experiment.status_code == 404:
             raise DeliveryError(f"the tracking server has no run of {model} yet; run `stellwerk train {model}`")
-        if experiment.is_error:
-            raise DeliveryError(f"tracking server: {experiment.status_code} {experiment.text[:300]}")
+        experiment.raise_for_status()
         query = {
             "experiment_ids": [experiment.json()["experiment"]["experiment_id"]],
             "max_results": limit,
@@ -33,7 +40,8 @@ def runs(model: str, limit: int) -> list[dict[str, Any]]:
         }
         answer = client.post("/runs/search", json=query)
         answer.raise_for_status()
-    return [_run(run) for run in answer.json().get("runs", [])]
+        found: list[dict[str, Any]] = answer.json().get("runs", [])
+        return found
 
 
 def _run(run: dict[str, Any]) -> dict[str, Any]:

@@ -8,13 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.representer import RoundTripRepresenter
 from ruamel.yaml.scalarstring import LiteralScalarString
 
 from delivery.errors import DeliveryError
 from infra.values import NAMESPACE, ROOT, file_name
 
 # The key of a line, and its value up to a comment.
-_VALUE = re.compile(r"^(\s*\w+:[ \t]*)[^\s#]*")
+_VALUE = re.compile(r"^([^:]+:)([ \t]+[^\s#]+)?")
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes null out, as the files do."""
+
+
+_Representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar("tag:yaml.org,2002:null", "null"))
 
 
 def path(environment: str) -> Path:
@@ -48,7 +56,7 @@ def point(environment: str, model: str, release: str | None, previous: str | Non
     for key, value in wanted.items():
         if key in node and node[key] != value:
             place = node.lc.key(key)[0]
-            lines[place] = _VALUE.sub(rf"\g<1>{value or 'null'}", lines[place], count=1)
+            lines[place] = _VALUE.sub(rf"\g<1> {value or 'null'}", lines[place], count=1)
     if "previous" not in node:
         place, column = node.lc.key("release")
         lines.insert(place + 1, f"{' ' * column}previous: {previous or 'null'}\n")
@@ -81,10 +89,7 @@ def _edited(environment: str, change: Callable[[Any], None]) -> str:
     yaml.indent(mapping=2, sequence=4, offset=2)
     # Encrypted values are long lines, and stay such.
     yaml.width = 1 << 20
-    # null is written out, as in the files.
-    yaml.representer.add_representer(
-        type(None), lambda dumper, _: dumper.represent_scalar("tag:yaml.org,2002:null", "null")
-    )
+    yaml.Representer = _Representer
     document = yaml.load(path(environment).read_text(encoding="utf-8"))
     change(document["config"])
     text = io.StringIO()

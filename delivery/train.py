@@ -52,12 +52,13 @@ def train(model: str, parameters: Sequence[str], requirements: Sequence[str], co
 def _arguments(model: str, parameters: Sequence[str], requirements: Sequence[str]) -> list[str]:
     fields = [field.name for field in dataclasses.fields(settings.Hyperparameters)]
     arguments = [model]
-    for parameter in parameters:
+    # Sorted: another order is not another model.
+    for parameter in sorted(parameters):
         key, equals, value = parameter.partition("=")
         if not equals or key.replace("-", "_") not in fields:
             raise DeliveryError(f"--param {parameter}: not known; allowed: {', '.join(f'{key}=…' for key in fields)}")
         arguments += [f"--{key.replace('_', '-')}", value]
-    for requirement in requirements:
+    for requirement in sorted(requirements):
         arguments += ["--requirement", requirement]
     try:
         settings.parse(arguments)

@@ -83,14 +83,17 @@ def surroundings(environ: Mapping[str, str] = os.environ) -> Surroundings:
 
 
 def _positive_int(text: str) -> int:
-    value = int(text)
+    value = int(text) if text.isdecimal() else 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text} is not allowed; give a whole number of at least 1")
     return value
 
 
 def _rate(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is not allowed; give a number above 0 and up to 1")
     return value

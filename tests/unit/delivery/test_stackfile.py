@@ -102,6 +102,27 @@ def test_lines_in_another_style_stay(written: str, otherwise: str, project: Proj
     ]
 
 
+@pytest.mark.parametrize(
+    ("line", "moved"),
+    [
+        ("release:", f"release: {SECOND}"),
+        ("release: ~", f"release: {SECOND}"),
+        (f'release: "{FIRST}"', f"release: {SECOND}"),
+        (f"release: '{FIRST}'  # tried by hand", f"release: {SECOND}  # tried by hand"),
+        ("release:   null   # none yet", f"release: {SECOND}   # none yet"),
+        ("release:   # none yet", f"release: {SECOND}   # none yet"),
+        ('"release": null', f'"release": {SECOND}'),
+    ],
+)
+def test_a_pointer_is_found_however_it_is_written(line: str, moved: str, project: Project) -> None:
+    text = MADE.replace(f"release: {FIRST}", line)
+    project.file("prod").write_text(text)
+    after = stackfile.point("prod", MODEL, SECOND, None)
+    assert changed(text, after) == [f"-      {line}", f"+      {moved}"]
+    project.file("prod").write_text(after)
+    assert stackfile.config("prod")["stellwerk:models"][MODEL]["release"] == SECOND
+
+
 def test_a_pointer_to_where_it_points_changes_nothing(project: Project) -> None:
     project.file("prod").write_text(MADE)
     assert stackfile.point("prod", MODEL, FIRST, None) == MADE
