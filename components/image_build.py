@@ -45,6 +45,9 @@ class ImageBuildArgs(TypedDict):
     """Build secrets: file by secret id; a file that is not there is left out."""
     builder: NotRequired[str | None]
     """Builder to use; `stellwerk` when absent."""
+    sets_times: NotRequired[bool]
+    """True: every layer of the Dockerfile sets the times of its files to SOURCE_DATE_EPOCH itself, which spares a
+    large image the rewriting of its layers."""
     compression: NotRequired[Compression | None]
     """Compression of layers; zstd when absent."""
 
@@ -64,6 +67,7 @@ class ImageBuild(pulumi.ComponentResource):
             build_args["BASE_IMAGE"] = base
         address = pulumi.Output.from_input(args["registry"])
         target = pulumi.Output.concat(address, "/", args["repository"])
+        rewrite = not args.get("sets_times")
         compression = args.get("compression") or Compression.ZSTD
         image = docker_build.Image(
             f"{name}-image",
@@ -78,7 +82,7 @@ class ImageBuild(pulumi.ComponentResource):
             platforms=[docker_build.Platform.LINUX_AMD64],
             # `push` would choose the exporter itself, without a say on timestamps and compression.
             push=False,
-            exports=[docker_build.ExportArgs(raw=target.apply(lambda image: _export(image, compression)))],
+            exports=[docker_build.ExportArgs(raw=target.apply(lambda image: _export(image, compression, rewrite)))],
             build_on_preview=False,
             registries=[
                 docker_build.RegistryArgs(
@@ -92,8 +96,9 @@ class ImageBuild(pulumi.ComponentResource):
         self.register_outputs({"reference": self.reference})
 
 
-def _export(image: str, compression: Compression) -> str:
-    options = ["type=image", f"name={image}", "push=true", "rewrite-timestamp=true", "oci-mediatypes=true"]
+def _export(image: str, compression: Compression, rewrite: bool) -> str:
+    options = ["type=image", f"name={image}", "push=true", "oci-mediatypes=true"]
+    options.append(f"rewrite-timestamp={str(rewrite).lower()}")
     options.append(f"compression={compression.value}")
     if compression is Compression.ZSTD:
         options.append("compression-level=1")

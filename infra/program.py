@@ -39,6 +39,7 @@ class _Build:
     folder: str
     contexts: Mapping[str, str] = field(default_factory=dict)
     base: str | None = None
+    sets_times: bool = False
 
 
 @dataclass
@@ -141,15 +142,15 @@ class Program:
         """The images that this environment needs and builds itself."""
         values, builds = self.environment, {}
         if not values.cluster.shared:
-            builds["serving"] = _Build("serving")
+            builds["serving"] = _Build(_relative("serving"))
         if values.training:
-            builds["training-torch"] = _Build("training/torch")
-            builds["training"] = _Build("training", base="training-torch")
+            builds["training-torch"] = _Build(_relative("training/torch"), sets_times=True)
+            builds["training"] = _Build(_relative("training"), base="training-torch")
         if values.tracking.enabled:
-            builds |= {name: _Build(f"components/images/{name}") for name in ("mlflow", "postgres")}
+            builds |= {name: _Build(_relative(f"components/images/{name}")) for name in ("mlflow", "postgres")}
         if self.machine.elasticsearch:
             server = {"elasticsearch": str(self.machine.elasticsearch)}
-            builds["elasticsearch"] = _Build("components/images/elasticsearch", server)
+            builds["elasticsearch"] = _Build(_relative("components/images/elasticsearch"), server)
         return builds
 
     def _images(self, registry: pulumi.Input[str]) -> dict[str, pulumi.Output[str]]:
@@ -159,20 +160,15 @@ class Program:
             return {}
         base: pulumi.Input[str] | None = python.image
         if self.machine.base_python:
-            base = self._image("base-python", str(self.machine.base_python), registry, None, {})
+            base = self._image("base-python", _Build(str(self.machine.base_python)), registry, None)
         images: dict[str, pulumi.Output[str]] = {}
         for name, build in self._builds().items():
             below = images[build.base] if build.base else base
-            images[name] = self._image(name, _relative(build.folder), registry, below, build.contexts)
+            images[name] = self._image(name, build, registry, below)
         return images
 
     def _image(
-        self,
-        name: str,
-        context: str,
-        registry: pulumi.Input[str],
-        base: pulumi.Input[str] | None,
-        contexts: Mapping[str, str],
+        self, name: str, build: _Build, registry: pulumi.Input[str], base: pulumi.Input[str] | None
     ) -> pulumi.Output[str]:
         login = self.credentials.registry
         image = ImageBuild(
@@ -182,10 +178,11 @@ class Program:
                 "registry": registry,
                 "username": login.username,
                 "password": secret(login.password),
-                "context": context,
+                "context": build.folder,
                 "epoch": EPOCH,
                 "base_image": base,
-                "contexts": contexts,
+                "contexts": build.contexts,
+                "sets_times": build.sets_times,
                 "secret_files": {key: str(file) for key, file in self.machine.build_secrets.items()},
             },
         )
