@@ -29,6 +29,8 @@ def run(work: Callable[[], None]) -> None:
     """Runs a benchmark; an expected failure is one message and exit code 1, an interrupt ends it after its clean-up."""
     # A stopped benchmark cleans up as an interrupted one does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A shell's background job ignores SIGINT and hands that on: the engine would then wait 5 s for each of its plugins.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         work()
     except (BenchmarkError, DeliveryError, ConfigError) as error:

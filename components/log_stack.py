@@ -296,6 +296,8 @@ class LogStack(pulumi.ComponentResource):
             # With the store away it does not end by itself, and it is safe to kill.
             termination_grace_period_seconds=10,
             affinity=_real_nodes(),
+            # Nodes with accelerators are tainted, and have logs as well.
+            tolerations=[core.v1.TolerationArgs(operator="Exists")],
             containers=[container],
             volumes=[
                 pods.config_volume("config", config),

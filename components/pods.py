@@ -58,10 +58,19 @@ def mount(name: str, path: str, read_only: bool = False) -> core.v1.VolumeMountA
 
 
 def resources(cpu: str, memory: str, cpu_limit: str | None = None) -> core.v1.ResourceRequirementsArgs:
-    """Requests and limits; the memory limit equals its request, so that a node never runs out unforeseen."""
+    """Requests and limits; the memory limit equals its request, so that a node never runs out unforeseen.
+
+    The CPU limit is two cores where nothing else is said, or the request where that is more.
+    """
+    limit = cpu_limit or (cpu if _cores(cpu) > 2 else "2")
     return core.v1.ResourceRequirementsArgs(
-        requests={"cpu": cpu, "memory": memory}, limits={"cpu": cpu_limit or "2", "memory": memory}
+        requests={"cpu": cpu, "memory": memory}, limits={"cpu": limit, "memory": memory}
     )
+
+
+def _cores(cpu: str) -> float:
+    """CPU cores of a Kubernetes quantity: "500m" or "2"."""
+    return float(cpu[:-1]) / 1000 if cpu.endswith("m") else float(cpu)
 
 
 def https_probe(path: str, port: int, seconds: int = 2) -> core.v1.ProbeArgs:

@@ -58,7 +58,7 @@ def promote(model: str, target: str, source: str | None, release: str | None, ho
     if missed:
         raise DeliveryError(f"release {wanted}: gates not passed: {', '.join(missed)}; it is not promoted")
     if target != "dev":
-        _bring_artefact(source or SOURCES[target], target, document, how.console)
+        _bring_artefact(SOURCES[target], target, document, how.console)
     previous = there.previous if there.release == wanted else there.release
     _apply(Move(target, model, wanted, previous), how)
 
@@ -70,6 +70,12 @@ def rollback(model: str, environment: str, how: How) -> None:
         raise DeliveryError(
             f"{file_name(environment)}: {model} has no previous release; there is nothing to go back to"
         )
+    applied = engine.outputs(environment)["models"].get(model)
+    if applied != there.release:
+        raise DeliveryError(
+            f"{environment}: an update was interrupted: its file says {there.release}, applied is {applied}; "
+            f"`pulumi up --stack {environment}` completes it, then roll back if you still want to"
+        )
     _apply(Move(environment, model, there.previous, there.release), how)
 
 
@@ -80,7 +86,9 @@ def _wanted(model: str, target: str, source: str | None, release: str | None) ->
             known = ", ".join(RELEASES.ids(model)) or f"none; run `stellwerk release {model}`"
             raise DeliveryError(f"--to dev needs --release; releases of {model}: {known}")
         return release
-    origin = source or SOURCES[target]
+    if source not in (None, SOURCES[target]):
+        raise DeliveryError(f"{target} takes releases that {SOURCES[target]} has accepted, not from {source}")
+    origin = SOURCES[target]
     there = pointers(origin, model)
     if release is None:
         if there.release is None:

@@ -20,7 +20,7 @@ RELEASES = Releases(ROOT / "stacks" / "releases")
 
 
 def release(model: str, job: str) -> str:
-    """Writes the release of a Job's candidate, or finds the one that has its artefact; returns its id.
+    """Writes the release of a Job's candidate, or finds the one with its artefact and serving image; returns its id.
 
     Raises DeliveryError when the candidate is absent or did not pass its gates.
     """
@@ -29,14 +29,15 @@ def release(model: str, job: str) -> str:
     missed = [gate["metric"] for gate in candidate["evaluation"]["gates"] if not gate["passed"]]
     if missed:
         raise DeliveryError(f"candidate of {job}: gates not passed: {', '.join(missed)}; nothing is released")
-    digest = candidate["artefact"]["digest"]
+    digest, image = candidate["artefact"]["digest"], engine.outputs(ENVIRONMENT)["images"]["serving"]
     known = RELEASES.ids(model)
     for identity in known:
-        if RELEASES.load(model, identity).artefact.digest == digest:
+        there = RELEASES.load(model, identity)
+        if (there.artefact.digest, there.serving.image) == (digest, image):
             return identity
     number = int(known[-1][1:].split("-")[0]) + 1 if known else 1
     identity = f"v{number}-{digest.removeprefix('sha256:')[:8]}"
-    _write(model, identity, _document(candidate, identity, engine.outputs(ENVIRONMENT)["images"]["serving"]))
+    _write(model, identity, _document(candidate, identity, image))
     return identity
 
 

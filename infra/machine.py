@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.config import Environment, Mode
+from infra.local.cluster.pki import CONTEXT
 from infra.problems import ConfigError
 
 MANIFESTS = "STELLWERK_MANIFESTS"
@@ -38,8 +39,14 @@ def read(environment: Environment) -> Machine:
         base_python=_folder(BUILD_CONTEXTS, "base-python") if base and base.build else None,
         elasticsearch=_folder(BUILD_CONTEXTS, "elasticsearch") if embedded else None,
         build_secrets=_build_secrets() if base else {},
-        pod_logs=os.environ.get(POD_LOGS) or environment.logging.pod_logs_path if embedded else None,
+        pod_logs=_pod_logs(environment) if embedded else None,
     )
+
+
+def _pod_logs(environment: Environment) -> str | None:
+    """The folder of pod logs; the local cluster keeps them in its state directory."""
+    local = os.environ.get(POD_LOGS) if environment.cluster.context == CONTEXT else None
+    return local or environment.logging.pod_logs_path
 
 
 def _folder(variable: str, name: str) -> Path:

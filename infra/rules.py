@@ -25,6 +25,7 @@ def _images(environment: Environment) -> Iterator[Problem]:
     if environment.images.base_python is not None:
         return
     builders = {
+        "cluster.shared false": not environment.cluster.shared,
         "tracking": environment.tracking.enabled,
         "training": bool(environment.training),
         "logging": environment.logging.mode is Mode.EMBEDDED,
@@ -34,11 +35,15 @@ def _images(environment: Environment) -> Iterator[Problem]:
             ("images", "basePython"),
             "nothing",
             f"{{build: true}} or {{image: <reference>}}, because {key} needs an image that this stack builds",
-            f"set basePython, or turn {key} off",
+            f"set basePython, or change {key}",
         )
 
 
 def _services(environment: Environment) -> Iterator[Problem]:
+    if environment.training and not environment.tracking.enabled:
+        yield Problem(
+            ("tracking", "enabled"), "false", "true, because training records its runs there", "set it to true"
+        )
     store, logging, registry = environment.object_store, environment.logging, environment.registry
     if store.mode is Mode.EMBEDDED:
         yield from _required(("objectStore", "nodePort"), store.node_port, "a node port, because mode is embedded")

@@ -16,6 +16,8 @@ def environment() -> dict[str, str]:
     What the user has set already (another backend, kubeconfig or passphrase) wins.
     """
     place = layout()
+    # First of all: what is made below it later must not be readable by others.
+    place.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     given = os.environ
     path = given.get("PATH", "")
     # The built language host takes Python from PATH: it is too old to be told the project's virtualenv.
@@ -57,7 +59,6 @@ def _link_plugins(place: Layout) -> None:
 def _passphrase(place: Layout) -> Path:
     """Made once, readable by its owner only."""
     if not place.passphrase.exists():
-        place.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         place.passphrase.touch(mode=0o600)
         place.passphrase.write_text(secrets.token_urlsafe(32) + "\n")
     return place.passphrase

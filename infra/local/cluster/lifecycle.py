@@ -107,11 +107,12 @@ def down(layout: Layout, tools: Tools, progress: Progress, *, keep_data: bool = 
     progress("processes")
     supervision.shutdown(layout)
     cleanup.kill_leftovers(layout)
-    progress("mounts, network, control groups")
-    cleanup.unmount(layout)
-    network.down(tools, layout)
-    cleanup.remove_cgroups()
-    cleanup.remove_outside()
+    if network.made(layout):
+        progress("mounts, network, control groups")
+        cleanup.unmount(layout)
+        network.down(tools, layout)
+        cleanup.remove_cgroups()
+        cleanup.remove_outside()
     if not keep_data:
         progress("data")
         shutil.rmtree(layout.root, ignore_errors=False)

@@ -41,7 +41,7 @@ def up(tools: Tools, layout: Layout) -> None:
         )
     if ADDRESS not in present:
         run([tools.path("ip"), "address", "add", f"{ADDRESS}/32", "dev", "lo"])
-    saved = layout.run / "sysctl.json"
+    saved = _saved(layout)
     if not saved.exists():
         before = {key: _setting(key).read_text().strip() for key in SETTINGS if _setting(key).exists()}
         saved.write_text(json.dumps(before))
@@ -51,14 +51,19 @@ def up(tools: Tools, layout: Layout) -> None:
     run([tools.path("nft"), "-f", "-"], stdin=_NFT)
 
 
-def down(tools: Tools, layout: Layout) -> None:
-    """Removes the rules, the bridge with its pairs, and the address; puts the settings back.
+def made(layout: Layout) -> bool:
+    """Whether this state directory has made the node's network; else it may be another cluster's."""
+    return _saved(layout).exists()
 
-    Does nothing when this state directory has not made them: they may be another cluster's.
-    """
-    saved = layout.run / "sysctl.json"
-    if not saved.exists():
-        return
+
+def _saved(layout: Layout) -> Path:
+    """The settings as they were before."""
+    return layout.run / "sysctl.json"
+
+
+def down(tools: Tools, layout: Layout) -> None:
+    """Removes the rules, the bridge with its pairs, and the address; puts the settings back."""
+    saved = _saved(layout)
     for table in (f"ip {TABLE}", *_PROXY_TABLES):
         run([tools.path("nft"), "delete", "table", *table.split()], check=False)
     run([tools.path("ip"), "link", "delete", BRIDGE], check=False)

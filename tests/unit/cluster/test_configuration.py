@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infra.local.cluster import configuration, network, preflight, supervision
+from infra.local.cluster import configuration, lifecycle, preflight, supervision
 from infra.local.cluster.commands import Tools
 from infra.local.cluster.errors import ClusterError
 from infra.local.cluster.layout import ADDRESS, Layout, state_directory
@@ -117,7 +117,10 @@ def test_another_cluster_is_told_and_its_network_left_alone(
         monkeypatch.setattr(preflight, "API_PORT", listener.getsockname()[1])
         with pytest.raises(ClusterError, match="another local cluster runs on this machine"):
             preflight.check(place)
-    commands: list[object] = []
-    monkeypatch.setattr(network, "run", lambda *arguments, **_: commands.append(arguments))
-    network.down(tools, place)
-    assert commands == []
+    removed: list[str] = []
+    monkeypatch.setattr(lifecycle.network, "down", lambda *_: removed.append("network"))
+    monkeypatch.setattr(lifecycle.cleanup, "unmount", lambda *_: removed.append("mounts"))
+    (tools.bin / "ctr").symlink_to("/bin/true")
+    lifecycle.down(place, tools, lambda _: None)
+    assert removed == []
+    assert not place.root.exists()

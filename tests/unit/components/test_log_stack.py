@@ -113,7 +113,8 @@ def test_the_shipper_is_root_without_capabilities_on_real_nodes(inputs: dict[str
     assert (spec["securityContext"]["runAsUser"], security["capabilities"]) == (0, {"drop": ["ALL"]})
     assert (security["allowPrivilegeEscalation"], security["readOnlyRootFilesystem"]) == (False, True)
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-    assert not spec["automountServiceAccountToken"] and "hostNetwork" not in spec and "tolerations" not in spec
+    assert not spec["automountServiceAccountToken"] and "hostNetwork" not in spec
+    assert spec["tolerations"] == [{"operator": "Exists"}], "tainted nodes have logs as well"
     affinity = spec["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
     assert affinity["nodeSelectorTerms"] == [
         {"matchExpressions": [{"key": "stellwerk.dev/simulated", "operator": "DoesNotExist"}]}

@@ -31,6 +31,15 @@ def moved(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     return found
 
 
+@pytest.fixture(autouse=True)
+def applied(project: Project, monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
+    """What is applied where it is not what the files say, by environment."""
+    found: dict[str, str | None] = {}
+    release = lambda name: found.get(name, project.pointers(name)[0])  # noqa: E731
+    monkeypatch.setattr(promote.engine, "outputs", lambda name: {"models": {MODEL: release(name)}})
+    return found
+
+
 def move(words: Words, target: str, source: str | None = None, release: str | None = None, *, yes: bool = True) -> None:
     promote.promote(MODEL, target, source, release, promote.How(yes, 180, words.console))
 
@@ -63,7 +72,7 @@ GATE = {"metric": "accuracy", "operator": ">=", "threshold": 0.99, "value": 0.97
             r"stacks/Pulumi\.test\.yaml: there is no model 'digits'; models there: none",
         ),
         (lambda _: None, ("prod",), "test has no release of digits yet; run `stellwerk promote digits --to test`"),
-        (lambda _: None, ("prod", "dev"), "dev has no release of digits yet; run `stellwerk promote digits --to dev`"),
+        (lambda _: None, ("prod", "dev"), "prod takes releases that test has accepted, not from dev"),
         (
             lambda project: project.point("test", FIRST),
             ("prod", None, SECOND),
@@ -85,7 +94,7 @@ GATE = {"metric": "accuracy", "operator": ">=", "threshold": 0.99, "value": 0.97
         ),
     ],
     ids=[
-        "target without model", "source without model", "source without release", "named source without release",
+        "target without model", "source without model", "source without release", "source that is not the one before",
         "not served", "nothing served", "unknown", "unknown in dev", "dev needs a release", "gate",
     ],
 )  # fmt: skip
@@ -123,7 +132,7 @@ def test_a_promotion_previews_applies_and_waits(
     assert f"prod answers with {SECOND}" in words
 
 
-@pytest.mark.parametrize(("source", "brought"), [(None, "test"), ("dev", "dev")])
+@pytest.mark.parametrize(("source", "brought"), [(None, "test"), ("test", "test")])
 def test_the_artefact_comes_from_the_source(
     source: str | None, brought: str, project: Project, pulumi: Engine, words: Words, moved: list[tuple[str, str]]
 ) -> None:
@@ -382,3 +391,15 @@ class TestArtefact:
             move(words, "prod")
         assert project.text("prod") == before
         assert pulumi.shown == []
+
+
+def test_after_an_interrupted_update_a_rollback_says_how_to_complete_it(
+    project: Project, pulumi: Engine, words: Words, applied: dict[str, str | None]
+) -> None:
+    """File and stack differ: swapping now would undo a rollback that was interrupted."""
+    project.point("prod", FIRST, SECOND)
+    applied["prod"] = SECOND
+    with pytest.raises(DeliveryError, match="`pulumi up --stack prod` completes it"):
+        roll_back(words)
+    assert project.pointers("prod") == (FIRST, SECOND)
+    assert pulumi.shown == []
