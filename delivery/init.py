@@ -47,6 +47,10 @@ def init(environment: str, console: Console) -> None:
     """
     loaded = from_file(environment).environment
     if environment not in engine.stacks():
+        # Credentials of a stack that is gone: its passphrase may be, too, and nothing is deployed with them.
+        if stackfile.forget_secrets(environment):
+            console.print(f"{environment}: the credentials in {file_name(environment)} are of a stack that is not in "
+                          "this backend; making new ones", highlight=False)  # fmt: skip
         engine.run("stack", "init", environment, "--no-select")
         console.print(f"{environment}: made the stack", highlight=False)
     plan = _Plan(loaded, _existing(environment))

@@ -74,6 +74,21 @@ def add(environment: str, values: dict[str, Any]) -> None:
     write(environment, _edited(environment, change))
 
 
+def forget_secrets(environment: str) -> bool:
+    """Takes away what only the passphrase of another stack opens; False when there is nothing of the kind."""
+    text = path(environment).read_text(encoding="utf-8")
+    document = YAML(typ="rt").load(text)
+    if "encryptionsalt" not in document:
+        return False
+
+    def change(document: Any) -> None:
+        del document["encryptionsalt"]
+        document["config"].pop(f"{NAMESPACE}:credentials", None)
+
+    write(environment, _rewritten(text, change))
+    return True
+
+
 def write(environment: str, text: str) -> None:
     """Replaces the file in one step."""
     target = path(environment)
@@ -83,6 +98,11 @@ def write(environment: str, text: str) -> None:
 
 
 def _edited(environment: str, change: Callable[[Any], None]) -> str:
+    text = path(environment).read_text(encoding="utf-8")
+    return _rewritten(text, lambda document: change(document["config"]))
+
+
+def _rewritten(text: str, change: Callable[[Any], None]) -> str:
     yaml = YAML(typ="rt")
     yaml.preserve_quotes = True
     # As Pulumi itself writes lists.
@@ -90,8 +110,8 @@ def _edited(environment: str, change: Callable[[Any], None]) -> str:
     # Encrypted values are long lines, and stay such.
     yaml.width = 1 << 20
     yaml.Representer = _Representer
-    document = yaml.load(path(environment).read_text(encoding="utf-8"))
-    change(document["config"])
-    text = io.StringIO()
-    yaml.dump(document, text)
-    return text.getvalue()
+    document = yaml.load(text)
+    change(document)
+    written = io.StringIO()
+    yaml.dump(document, written)
+    return written.getvalue()

@@ -218,3 +218,16 @@ def test_the_rest_of_the_stack_file_stays(made: Engine, project: Project) -> Non
     project.edit("dev", lambda config: [config.pop(key) for key in ("caCertificate", "credentials")])
     assert set(project.file("dev").read_text().splitlines()) <= lines
     assert "stellwerk:credentials" in stackfile.config("test")
+
+
+def test_a_stack_that_is_new_gets_credentials_of_its_own(made: Engine, words: Words) -> None:
+    """After `cluster down` the passphrase is gone, the encrypted credentials still stand in the file."""
+    file = made.project.file("test")
+    file.write_text(file.read_text() + "encryptionsalt: v1:of-another-passphrase\n")
+    before = secrets(made, "test")
+    made.stacks.discard("test")
+    init("test", words.console)
+    assert secrets(made, "test")["caKey"] != before["caKey"]
+    assert "making new ones" in words
+    assert "of-another-passphrase" not in file.read_text()
+    assert "test" in made.stacks
