@@ -3,7 +3,7 @@
 from typing import NotRequired, TypedDict
 
 import pulumi
-from pulumi_kubernetes import apiextensions, core, meta, networking
+from pulumi_kubernetes import apiextensions, meta, networking
 
 from components import pods
 from components.kserve import DRAIN_SECONDS
@@ -62,15 +62,11 @@ class InferenceService(pulumi.ComponentResource):
     def __init__(self, name: str, args: InferenceServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellwerk:index:InferenceService", name, None, opts)
         namespace, model = args["namespace"], args["model"]
-        secret = core.v1.Secret(
+        secret = pods.store_secret(
             f"{name}-secret",
-            metadata=meta.v1.ObjectMetaArgs(namespace=namespace),
-            string_data={
-                "access": args["access_key"],
-                "secret": args["secret_key"],
-                "ca.crt": args["ca_certificate"],
-            },
-            opts=pods.child(self),
+            namespace,
+            (args["access_key"], args["secret_key"], args["ca_certificate"]),
+            pods.child(self),
         )
         service = apiextensions.CustomResource(
             name,

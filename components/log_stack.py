@@ -125,17 +125,7 @@ class LogStack(pulumi.ComponentResource):
             data=files,
             opts=pods.child(self),
         )
-        claim = core.v1.PersistentVolumeClaim(
-            f"{name}-data",
-            metadata=meta.v1.ObjectMetaArgs(
-                name=f"{name}-data", namespace=namespace, annotations={"pulumi.com/skipAwait": "true"}
-            ),
-            spec=core.v1.PersistentVolumeClaimSpecArgs(
-                access_modes=["ReadWriteOnce"],
-                resources=core.v1.VolumeResourceRequirementsArgs(requests={"storage": args["storage"]}),
-            ),
-            opts=pods.child(self),
-        )
+        claim = pods.claim(f"{name}-data", namespace, args["storage"], pods.child(self))
         pods.allow_ingress(f"{name}-ingress", namespace, LOG_STORE, STORE_PORT, None, pods.child(self))
         pod = self._store_pod(args, secret.metadata.name, config.metadata.name, claim.metadata.name)
         return apps.v1.Deployment(

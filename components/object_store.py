@@ -61,17 +61,7 @@ class ObjectStore(pulumi.ComponentResource):
             },
             opts=pods.child(self),
         )
-        claim = core.v1.PersistentVolumeClaim(
-            f"{name}-data",
-            metadata=meta.v1.ObjectMetaArgs(
-                name=f"{name}-data", namespace=namespace, annotations={"pulumi.com/skipAwait": "true"}
-            ),
-            spec=core.v1.PersistentVolumeClaimSpecArgs(
-                access_modes=["ReadWriteOnce"],
-                resources=core.v1.VolumeResourceRequirementsArgs(requests={"storage": args["storage"]}),
-            ),
-            opts=pods.child(self),
-        )
+        claim = pods.claim(f"{name}-data", namespace, args["storage"], pods.child(self))
         deployment = apps.v1.Deployment(
             name,
             metadata=meta.v1.ObjectMetaArgs(name=_APP, namespace=namespace),

@@ -46,6 +46,38 @@ def scratch_volume(name: str, size: str = "256Mi") -> core.v1.VolumeArgs:
     return core.v1.VolumeArgs(name=name, empty_dir=core.v1.EmptyDirVolumeSourceArgs(size_limit=size))
 
 
+def claim(
+    name: str, namespace: pulumi.Input[str], storage: str, opts: pulumi.ResourceOptions
+) -> core.v1.PersistentVolumeClaim:
+    """A claim of `storage` bytes (with a binary unit) for one node's pods."""
+    return core.v1.PersistentVolumeClaim(
+        name,
+        # Bound when its first pod is placed: nothing to wait for.
+        metadata=meta.v1.ObjectMetaArgs(name=name, namespace=namespace, annotations={"pulumi.com/skipAwait": "true"}),
+        spec=core.v1.PersistentVolumeClaimSpecArgs(
+            access_modes=["ReadWriteOnce"],
+            resources=core.v1.VolumeResourceRequirementsArgs(requests={"storage": storage}),
+        ),
+        opts=opts,
+    )
+
+
+def store_secret(
+    name: str,
+    namespace: pulumi.Input[str],
+    login: tuple[pulumi.Input[str], pulumi.Input[str], pulumi.Input[str]],
+    opts: pulumi.ResourceOptions,
+) -> core.v1.Secret:
+    """An object store's access key, secret key and CA certificate, for the pods that read it."""
+    access, secret, authority = login
+    return core.v1.Secret(
+        name,
+        metadata=meta.v1.ObjectMetaArgs(namespace=namespace),
+        string_data={"access": access, "secret": secret, "ca.crt": authority},
+        opts=opts,
+    )
+
+
 def claim_volume(name: str, claim: pulumi.Input[str]) -> core.v1.VolumeArgs:
     """A volume of a PersistentVolumeClaim."""
     source = core.v1.PersistentVolumeClaimVolumeSourceArgs(claim_name=claim)

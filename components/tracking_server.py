@@ -80,17 +80,7 @@ class TrackingServer(pulumi.ComponentResource):
 
     def _database(self, name: str, args: TrackingServerArgs, secret: pulumi.Input[str]) -> apps.v1.Deployment:
         namespace = args["namespace"]
-        claim = core.v1.PersistentVolumeClaim(
-            f"{name}-data",
-            metadata=meta.v1.ObjectMetaArgs(
-                name=f"{name}-data", namespace=namespace, annotations={"pulumi.com/skipAwait": "true"}
-            ),
-            spec=core.v1.PersistentVolumeClaimSpecArgs(
-                access_modes=["ReadWriteOnce"],
-                resources=core.v1.VolumeResourceRequirementsArgs(requests={"storage": args["storage"]}),
-            ),
-            opts=pods.child(self),
-        )
+        claim = pods.claim(f"{name}-data", namespace, args["storage"], pods.child(self))
         container = core.v1.ContainerArgs(
             name="postgres",
             image=args["database_image"],

@@ -49,15 +49,11 @@ class TrainingPipeline(pulumi.ComponentResource):
     def __init__(self, name: str, args: TrainingPipelineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellwerk:index:TrainingPipeline", name, None, opts)
         namespace, model = args["namespace"], args["model"]
-        secret = core.v1.Secret(
+        secret = pods.store_secret(
             f"{name}-secret",
-            metadata=meta.v1.ObjectMetaArgs(namespace=namespace),
-            string_data={
-                "access": args["access_key"],
-                "secret": args["secret_key"],
-                "ca.crt": args["ca_certificate"],
-            },
-            opts=pods.child(self),
+            namespace,
+            (args["access_key"], args["secret_key"], args["ca_certificate"]),
+            pods.child(self),
         )
         labels = {"app": "training", "stellwerk.dev/model": model}
         job = batch.v1.JobSpecArgs(
