@@ -1,5 +1,6 @@
 """What is killed comes back: parts of the cluster, and the engine in the middle of a promotion."""
 
+import json
 import os
 import re
 import signal
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import MODEL, Project, kill_group
+from tests.integration.conftest import ENVIRONMENTS, MODEL, Project, kill_group
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 PARTS = ("etcd", "containerd", "kube-apiserver", "kubelet", "kube-proxy", "coredns", "kube-scheduler")
@@ -53,7 +54,7 @@ def test_a_killed_supervisor_leaves_nothing_that_collides(project: Project) -> N
     eventually("prod answers", 90, lambda: project.pointers("prod")["ready"])
 
 
-@pytest.mark.parametrize("after", [0.5, 3.0, 6.0])
+@pytest.mark.parametrize("after", [0.5, 4.0])
 def test_a_promotion_that_is_killed_completes_when_run_again(project: Project, after: float) -> None:
     """kill -9 on the command and the engine; the same command again needs no manual step."""
     there = project.pointers("prod")
@@ -84,19 +85,30 @@ def put_back(project: Project, release: str) -> None:
         project.stellwerk("rollback", MODEL, "--env", "prod", "--yes")
 
 
-def test_a_demo_that_is_killed_completes_when_run_again(project: Project) -> None:
+def test_a_demo_that_is_killed_completes_when_run_again_and_changes_nothing(project: Project) -> None:
+    """Nothing has changed since the first run: what it is killed in, and what it does again, is to leave all as it is."""
+    before = {name: resources(project, name) for name in ENVIRONMENTS}
     process = subprocess.Popen(
         ["make", "demo"], cwd=project.root, env=project.base, start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert process.stdout is not None
     for line in process.stdout:
-        if re.search(r"pulumi up --stack test", line):
+        if "pulumi up --stack test" in line:
             break
     time.sleep(1)
     kill_group(process)
     again = project.run("make", "demo", timeout=900)
     assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-3000:]
+    assert "nothing to promote" in again.stdout
+    assert not re.search(r"^ *[-+~]+ *\d+ (created|updated|replaced|deleted)", again.stdout, re.MULTILINE)
+    assert {name: resources(project, name) for name in ENVIRONMENTS} == before
+
+
+def resources(project: Project, environment: str) -> list[tuple[str, str | None]]:
+    """URN and id of every resource, as the engine has them."""
+    document = json.loads(project.pulumi("stack", "export", "--stack", environment).stdout)
+    return [(resource["urn"], resource.get("id")) for resource in document["deployment"]["resources"]]
 
 
 def test_the_log_shipper_goes_on_where_it_was(project: Project) -> None:

@@ -163,19 +163,3 @@ def test_the_serving_image_holds_no_torch(project: Project) -> None:
     name = pod["metadata"]["name"]
     arguments = ("-n", "prod-serving", "exec", name, "-c", "kserve-container", "--", "python", "-c", command)
     assert project.kubectl(*arguments).strip() == "None True"
-
-
-def test_the_demo_again_changes_nothing(project: Project) -> None:
-    versions = {name: stack_version(project, name) for name in ENVIRONMENTS}
-    again = project.run("make", "demo", timeout=900)
-    assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-3000:]
-    assert "nothing to promote" in again.stdout
-    assert {name: stack_version(project, name) for name in ENVIRONMENTS} == versions
-    assert not re.search(r"\d+ (created|updated|replaced|deleted)", again.stdout)
-
-
-def stack_version(project: Project, environment: str) -> list[Any]:
-    """The resources as the engine has them."""
-    text = project.pulumi("stack", "export", "--stack", environment).stdout
-    document = YAML(typ="safe").load(text)
-    return [(resource["urn"], resource.get("id")) for resource in document["deployment"]["resources"]]
