@@ -6,6 +6,7 @@ import platform
 import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
@@ -33,7 +34,11 @@ class Series:
     samples: dict[str, list[Sample]] = field(default_factory=dict)
 
     def add(self, side: str, sample: Sample) -> None:
-        """Keeps a sample; the first side ever added is ours."""
+        """Keeps a sample and shows it; the first side ever added is ours."""
+        print(
+            f"{self.what}, {side}: {', '.join(f'{value:.1f} {name}' for name, value in sample.items())}",
+            file=sys.stderr,
+        )
         self.samples.setdefault(side, []).append({name: round(value, 3) for name, value in sample.items()})
 
     def as_json(self) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def put_back(project: Project, release: str) -> None:
 
 
 def test_a_demo_that_is_killed_completes_when_run_again_and_changes_nothing(project: Project) -> None:
-    """Nothing has changed since the first run: what it is killed in, and what it does again, is to leave all as it is."""
+    """Nothing has changed since the first run: neither the killed run nor the one after it changes anything."""
     before = {name: resources(project, name) for name in ENVIRONMENTS}
     process = subprocess.Popen(
         ["make", "demo"], cwd=project.root, env=project.base, start_new_session=True, text=True,
