@@ -61,7 +61,7 @@ def _measure(given: argparse.Namespace) -> None:
     document: dict[str, Any] = {"benchmark": "promotion", **facts(env, cluster=True)}
     before = stackfile.path(TARGET).read_text(encoding="utf-8")
     sides: dict[str, Callable[[Move, Mapping[str, str]], dict[str, float]]] = {
-        "stellwerk": _ours, "plain engine": _plain,
+        "stellwerk": _ours, "plain engine": _plain, "plain engine, previewed": _previewed,
     }  # fmt: skip
     found = {move.verb: Series(f"{move.verb} {TARGET} under load") for move in there}
     try:
@@ -120,17 +120,23 @@ def _ours(move: Move, env: Mapping[str, str]) -> dict[str, float]:
     return timed([sys.executable, "-m", "delivery.cli", move.verb, MODEL, *options, "--yes"], ROOT, env)
 
 
-def _plain(move: Move, env: Mapping[str, str]) -> dict[str, float]:
+def _plain(move: Move, env: Mapping[str, str], previewed: bool = False) -> dict[str, float]:
     """The same by hand: the pointer's lines, an update without preview, then asking until the release answers."""
     began = time.monotonic()
     stackfile.write(TARGET, stackfile.point(TARGET, MODEL, move.release, move.previous))
-    sample = _update(env)
+    samples = [_engine(env, "preview", "--diff")] if previewed else []
+    samples.append(_engine(env, "up", "--yes", "--skip-preview"))
     _wait(move.release)
-    return {SECONDS: time.monotonic() - began, CPU_SECONDS: sample[CPU_SECONDS]}
+    return {SECONDS: time.monotonic() - began, CPU_SECONDS: sum(sample[CPU_SECONDS] for sample in samples)}
 
 
-def _update(env: Mapping[str, str]) -> dict[str, float]:
-    return timed(["pulumi", "up", "--stack", TARGET, "--non-interactive", "--yes", "--skip-preview"], ROOT, env)
+def _previewed(move: Move, env: Mapping[str, str]) -> dict[str, float]:
+    """By hand, with the preview that the command also makes."""
+    return _plain(move, env, previewed=True)
+
+
+def _engine(env: Mapping[str, str], verb: str, *options: str) -> dict[str, float]:
+    return timed(["pulumi", verb, "--stack", TARGET, "--non-interactive", *options], ROOT, env)
 
 
 def _wait(release: str) -> None:
@@ -150,7 +156,7 @@ def _restore(before: str, env: Mapping[str, str]) -> None:
     print(f"putting {TARGET} back", file=sys.stderr)
     wait_for_lock(TARGET, Console(stderr=True))
     stackfile.write(TARGET, before)
-    _update(env)
+    _engine(env, "up", "--yes", "--skip-preview")
 
 
 if __name__ == "__main__":

@@ -23,6 +23,9 @@ if [ ! -e "$PGDATA/PG_VERSION" ]; then
     echo "made database $DATABASE in $PGDATA"
 fi
 
+# Left by a container that was killed: its process ids mean nothing in this one, and the volume has one pod at a time.
+rm -f "$PGDATA/postmaster.pid"
+
 # At every start, so that a new password in the Secret holds after a restart.
 printf "ALTER ROLE \"%s\" PASSWORD '%s';\n" "$DATABASE" "$quoted" | single "$PGDATA" postgres
 
