@@ -33,6 +33,11 @@ def command(environment: str, *arguments: str) -> list[str]:
     return ["kubectl", "--context", from_file(environment).environment.cluster.context, *arguments]
 
 
+def require(environment: str) -> None:
+    """Raises DeliveryError when the cluster does not answer, before anything is begun."""
+    kubectl(environment, "get", "--raw", "/readyz", "--request-timeout=10s")
+
+
 def get(environment: str, namespace: str, kind: str, name: str) -> dict[str, Any] | None:
     """An object, None when it is not there."""
     text = kubectl(environment, "--namespace", namespace, "get", kind, name, "--ignore-not-found", "-o", "json")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import typer
 from rich.console import Console
 
-from delivery import engine, stackfile, store
+from delivery import engine, kube, stackfile, store
 from delivery.errors import DeliveryError
 from delivery.predict import answering_release, endpoint
 from delivery.release import RELEASES
@@ -126,6 +126,7 @@ def _apply(move: Move, how: How) -> None:
     if after == before and _answers(move, seconds=1):
         how.console.print(f"{move.environment} answers with {move.release} already: nothing to do", highlight=False)
         return
+    kube.require(move.environment)
     _preview(move, after)
     if not (how.yes or typer.confirm(f"Apply this to {move.environment}?", err=True)):
         raise DeliveryError("nothing was changed")

@@ -52,8 +52,10 @@ class Program:
 
     def __post_init__(self) -> None:
         # ConfigMaps change in place: what reads them carries their digest and rolls by itself.
+        # The kubeconfig is what KUBECONFIG names when the engine runs. Its path in the state would be taken for another
+        # cluster on another machine, and everything for replaced.
         provider = kubernetes.Provider(
-            "cluster", context=self.environment.cluster.context, enable_config_map_mutable=True
+            "cluster", context=self.environment.cluster.context, kubeconfig="", enable_config_map_mutable=True
         )
         self._opts = pulumi.ResourceOptions(providers=[provider])
 

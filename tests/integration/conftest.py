@@ -41,6 +41,7 @@ class Project:
     demo_seconds: float = 0.0
     demo_code: int = -1
     environment: dict[str, str] = field(default_factory=dict)
+    told: dict[str, str] = field(default_factory=dict)
 
     def run(self, *command: str, timeout: float = 600, **extra: str) -> subprocess.CompletedProcess[str]:
         """A command in the checkout, under the variables of `stellwerk env` once they are known."""
@@ -153,7 +154,21 @@ def project(fresh: Project, request: pytest.FixtureRequest) -> Project:
     if fresh.demo_code != 0:
         pytest.exit(f"`make demo` ended with {fresh.demo_code}:\n{fresh.demo_output[-6000:]}", returncode=1)
     fresh.learn_environment()
+    fresh.told = {name: fresh.stack_file(name).read_text() for name in ENVIRONMENTS}
     return fresh
+
+
+@pytest.fixture(autouse=True)
+def _settled(request: pytest.FixtureRequest) -> None:
+    """What a test that failed has left is put back, so that the next one does not fail for it."""
+    if "project" not in request.fixturenames:
+        return
+    project: Project = request.getfixturevalue("project")
+    for name in ENVIRONMENTS:
+        if project.state.exists() and project.stack_file(name).read_text() != project.told[name]:
+            project.stack_file(name).write_text(project.told[name])
+            project.pulumi("cancel", "--stack", name, "--yes", ok=False)
+            project.pulumi("up", "--stack", name, "--yes", "--skip-preview", ok=False)
 
 
 def _follow(command: list[str], project: Project, log: Path) -> int:

@@ -35,13 +35,17 @@ def well(project: Project) -> bool:
     return project.stellwerk("cluster", "status", "--json", ok=False).returncode == 0
 
 
+def tracking(project: Project) -> bool:
+    return project.stellwerk("runs", MODEL, "--json", ok=False).returncode == 0
+
+
 def test_killed_parts_of_the_cluster_come_back(project: Project) -> None:
     before = parts(project)
     for name in PARTS:
         os.kill(before[name], signal.SIGKILL)
     eventually("all parts run again", 120, lambda: well(project))
     assert all(parts(project)[name] != before[name] for name in PARTS)
-    eventually("prod answers", 60, lambda: project.pointers("prod")["ready"])
+    eventually("prod answers", 120, lambda: project.pointers("prod")["ready"])
     answer = project.ask("predict", MODEL, "--env", "prod", "--rows", "5")
     assert answer["rows"] == 5
 
@@ -51,7 +55,9 @@ def test_a_killed_supervisor_leaves_nothing_that_collides(project: Project) -> N
     os.kill(supervisor, signal.SIGKILL)
     project.stellwerk("cluster", "up")
     eventually("all parts run again", 120, lambda: well(project))
-    eventually("prod answers", 90, lambda: project.pointers("prod")["ready"])
+    eventually("prod answers", 180, lambda: project.pointers("prod")["ready"])
+    # The database's container was killed in the middle of its work.
+    eventually("the tracking server answers", 180, lambda: tracking(project))
 
 
 @pytest.mark.parametrize("after", [0.5, 4.0])

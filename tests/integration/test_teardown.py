@@ -24,10 +24,4 @@ def test_destroy_and_down_leave_the_machine_as_it_was(project: Project) -> None:
     while (left := traces.take().left(project.before)) and time.monotonic() < deadline:
         time.sleep(0.5)
     assert left == {}
-
-
-@pytest.mark.last
-def test_down_again_has_nothing_to_do(fresh: Project) -> None:
-    if fresh.state.exists():
-        pytest.fail("the cluster was not taken down before")
-    assert "Nothing to remove" in fresh.stellwerk("cluster", "down").stdout
+    assert "Nothing to remove" in project.stellwerk("cluster", "down").stdout

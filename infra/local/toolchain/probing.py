@@ -35,9 +35,17 @@ def find(name: str, extra: list[str]) -> Path | None:
     listed = os.environ.get("PATH", "").split(os.pathsep)
     for folder in [*listed, str(Path(sys.executable).parent), *_SYSTEM_FOLDERS, *extra]:
         candidate = Path(folder) / name
-        if folder and not folder.startswith(own) and candidate.is_file() and os.access(candidate, os.X_OK):
+        if folder and not folder.startswith(own) and _is_command(candidate):
             return candidate.absolute()
     return None
+
+
+def _is_command(file: Path) -> bool:
+    """False, too, in a folder of another user."""
+    try:
+        return file.is_file() and os.access(file, os.X_OK)
+    except OSError:
+        return False
 
 
 def probe(tool: Tool) -> Probe | None:
