@@ -111,10 +111,10 @@ def test_a_demo_that_is_killed_completes_when_run_again_and_changes_nothing(proj
     assert {name: resources(project, name) for name in ENVIRONMENTS} == before
 
 
-def resources(project: Project, environment: str) -> list[tuple[str, str | None]]:
-    """URN and id of every resource, as the engine has them."""
+def resources(project: Project, environment: str) -> dict[str, str | None]:
+    """Id by URN of every resource; their order in the state is the order of the last update."""
     document = json.loads(project.pulumi("stack", "export", "--stack", environment).stdout)
-    return [(resource["urn"], resource.get("id")) for resource in document["deployment"]["resources"]]
+    return {resource["urn"]: resource.get("id") for resource in document["deployment"]["resources"]}
 
 
 def test_the_log_shipper_goes_on_where_it_was(project: Project) -> None:
