@@ -1,5 +1,6 @@
 """Writes a plain typed pulumi-kubernetes program that declares given resources, as a user would without components."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args, get_origin
 
@@ -9,6 +10,7 @@ import pulumi_kubernetes as k8s
 from pulumi._types import input_type_py_to_pulumi_names, input_type_types, is_input_type, unwrap_type
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
+_PROVIDER = "pulumi:providers:kubernetes"
 _CUSTOM = "apiextensions.CustomResource"
 Resources = Mapping[str, Mapping[str, Any]]
 """Inputs as the wire carries them, by `type::name`, in the order of their registration."""
@@ -16,13 +18,12 @@ Resources = Mapping[str, Mapping[str, Any]]
 
 def program(resources: Resources) -> str:
     """The source: imports, the provider, then one constructor per resource."""
-    lines = ["import pulumi", "import pulumi_kubernetes as k8s", "", 'provider = k8s.Provider("cluster", **OPTIONS)']
-    lines += ["opts = pulumi.ResourceOptions(provider=provider)"]
+    lines = ["import pulumi", "import pulumi_kubernetes as k8s", ""]
     for key, inputs in resources.items():
         kind, name = key.split("::")
-        if kind == "pulumi:providers:kubernetes":
-            # Provider inputs are JSON texts on the wire: both programs set the same two.
-            lines[3] = 'provider = k8s.Provider("cluster", context="stellwerk", enable_config_map_mutable=True)'
+        if kind == _PROVIDER:
+            lines.append(f"provider = k8s.Provider({name!r}, {', '.join(_fields(k8s.ProviderArgs, inputs))})")
+            lines.append("opts = pulumi.ResourceOptions(provider=provider)")
         else:
             lines.append(_constructor(kind, name, inputs))
     return "\n".join(lines) + "\n"
@@ -79,6 +80,9 @@ def _value(given: Any, value: Any) -> str:
     if isinstance(value, list):
         item = get_args(kind)[0] if get_origin(kind) is not None and get_args(kind) else Any
         return "[" + ", ".join(_value(item, inner) for inner in value) + "]"
+    if kind is bool and isinstance(value, str):
+        # Inputs of a provider are JSON texts on the wire.
+        return repr(bool(json.loads(value)))
     if isinstance(value, float) and value.is_integer():
         return repr(int(value))
     return repr(value)
