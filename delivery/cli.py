@@ -2,6 +2,7 @@
 
 import json as json_format
 import shlex
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -255,6 +256,8 @@ def runs(model: Model, lines: Annotated[int, typer.Option("-n", min=1)] = 10, js
 
 def main() -> None:
     """Runs the command; an expected failure is one message on standard error and exit code 1."""
+    # A shell's background job ignores SIGINT and hands that on: the engine would then wait 5 s for each of its plugins.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         app()
     except (DeliveryError, ConfigError, ClusterError, ToolchainError, BaseImageError) as error:

@@ -14,13 +14,12 @@ from rich.table import Table
 
 from components.names import POD_FIELD
 from delivery import stackfile
-from delivery.engine import stacks, surroundings, wait_for_lock
+from delivery.engine import call, stacks, surroundings, wait_for_lock
 from delivery.errors import DeliveryError
 from delivery.load import Load
 from infra.local.cluster import cli as cluster
 from infra.local.cluster.layout import layout
 from infra.local.prepare import prepare
-from infra.values import ROOT
 
 MODEL = "digits"
 ENVIRONMENTS = ("dev", "test", "prod")
@@ -50,9 +49,8 @@ class Demo:
 
     def _command(self, command: list[str], shown: str) -> None:
         self.console.print(f"[bold cyan]$ {shown}", highlight=False)
-        done = subprocess.run(command, cwd=ROOT, env=surroundings(), check=False)
-        if done.returncode != 0:
-            raise DeliveryError(f"`{shown}` ended with {done.returncode}; mend what it says and run the demo again")
+        if code := call(command):
+            raise DeliveryError(f"`{shown}` ended with {code}; mend what it says and run the demo again")
 
     def ask(self, *arguments: str) -> Any:
         """The JSON answer of a command."""

@@ -50,12 +50,21 @@ def run(*arguments: str, stdin: str | None = None) -> str:
 def show(*arguments: str) -> bool:
     """An engine command whose output the user sees (on standard error); True when it succeeded."""
     terminal = ["--color=always"] if os.isatty(2) else ["--color=never", "--suppress-progress"]
-    command = ["pulumi", *arguments, *terminal]
     try:
-        done = subprocess.run(command, cwd=ROOT, env=surroundings(), stdout=2, stderr=2, check=False)
+        return call(["pulumi", *arguments, *terminal], stdout=2) == 0
     except FileNotFoundError:
         raise _absent() from None
-    return done.returncode == 0
+
+
+def call(command: Sequence[str], stdout: int | None = None) -> int:
+    """Runs a command in the checkout; its exit code. An interrupt is left to the command: its end is waited for."""
+    process = subprocess.Popen(command, cwd=ROOT, env=surroundings(), stdout=stdout)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        # The terminal has interrupted it too; killed now, it would leave its lock and half an update.
+        process.wait()
+        raise
 
 
 def _absent() -> DeliveryError:

@@ -2,8 +2,11 @@
 
 import json
 import os
+import signal
 import socket
 import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +14,7 @@ import pytest
 
 from delivery import engine
 from delivery.errors import DeliveryError
+from infra.values import ROOT
 from tests.unit.delivery.conftest import Engine, Project, Words
 
 Script = Callable[[str], None]
@@ -30,6 +34,27 @@ def script(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         (folder / "pulumi").chmod(0o755)
 
     return write
+
+
+def test_an_interrupted_command_may_end_by_itself(script: Script, tmp_path: Path) -> None:
+    """As at a terminal: both are interrupted; the engine needs a second for its lock and its state."""
+    script(
+        f"trap 'sleep 1; touch {tmp_path}/ended; exit 1' INT; touch {tmp_path}/started; while :; do sleep 0.05; done"
+    )
+    program = f"""if True:
+        import signal, sys
+        sys.path.insert(0, {str(ROOT)!r})
+        from delivery import engine
+        engine.surroundings = lambda: {engine.surroundings()!r}
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        engine.call(["pulumi"])
+    """
+    process = subprocess.Popen([sys.executable, "-c", program], start_new_session=True, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "started").exists():
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.wait(30) != 0
+    assert (tmp_path / "ended").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Promotion and rollback: one pointer that moves, or stays exactly as it was."""
+"""Promotion: what may move where, what is shown and asked before, and what is applied."""
 
 import io
 from collections.abc import Callable
@@ -7,45 +7,13 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from delivery import promote, stackfile, store
+from delivery import promote
 from delivery.errors import DeliveryError
 from infra.problems import ConfigError
-from infra.releases import Releases
-from tests.unit.delivery.conftest import FIRST, MODEL, SECOND, Clock, Engine, ObjectStores, Project, Words
+from tests.unit.delivery.conftest import FIRST, MODEL, SECOND, Clock, Engine, Project, Words
+from tests.unit.delivery.promote.conftest import move
 
 Prepare = Callable[[Project], object]
-
-
-@pytest.fixture(autouse=True)
-def _state(project: Project, releases: Releases, request: pytest.FixtureRequest) -> None:
-    """Two releases are there, and `stellwerk init` was run."""
-    if "stores" not in request.fixturenames:
-        project.trust(request.getfixturevalue("ca"))
-
-
-@pytest.fixture(autouse=True)
-def moved(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """Artefacts that were brought, as (source, target): stores are looked at by one test of their own."""
-    found: list[tuple[str, str]] = []
-    monkeypatch.setattr(promote, "_bring_artefact", lambda source, target, *_: found.append((source, target)))
-    return found
-
-
-@pytest.fixture(autouse=True)
-def applied(project: Project, monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
-    """What is applied where it is not what the files say, by environment."""
-    found: dict[str, str | None] = {}
-    release = lambda name: found.get(name, project.pointers(name)[0])  # noqa: E731
-    monkeypatch.setattr(promote.engine, "outputs", lambda name: {"models": {MODEL: release(name)}})
-    return found
-
-
-def move(words: Words, target: str, source: str | None = None, release: str | None = None, *, yes: bool = True) -> None:
-    promote.promote(MODEL, target, source, release, promote.How(yes, 180, words.console))
-
-
-def roll_back(words: Words, environment: str = "prod") -> None:
-    promote.rollback(MODEL, environment, promote.How(True, 180, words.console))
 
 
 def edit_release(project: Project, release: str, **evaluation: object) -> None:
@@ -202,93 +170,6 @@ def test_yes_applies(project: Project, pulumi: Engine, words: Words, monkeypatch
     assert project.pointers("prod") == (FIRST, None)
 
 
-@pytest.mark.parametrize(
-    ("undone", "state"),
-    [(True, "the state before is applied again"), (False, "could not be applied: run `pulumi up --stack prod`")],
-)
-def test_a_failed_update_is_undone(undone: bool, state: str, project: Project, pulumi: Engine, words: Words) -> None:
-    project.point("test", SECOND)
-    project.point("prod", FIRST)
-    before = project.text("prod")
-    pulumi.results["up"] = [False, undone]
-    with pytest.raises(DeliveryError, match=rf"prod: {SECOND}: the update failed, see above; .*{state}"):
-        move(words, "prod")
-    assert project.text("prod") == before
-    command, text = pulumi.shown[-1]
-    assert (command, text) == ("up", before), "the state before was not applied"
-    assert pulumi.changes == ["up", "up"]
-
-
-def test_an_endpoint_that_never_answers_is_undone(project: Project, pulumi: Engine, words: Words, clock: Clock) -> None:
-    project.point("test", SECOND)
-    project.point("prod", FIRST)
-    before = project.text("prod")
-    pulumi.answers = lambda _: None
-    with pytest.raises(DeliveryError, match=rf"prod: {SECOND}: does not answer with it; the state before is applied"):
-        move(words, "prod")
-    assert project.text("prod") == before
-    assert pulumi.shown[-1] == ("up", before)
-    assert pulumi.changes == ["up", "up"]
-    assert 180 < clock.now < 200
-    assert "putting the pointer back" in words
-
-
-def test_answers_of_the_release_before_in_between_do_not_count(project: Project, pulumi: Engine, words: Words) -> None:
-    """Pods of both releases answer in turn: that is not done yet."""
-    project.point("test", SECOND)
-    project.point("prod", FIRST)
-    answers = iter(range(1 << 30))
-    pulumi.answers = lambda _: FIRST if next(answers) % 9 == 8 else SECOND
-    with pytest.raises(DeliveryError, match="does not answer with it"):
-        move(words, "prod")
-    assert project.pointers("prod") == (FIRST, None)
-
-
-def test_an_endpoint_that_takes_its_time_is_waited_for(
-    project: Project, pulumi: Engine, words: Words, clock: Clock
-) -> None:
-    project.point("test", SECOND)
-    project.point("prod", FIRST)
-    pulumi.answers = lambda _: SECOND if clock.now > 100 else FIRST
-    move(words, "prod")
-    assert project.pointers("prod") == (SECOND, FIRST)
-    assert pulumi.changes == ["up"]
-
-
-def test_a_rollback_swaps_and_a_second_one_swaps_back(project: Project, pulumi: Engine, words: Words) -> None:
-    project.point("prod", SECOND, FIRST)
-    before = project.text("prod")
-    roll_back(words)
-    assert project.pointers("prod") == (FIRST, SECOND)
-    assert pulumi.shown == [("preview", before), ("up", project.text("prod"))]
-    roll_back(words)
-    assert project.text("prod") == before
-
-
-def test_a_rollback_that_fails_is_undone(project: Project, pulumi: Engine, words: Words) -> None:
-    project.point("prod", SECOND, FIRST)
-    before = project.text("prod")
-    pulumi.results["up"] = [False]
-    with pytest.raises(DeliveryError, match="the state before is applied again"):
-        roll_back(words)
-    assert project.text("prod") == before
-
-
-@pytest.mark.parametrize("current", [None, FIRST])
-def test_without_a_previous_release_there_is_nothing_to_go_back_to(
-    current: str | None, project: Project, pulumi: Engine, words: Words
-) -> None:
-    project.point("prod", current)
-    before = project.text("prod")
-    with pytest.raises(DeliveryError) as raised:
-        roll_back(words)
-    assert str(raised.value) == (
-        "stacks/Pulumi.prod.yaml: digits has no previous release; there is nothing to go back to"
-    )
-    assert project.text("prod") == before
-    assert pulumi.shown == []
-
-
 def test_what_answers_already_is_left_alone(project: Project, pulumi: Engine, words: Words, clock: Clock) -> None:
     project.point("test", SECOND)
     project.point("prod", SECOND, FIRST)
@@ -310,19 +191,6 @@ def test_a_pointer_that_was_never_applied_is_applied(project: Project, pulumi: E
     assert project.text("prod") == before
 
 
-def test_a_pointer_that_was_there_and_still_does_not_answer_stays(
-    project: Project, pulumi: Engine, words: Words
-) -> None:
-    project.point("test", SECOND)
-    project.point("prod", SECOND, FIRST)
-    before = project.text("prod")
-    pulumi.answers = lambda _: None
-    with pytest.raises(DeliveryError, match="does not answer with it; the pointer was there before and stays"):
-        move(words, "prod")
-    assert project.text("prod") == before
-    assert pulumi.changes == ["up"]
-
-
 def test_another_update_is_waited_for_before_anything_is_previewed(
     project: Project, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -342,64 +210,3 @@ def test_the_previewed_file_is_gone_afterwards(
     move(words, "prod")
     assert pulumi.previewed
     assert list(tmp_path.glob("Pulumi.*")) == []
-
-
-def test_the_file_as_people_left_it_is_put_back(project: Project, pulumi: Engine, words: Words) -> None:
-    """Byte for byte, with what a YAML writer would tidy up."""
-    project.point("test", SECOND)
-    text = project.file("prod").read_text().replace("canary: null", "canary:   ~   # later") + "# the end\n\n"
-    project.file("prod").write_text(text)
-    pulumi.results["up"] = [False]
-    with pytest.raises(DeliveryError):
-        move(words, "prod")
-    assert project.text("prod") == text.encode()
-
-
-class TestArtefact:
-    """The copy, by real stores."""
-
-    @pytest.fixture(autouse=True)
-    def moved(self) -> None:
-        """Not replaced here."""
-
-    def test_bytes_are_moved_once(
-        self, project: Project, pulumi: Engine, stores: ObjectStores, words: Words, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        project.point("test", FIRST)
-        copies: list[str] = []
-
-        def copy(source: store.Store, target: store.Store, artefact: object) -> int:
-            copies.append(f"{source.bucket} to {target.bucket}")
-            return 12345
-
-        monkeypatch.setattr(store, "copy", copy)
-        move(words, "prod")
-        assert copies == [f"{stores.buckets['test']} to {stores.buckets['prod']}"]
-        assert "12345 bytes copied to prod" in words
-        stores.put("prod", "digits/sha256-0a1b2c3d" + "0" * 56 + ".onnx", b"x" * 12345)
-        stackfile.write("prod", stackfile.point("prod", MODEL, None, None))
-        move(words, "prod")
-        assert len(copies) == 1
-        assert "0 bytes copied to prod" in words
-
-    def test_an_artefact_that_the_source_lost_stops_the_promotion(
-        self, project: Project, pulumi: Engine, stores: ObjectStores, words: Words
-    ) -> None:
-        project.point("test", FIRST)
-        before = project.text("prod")
-        with pytest.raises(DeliveryError, match=r"object store of test .*: there is no artefact"):
-            move(words, "prod")
-        assert project.text("prod") == before
-        assert pulumi.shown == []
-
-
-def test_after_an_interrupted_update_a_rollback_says_how_to_complete_it(
-    project: Project, pulumi: Engine, words: Words, applied: dict[str, str | None]
-) -> None:
-    """File and stack differ: swapping now would undo a rollback that was interrupted."""
-    project.point("prod", FIRST, SECOND)
-    applied["prod"] = SECOND
-    with pytest.raises(DeliveryError, match="`pulumi up --stack prod` completes it"):
-        roll_back(words)
-    assert project.pointers("prod") == (FIRST, SECOND)
-    assert pulumi.shown == []

@@ -1,0 +1,39 @@
+"""What the tests of promotion and rollback share."""
+
+import pytest
+
+from delivery import promote
+from infra.releases import Releases
+from tests.unit.delivery.conftest import MODEL, Project, Words
+
+
+@pytest.fixture(autouse=True)
+def _state(project: Project, releases: Releases, request: pytest.FixtureRequest) -> None:
+    """Two releases are there, and `stellwerk init` was run."""
+    if "stores" not in request.fixturenames:
+        project.trust(request.getfixturevalue("ca"))
+
+
+@pytest.fixture(autouse=True)
+def moved(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
+    """Artefacts that were brought, as (source, target): stores are looked at by one test of their own."""
+    found: list[tuple[str, str]] = []
+    monkeypatch.setattr(promote, "_bring_artefact", lambda source, target, *_: found.append((source, target)))
+    return found
+
+
+@pytest.fixture(autouse=True)
+def applied(project: Project, monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
+    """What is applied where it is not what the files say, by environment."""
+    found: dict[str, str | None] = {}
+    release = lambda name: found.get(name, project.pointers(name)[0])  # noqa: E731
+    monkeypatch.setattr(promote.engine, "outputs", lambda name: {"models": {MODEL: release(name)}})
+    return found
+
+
+def move(words: Words, target: str, source: str | None = None, release: str | None = None, *, yes: bool = True) -> None:
+    promote.promote(MODEL, target, source, release, promote.How(yes, 180, words.console))
+
+
+def roll_back(words: Words, environment: str = "prod") -> None:
+    promote.rollback(MODEL, environment, promote.How(True, 180, words.console))
