@@ -41,8 +41,9 @@ class ImageBuildArgs(TypedDict):
     """Image that the Dockerfile builds on (its argument BASE_IMAGE)."""
     contexts: NotRequired[Mapping[str, str] | None]
     """Further folders by the name that the Dockerfile copies them from."""
-    secret_files: NotRequired[Mapping[str, str] | None]
-    """Build secrets: file by secret id; a file that is not there is left out."""
+    secrets: NotRequired[Mapping[str, str] | None]
+    """Build secrets: contents by id. They say how the build reaches its sources, which differs from machine to machine;
+    what it makes does not depend on them, so another value is no change."""
     builder: NotRequired[str | None]
     """Builder to use; `stellwerk` when absent."""
     sets_times: NotRequired[bool]
@@ -68,6 +69,7 @@ class ImageBuild(pulumi.ComponentResource):
         address = pulumi.Output.from_input(args["registry"])
         target = pulumi.Output.concat(address, "/", args["repository"])
         rewrite = not args.get("sets_times")
+        secrets = args.get("secrets") or {}
         compression = args.get("compression") or Compression.ZSTD
         image = docker_build.Image(
             f"{name}-image",
@@ -78,7 +80,8 @@ class ImageBuild(pulumi.ComponentResource):
             dockerfile=docker_build.DockerfileArgs(location=os.path.join(context, "Dockerfile")),
             builder=docker_build.BuilderConfigArgs(name=args.get("builder") or "stellwerk"),
             build_args=build_args,
-            secrets=_secrets(args.get("secret_files") or {}),
+            secrets={key: pulumi.Output.secret(text) for key, text in secrets.items()},
+            ignore_secrets_in_diff_calculation=sorted(secrets),
             platforms=[docker_build.Platform.LINUX_AMD64],
             # `push` would choose the exporter itself, without a say on timestamps and compression.
             push=False,
@@ -104,13 +107,3 @@ def _export(image: str, compression: Compression, rewrite: bool) -> str:
         options.append("compression-level=1")
     # A base that is compressed otherwise is compressed again: the digest depends on the content alone.
     return ",".join([*options, "force-compression=true"])
-
-
-def _secrets(files: Mapping[str, str]) -> dict[str, pulumi.Output[str]]:
-    """Contents by secret id; the contents go to the provider as secrets and count in the diff, the path does not."""
-    contents: dict[str, pulumi.Output[str]] = {}
-    for key in sorted(files):
-        if os.path.exists(files[key]):
-            with open(files[key], encoding="utf-8") as file:
-                contents[key] = pulumi.Output.secret(file.read())
-    return contents

@@ -18,12 +18,12 @@ _SECRET_FILES = {"ca": "ca.crt", "pip": "pip.conf", "apt": "apt.sources"}
 
 @dataclass(frozen=True)
 class Machine:
-    """Folders and files of this machine; None where the environment needs none."""
+    """Folders of this machine, None where the environment needs none, and the contents of its build secrets."""
 
     kserve: Path | None
     base_python: Path | None
     elasticsearch: Path | None
-    build_secrets: Mapping[str, Path]
+    build_secrets: Mapping[str, str]
     pod_logs: str | None
 
 
@@ -51,17 +51,18 @@ def _pod_logs(environment: Environment) -> str | None:
 
 def _folder(variable: str, name: str) -> Path:
     given = os.environ.get(variable)
-    place = Path(given or "", name).resolve()
+    # Links stay: below the checkout's own link to the toolchain the path is the same on every machine.
+    place = Path(given or "", name).absolute()
     if given and place.is_dir():
         return place
     problem = f"{place} is not a folder" if given else "it is not set"
     raise ConfigError(f'{variable}: {problem}; it names the folder that holds {name}/; run: eval "$(stellwerk env)"')
 
 
-def _build_secrets() -> dict[str, Path]:
-    """Build secrets by id; the folder and each file are optional."""
+def _build_secrets() -> dict[str, str]:
+    """Contents by id; the folder and each file are optional. A secret that is absent is empty, and none is left out:
+    the engine ignores a difference only in secrets that both machines name.
+    """
     given = os.environ.get(BUILD_SECRETS)
-    if not given:
-        return {}
-    files = {identity: Path(given, name).absolute() for identity, name in _SECRET_FILES.items()}
-    return {identity: file for identity, file in files.items() if file.is_file()}
+    files = {identity: Path(given or os.devnull, name) for identity, name in _SECRET_FILES.items()}
+    return {identity: file.read_text(encoding="utf-8") if file.is_file() else "" for identity, file in files.items()}

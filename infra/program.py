@@ -151,7 +151,7 @@ class Program:
         if values.tracking.enabled:
             builds |= {name: _Build(_relative(f"components/images/{name}")) for name in ("mlflow", "postgres")}
         if self.machine.elasticsearch:
-            server = {"elasticsearch": str(self.machine.elasticsearch)}
+            server = {"elasticsearch": _relative(self.machine.elasticsearch)}
             builds["elasticsearch"] = _Build(_relative("components/images/elasticsearch"), server)
         return builds
 
@@ -162,7 +162,7 @@ class Program:
             return {}
         base: pulumi.Input[str] | None = python.image
         if self.machine.base_python:
-            base = self._image("base-python", _Build(str(self.machine.base_python)), registry, None)
+            base = self._image("base-python", _Build(_relative(self.machine.base_python)), registry, None)
         images: dict[str, pulumi.Output[str]] = {}
         for name, build in self._builds().items():
             below = images[build.base] if build.base else base
@@ -185,7 +185,7 @@ class Program:
                 "base_image": base,
                 "contexts": build.contexts,
                 "sets_times": build.sets_times,
-                "secret_files": {key: str(file) for key, file in self.machine.build_secrets.items()},
+                "secrets": self.machine.build_secrets,
             },
         )
         return image.reference

@@ -1,6 +1,7 @@
 """Compiles every hash-pinned lock again: `make lock`."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -23,9 +24,11 @@ def locks() -> dict[Path, tuple[str, ...]]:
 
 
 def main() -> None:
+    # The lock pins uv too.
+    uv = Path(sys.executable).with_name("uv")
     for target, source in locks().items():
         print(f"{target} <- {source[-1]}", flush=True)
-        subprocess.run(["uv", "pip", "compile", *_OPTIONS, *source, "-o", str(target)], cwd=ROOT, check=True)
+        subprocess.run([uv, "pip", "compile", *_OPTIONS, *source, "-o", str(target)], cwd=ROOT, check=True)
 
 
 if __name__ == "__main__":

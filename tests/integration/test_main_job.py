@@ -2,7 +2,9 @@
 
 import asyncio
 import re
+import shutil
 import uuid
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -37,6 +39,30 @@ def test_the_demo_ends_with_a_table_of_its_steps(project: Project) -> None:
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_a_preview_shows_no_changes(project: Project, environment: str) -> None:
     project.pulumi("preview", "--stack", environment, "--expect-no-changes", "--diff")
+
+
+def test_another_checkout_on_another_machine_previews_no_changes(project: Project, tmp_path: Path) -> None:
+    """No path and no build secret of the machine that applied dev counts: CI previews from a checkout of its own."""
+    checkout, cache = tmp_path / "checkout", tmp_path / "cache"
+    ignored = shutil.ignore_patterns(".venv", ".toolchain", ".git")
+    shutil.copytree(project.root, checkout, ignore=ignored)
+    (checkout / ".venv").symlink_to(project.root / ".venv")
+    shutil.copytree(project.root / ".toolchain" / "build-contexts" / "base-python", cache / "base-python")
+    contexts = (project.root / ".toolchain" / "build-contexts").resolve()
+    (checkout / ".toolchain").mkdir()
+    (checkout / ".toolchain/manifests").symlink_to((project.root / ".toolchain" / "manifests").resolve())
+    (checkout / ".toolchain/build-contexts").mkdir()
+    (checkout / ".toolchain/build-contexts/base-python").symlink_to(cache / "base-python")
+    (checkout / ".toolchain/build-contexts/elasticsearch").symlink_to(contexts / "elasticsearch")
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "pip.conf").write_text("[global]\ntimeout = 7\n")
+    project.pulumi(
+        "preview", "--cwd", str(checkout), "--stack", "dev", "--expect-no-changes", "--diff",
+        PYTHONPATH=str(checkout),
+        STELLWERK_MANIFESTS=str(checkout / ".toolchain/manifests"),
+        STELLWERK_BUILD_CONTEXTS=str(checkout / ".toolchain/build-contexts"),
+        STELLWERK_BUILD_SECRETS=str(tmp_path / "secrets"),
+    )  # fmt: skip
 
 
 def test_two_releases_the_second_is_better(project: Project) -> None:

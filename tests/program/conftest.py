@@ -18,19 +18,20 @@ FIXTURES = Path(__file__).parents[1] / "config" / "releases"
 def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """What `stellwerk env` would set, and a stacks folder with the release fixtures."""
     place = tmp_path_factory.mktemp("machine")
-    for folder in ("kserve/crds", "kserve/rbac"):
-        (place / "manifests" / folder).mkdir(parents=True)
-    for folder in ("base-python", "elasticsearch"):
-        (place / "contexts" / folder).mkdir(parents=True)
+    root = place / "checkout"
+    tools = root / ".toolchain"
+    for folder in ("manifests/kserve/crds", "manifests/kserve/rbac"):
+        (tools / folder).mkdir(parents=True)
+    for folder in ("build-contexts/base-python", "build-contexts/elasticsearch"):
+        (tools / folder).mkdir(parents=True)
     (place / "secrets").mkdir()
     (place / "secrets" / "ca.crt").write_text(f"{SENTINEL}-build")
-    root = place / "checkout"
     shutil.copytree(FIXTURES, root / "stacks" / "releases")
     for stack in STACKS:
         shutil.copy(ROOT / values.file_name(stack), root / "stacks")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(machine.MANIFESTS, str(place / "manifests"))
-        patch.setenv(machine.BUILD_CONTEXTS, str(place / "contexts"))
+        patch.setenv(machine.MANIFESTS, str(tools / "manifests"))
+        patch.setenv(machine.BUILD_CONTEXTS, str(tools / "build-contexts"))
         patch.setenv(machine.BUILD_SECRETS, str(place / "secrets"))
         patch.delenv(machine.POD_LOGS, raising=False)
         patch.setattr(values, "ROOT", root)

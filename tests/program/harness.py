@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import runpy
 import threading
 from collections.abc import Iterator, Mapping
@@ -15,8 +14,6 @@ from google.protobuf import json_format
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.stack import run_pulumi_func
 from ruamel.yaml import YAML
-
-from infra import machine
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "stellwerk:"
@@ -188,9 +185,4 @@ def _text(value: str) -> Any:
             return {"[JSON]": shown(json.loads(value))}
         except json.JSONDecodeError:
             return value
-    for variable in (machine.MANIFESTS, machine.BUILD_CONTEXTS):
-        folder = os.environ[variable]
-        for place in (folder, os.path.relpath(folder, ROOT / "infra")):
-            if value.startswith(f"{place}/"):
-                return f"${variable}{value.removeprefix(place)}"
     return value

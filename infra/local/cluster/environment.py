@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from infra.local.cluster.layout import Layout, layout
-from infra.local.toolchain.paths import bin_folder, build_contexts, manifests
+from infra.local.toolchain.paths import bin_folder, linked_view
 
 
 def environment() -> dict[str, str]:
@@ -22,6 +22,8 @@ def environment() -> dict[str, str]:
     path = given.get("PATH", "")
     # The built language host takes Python from PATH: it is too old to be told the project's virtualenv.
     first = os.pathsep.join((str(bin_folder()), str(Path(sys.prefix, "bin"))))
+    # Not the place in the cache: these paths stand in the state, where they must be the same on every machine.
+    tools = linked_view()
     values = {
         "PATH": path if path.startswith(first) else f"{first}{os.pathsep}{path}",
         "PULUMI_HOME": given.get("PULUMI_HOME") or str(place.pulumi_home),
@@ -31,8 +33,8 @@ def environment() -> dict[str, str]:
         "PULUMI_K8S_ENABLE_PATCH_FORCE": "true",
         "KUBECONFIG": given.get("KUBECONFIG") or str(place.kubeconfig),
         "DOCKER_CONFIG": given.get("DOCKER_CONFIG") or str(place.docker_config),
-        "STELLWERK_MANIFESTS": given.get("STELLWERK_MANIFESTS") or str(manifests()),
-        "STELLWERK_BUILD_CONTEXTS": given.get("STELLWERK_BUILD_CONTEXTS") or str(build_contexts()),
+        "STELLWERK_MANIFESTS": given.get("STELLWERK_MANIFESTS") or str(tools / "manifests"),
+        "STELLWERK_BUILD_CONTEXTS": given.get("STELLWERK_BUILD_CONTEXTS") or str(tools / "build-contexts"),
         "STELLWERK_BUILD_SECRETS": given.get("STELLWERK_BUILD_SECRETS") or str(place.build_secrets),
         "STELLWERK_POD_LOGS": given.get("STELLWERK_POD_LOGS") or str(place.pod_logs),
     }

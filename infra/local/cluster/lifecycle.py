@@ -1,11 +1,14 @@
 """Bringing the node up, telling its state, taking it away."""
 
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import certifi
 
 from infra.local.cluster import addons, cleanup, configuration, images, network, pki, supervision
 from infra.local.cluster.commands import Tools, kubectl
@@ -66,10 +69,10 @@ def _wait(layout: Layout, what: str, done: Callable[[], bool], seconds: float = 
 
 
 def _build_secrets(layout: Layout) -> None:
-    """What an image build needs to reach its package indexes: the machine's own CA, pip and apt settings."""
+    """What an image build needs to reach its package indexes: the machine's own CAs, pip and apt settings."""
     bundle = Path(os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"))
-    if bundle.exists():
-        shutil.copy(bundle, layout.build_secrets / "ca.crt")
+    own = own_authorities(bundle.read_text() if bundle.exists() else "")
+    (layout.build_secrets / "ca.crt").write_text("".join(own))
     pip = Path(os.environ.get("PIP_CONFIG_FILE", "/etc/pip.conf"))
     lines = pip.read_text().splitlines() if pip.exists() else []
     # Paths of this machine mean nothing inside a build.
@@ -79,6 +82,20 @@ def _build_secrets(layout: Layout) -> None:
         if source.exists() and "bookworm" in source.read_text():
             shutil.copy(source, layout.build_secrets / "apt.sources")
             break
+
+
+def own_authorities(bundle: str) -> list[str]:
+    """The certificates (PEM) of `bundle` that are not public: every base image trusts the public ones already.
+
+    A whole bundle is some 200 KB, and would stand in the state of every image.
+    """
+
+    def split(text: str) -> dict[str, str]:
+        found = re.findall("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", text, re.DOTALL)
+        return {"".join(pem.split()): pem for pem in found}
+
+    public = split(certifi.contents())
+    return [pem for key, pem in split(bundle).items() if key not in public]
 
 
 def status(layout: Layout, tools: Tools) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 HOME = Path(__file__).parent
+CHECKOUT = Path(__file__).resolve().parents[3]
 MANIFEST = HOME / "manifest.toml"
 MODULES = HOME / "modules"
 
@@ -49,11 +50,16 @@ def cni_folder() -> Path:
     return view() / "cni"
 
 
-def manifests() -> Path:
-    """Kubernetes manifests by component: `kserve/{crds,rbac,configmap}`."""
-    return view() / "manifests"
-
-
 def build_contexts() -> Path:
-    """Named build contexts of images: `elasticsearch`, the unpacked server distribution."""
+    """Named build contexts of images: `elasticsearch`, the unpacked server distribution; `base-python`."""
     return view() / "build-contexts"
+
+
+def linked_view() -> Path:
+    """`.toolchain` in the checkout, a link to `view()`: like `.venv`, it has the same place below every checkout."""
+    link = CHECKOUT / ".toolchain"
+    if not (link.is_symlink() and link.readlink() == view()):
+        staged = link.with_name(f".toolchain.{os.getpid()}")
+        staged.symlink_to(view())
+        staged.rename(link)
+    return link

@@ -5,6 +5,7 @@ import socket
 import tomllib
 from pathlib import Path
 
+import certifi
 import pytest
 import yaml
 
@@ -13,6 +14,7 @@ from infra.local.cluster.commands import Tools
 from infra.local.cluster.errors import ClusterError
 from infra.local.cluster.layout import ADDRESS, Layout, state_directory
 from infra.local.cluster.parts import parts
+from infra.local.toolchain import paths
 
 NAMES = (
     "etcd", "containerd", "kube-apiserver", "buildkitd", "kube-controller-manager", "kube-scheduler", "kubelet",
@@ -124,3 +126,22 @@ def test_another_cluster_is_told_and_its_network_left_alone(
     lifecycle.down(place, tools, lambda _: None)
     assert removed == []
     assert not place.root.exists()
+
+
+def test_image_builds_are_given_the_authorities_that_are_not_public() -> None:
+    own = "-----BEGIN CERTIFICATE-----\nQ29tcGFueSBDQQ==\n-----END CERTIFICATE-----\n"
+    public = certifi.contents()
+    assert lifecycle.own_authorities(f"{public}\n# of the company\n{own}") == [own]
+    wrapped = public.replace("\n", "\r\n")
+    assert lifecycle.own_authorities(wrapped) == [], "the same certificates, with other ends of lines"
+    assert lifecycle.own_authorities("") == []
+
+
+def test_the_checkout_s_link_follows_the_toolchain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "CHECKOUT", tmp_path)
+    for name in ("one", "two", "two"):
+        monkeypatch.setattr(paths, "view", lambda name=name: tmp_path / "cache" / name)
+        link = paths.linked_view()
+        assert link == tmp_path / ".toolchain"
+        assert link.readlink() == tmp_path / "cache" / name
+    assert [file.name for file in tmp_path.iterdir()] == [".toolchain"]
