@@ -8,8 +8,11 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+
+from infra.local.toolchain.store import locked
 
 SUITE = "bookworm"
 PACKAGES = ("ca-certificates", "python3", "python3-venv", "python3-pip")
@@ -26,23 +29,35 @@ ADD rootfs.tar.gz /
 ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8
 LABEL org.opencontainers.image.title="stellwerk base" org.opencontainers.image.version="{SUITE}"
 """
+_FOLDER = "rootfs-"
 
 
 class BaseImageError(Exception):
     """Why the base could not be made."""
 
 
-def make(context: Path) -> None:
+def make(context: Path, say: Callable[[str], None]) -> None:
     """Writes `context`/Dockerfile and `context`/rootfs.tar.gz once; does nothing when they are there.
 
+    Waits for another process that makes them, and says so by `say`.
     Raises BaseImageError with debootstrap's last words.
     """
-    stamp = sha256(f"{SUITE}{PACKAGES}{EPOCH}{_DROP}{DOCKERFILE}".encode()).hexdigest()
+    with locked(
+        context.with_name(f"{context.name}.lock"),
+        lambda pid: say(f"waiting for process {pid}, which makes the base image"),
+    ):
+        _make(context)
+
+
+def _make(context: Path) -> None:
+    stamp = sha256(Path(__file__).read_bytes()).hexdigest()
     record = context / ".built"
     if record.exists() and record.read_text() == stamp:
         return
+    for left in context.parent.glob(f"{_FOLDER}*"):
+        shutil.rmtree(left)
     context.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=context.parent, prefix="rootfs-") as folder:
+    with tempfile.TemporaryDirectory(dir=context.parent, prefix=_FOLDER) as folder:
         root = Path(folder) / "root"
         _bootstrap(root)
         _clean(root)
@@ -54,7 +69,16 @@ def make(context: Path) -> None:
 
 
 def _bootstrap(root: Path) -> None:
-    command = ["debootstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", SUITE, str(root)]
+    # Its mounts are its own and end with it: killed, it would leave /proc mounted in a folder that people remove.
+    command = [
+        "unshare",
+        "--mount",
+        "debootstrap",
+        "--variant=minbase",
+        f"--include={','.join(PACKAGES)}",
+        SUITE,
+        str(root),
+    ]
     mirror = _mirror()
     if mirror:
         command.append(mirror)
@@ -84,6 +108,11 @@ def _clean(root: Path) -> None:
                 shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
         elif path.exists():
             path.unlink()
+    shadow = root / "etc" / "shadow"
+    if shadow.exists():
+        # The third field is the day of the last change of the password: that on which the package was installed.
+        day = str(EPOCH // 86400)
+        shadow.write_text(re.sub(r"^([^:\n]*:[^:\n]*):\d+:", rf"\g<1>:{day}:", shadow.read_text(), flags=re.MULTILINE))
     for cached in root.rglob("__pycache__"):
         shutil.rmtree(cached, ignore_errors=True)
 

@@ -24,7 +24,7 @@ def prepare(layout: Layout, console: Console) -> None:
     context = cache() / "base-python"
     ensure(["debootstrap"], console)
     with ThreadPoolExecutor(1) as pool:
-        base = pool.submit(base_image.make, context)
+        base = pool.submit(base_image.make, context, console.print)
         ensure(console=console)
         base.result()
     link = build_contexts() / "base-python"

@@ -19,6 +19,8 @@ _Section = TypeVar("_Section", Debian, Pypi, Maven)
 
 # dpkg allows one installation at a time.
 _APT = threading.Lock()
+# What apt asks for, in these words, after dpkg was killed.
+_CONFIGURE = ["dpkg", "--configure", "-a"]
 
 
 def debian_unavailable(tool: Tool, context: Context) -> str | None:
@@ -52,15 +54,16 @@ def debian_fetch(tool: Tool, into: Path, context: Context) -> None:
 
 
 def _apt(tool: Tool, arguments: list[str], cwd: Path, context: Context) -> None:
-    """A second try after an update: a fresh system has no package lists."""
+    """A second try: after what a killed installation has left is completed, else with fresh package lists."""
     command = ["apt-get", "-q", *arguments]
     environment = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
     try:
         run(tool.name, command, context, cwd=cwd, environment=environment)
-    except ToolchainError:
+    except ToolchainError as error:
         if os.geteuid() != 0:
             raise
-        run(tool.name, ["apt-get", "-q", "update"], context, environment=environment)
+        mend = _CONFIGURE if " ".join(_CONFIGURE) in str(error) else ["apt-get", "-q", "update"]
+        run(tool.name, mend, context, environment=environment)
         run(tool.name, command, context, cwd=cwd, environment=environment)
 
 

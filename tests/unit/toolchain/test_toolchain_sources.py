@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from toolchain_kit import MakeManifest, ReleaseServer, script, tarball
 
-from infra.local.toolchain import archive, release
+from infra.local.toolchain import archive, packages, release
+from infra.local.toolchain.context import Context
 from infra.local.toolchain.errors import ToolchainError
 from infra.local.toolchain.hosts import Hosts
 from infra.local.toolchain.probing import is_dynamic, probe
@@ -119,3 +120,29 @@ def test_a_script_and_a_dynamic_binary_are_not_static(tmp_path: Path) -> None:
     _install(tmp_path, script("demo"))
     assert is_dynamic(tmp_path / "demo")
     assert is_dynamic(Path("/bin/ls"))
+
+
+def test_a_package_installation_that_was_killed_is_completed(
+    make_manifest: MakeManifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """apt refuses until dpkg is configured: nobody should have to do that by hand."""
+    manifest = make_manifest(TOOL.replace('package = "demo"', 'package = "demo", install = true'))
+    tools, calls = tmp_path / "bin", tmp_path / "calls"
+    tools.mkdir()
+    programs = {
+        "apt-get": f"""echo "apt-get $2" >> {calls}
+grep -q dpkg {calls} || {{
+    echo "E: dpkg was interrupted, you must manually run 'dpkg --configure -a' to correct the problem." >&2
+    exit 100
+}}""",
+        "dpkg": f'echo "dpkg $*" >> {calls}',
+    }
+    for name, text in programs.items():
+        (tools / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tools / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(packages.os, "geteuid", lambda: 0)
+    context = Context(manifest, tmp_path / "work", tmp_path / "logs", Hosts(), lambda *_: None)
+    context.work.mkdir()
+    packages.debian_fetch(manifest.tool("demo"), tmp_path, context)
+    assert calls.read_text().splitlines() == ["apt-get install", "dpkg --configure -a", "apt-get install"]
