@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -39,23 +40,25 @@ class BaseImageError(Exception):
 def make(context: Path, say: Callable[[str], None]) -> None:
     """Writes `context`/Dockerfile and `context`/rootfs.tar.gz once; does nothing when they are there.
 
-    Waits for another process that makes them, and says so by `say`.
+    `say` is told what goes on; another process that makes them is waited for.
     Raises BaseImageError with debootstrap's last words.
     """
-    with locked(
-        context.with_name(f"{context.name}.lock"),
-        lambda pid: say(f"waiting for process {pid}, which makes the base image"),
-    ):
+    stamp = sha256(Path(__file__).read_bytes()).hexdigest()
+    record = context / ".built"
+    lock = context.with_name(f"{context.name}.lock")
+    with locked(lock, lambda pid: say(f"waiting for process {pid}, which makes the base image")):
+        if record.exists() and record.read_text() == stamp:
+            return
+        say(f"base image {SUITE}: debootstrap, about 40 s …")
+        began = time.monotonic()
+        for left in context.parent.glob(f"{_FOLDER}*"):
+            shutil.rmtree(left)
         _make(context)
+        record.write_text(stamp)
+        say(f"✓ base image {SUITE} debootstrap ({time.monotonic() - began:.0f} s)")
 
 
 def _make(context: Path) -> None:
-    stamp = sha256(Path(__file__).read_bytes()).hexdigest()
-    record = context / ".built"
-    if record.exists() and record.read_text() == stamp:
-        return
-    for left in context.parent.glob(f"{_FOLDER}*"):
-        shutil.rmtree(left)
     context.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=context.parent, prefix=_FOLDER) as folder:
         root = Path(folder) / "root"
@@ -65,7 +68,6 @@ def _make(context: Path) -> None:
         _pack(root, archive)
         (context / "Dockerfile").write_text(DOCKERFILE)
         archive.replace(context / "rootfs.tar.gz")
-    record.write_text(stamp)
 
 
 def _bootstrap(root: Path) -> None:
