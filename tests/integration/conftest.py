@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from tests.integration import traces
 
@@ -110,6 +111,13 @@ class Project:
         script = f"{printed}\n{sys.executable} -c 'import json, os; print(json.dumps(dict(os.environ)))'"
         done = subprocess.run(["sh", "-c", script], env=self.base, capture_output=True, text=True, check=True)
         self.environment = json.loads(done.stdout)
+
+
+def authority(project: Project, environment: str) -> str:
+    """The certificate of the environment's authority, PEM."""
+    values = YAML(typ="safe").load(project.stack_file(environment))
+    found: str = values["config"]["stellwerk:caCertificate"]
+    return found
 
 
 def _copy_checkout(target: Path) -> None:

@@ -10,10 +10,9 @@ from typing import Any
 import httpx
 import pytest
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
-from ruamel.yaml import YAML
 
 from infra.releases import Releases
-from tests.integration.conftest import ENVIRONMENTS, MODEL, Project
+from tests.integration.conftest import ENVIRONMENTS, MODEL, Project, authority
 from training.data import load
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
@@ -22,12 +21,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 def releases(project: Project) -> tuple[str, str]:
     first, second = Releases(project.root / "stacks" / "releases").ids(MODEL)
     return first, second
-
-
-def authority(project: Project, environment: str) -> str:
-    values = YAML(typ="safe").load(project.stack_file(environment))
-    found: str = values["config"]["stellwerk:caCertificate"]
-    return found
 
 
 def test_the_demo_ends_with_a_table_of_its_steps(project: Project) -> None:

@@ -1,0 +1,66 @@
+"""The images that dev built, as they lie in the registry."""
+
+import json
+import ssl
+import tarfile
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+import zstandard
+
+from infra.local.base_image import EPOCH
+from tests.integration.conftest import Project, authority
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
+_TYPES = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json"
+
+
+@pytest.fixture
+def registry(project: Project) -> Iterator[httpx.Client]:
+    """The registry's own interface, as the login of the builds."""
+    login = json.loads(project.pulumi("config", "get", "stellwerk:credentials", "--stack", "dev").stdout)["registry"]
+    context = ssl.create_default_context(cadata=authority(project, "dev"))
+    with httpx.Client(verify=context, auth=(login["username"], login["password"]), timeout=60) as client:
+        yield client
+
+
+def manifest(registry: httpx.Client, url: str, digest: str) -> dict[str, Any]:
+    """The image's manifest; of an index, that of its first platform."""
+    found: dict[str, Any] = (
+        registry.get(f"{url}/manifests/{digest}", headers={"Accept": _TYPES}).raise_for_status().json()
+    )
+    return manifest(registry, url, found["manifests"][0]["digest"]) if "manifests" in found else found
+
+
+class Body:
+    """A response's body as a file."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._chunks, self._rest = response.iter_raw(1 << 20), b""
+
+    def read(self, size: int) -> bytes:
+        self._rest = self._rest or next(self._chunks, b"")
+        found, self._rest = self._rest[:size], self._rest[size:]
+        return found
+
+
+def test_no_file_of_any_layer_has_the_time_of_its_build(project: Project, registry: httpx.Client) -> None:
+    """Then another build of the same input, on another day and from another checkout, has the same digest."""
+    images = json.loads(project.pulumi("stack", "output", "images", "--stack", "dev", "--json").stdout)
+    late: dict[str, set[str]] = {}
+    seen: set[str] = set()
+    for name, reference in images.items():
+        address, digest = reference.split("@")
+        url = f"https://{address.replace('/', '/v2/', 1)}"
+        for layer in manifest(registry, url, digest)["layers"]:
+            if layer["digest"] in seen:
+                continue
+            seen.add(layer["digest"])
+            with registry.stream("GET", f"{url}/blobs/{layer['digest']}") as response:
+                plain = zstandard.ZstdDecompressor().stream_reader(Body(response.raise_for_status()))
+                with tarfile.open(fileobj=plain, mode="r|") as tar:
+                    late.setdefault(name, set()).update(entry.name for entry in tar if entry.mtime > EPOCH)
+    assert {name: sorted(files)[:5] for name, files in late.items() if files} == {}
+    assert len(seen) > len(images), "hardly any layer was looked at"
