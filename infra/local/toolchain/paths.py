@@ -59,7 +59,13 @@ def linked_view() -> Path:
     """`.toolchain` in the checkout, a link to `view()`: like `.venv`, it has the same place below every checkout."""
     link = CHECKOUT / ".toolchain"
     if not (link.is_symlink() and link.readlink() == view()):
-        staged = link.with_name(f".toolchain.{os.getpid()}")
-        staged.symlink_to(view())
-        staged.rename(link)
+        replace_link(link, view())
     return link
+
+
+def replace_link(link: Path, target: str | Path) -> None:
+    """Sets a link without a moment in which there is none, also while another process does."""
+    staged = link.with_name(f".{link.name}.{os.getpid()}")
+    staged.unlink(missing_ok=True)
+    staged.symlink_to(target)
+    staged.rename(link)

@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from infra.local.toolchain.manifest import Kind, Manifest, Tool
+from infra.local.toolchain.paths import replace_link
 
 _RECORD = "built.json"
 
@@ -102,7 +103,7 @@ class View:
             tool = manifest.tool(name)
             for folder, link, target in self._links(tool, entry):
                 folder.mkdir(parents=True, exist_ok=True)
-                _link(folder / link, target)
+                replace_link(folder / link, target)
         self.root.mkdir(parents=True, exist_ok=True)
         record = {name: asdict(entry) for name, entry in sorted((self.read() | entries).items())}
         staged = self._record.with_suffix(".new")
@@ -119,14 +120,6 @@ class View:
             return
         for name, path in entry.files.items():
             yield (self.cni if tool.kind is Kind.CNI else self.bin), name, path
-
-
-def _link(link: Path, target: str) -> None:
-    """Replaces a link without a moment in which there is none."""
-    staged = link.with_name(f".{link.name}.new")
-    staged.unlink(missing_ok=True)
-    staged.symlink_to(target)
-    staged.rename(link)
 
 
 @contextmanager
