@@ -19,6 +19,7 @@ MEMORY_GIB = 8
 # image store take 15 more, most of it the training image with torch, once in each of the two.
 TOOLS_GIB = 15
 IMAGES_GIB = 15
+KERNEL_SYMBOLS = Path("/proc/kallsyms")
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,17 @@ def _nf_tables() -> Check:
     if nft and os.geteuid() == 0:
         ok = subprocess.run([nft, "list", "tables"], capture_output=True, check=False).returncode == 0
     else:
-        ok = Path("/sys/module/nf_tables").exists() or _loadable("nf_tables")
+        ok = _in_kernel("nft_register_expr") or _loadable("nf_tables")
     return Check("nf_tables", ok, "yes" if ok else "no", "load the kernel module nf_tables (`modprobe nf_tables`)")
+
+
+def _in_kernel(symbol: str) -> bool:
+    """Whether the kernel exports `symbol`, loaded or built in: /sys/module lists only those with parameters."""
+    try:
+        with KERNEL_SYMBOLS.open() as lines:
+            return any(line.split()[2] == symbol for line in lines)
+    except OSError:
+        return False
 
 
 def _loadable(module: str) -> bool:

@@ -43,6 +43,27 @@ def test_only_listeners_on_all_addresses_are_in_the_way() -> None:
         assert f"port {port}" in names
 
 
+@pytest.mark.parametrize(
+    ("symbols", "ok"),
+    [
+        ("ffffffff81fc1e10 T nft_register_expr\n", True),
+        ("ffffffff81fc1e10 T nft_register_expr\t[nf_tables]\n", True),
+        ("ffffffff81fc1e00 T __pfx_nft_register_expr\n", False),
+        (None, False),
+    ],
+)
+def test_nf_tables_built_into_the_kernel_counts(
+    symbols: str | None, ok: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if symbols is not None:
+        (tmp_path / "kallsyms").write_text(symbols)
+    monkeypatch.setattr(machine, "KERNEL_SYMBOLS", tmp_path / "kallsyms")
+    monkeypatch.setattr(machine, "find", lambda name, folders: None)
+    found = {check.name: check for check in machine.checks(Path("/"), {}, False, True)}["nf_tables"]
+    assert found.ok is ok
+    assert "modprobe nf_tables" in found.fix
+
+
 def test_doctor_reports_tools_and_machine(make_manifest: MakeManifest, monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = make_manifest(
         '[[tool]]\nname = "lost"\nversion = "1"\n[tool.release]\nurl = "http://127.0.0.1:1/x"\nchecksum = "x"\n'
