@@ -7,7 +7,7 @@ from pulumi_kubernetes import apiextensions, meta, networking
 
 from components import pods
 from components.kserve import DRAIN_SECONDS
-from components.node_pool import POOL_LABEL, TAINT
+from components.node_pool import GPU, POOL_LABEL
 
 PORT = 8080
 
@@ -181,5 +181,5 @@ def _predictor(args: InferenceServiceArgs, secret: pulumi.Input[str]) -> pulumi.
     }
     pool = args.get("node_pool")
     if pool:
-        predictor |= {"nodeSelector": {POOL_LABEL: pool}, "tolerations": [{"key": TAINT, "operator": "Exists"}]}
+        predictor |= {"nodeSelector": {POOL_LABEL: pool}, "tolerations": [{"key": GPU, "operator": "Exists"}]}
     return predictor

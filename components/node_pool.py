@@ -7,7 +7,8 @@ import pulumi
 from pulumi_kubernetes import core, meta
 
 POOL_LABEL = "stellwerk.dev/node-pool"
-TAINT = "nvidia.com/gpu"
+# The resource that NVIDIA's device plugin advertises, and by custom the taint of the nodes that have it.
+GPU = "nvidia.com/gpu"
 
 
 class NodePoolArgs(TypedDict):
@@ -37,7 +38,7 @@ class NodePool(pulumi.ComponentResource):
             "cpu": args.get("cpu", "64"),
             "memory": args.get("memory", "512Gi"),
             "pods": "110",
-            "nvidia.com/gpu": str(args["gpus"]),
+            GPU: str(args["gpus"]),
         }
         self.names = [self._node(f"{name}-{index}", name, args, capacity) for index in range(args["nodes"])]
         self.register_outputs({"names": self.names})
@@ -58,7 +59,7 @@ class NodePool(pulumi.ComponentResource):
                     "kubernetes.io/arch": "amd64",
                 },
             ),
-            spec=core.v1.NodeSpecArgs(taints=[core.v1.TaintArgs(key=TAINT, value="present", effect="NoSchedule")]),
+            spec=core.v1.NodeSpecArgs(taints=[core.v1.TaintArgs(key=GPU, value="present", effect="NoSchedule")]),
             # The node controller adds taints of its own while a node is not ready.
             opts=pulumi.ResourceOptions(parent=self, ignore_changes=["spec.taints"]),
         )

@@ -1,5 +1,7 @@
 """What the pods of all components share: Pod Security "restricted", mounts, probes."""
 
+from collections.abc import Mapping
+
 import pulumi
 from pulumi_kubernetes import core, meta, networking
 
@@ -89,14 +91,17 @@ def mount(name: str, path: str, read_only: bool = False) -> core.v1.VolumeMountA
     return core.v1.VolumeMountArgs(name=name, mount_path=path, read_only=read_only)
 
 
-def resources(cpu: str, memory: str, cpu_limit: str | None = None) -> core.v1.ResourceRequirementsArgs:
+def resources(
+    cpu: str, memory: str, cpu_limit: str | None = None, devices: Mapping[str, str] | None = None
+) -> core.v1.ResourceRequirementsArgs:
     """Requests and limits; the memory limit equals its request, so that a node never runs out unforeseen.
 
-    The CPU limit is two cores where nothing else is said, or the request where that is more.
+    The CPU limit is two cores where nothing else is said, or the request where that is more. `devices` are whole
+    numbers by extended resource: of these Kubernetes takes the limit for the request.
     """
     limit = cpu_limit or (cpu if _cores(cpu) > 2 else "2")
     return core.v1.ResourceRequirementsArgs(
-        requests={"cpu": cpu, "memory": memory}, limits={"cpu": limit, "memory": memory}
+        requests={"cpu": cpu, "memory": memory}, limits={"cpu": limit, "memory": memory, **(devices or {})}
     )
 
 

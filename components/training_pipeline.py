@@ -6,7 +6,7 @@ import pulumi
 from pulumi_kubernetes import batch, core, meta
 
 from components import pods
-from components.node_pool import POOL_LABEL, TAINT
+from components.node_pool import GPU, POOL_LABEL
 
 
 class TrainingPipelineArgs(TypedDict):
@@ -37,7 +37,7 @@ class TrainingPipelineArgs(TypedDict):
     memory: str
     """Memory, in bytes with a binary unit."""
     node_pool: NotRequired[str | None]
-    """Node pool the Jobs run on; any node when absent."""
+    """Node pool the Jobs run on, with one GPU each; any node, on the CPU, when absent."""
 
 
 class TrainingPipeline(pulumi.ComponentResource):
@@ -93,6 +93,7 @@ class TrainingPipeline(pulumi.ComponentResource):
 
     def _pod(self, args: TrainingPipelineArgs, secret: pulumi.Input[str]) -> core.v1.PodSpecArgs:
         job_name = core.v1.ObjectFieldSelectorArgs(field_path="metadata.labels['batch.kubernetes.io/job-name']")
+        pool = args.get("node_pool")
         container = core.v1.ContainerArgs(
             name="training",
             image=args["image"],
@@ -107,22 +108,22 @@ class TrainingPipeline(pulumi.ComponentResource):
                 core.v1.EnvVarArgs(name="AWS_CA_BUNDLE", value="/ca/ca.crt"),
                 pods.secret_env("AWS_ACCESS_KEY_ID", secret, "access"),
                 pods.secret_env("AWS_SECRET_ACCESS_KEY", secret, "secret"),
+                core.v1.EnvVarArgs(name="STELLWERK_DEVICE", value="cuda" if pool else "cpu"),
             ],
             security_context=pods.RESTRICTED_CONTAINER,
-            resources=pods.resources(args["cpu"], args["memory"]),
+            resources=pods.resources(args["cpu"], args["memory"], devices={GPU: "1"} if pool else None),
             volume_mounts=[pods.mount("ca", "/ca", read_only=True), pods.mount("tmp", "/tmp")],  # noqa: S108
         )
         authority = core.v1.SecretVolumeSourceArgs(
             secret_name=secret, default_mode=0o440, items=[core.v1.KeyToPathArgs(key="ca.crt", path="ca.crt")]
         )
-        pool = args.get("node_pool")
         return core.v1.PodSpecArgs(
             restart_policy="Never",
             security_context=pods.RESTRICTED_POD,
             automount_service_account_token=False,
             image_pull_secrets=[core.v1.LocalObjectReferenceArgs(name=args["pull_secret"])],
             node_selector={POOL_LABEL: pool} if pool else None,
-            tolerations=[core.v1.TolerationArgs(key=TAINT, operator="Exists")] if pool else None,
+            tolerations=[core.v1.TolerationArgs(key=GPU, operator="Exists")] if pool else None,
             containers=[container],
             volumes=[core.v1.VolumeArgs(name="ca", secret=authority), pods.scratch_volume("tmp", "4Gi")],
         )

@@ -45,7 +45,7 @@ def train(model: str, parameters: Sequence[str], requirements: Sequence[str], co
         kubectl(ENVIRONMENT, "--namespace", _NAMESPACE, "create", "-f", "-", stdin=json.dumps(job))
         console.print(f"job {name}: started", highlight=False)
     else:
-        console.print(f"job {name}: is there already, same image and parameters", highlight=False)
+        console.print(f"job {name}: is there already, same image, parameters and nodes", highlight=False)
     return name
 
 
@@ -68,10 +68,12 @@ def _arguments(model: str, parameters: Sequence[str], requirements: Sequence[str
 
 
 def _job(template: dict[str, Any], model: str, arguments: list[str]) -> dict[str, Any]:
-    """The Job's manifest; its name says image and parameters, so that the same inputs are trained once."""
+    """The Job's manifest; its name says image, parameters and nodes, so that the same is trained once."""
     body = template["spec"]["jobTemplate"]
-    container = body["spec"]["template"]["spec"]["containers"][0]
-    seed = json.dumps([container["image"], arguments])
+    pod = body["spec"]["template"]["spec"]
+    container = pod["containers"][0]
+    # Other nodes have another device, and another device gives other weights.
+    seed = json.dumps([container["image"], arguments, pod.get("nodeSelector")])
     container["args"] = arguments
     for variable in container["env"]:
         if variable["name"] == "GIT_COMMIT":

@@ -103,6 +103,9 @@ def test_a_job_and_an_inference_service_land_on_the_node_pool_they_name(
         assert jobs
         assert served
         assert nodes <= {"gpu-sim-0", "gpu-sim-1"}, nodes
+        # The real scheduler counts it against the node's 8.
+        (container,) = jobs[0]["spec"]["containers"]
+        assert container["resources"]["requests"]["nvidia.com/gpu"] == "1"
     finally:
         project.kubectl("-n", "dev-training", "delete", "job", "on-gpu")
 

@@ -10,7 +10,7 @@ import yaml
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from components.node_pool import POOL_LABEL, TAINT
+from components.node_pool import GPU, POOL_LABEL
 from tests.program.conftest import STACKS
 from tests.program.harness import DIGEST, Recording, leaks, run, shown, stack_values
 from tests.program.pod_security import containers, violations
@@ -167,11 +167,22 @@ def test_a_node_pool_is_selected_and_its_taint_tolerated(stack: str, programs: P
     assert len(placed) == (2 if stack == "dev" else 1)
     for pod in placed:
         assert pod["nodeSelector"] == {POOL_LABEL: "gpu-sim"}
-        assert pod["tolerations"] == [{"key": TAINT, "operator": "Exists"}]
+        assert pod["tolerations"] == [{"key": GPU, "operator": "Exists"}]
     for name, _, pod in workloads(programs[stack]):
         assert "nodeSelector" not in pod, name
         # The log shipper runs on every node.
         assert "tolerations" not in pod or name == "logs-shipper", name
+
+
+@pytest.mark.parametrize(("pool", "device", "gpus"), [(False, "cpu", None), (True, "cuda", "1")])
+def test_a_job_on_a_node_pool_trains_on_a_gpu(
+    pool: bool, device: str, gpus: str | None, programs: Programs, released: Programs
+) -> None:
+    found = (released if pool else programs)["dev"]
+    (pod,) = [pod for name, _, pod in workloads(found) if name == "train-digits"]
+    (container,) = pod["containers"]
+    assert {"name": "STELLWERK_DEVICE", "value": device} in container["env"]
+    assert container["resources"]["limits"].get(GPU) == gpus
 
 
 def test_only_dev_declares_the_nodes_of_the_pool(programs: Programs) -> None:
@@ -179,7 +190,7 @@ def test_only_dev_declares_the_nodes_of_the_pool(programs: Programs) -> None:
     assert nodes == {"dev": {"gpu-sim-0", "gpu-sim-1"}, "test": set(), "prod": set()}
     node = programs["dev"].of_kind("Node")["gpu-sim-0"]
     assert node["metadata"]["labels"][POOL_LABEL] == "gpu-sim"
-    assert node["spec"]["taints"] == [{"effect": "NoSchedule", "key": TAINT, "value": "present"}]
+    assert node["spec"]["taints"] == [{"effect": "NoSchedule", "key": GPU, "value": "present"}]
 
 
 def test_everything_goes_to_the_cluster_that_the_stack_names(program: Recording) -> None:

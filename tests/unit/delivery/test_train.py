@@ -118,11 +118,16 @@ def test_the_same_is_trained_once(cluster: Cluster, words: Words) -> None:
     name = start(words, "epochs=3")
     assert start(words, "epochs=3") == name
     assert len(cluster.created) == 1
-    assert "is there already, same image and parameters" in words
+    assert "is there already, same image, parameters and nodes" in words
 
 
 def other_image(template: Any) -> None:
     template["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"] = IMAGE.replace("1", "2")
+
+
+def other_nodes(template: Any) -> None:
+    pod = template["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    pod["nodeSelector"] = {"stellwerk.dev/node-pool": "gpu"}
 
 
 def other_surroundings(template: Any) -> None:
@@ -140,13 +145,14 @@ def other_surroundings(template: Any) -> None:
         (lambda _: None, ("epochs=3",), (), True),
         (other_surroundings, ("epochs=3",), (), True),
         (other_image, ("epochs=3",), (), False),
+        (other_nodes, ("epochs=3",), (), False),
         (lambda _: None, ("epochs=4",), (), False),
         (lambda _: None, (), (), False),
         (lambda _: None, ("epochs=3", "seed=8"), (), False),
         (lambda _: None, ("epochs=3",), ("REQ-1",), False),
     ],
 )
-def test_the_name_depends_on_image_and_arguments_only(
+def test_the_name_depends_on_image_arguments_and_nodes_only(
     change: Callable[[Any], None], parameters: tuple[str, ...], requirements: tuple[str, ...], same: bool,
     cluster: Cluster, words: Words, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
