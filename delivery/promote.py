@@ -82,6 +82,8 @@ def rollback(model: str, environment: str, how: How) -> None:
 def _wanted(model: str, target: str, source: str | None, release: str | None) -> str:
     """The release to promote; to another environment than dev only one that the source has served."""
     if target == "dev":
+        if source is not None:
+            raise DeliveryError("dev takes releases from training, not from another environment; leave --from away")
         if release is None:
             known = ", ".join(RELEASES.ids(model)) or f"none; run `stellwerk release {model}`"
             raise DeliveryError(f"--to dev needs --release; releases of {model}: {known}")

@@ -17,11 +17,15 @@ def violations(environment: Environment) -> Iterator[Problem]:
 
 
 def _images(environment: Environment) -> Iterator[Problem]:
-    for key, image in environment.images.model_dump(by_alias=True, exclude={"base_python"}).items():
+    images: dict[KeyPath, object] = {
+        ("images", key): image
+        for key, image in environment.images.model_dump(by_alias=True, exclude={"base_python"}).items()
+    }
+    if environment.images.base_python is not None:
+        images["images", "basePython", "image"] = environment.images.base_python.image
+    for path, image in images.items():
         if str(image).endswith(":latest"):
-            yield Problem(
-                ("images", key), show(image), "a tag other than latest, or a digest", "name the version you tested"
-            )
+            yield Problem(path, show(image), "a tag other than latest, or a digest", "name the version you tested")
     if environment.images.base_python is not None:
         return
     builders = {
@@ -55,8 +59,7 @@ def _services(environment: Environment) -> Iterator[Problem]:
         yield from _required(
             ("logging", "podLogsPath"), logging.pod_logs_path, "an absolute folder, because mode is embedded"
         )
-    port = registry.address.rpartition(":")[2]
-    if registry.mode is Mode.EMBEDDED and not (port.isdigit() and 30000 <= int(port) <= 32767):
+    if registry.mode is Mode.EMBEDDED and not 30000 <= _registry_port(environment) <= 32767:
         yield Problem(
             ("registry", "address"),
             show(registry.address),
@@ -71,6 +74,12 @@ def _required(path: KeyPath, value: object, allowed: str) -> Iterator[Problem]:
         yield Problem(path, "nothing", allowed, "add the key, or change the mode")
 
 
+def _registry_port(environment: Environment) -> int:
+    """The port of the registry's address, 0 where it names none."""
+    port = environment.registry.address.rpartition(":")[2]
+    return int(port) if port.isdigit() else 0
+
+
 def _ports(environment: Environment) -> Iterator[Problem]:
     taken: dict[int, str] = {}
     ports: list[tuple[KeyPath, int | None]] = [
@@ -78,6 +87,8 @@ def _ports(environment: Environment) -> Iterator[Problem]:
         (("objectStore", "nodePort"), environment.object_store.node_port),
         (("logging", "nodePort"), environment.logging.node_port),
     ]
+    if environment.registry.mode is Mode.EMBEDDED:
+        ports.append((("registry", "address"), _registry_port(environment)))
     for path, port in ports:
         key = ".".join(str(step) for step in path)
         if port is not None and port in taken:

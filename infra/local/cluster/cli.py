@@ -61,7 +61,7 @@ def down(
 
 @app.command()
 def status(json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False) -> None:
-    """Processes, nodes and pods that are not well; exit code 1 when something is not."""
+    """Processes, nodes and pods that are not well; exit code 1 when a process or a node is not."""
     report = lifecycle.status(layout(), Tools(*installed_cluster_tools()))
     bad = [name for name, info in report["processes"].items() if info["state"] != "RUNNING"]
     well = report["running"] and not bad and all(report["nodes"].values())

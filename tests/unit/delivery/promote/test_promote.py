@@ -54,6 +54,7 @@ GATE = {"metric": "accuracy", "operator": ">=", "threshold": 0.99, "value": 0.97
             rf"v3-00000000\.yaml: there is no such release; releases of digits: {FIRST}, {SECOND}",
         ),
         (lambda _: None, ("dev", None, "v3-00000000"), r"there is no such release"),
+        (lambda _: None, ("dev", "test", FIRST), "dev takes releases from training, not from another environment"),
         (lambda _: None, ("dev",), rf"--to dev needs --release; releases of digits: {FIRST}, {SECOND}"),
         (
             lambda project: (project.point("test", SECOND), edit_release(project, SECOND, gates=[GATE])),
@@ -63,7 +64,7 @@ GATE = {"metric": "accuracy", "operator": ">=", "threshold": 0.99, "value": 0.97
     ],
     ids=[
         "target without model", "source without model", "source without release", "source that is not the one before",
-        "not served", "nothing served", "unknown", "unknown in dev", "dev needs a release", "gate",
+        "not served", "nothing served", "unknown", "unknown in dev", "a source for dev", "dev needs a release", "gate",
     ],
 )  # fmt: skip
 def test_a_wrong_state_is_one_message_and_nothing_changes(
