@@ -1,5 +1,7 @@
 """Entry point of `pulumi preview` and `pulumi up`."""
 
+import signal
+
 import pulumi
 
 from infra import machine
@@ -17,4 +19,7 @@ def main() -> None:
         raise pulumi.RunError(str(error)) from None
 
 
+if __name__ == "__main__":
+    # Ctrl-C is the engine's to answer: it cancels the update; a traceback of the program would bury what it says.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 main()

@@ -91,6 +91,26 @@ def put_back(project: Project, release: str) -> None:
         project.stellwerk("rollback", MODEL, "--env", "prod", "--yes")
 
 
+def test_an_interrupted_preview_says_so_and_no_more(project: Project) -> None:
+    """Ctrl-C while resources are compared; the terminal sends it to the engine and the program alike."""
+    process = subprocess.Popen(
+        ["pulumi", "preview", "--stack", "dev", "--non-interactive", "--show-sames"],
+        cwd=project.root, env={**project.base, **project.environment}, start_new_session=True, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    assert process.stdout is not None
+    said = ""
+    for line in process.stdout:
+        said += line
+        if "stellwerk:index:" in line:
+            os.killpg(process.pid, signal.SIGINT)
+            break
+    said += process.stdout.read()
+    assert process.wait() != 0, said
+    assert "preview canceled" in said
+    assert "Traceback" not in said
+
+
 def test_a_demo_that_is_killed_completes_when_run_again_and_changes_nothing(project: Project) -> None:
     """Nothing has changed since the first run: neither the killed run nor the one after it changes anything."""
     before = {name: resources(project, name) for name in ENVIRONMENTS}
@@ -128,8 +148,8 @@ def test_the_log_shipper_goes_on_where_it_was(project: Project) -> None:
     assert len(project.ask("logs", "--request-id", first)["hits"]) == 1
 
 
-def test_an_interrupted_tool_build_goes_on(project: Project) -> None:
-    """Nothing half made is ever taken for a tool: what the store holds is whole."""
+def test_what_the_store_holds_is_whole(project: Project) -> None:
+    """Nothing half made is ever taken for a tool."""
     view = Path(project.environment["PATH"].split(os.pathsep)[0])
     broken = [tool.name for tool in view.iterdir() if not tool.resolve().is_file() or tool.stat().st_size == 0]
     assert broken == []

@@ -92,7 +92,7 @@ def run(values: Mapping[str, Any], stack: str) -> Recording:
         pulumi.runtime.set_all_config(flat, [f"{PREFIX}credentials"])
         try:
             loop.run_until_complete(
-                run_pulumi_func(lambda: runpy.run_path(str(ROOT / "infra"), run_name="__main__") and None)
+                run_pulumi_func(lambda: runpy.run_path(str(ROOT / "infra"), run_name="program") and None)
             )
             root = pulumi.runtime.get_root_resource()
             outputs = loop.run_until_complete(rpc.serialize_properties(dict(getattr(root, "outputs", {})), {}))

@@ -15,10 +15,10 @@ from infra.local.toolchain.probing import find
 
 GIB = 1 << 30
 MEMORY_GIB = 8
-# Measured: Go's module and build caches and the tools take 15 GB; base images, BuildKit's cache and the node's
-# image store take 15 more, most of it the training image with torch, once in each of the two.
-TOOLS_GIB = 15
-IMAGES_GIB = 15
+# Measured: Go's module and build caches and the tools take 19 GiB; base images, registry, BuildKit's cache and the
+# node's image store take 25 more, most of it the training image with torch.
+TOOLS_GIB = 19
+IMAGES_GIB = 25
 KERNEL_SYMBOLS = Path("/proc/kallsyms")
 
 
