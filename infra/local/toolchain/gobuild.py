@@ -1,13 +1,14 @@
 """Building tools from the Go module groups in modules/, whose go.mod and go.sum pin every source."""
 
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from infra.local.toolchain.context import Context, run
 from infra.local.toolchain.errors import ToolchainError
-from infra.local.toolchain.manifest import GoModule, Tool, numbers
+from infra.local.toolchain.manifest import GoModule, Patch, Tool, numbers
 from infra.local.toolchain.paths import digest
 from infra.local.toolchain.store import Installed
 
@@ -60,6 +61,10 @@ def build(tool: Tool, into: Path, go: Go, context: Context) -> None:
         for name, source in module.copy_files.items():
             _copy(carried / source, into / name)
     if module.package:
+        if module.patch:
+            original = _module_folder(tool, module.patch.module, group, go, context)
+            replaced = f"-replace={module.patch.module}={_patched(tool, module.patch, original, group)}"
+            run(tool.name, [go.command, "mod", "edit", replaced], context, cwd=group, environment=go.environment)
         context.note(tool.name, "compiling")
         command: list[str | Path] = [
             go.command,
@@ -90,8 +95,21 @@ def _flags(tool: Tool, module: GoModule, jobs: int) -> list[str]:
     """Stripped, reproducible and without debug information, whose generation costs a tenth of the time."""
     flags = ["-mod=readonly", "-buildvcs=false", "-trimpath", "-pgo=off"]
     flags += ["-ldflags", f"-s -w {tool.expand(module.ldflags)}".rstrip()]
-    flags += ["-gcflags=all=-dwarf=false", *([f"-gcflags={module.gcflags}"] if module.gcflags else [])]
+    flags += ["-gcflags=all=-dwarf=false"]
     return [*flags, *(["-p", str(jobs)] if jobs else [])]
+
+
+def _patched(tool: Tool, patch: Patch, original: Path, group: Path) -> Path:
+    """A copy of the module with its file changed; raises ToolchainError where a pattern is absent."""
+    text = (original / patch.file).read_text(encoding="utf-8")
+    for pattern, replacement in patch.replace:
+        text, count = re.subn(pattern, replacement, text)
+        if not count:
+            raise ToolchainError(f"{tool.name}: {patch.module} {patch.file} has nothing like {pattern!r} to replace")
+    copy = group / "patched"
+    _copy(original, copy)
+    (copy / patch.file).write_text(text, encoding="utf-8")
+    return copy
 
 
 def _module_folder(tool: Tool, module: str, group: Path, go: Go, context: Context) -> Path:

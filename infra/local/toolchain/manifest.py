@@ -77,6 +77,14 @@ class Maven(_Model):
     strip: int = 0
 
 
+class Patch(_Model):
+    """A file of a dependency, changed before it is compiled: `replace` pairs a pattern with what takes its place."""
+
+    module: str
+    file: str
+    replace: list[tuple[str, str]]
+
+
 class GoModule(_Model):
     """A package of the module group modules/`group`.
 
@@ -88,10 +96,10 @@ class GoModule(_Model):
     version: str = ""
     package: str = ""
     ldflags: str = ""
-    gcflags: str = ""
     module: str = ""
     copy_files: dict[str, str] = Field(default={}, alias="copy")
     embed: dict[str, str] = {}
+    patch: Patch | None = None
 
 
 class Tool(_Model):

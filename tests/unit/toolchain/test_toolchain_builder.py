@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 from toolchain_kit import MakeManifest, ReleaseServer, go_group, script, tarball
 
+from infra.local.toolchain import gobuild
 from infra.local.toolchain.builder import Toolchain, ensure
 from infra.local.toolchain.errors import ToolchainError
 from infra.local.toolchain.inspection import inspect
@@ -105,6 +106,30 @@ def test_go_modules_are_built_once_and_again_when_a_source_changes(make_manifest
     second = make_manifest(_built("hello", "hello"), go_group("hello", "two"))
     assert _output(_get(second).bin / "hello") == "two"
     assert _output(_get(first).bin / "hello") == "one"
+
+
+def _patched(pattern: str) -> str:
+    patch = (
+        f"[tool.go.patch]\nmodule = \"example.test/word\"\nfile = \"word.go\"\nreplace = [['{pattern}', 'changed']]\n"
+    )
+    return _built("hello", "hello") + patch
+
+
+def test_a_patched_file_of_a_dependency_is_compiled(
+    make_manifest: MakeManifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    word = tmp_path / "word"
+    word.mkdir()
+    (word / "go.mod").write_text("module example.test/word\n\ngo 1.21\n")
+    (word / "word.go").write_text('package word\n\nconst Word = "one"\n')
+    monkeypatch.setattr(gobuild, "_module_folder", lambda *_: word)
+    group = go_group("hello", "")
+    group["hello/go.mod"] += "\nrequire example.test/word v1.0.0\n"
+    group["hello/main.go"] = 'package main\n\nimport "example.test/word"\n\nfunc main() { println(word.Word) }\n'
+    assert _output(_get(make_manifest(_patched("o.e"), group)).bin / "hello") == "changed"
+    assert "one" in (word / "word.go").read_text()
+    with pytest.raises(ToolchainError, match=r"hello: example\.test/word word\.go has nothing like 'two' to replace"):
+        _get(make_manifest(_patched("two"), group))
 
 
 def test_a_release_that_fails_gives_way_to_the_build(releases: ReleaseServer, make_manifest: MakeManifest) -> None:
