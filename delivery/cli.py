@@ -99,7 +99,7 @@ def train(
     wait: Annotated[bool, typer.Option("--wait", help="Follow the Job to its end.")] = False,
     json: Json = False,
 ) -> None:
-    """Train a model in dev as a Kubernetes Job; the same image and parameters are trained once."""
+    """Train a model in dev as a Kubernetes Job; the same image, parameters and nodes are trained once."""
     from delivery import train as training
 
     with _resumable():

@@ -89,7 +89,7 @@ class GoModule(_Model):
     """A package of the module group modules/`group`.
 
     `copy` takes files out of `module` beside the result, `embed` puts some beside the group's sources first;
-    `version` is what is built where that is not the wanted one.
+    `version` is what is built where that is not the wanted one, `patch` changes a dependency.
     """
 
     group: str

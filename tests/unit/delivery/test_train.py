@@ -1,4 +1,4 @@
-"""`stellwerk train`: the same image and parameters are trained once, and what is not understood starts nothing."""
+"""`stellwerk train`: the same inputs are trained once, and what is not understood starts nothing."""
 
 import copy
 import json
