@@ -8,7 +8,7 @@ from infra.local import base_image
 from infra.local.cluster.layout import Layout
 from infra.local.cluster.preflight import check
 from infra.local.toolchain import ensure, inspect
-from infra.local.toolchain.paths import build_contexts, cache
+from infra.local.toolchain.paths import build_contexts, cache, set_link
 
 
 def prepare(layout: Layout, console: Console) -> None:
@@ -27,11 +27,7 @@ def prepare(layout: Layout, console: Console) -> None:
         base = pool.submit(base_image.make, context, console.print)
         ensure(console=console)
         base.result()
-    link = build_contexts() / "base-python"
-    if not (link.is_symlink() and link.readlink() == context):
-        link.unlink(missing_ok=True)
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(context)
+    set_link(build_contexts() / "base-python", context)
 
 
 def _builds_base() -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ _FOLDERS = (
     "/var/log/pods",
     "/var/log/containers",
 )
+_TEMPORARY = ("buildkit*", "buildx*", "containerd*", "kube*", "kwok*", "etcd*", "pulumi*", "Pulumi.*", "stellwerk*")
 _SETTINGS = ("net/ipv4/ip_forward", "net/bridge/bridge-nf-call-iptables")
 _PARTS = (
     "etcd", "kube-apiserver", "kube-controller", "kube-scheduler", "kubelet", "kube-proxy", "containerd",
@@ -24,7 +26,7 @@ _PARTS = (
 
 @dataclass(frozen=True)
 class Traces:
-    """Processes by command, mounts, interfaces, addresses, rules, settings, control groups, folders."""
+    """Processes by command, mounts, interfaces, addresses, rules, settings, groups, folders, temporary files."""
 
     processes: frozenset[str]
     mounts: frozenset[str]
@@ -35,6 +37,7 @@ class Traces:
     settings: frozenset[str]
     groups: frozenset[str]
     folders: frozenset[str]
+    temporary: frozenset[str]
 
     def left(self, before: "Traces") -> dict[str, list[str]]:
         """What is there now and was not there before, by kind."""
@@ -57,6 +60,7 @@ def take() -> Traces:
         ),
         groups=frozenset(str(path) for path in Path("/sys/fs/cgroup").glob("**/kubepods*")),
         folders=frozenset(name for name in _FOLDERS if Path(name).exists()),
+        temporary=frozenset(str(path) for name in _TEMPORARY for path in Path(tempfile.gettempdir()).glob(name)),
     )
 
 

@@ -86,7 +86,7 @@ def _signal(pid: int, sent: signal.Signals) -> None:
 
 def unmount(layout: Layout) -> None:
     """Unmounts everything below the state directory and the runtime folders, deepest first."""
-    prefixes = tuple(f"{path}/" for path in (layout.root, *_OUTSIDE))
+    prefixes = tuple(f"{path}/" for path in (layout.root, *_outside()))
     for _ in range(3):
         mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
         ours = sorted((mount for mount in mounts if mount.startswith(prefixes)), key=len, reverse=True)
@@ -116,8 +116,15 @@ def _rmdir(folder: Path) -> None:
 
 
 def remove_outside() -> None:
-    """Removes the runtime's own folders, unless another containerd uses them."""
-    if subprocess.run(["pgrep", "-x", "containerd"], capture_output=True, check=False).returncode != 0:
-        for folder in _OUTSIDE:
-            shutil.rmtree(folder, ignore_errors=True)
+    """Removes the runtime's own folders."""
+    folders = _outside()
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
+    if folders:
         _rmdir(Path("/var/lib/kubelet"))
+
+
+def _outside() -> tuple[Path, ...]:
+    """The runtime's own folders; none while another containerd uses them. Ours has ended."""
+    running = subprocess.run(["pgrep", "-x", "containerd"], capture_output=True, check=False).returncode == 0
+    return () if running else _OUTSIDE

@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from infra.local.cluster.layout import Layout, layout
-from infra.local.toolchain.paths import bin_folder, linked_view
+from infra.local.toolchain.paths import bin_folder, linked_view, set_link
 
 
 def environment() -> dict[str, str]:
@@ -52,12 +52,7 @@ def _link_plugins(place: Layout) -> None:
     providers = {f"resource-{name}": version(f"pulumi-{name}") for name in ("kubernetes", "docker-build")}
     for name, number in {**providers, "language-python": version("pulumi")}.items():
         folder = place.pulumi_home / "plugins" / f"{name}-v{number}"
-        link, target = folder / f"pulumi-{name}", bin_folder() / f"pulumi-{name}"
-        if link.is_symlink() and link.readlink() == target:
-            continue
-        folder.mkdir(parents=True, exist_ok=True)
-        link.unlink(missing_ok=True)
-        link.symlink_to(target)
+        set_link(folder / f"pulumi-{name}", bin_folder() / f"pulumi-{name}")
 
 
 def _passphrase(place: Layout) -> Path:

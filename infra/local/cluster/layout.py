@@ -43,6 +43,11 @@ class Layout:
         return self.root / "run"
 
     @cached_property
+    def temporary(self) -> Path:
+        """TMPDIR of the node's processes: BuildKit leaves mount points there when it is killed."""
+        return self.run / "tmp"
+
+    @cached_property
     def logs(self) -> Path:
         return self.root / "logs"
 
@@ -109,8 +114,9 @@ class Layout:
         """Creates the folders; the state directory itself is readable by its owner only."""
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         for folder in (
-            self.pki, self.identities, self.config, self.run, self.logs, self.data, self.kubelet, self.pod_logs,
-            self.volumes, self.certs_d, self.docker_config, self.build_secrets, self.pulumi_home, self.backend,
+            self.pki, self.identities, self.config, self.run, self.temporary, self.logs, self.data, self.kubelet,
+            self.pod_logs, self.volumes, self.certs_d, self.docker_config, self.build_secrets, self.pulumi_home,
+            self.backend,
         ):  # fmt: skip
             folder.mkdir(parents=True, exist_ok=True)
 

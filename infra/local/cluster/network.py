@@ -7,6 +7,7 @@ from infra.local.cluster.commands import Tools, run
 from infra.local.cluster.errors import ClusterError
 from infra.local.cluster.layout import ADDRESS, BRIDGE, POD_SUBNET, TABLE, Layout
 
+SYSTEM = Path("/proc/sys")
 SETTINGS = {
     "net/ipv4/ip_forward": "1",
     # Without it replies between pods of one node bypass the Service translation.
@@ -41,10 +42,9 @@ def up(tools: Tools, layout: Layout) -> None:
         )
     if ADDRESS not in present:
         run([tools.path("ip"), "address", "add", f"{ADDRESS}/32", "dev", "lo"])
-    saved = _saved(layout)
-    if not saved.exists():
+    if _settings_before(layout) is None:
         before = {key: _setting(key).read_text().strip() for key in SETTINGS if _setting(key).exists()}
-        saved.write_text(json.dumps(before))
+        _saved(layout).write_text(json.dumps({"boot": _boot(), "settings": before}))
     for key, value in SETTINGS.items():
         if _setting(key).exists():
             _setting(key).write_text(value)
@@ -52,26 +52,42 @@ def up(tools: Tools, layout: Layout) -> None:
 
 
 def made(layout: Layout) -> bool:
-    """Whether this state directory has made the node's network; else it may be another cluster's."""
+    """Whether this state directory has made a node's network; else it may be another cluster's."""
     return _saved(layout).exists()
 
 
-def _saved(layout: Layout) -> Path:
-    """The settings as they were before."""
-    return layout.run / "sysctl.json"
-
-
 def down(tools: Tools, layout: Layout) -> None:
-    """Removes the rules, the bridge with its pairs, and the address; puts the settings back."""
-    saved = _saved(layout)
-    for table in (f"ip {TABLE}", *_PROXY_TABLES):
-        run([tools.path("nft"), "delete", "table", *table.split()], check=False)
-    run([tools.path("ip"), "link", "delete", BRIDGE], check=False)
-    run([tools.path("ip"), "address", "delete", f"{ADDRESS}/32", "dev", "lo"], check=False)
-    for key, value in json.loads(saved.read_text()).items():
-        _setting(key).write_text(value)
-    saved.unlink()
+    """Removes the rules, the bridge with its pairs, and the address; puts the settings back.
+
+    A reboot has done so already: the network that is there after it belongs to another cluster.
+    """
+    before = _settings_before(layout)
+    if before is not None:
+        for table in (f"ip {TABLE}", *_PROXY_TABLES):
+            run([tools.path("nft"), "delete", "table", *table.split()], check=False)
+        run([tools.path("ip"), "link", "delete", BRIDGE], check=False)
+        run([tools.path("ip"), "address", "delete", f"{ADDRESS}/32", "dev", "lo"], check=False)
+        for key, value in before.items():
+            _setting(key).write_text(value)
+    _saved(layout).unlink()
+
+
+def _settings_before(layout: Layout) -> dict[str, str] | None:
+    """The settings as they were before `up`; None when that was not since the machine's start."""
+    if not made(layout):
+        return None
+    saved = json.loads(_saved(layout).read_text())
+    settings: dict[str, str] = saved["settings"]
+    return settings if saved["boot"] == _boot() else None
+
+
+def _saved(layout: Layout) -> Path:
+    return layout.run / "network.json"
+
+
+def _boot() -> str:
+    return _setting("kernel/random/boot_id").read_text().strip()
 
 
 def _setting(key: str) -> Path:
-    return Path("/proc/sys") / key
+    return SYSTEM / key

@@ -103,5 +103,5 @@ def parts(layout: Layout, tools: Tools) -> list[Part]:
     ]  # fmt: skip
     search = f"{tools.bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     # kwok and others look for a configuration below the home directory: keep it inside the state directory.
-    common = {"PATH": search, "HOME": str(layout.root)}
+    common = {"PATH": search, "HOME": str(layout.root), "TMPDIR": str(layout.temporary)}
     return [Part(name, [str(tools.path(name)), *arguments], order, common) for name, order, arguments in table]

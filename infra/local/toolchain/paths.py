@@ -58,13 +58,15 @@ def build_contexts() -> Path:
 def linked_view() -> Path:
     """`.toolchain` in the checkout, a link to `view()`: like `.venv`, it has the same place below every checkout."""
     link = CHECKOUT / ".toolchain"
-    if not (link.is_symlink() and link.readlink() == view()):
-        replace_link(link, view())
+    set_link(link, view())
     return link
 
 
-def replace_link(link: Path, target: str | Path) -> None:
-    """Sets a link without a moment in which there is none, also while another process does."""
+def set_link(link: Path, target: str | Path) -> None:
+    """Makes or moves a link without a moment in which there is none, also while another process does."""
+    if link.is_symlink() and link.readlink() == Path(target):
+        return
+    link.parent.mkdir(parents=True, exist_ok=True)
     staged = link.with_name(f".{link.name}.{os.getpid()}")
     staged.unlink(missing_ok=True)
     staged.symlink_to(target)

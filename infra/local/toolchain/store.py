@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from infra.local.toolchain.manifest import Kind, Manifest, Tool
-from infra.local.toolchain.paths import replace_link
+from infra.local.toolchain.paths import set_link
 
 _RECORD = "built.json"
 
@@ -102,8 +102,7 @@ class View:
         for name, entry in entries.items():
             tool = manifest.tool(name)
             for folder, link, target in self._links(tool, entry):
-                folder.mkdir(parents=True, exist_ok=True)
-                replace_link(folder / link, target)
+                set_link(folder / link, target)
         self.root.mkdir(parents=True, exist_ok=True)
         record = {name: asdict(entry) for name, entry in sorted((self.read() | entries).items())}
         staged = self._record.with_suffix(".new")

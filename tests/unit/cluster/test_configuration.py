@@ -16,27 +16,6 @@ from infra.local.cluster.layout import ADDRESS, Layout, state_directory
 from infra.local.cluster.parts import parts
 from infra.local.toolchain import paths
 
-NAMES = (
-    "etcd", "containerd", "kube-apiserver", "buildkitd", "kube-controller-manager", "kube-scheduler", "kubelet",
-    "kube-proxy", "coredns", "kwok", "local-path-provisioner", "runc",
-)  # fmt: skip
-
-
-@pytest.fixture
-def tools(tmp_path: Path) -> Tools:
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    for name in NAMES:
-        (folder / name).touch(mode=0o755)
-    return Tools(folder, tmp_path / "cni")
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Layout:
-    layout = Layout(tmp_path / "state")
-    layout.make()
-    return layout
-
 
 def test_every_path_of_the_runtime_is_inside_the_state_directory(place: Layout, tools: Tools) -> None:
     configuration.write(place, tools)
