@@ -18,6 +18,7 @@ class Load:
 
     def __init__(self, environment: str, model: str) -> None:
         self._target: Endpoint = endpoint(environment, model)
+        self._body = request_body(model, rows=1)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._ask, daemon=True)
         self.releases: Counter[str] = Counter()
@@ -39,14 +40,13 @@ class Load:
         self._thread.join()
 
     def _ask(self) -> None:
-        body = request_body(rows=1)
         kept = self._client()
         count = 0
         while not self._stop.is_set():
             count += 1
             client = self._client() if count % 10 == 0 else kept
             try:
-                answer = client.post(self._target.infer_url, content=body, headers=_HEADERS)
+                answer = client.post(self._target.infer_url, content=self._body, headers=_HEADERS)
                 answer.raise_for_status()
                 self.releases[answer.headers[RELEASE_HEADER]] += 1
             except (httpx.HTTPError, KeyError) as error:

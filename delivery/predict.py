@@ -65,7 +65,7 @@ def held_out(model: str, rows: int | None = None) -> data.Split:
     return data.Split(split.inputs[:rows], split.labels[:rows])
 
 
-def request_body(rows: int, model: str = "digits") -> bytes:
+def request_body(model: str, rows: int) -> bytes:
     """A v2 request with the first held-out rows, for load generators."""
     return _body(_input_name(model), held_out(model, rows).inputs)
 
