@@ -60,7 +60,7 @@ class Project:
     @property
     def base(self) -> dict[str, str]:
         """What a fresh shell has; nothing of an outer `stellwerk env`."""
-        dropped = ("PULUMI_", "STELLWERK_", "KUBECONFIG", "DOCKER_CONFIG", "VIRTUAL_ENV")
+        dropped = ("PULUMI_", "STELLWERK_", "KUBECONFIG", "KUBECACHEDIR", "DOCKER_CONFIG", "VIRTUAL_ENV")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
         return {**kept, "STELLWERK_STATE": str(self.state), "COLUMNS": "200"}
 

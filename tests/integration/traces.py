@@ -14,6 +14,9 @@ _FOLDERS = (
     "/var/lib/kubelet",
     "/var/log/pods",
     "/var/log/containers",
+    str(Path.home() / ".kube"),
+    str(Path.home() / ".pulumi"),
+    str(Path.home() / ".docker"),
 )
 _TEMPORARY = ("buildkit*", "buildx*", "containerd*", "kube*", "kwok*", "etcd*", "pulumi*", "Pulumi.*", "stellwerk*")
 _SETTINGS = ("net/ipv4/ip_forward", "net/bridge/bridge-nf-call-iptables")

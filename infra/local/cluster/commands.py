@@ -46,5 +46,5 @@ def run(command: Sequence[str | Path], *, stdin: str | None = None, check: bool 
 
 def kubectl(tools: Tools, layout: Layout, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
     """kubectl as the cluster's administrator."""
-    config = str(layout.kubeconfig)
-    return run([tools.path("kubectl"), "--kubeconfig", config, *arguments], stdin=stdin, check=check)
+    place: list[str | Path] = ["--kubeconfig", layout.kubeconfig, "--cache-dir", layout.kubectl_cache]
+    return run([tools.path("kubectl"), *place, *arguments], stdin=stdin, check=check)

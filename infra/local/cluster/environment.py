@@ -32,6 +32,7 @@ def environment() -> dict[str, str]:
         # What a killed update has created already belongs to nobody the next one knows: it takes it over.
         "PULUMI_K8S_ENABLE_PATCH_FORCE": "true",
         "KUBECONFIG": given.get("KUBECONFIG") or str(place.kubeconfig),
+        "KUBECACHEDIR": given.get("KUBECACHEDIR") or str(place.kubectl_cache),
         "DOCKER_CONFIG": given.get("DOCKER_CONFIG") or str(place.docker_config),
         "STELLWERK_MANIFESTS": given.get("STELLWERK_MANIFESTS") or str(tools / "manifests"),
         "STELLWERK_BUILD_CONTEXTS": given.get("STELLWERK_BUILD_CONTEXTS") or str(tools / "build-contexts"),

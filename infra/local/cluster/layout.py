@@ -90,6 +90,11 @@ class Layout:
         return self.config / "registry-ca.crt"
 
     @cached_property
+    def kubectl_cache(self) -> Path:
+        """What kubectl has read of the API's own description."""
+        return self.root / "kubectl-cache"
+
+    @cached_property
     def docker_config(self) -> Path:
         """DOCKER_CONFIG with the buildx instance that points at BuildKit."""
         return self.root / "docker"

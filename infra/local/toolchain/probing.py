@@ -5,6 +5,7 @@ import re
 import struct
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,7 +71,10 @@ def version_of(tool: Tool, command: Path) -> str | None:
         return tool.version
     line = [str(command), *tool.path.arguments]
     try:
-        done = subprocess.run(line, capture_output=True, text=True, timeout=20, check=False)
+        # Pulumi writes a log, even of this, to its home.
+        with tempfile.TemporaryDirectory() as home:
+            environment = {**os.environ, "PULUMI_HOME": home}
+            done = subprocess.run(line, capture_output=True, text=True, timeout=20, check=False, env=environment)
     except (OSError, subprocess.TimeoutExpired):
         return None
     match = re.search(tool.path.pattern, done.stdout + done.stderr)

@@ -108,6 +108,20 @@ def test_installed_versions(
     assert found is not None and found.reason == reason
 
 
+def test_asking_for_the_version_leaves_nothing_in_the_home_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make_manifest: MakeManifest
+) -> None:
+    """Pulumi writes a log of every command."""
+    place = "${PULUMI_HOME:-$HOME/.pulumi}/logs"
+    _install(tmp_path / "bin", f'#!/bin/sh\nmkdir -p "{place}"\necho demo 1.5.0\n'.encode())
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("PULUMI_HOME", raising=False)
+    found = probe(make_manifest(TOOL).tool("demo"))
+    assert found is not None and found.reason is None
+    assert not (tmp_path / "home").exists()
+
+
 def test_the_own_view_on_path_is_not_an_installed_tool(
     cache: Path, monkeypatch: pytest.MonkeyPatch, make_manifest: MakeManifest
 ) -> None:
