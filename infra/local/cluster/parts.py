@@ -39,6 +39,7 @@ def _api_server(layout: Layout) -> list[str]:
     return [
         f"--advertise-address={ADDRESS}", f"--bind-address={ADDRESS}", "--secure-port=6443",
         "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
+        f"--admission-control-config-file={layout.config}/admission.yaml",
         "--enable-bootstrap-token-auth=false", "--anonymous-auth=false", "--profiling=false",
         f"--service-cluster-ip-range={SERVICE_SUBNET}", "--kubelet-preferred-address-types=InternalIP",
         f"--client-ca-file={pki}/ca.crt",
@@ -94,7 +95,7 @@ def parts(layout: Layout, tools: Tools) -> list[Part]:
         ("coredns", 3, ["-conf", f"{config}/Corefile"]),
         ("kwok", 4, [f"--kubeconfig={ids}/kwok.conf", f"--config={_STAGES}", "--manage-all-nodes=false",
                      "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
-                     "--node-lease-duration-seconds=40", f"--server-address={ADDRESS}:10247"]),
+                     "--node-lease-duration-seconds=40", "--server-address=127.0.0.1:10247"]),
         ("local-path-provisioner", 4, ["start", f"--config={config}/local-path.json",
                                        f"--kubeconfig={ids}/local-path-provisioner.conf",
                                        "--namespace=local-path-storage", f"--helper-image={HELPER_IMAGE}",
