@@ -103,21 +103,14 @@ class Tenant(pulumi.ComponentResource):
         )
         for role, groups in (("developers", args.get("developers", ())), ("operators", args.get("operators", ()))):
             if groups and purpose in RIGHTS[role]:
-                self._role(f"{name}-{purpose}-{role}", title, role, purpose, groups, inside)
+                self._role(f"{name}-{purpose}-{role}", namespace, role, purpose, groups)
         return namespace
 
-    def _role(
-        self,
-        name: str,
-        namespace: str,
-        role: str,
-        purpose: str,
-        groups: Sequence[str],
-        opts: pulumi.ResourceOptions,
-    ) -> None:
+    def _role(self, name: str, namespace: core.v1.Namespace, role: str, purpose: str, groups: Sequence[str]) -> None:
         """The role's rights here, and who has them; other than cluster roles, two environments share none of it."""
-        api, metadata = "rbac.authorization.k8s.io", meta.v1.ObjectMetaArgs(name=role, namespace=namespace)
-        rbac.v1.Role(
+        api = "rbac.authorization.k8s.io"
+        metadata = meta.v1.ObjectMetaArgs(name=role, namespace=namespace.metadata.name)
+        rights = rbac.v1.Role(
             name,
             metadata=metadata,
             rules=[
@@ -129,14 +122,15 @@ class Tenant(pulumi.ComponentResource):
                 )
                 for rule in RIGHTS[role][purpose]
             ],
-            opts=opts,
+            opts=child(self, [namespace]),
         )
         rbac.v1.RoleBinding(
             f"{name}-binding",
             metadata=metadata,
             role_ref=rbac.v1.RoleRefArgs(api_group=api, kind="Role", name=role),
             subjects=[rbac.v1.SubjectArgs(api_group=api, kind="Group", name=group) for group in groups],
-            opts=opts,
+            # Who is no administrator may bind only a role that is there, with rights of their own.
+            opts=child(self, [rights]),
         )
 
 

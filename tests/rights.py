@@ -24,12 +24,12 @@ _RESTART = [("delete", "pods"), ("create", "pods/eviction"), ("get update patch"
 # role -> purpose -> verbs and resources; `resource=name` is limited to that name
 ALLOWED: Mapping[str, Mapping[str, list[tuple[str, str]]]] = {
     "developers": {
-        "platform": [*_VIEW, ("create", "pods/portforward=tracking-0")],
+        "platform": [*_VIEW, ("get create", "pods/portforward=tracking-0")],
         "training": [*_VIEW, ("create delete", "jobs.batch")],
         "serving": _VIEW,
     },
     "operators": {
-        "platform": [*_VIEW, *_RESTART, ("create", "pods/portforward=tracking-0")],
+        "platform": [*_VIEW, *_RESTART, ("get create", "pods/portforward=tracking-0")],
         "training": [*_VIEW, *_RESTART, (_CHANGE, "configmaps jobs.batch")],
         "serving": [
             *_VIEW, *_RESTART, (_CHANGE, "configmaps inferenceservices.serving.kserve.io"),
