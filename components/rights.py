@@ -41,8 +41,8 @@ VIEW = (
     Rule("policy", ("poddisruptionbudgets",), READ),
     Rule(SERVING_API, ("inferenceservices", "servingruntimes"), READ),
 )  # fmt: skip
-# `stellwerk runs` and a browser: a forwarded port to the tracking server's one pod, and to no other. kubectl asks by GET
-# (WebSockets), an older one by POST.
+# `stellwerk runs` and a browser: a forwarded port to the tracking server's one pod, and to no other. kubectl asks by
+# GET (WebSockets), an older one by POST.
 _RUNS = (Rule("", ("pods/portforward",), ("get", "create"), ("tracking-0",)),)
 _JOBS = (Rule("batch", ("jobs",), ("create", "delete")),)
 # Deleting a pod is how it is restarted; scaling touches no pod template, so it reaches no Secret.
