@@ -1,6 +1,7 @@
 """The supervised processes and their command lines."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from infra.local.cluster.commands import Tools
@@ -105,4 +106,14 @@ def parts(layout: Layout, tools: Tools) -> list[Part]:
     search = f"{tools.bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     # kwok and others look for a configuration below the home directory: keep it inside the state directory.
     common = {"PATH": search, "HOME": str(layout.root), "TMPDIR": str(layout.temporary)}
-    return [Part(name, [str(tools.path(name)), *arguments], order, common) for name, order, arguments in table]
+    return [
+        Part(name, [str(tools.path(name)), *arguments], order, {**common, "CONFIGURATION": _digest(arguments)})
+        for name, order, arguments in table
+    ]
+
+
+def _digest(arguments: list[str]) -> str:
+    """Of the configuration files that a command line names: supervisord restarts a part whose environment changes."""
+    named = (Path(word.rpartition("=")[2]) for word in arguments)
+    files = (path for path in named if path.parent.name == "config" or path == _STAGES)
+    return sha256(b"".join(path.read_bytes() for path in files if path.is_file())).hexdigest()[:16]

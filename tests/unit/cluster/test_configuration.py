@@ -57,6 +57,27 @@ def test_the_same_state_directory_gives_the_same_files(place: Layout, tools: Too
     assert written() == written()
 
 
+def test_a_part_whose_configuration_changes_is_started_again(place: Layout, tools: Tools) -> None:
+    """supervisord compares command line and environment: another content of the same file would go unnoticed."""
+
+    def environments() -> dict[str, dict[str, str]]:
+        return {part.name: part.environment for part in parts(place, tools)}
+
+    configuration.write(place, tools)
+    before = environments()
+    assert environments() == before
+    files = {
+        "kubelet": "kubelet.yaml", "kube-proxy": "kube-proxy.yaml", "coredns": "Corefile",
+        "kube-apiserver": "admission.yaml", "containerd": "containerd.toml", "buildkitd": "buildkitd.toml",
+        "local-path-provisioner": "local-path.json",
+    }  # fmt: skip
+    for name, file in files.items():
+        (place.config / file).write_text("changed")
+        after = environments()
+        assert {part for part in after if after[part] != before[part]} == {name}
+        before = after
+
+
 def test_a_missing_tool_is_named(place: Layout, tools: Tools) -> None:
     (tools.bin / "kubelet").unlink()
     with pytest.raises(ClusterError, match=r"kubelet: not found; run `stellwerk doctor`"):
