@@ -103,10 +103,6 @@ class KServe(pulumi.ComponentResource):
             spec=apps.v1.DeploymentSpecArgs(
                 # Both answer the webhooks, one of them works: it holds the lease.
                 replicas=2,
-                strategy=apps.v1.DeploymentStrategyArgs(
-                    type="RollingUpdate",
-                    rolling_update=apps.v1.RollingUpdateDeploymentArgs(max_surge=1, max_unavailable=0),
-                ),
                 selector=meta.v1.LabelSelectorArgs(match_labels={"app": _APP}),
                 template=core.v1.PodTemplateSpecArgs(
                     metadata=meta.v1.ObjectMetaArgs(labels={"app": _APP}),
