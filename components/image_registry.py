@@ -167,7 +167,7 @@ class ImageRegistry(pulumi.ComponentResource):
             args=["serve", "/etc/distribution/config.yml"],
             env=[core.v1.EnvVarArgs(name="OTEL_TRACES_EXPORTER", value="none")],
             security_context=pods.RESTRICTED_CONTAINER,
-            resources=pods.resources("50m", "512Mi"),
+            resources=pods.resources("50m", "384Mi"),
             volume_mounts=[
                 pods.mount("config", "/etc/distribution", read_only=True),
                 pods.mount("data", "/var/lib/registry"),
@@ -179,7 +179,7 @@ class ImageRegistry(pulumi.ComponentResource):
             image=args["proxy_image"],
             args=["--configFile=/etc/proxy/traefik.yaml"],
             security_context=pods.RESTRICTED_CONTAINER,
-            resources=pods.resources("25m", "256Mi"),
+            resources=pods.resources("25m", "160Mi"),
             # Through the proxy to the registry: both have to answer.
             readiness_probe=pods.https_probe("/", _PORT),
             volume_mounts=[

@@ -198,7 +198,7 @@ class KServe(pulumi.ComponentResource):
                         )
                     ],
                     security_context=pods.RESTRICTED_CONTAINER,
-                    resources=pods.resources("25m", "300Mi"),
+                    resources=pods.resources("25m", "192Mi"),
                     readiness_probe=core.v1.ProbeArgs(
                         http_get=core.v1.HTTPGetActionArgs(path="/readyz", port=_HEALTH), period_seconds=2
                     ),
