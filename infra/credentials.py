@@ -39,12 +39,26 @@ class ObjectStoreKeys(_Section):
     secret_key: SecretStr
 
 
-class RegistryLogin(_Section):
-    """Login of the image registry, and its htpasswd line where this stack runs the registry."""
+class PushLogin(_Section):
+    """A login that may push, and its htpasswd line where this stack runs the registry."""
 
     username: str
     password: SecretStr
     htpasswd: SecretStr | None = None
+
+
+class RegistryLogin(_Section):
+    """The login pods pull images with; the one that builds push with; htpasswd lines of all that may pull only."""
+
+    username: str
+    password: SecretStr
+    htpasswd: SecretStr | None = None
+    push: PushLogin | None = None
+
+    @property
+    def builder(self) -> "RegistryLogin | PushLogin":
+        """The login of image builds: a registry that runs elsewhere may have one for both."""
+        return self.push or self
 
 
 class TrackingKeys(_Section):
@@ -117,6 +131,7 @@ def _needed(environment: Environment, credentials: Credentials) -> dict[str, obj
         needed["tls.objectStore"] = tls.object_store
     if environment.registry.mode is Mode.EMBEDDED:
         needed |= {"tls.registry": tls.registry, "registry.htpasswd": credentials.registry.htpasswd}
+        needed["registry.push"] = credentials.registry.push
     if not environment.cluster.shared:
         needed["tls.kserveWebhook"] = tls.kserve_webhook
     if environment.tracking.enabled:

@@ -26,7 +26,7 @@ from infra.credentials import Credentials, secret
 from infra.local.base_image import EPOCH
 from infra.machine import Machine
 from infra.problems import ConfigError
-from infra.values import PLATFORM, ROOT, SERVING, TRAINING, Loaded
+from infra.values import KSERVE, PLATFORM, ROOT, SERVING, TRAINING, Loaded
 
 Value = TypeVar("Value")
 _STORAGE = {"registry": "15Gi", "object-store": "10Gi", "tracking": "5Gi", "log-store": "5Gi"}
@@ -67,7 +67,8 @@ class Program:
     def compose(self) -> None:
         """Declares every resource of the environment and exports what the command reads."""
         purposes = [PLATFORM, SERVING, *([TRAINING] if self.environment.training else [])]
-        self._namespaces = self._tenant(purposes)
+        controllers = [] if self.environment.cluster.shared else [KSERVE]
+        self._namespaces = self._tenant([*purposes, *controllers])
         registry = self._registry()
         self._pull_secrets = {purpose: self._pull_secret(purpose) for purpose in purposes}
         images = self._images(registry)
@@ -98,12 +99,19 @@ class Program:
                     "pods": values.quota.pods,
                     "storage": values.quota.storage,
                 },
+                "node_ports": {PLATFORM: self._node_ports()},
                 "developers": values.roles.developers,
                 "operators": values.roles.operators,
             },
             self._opts,
         )
         return tenant.namespaces
+
+    def _node_ports(self) -> int:
+        """The gateway's, and one for each service that this stack runs and clients outside reach."""
+        values = self.environment
+        modes = (values.registry.mode, values.object_store.mode, values.logging.mode)
+        return 1 + sum(mode is Mode.EMBEDDED for mode in modes)
 
     def _registry(self) -> pulumi.Input[str]:
         """The registry's address, known once it answers."""
@@ -119,7 +127,9 @@ class Program:
                 "address": values.registry.address,
                 "certificate": pair.certificate,
                 "key": secret(pair.key),
-                "htpasswd": secret(self.credentials.registry.htpasswd),
+                "proxy_image": values.images.traefik,
+                "readers": secret(self.credentials.registry.htpasswd),
+                "writers": secret(_present(self.credentials.registry.push).htpasswd),
                 "storage": _STORAGE["registry"],
             },
             self._opts,
@@ -172,7 +182,7 @@ class Program:
     def _image(
         self, name: str, build: _Build, registry: pulumi.Input[str], base: pulumi.Input[str] | None
     ) -> pulumi.Output[str]:
-        login = self.credentials.registry
+        login = self.credentials.registry.builder
         image = ImageBuild(
             name,
             {
@@ -308,7 +318,7 @@ class Program:
         serving = KServe(
             "kserve",
             {
-                "namespace": self._namespaces[PLATFORM],
+                "namespace": self._namespaces[KSERVE],
                 "image": self.environment.images.kserve_manager,
                 "manifests": _relative(_present(self.machine.kserve)),
                 "runtime_image": images["serving"],

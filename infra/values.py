@@ -21,6 +21,8 @@ NAMESPACE = "stellwerk"
 ENVIRONMENTS = ("dev", "test", "prod")
 # Purposes of namespaces: `<environment>-<purpose>`.
 PLATFORM, TRAINING, SERVING = "platform", "training", "serving"
+# Of the controller whose rights reach across namespaces: no role has any there.
+KSERVE = "kserve"
 
 
 @dataclass(frozen=True)

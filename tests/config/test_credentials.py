@@ -18,10 +18,13 @@ def dev() -> dict[str, Any]:
         "caKey": "very-secret",
         "tls": {name: PAIR for name in ("gateway", "objectStore", "registry", "logStore", "kserveWebhook")},
         "objectStore": {"accessKey": "very-secret", "secretKey": "very-secret"},
-        "registry": {"username": "stellwerk", "password": "very-secret", "htpasswd": "very-secret"},
+        "registry": {
+            "username": "stellwerk", "password": "very-secret", "htpasswd": "very-secret",
+            "push": {"username": "builder", "password": "very-secret", "htpasswd": "very-secret"},
+        },
         "tracking": {"postgresPassword": "very-secret"},
         "logStore": {"users": {"shipper": USER, "reader": USER, "elastic": USER}},
-    }
+    }  # fmt: skip
 
 
 def refusal(environment: str, raw: str | None) -> str:
@@ -53,6 +56,7 @@ def test_absent_credentials_name_the_command() -> None:
     ("section", "key", "named"),
     [
         ("registry", "htpasswd", "registry.htpasswd"),
+        ("registry", "push", "registry.push"),
         ("tls", "objectStore", "tls.objectStore"),
         ("tls", "kserveWebhook", "tls.kserveWebhook"),
         ("tls", "gateway", "tls.gateway"),

@@ -138,6 +138,7 @@ def credentials(values: Mapping[str, Any]) -> dict[str, Any]:
         services.append("registry")
         found["registry"] |= {
             "htpasswd": f"{SENTINEL}-htpasswd",
+            "push": {"username": "builder", "password": f"{SENTINEL}-push", "htpasswd": f"{SENTINEL}-writers"},
             "logins": {name: f"{SENTINEL}-{name}" for name in ("dev", "test", "prod")},
         }
     if values["tracking"]["enabled"]:
