@@ -1,6 +1,8 @@
 """One served model."""
 
 import hashlib
+import math
+import time
 from collections.abc import Awaitable, Callable
 from typing import NotRequired, TypedDict
 
@@ -62,6 +64,8 @@ class InferenceServiceArgs(TypedDict):
     """Memory of each pod, in bytes with a binary unit."""
     context: str
     """Context of the kubeconfig under which an update looks whether the pods serve."""
+    deadline: NotRequired[float | None]
+    """Time in seconds since 1970 after which an update waits no longer; when absent, by the artefact's size."""
     node_pool: NotRequired[str | None]
     """Node pool the pods run on; any node when absent."""
 
@@ -174,6 +178,7 @@ class InferenceService(pulumi.ComponentResource):
         wait: Callable[[rollout.Revision, rollout.Kubectl], Awaitable[None]],
     ) -> pulumi.ResourceHookBinding:
         """Lets a resource be created or updated only once `wait` has returned; previews wait for nothing."""
+        seconds = _START_SECONDS + args["artefact_size"] / _BYTES_PER_SECOND
 
         async def before(given: pulumi.ResourceHookArgs) -> None:
             metadata = (given.new_inputs or {})["metadata"]
@@ -182,7 +187,7 @@ class InferenceService(pulumi.ComponentResource):
                 model=args["model"],
                 digest=metadata["annotations"].get(rollout.REVISION, ""),
                 replicas=args["replicas"],
-                seconds=_START_SECONDS + args["artefact_size"] // _BYTES_PER_SECOND,
+                seconds=min(seconds, (args.get("deadline") or math.inf) - time.time()),
             )
             await wait(revision, rollout.kubectl(args["context"], revision.namespace))
 

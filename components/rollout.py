@@ -25,7 +25,7 @@ class Revision:
     model: str
     digest: str
     replicas: int
-    seconds: int
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -133,13 +133,14 @@ def observe(items: Sequence[Any], revision: Revision) -> Observation:
 def _complete(deployment: Any, revision: Revision) -> bool:
     """Whether a rollout of this revision is over, as `kubectl rollout status` sees it."""
     metadata, spec, status = deployment["metadata"], deployment["spec"], deployment.get("status", {})
-    return (
+    complete: bool = (
         spec["template"]["metadata"].get("annotations", {}).get(REVISION) == revision.digest
         and status.get("observedGeneration", 0) >= metadata["generation"]
         and spec["replicas"] == revision.replicas
         and status.get("updatedReplicas", 0) == status.get("replicas", 0) == revision.replicas
         and status.get("availableReplicas", 0) == revision.replicas
     )
+    return complete
 
 
 def _pods(items: Sequence[Any], revision: Revision) -> list[Any]:

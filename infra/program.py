@@ -372,6 +372,7 @@ class Program:
                     "cpu": model.resources.cpu,
                     "memory": model.resources.memory,
                     "context": values.cluster.context,
+                    "deadline": self.machine.deadline,
                     "node_pool": model.node_pool,
                 },
                 self._opts,
