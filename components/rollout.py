@@ -15,6 +15,8 @@ REVISION = "stellwerk.dev/revision"
 _MODEL = "serving.kserve.io/inferenceservice"
 # Containers that wait for one of these run by themselves, or say more in their last state.
 _STARTING = ("ContainerCreating", "PodInitializing", "CrashLoopBackOff")
+# What only events tell: the pod itself waits in silence.
+_BEFORE_START = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,9 @@ async def until_served(revision: Revision, run: Kubectl, tell: Callable[[str], N
     """
     begin, since, said = time.monotonic(), None, set[str]()
     while True:
+        now = time.monotonic()
         items = await asyncio.to_thread(_look, revision, run)
-        seen, now = observe(items, revision), time.monotonic()
+        seen = observe(items, revision)
         if seen.serves:
             return
         for reason in (*seen.problems, *seen.waiting):
@@ -110,13 +113,14 @@ async def until_served(revision: Revision, run: Kubectl, tell: Callable[[str], N
 
 
 def _look(revision: Revision, run: Kubectl) -> list[Any]:
-    text = run("get", "deployments,pods", "-l", f"{_MODEL}={revision.model}", "-o", "json")
-    items: list[Any] = json.loads(text)["items"]
-    return items
+    """The Deployment and the pods of the model, and the warnings of the namespace's pods."""
+    pods = run("get", "deployments,pods", "-l", f"{_MODEL}={revision.model}", "-o", "json")
+    events = run("get", "events", "--field-selector", "involvedObject.kind=Pod,type=Warning", "-o", "json")
+    return [item for text in (pods, events) for item in json.loads(text)["items"]]
 
 
 def observe(items: Sequence[Any], revision: Revision) -> Observation:
-    """Judges the Deployment and pods of a model, as the API shows them."""
+    """Judges the Deployment, pods and events of a model, as the API shows them."""
     seen = Observation()
     for item in items:
         if item["kind"] == "Deployment":
@@ -127,7 +131,20 @@ def observe(items: Sequence[Any], revision: Revision) -> Observation:
                     seen.problems.append(f"no pod is made: {condition.get('message', condition.get('reason'))}")
     for pod in _pods(items, revision):
         _pod(pod, seen)
+        if pod.get("status", {}).get("phase") == "Pending":
+            events = _events(items, pod)
+            seen.waiting += [f"{pod['metadata']['name']}: {text}" for reason, text in events if reason in _BEFORE_START]
     return seen
+
+
+def _events(items: Sequence[Any], pod: Any) -> list[tuple[str, str]]:
+    """Reasons and texts of a pod's warnings, each once."""
+    found = {
+        (item["reason"], f"{item['reason']}: {item.get('message', '')[:500]}")
+        for item in items
+        if item["kind"] == "Event" and item["involvedObject"].get("name") == pod["metadata"]["name"]
+    }
+    return sorted(found)
 
 
 def _complete(deployment: Any, revision: Revision) -> bool:
@@ -194,10 +211,7 @@ def _details(revision: Revision, items: Sequence[Any], run: Kubectl) -> list[str
                 previous = ["--previous"] if container.get("restartCount") else []
                 lines = _try(run, "logs", name, "-c", container["name"], "--tail=5", *previous)
                 details += [f"log of {container['name']}: {line[:500]}" for line in lines.splitlines()]
-        chosen = f"involvedObject.name={name},type=Warning"
-        events = _try(run, "get", "events", "--field-selector", chosen, "-o", "jsonpath={range .items[*]}{.reason}: "
-                      "{.message}{\"\\n\"}{end}")  # fmt: skip
-        details += [f"event: {line[:500]}" for line in dict.fromkeys(events.splitlines()[-3:])]
+        details += [f"event: {text}" for _, text in _events(items, pod)]
     return details
 
 

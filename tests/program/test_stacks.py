@@ -343,3 +343,8 @@ def test_a_machine_without_the_folders_is_told_how_to_get_them(
     assert message.startswith(f"{variable}: it is not set")
     assert 'eval "$(stellwerk env)"' in message
     assert run(stack_values("prod"), "prod").inputs, "prod needs none of them"
+
+
+def test_a_deadline_that_is_no_time_is_refused(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STELLWERK_DEADLINE", "soon")
+    assert refused("prod", stack_values("prod")).startswith("STELLWERK_DEADLINE: soon is no time")

@@ -52,6 +52,17 @@ QUOTA = {
 NO_NODE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "Insufficient cpu"}
 
 
+EVENTS = [
+    {"kind": "Event", "reason": reason, "message": message, "involvedObject": {"kind": "Pod", "name": name}}
+    for name, reason, message in (
+        ("digits-predictor-1", "FailedMount", "no such secret"),
+        ("digits-predictor-1", "FailedMount", "no such secret"),
+        ("digits-predictor-1", "Unhealthy", "Startup probe failed: connection refused"),
+        ("other-predictor-1", "FailedMount", "no such volume"),
+    )
+]
+
+
 class Cluster:
     """Answers kubectl: `looks` one after the other, the last one for ever."""
 
@@ -64,7 +75,10 @@ class Cluster:
         self.asked.append(words)
         if words[:2] == ("get", "deployments,pods"):
             return json.dumps({"items": self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]})
-        return {"logs": "reading the artefact\nit is not there\n", "get": "FailedMount: no such secret\n"}[words[0]]
+        if words[:2] == ("get", "events"):
+            return json.dumps({"items": EVENTS})
+        assert words[0] == "logs"
+        return "reading the artefact\nit is not there\n"
 
     def wait(self, revision: Revision = REVISION, pace: Pace = FAST) -> None:
         asyncio.run(until_served(revision, self, self.told.append, pace))
@@ -104,7 +118,7 @@ def scaled() -> dict[str, Any]:
 def test_only_a_whole_rollout_of_this_revision_serves(before: Callable[[], dict[str, Any]]) -> None:
     cluster = Cluster([before()], [before()], [deployment()])
     cluster.wait()
-    assert len(cluster.asked) == 3
+    assert [words[:2] for words in cluster.asked].count(("get", "deployments,pods")) == 3
 
 
 @pytest.mark.parametrize(
@@ -132,7 +146,14 @@ def test_the_last_lines_of_a_container_that_ended_and_the_events_of_its_pod_are_
     with pytest.raises(NotServingError) as raised:
         Cluster([pod(CRASHED)]).wait()
     assert "log of kserve-container: it is not there" in str(raised.value)
-    assert "event: FailedMount: no such secret" in str(raised.value)
+    assert str(raised.value).count("event: FailedMount: no such secret") == 1
+    assert "no such volume" not in str(raised.value)
+
+
+def test_what_only_events_tell_is_told() -> None:
+    cluster = Cluster([deployment(availableReplicas=0), pod(STARTING, phase="Pending")], [deployment()])
+    cluster.wait()
+    assert cluster.told == ["digits does not serve yet: digits-predictor-1: FailedMount: no such secret"]
 
 
 def test_what_passes_by_itself_does_not_end_the_wait() -> None:
