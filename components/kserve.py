@@ -267,7 +267,11 @@ class KServe(pulumi.ComponentResource):
 
 def _runtime(image: pulumi.Input[str]) -> pulumi.Inputs:
     """Spec of the ClusterServingRuntime; custom resources are written in the API's own spelling."""
-    probe = {"httpGet": {"path": "/v2/health/ready", "port": _MODEL_PORT}, "periodSeconds": 2}
+
+    def probe(path: str, period: int, timeout: int, failures: int) -> pulumi.Inputs:
+        get = {"path": path, "port": _MODEL_PORT}
+        return {"httpGet": get, "periodSeconds": period, "timeoutSeconds": timeout, "failureThreshold": failures}
+
     return {
         "supportedModelFormats": [{"name": "onnx", "version": "1", "autoSelect": True, "priority": 1}],
         "protocolVersions": ["v2"],
@@ -278,9 +282,14 @@ def _runtime(image: pulumi.Input[str]) -> pulumi.Inputs:
                 "image": image,
                 "env": [{"name": "DRAIN_SECONDS", "value": str(DRAIN_SECONDS)}],
                 "ports": [{"containerPort": _MODEL_PORT, "protocol": "TCP"}],
-                "readinessProbe": probe,
+                # A large model is loaded for as long as this allows; the other probes begin afterwards.
+                "startupProbe": probe("/v2/health/live", 1, 3, 900),
+                "readinessProbe": probe("/v2/health/ready", 2, 3, 3),
+                # A server that hangs is started anew after a minute; one that computes answers.
+                "livenessProbe": probe("/v2/health/live", 10, 10, 6),
+                # An inference service names its model's own.
                 "resources": {
-                    "requests": {"cpu": "100m", "memory": "256Mi"},
+                    "requests": {"cpu": "50m", "memory": "512Mi"},
                     "limits": {"cpu": "2", "memory": "512Mi"},
                 },
                 "securityContext": {

@@ -10,6 +10,7 @@ import pulumi
 from pydantic import ValidationError
 
 from infra import credentials as secrets
+from infra.capacity import too_large
 from infra.config import Environment
 from infra.credentials import Credentials
 from infra.problems import ConfigError, Problem, Source, parse, plain, problems, show, suggest
@@ -87,7 +88,10 @@ def validate(values: Mapping[str, Any], stack: str, source: Source, releases: Re
         )
     if broken:
         raise source.error(broken)
-    return Loaded(environment, _releases(environment, source, releases))
+    known = _releases(environment, source, releases)
+    if impossible := list(too_large(environment, known)):
+        raise source.error(impossible)
+    return Loaded(environment, known)
 
 
 def _releases(environment: Environment, source: Source, store: Releases) -> dict[tuple[str, str], Release]:

@@ -25,11 +25,13 @@ DIGEST = "sha256:" + "cd" * 32
 
 @dataclass
 class Recording(mocks.MockMonitor):
-    """What the program registered: raw inputs by `type::name`, with secrets as the wire carries them."""
+    """What the program registered: raw inputs by `type::name`, with secrets as the wire carries them; hooks by name."""
 
     inputs: dict[str, Any] = field(default_factory=dict)
     parents: dict[str, str] = field(default_factory=dict)
     providers: dict[str, str] = field(default_factory=dict)
+    hooks: dict[str, pulumi.ResourceHook] = field(default_factory=dict)
+    waits: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -42,7 +44,12 @@ class Recording(mocks.MockMonitor):
             self.inputs[key] = json_format.MessageToDict(request.object)
             self.parents[key] = "::".join(request.parent.split("::")[2:]).rpartition("$")[2]
             self.providers[key] = request.provider or dict(request.providers).get("kubernetes", "")
+            self.waits[key] = (list(request.hooks.before_create), list(request.hooks.before_update))
         return super().RegisterResource(request)
+
+    def register_resource_hook(self, hook: pulumi.ResourceHook) -> None:
+        """What the callback server of a real engine is asked for."""
+        self.hooks[hook.name] = hook
 
     def of_kind(self, kind: str) -> dict[str, Any]:
         """Inputs of all resources of a Kubernetes kind, by resource name; secrets as [secret]."""
@@ -86,6 +93,7 @@ def run(values: Mapping[str, Any], stack: str) -> Recording:
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
         pulumi.runtime.set_mocks(recording.mocks, "stellwerk", stack, preview=False, monitor=recording)
+        pulumi.runtime.settings.SETTINGS.callbacks = recording
         flat = {
             f"{PREFIX}{key}": value if isinstance(value, str) else json.dumps(value) for key, value in values.items()
         }
