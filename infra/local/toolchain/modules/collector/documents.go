@@ -79,7 +79,21 @@ func lineDocument(g *group, from origin, environment string) document {
 		environmentField: environment, namespaceField: from.namespace, podField: from.pod,
 		containerField: from.container,
 	})
+	// What such a pod prints when it does not start names no model.
+	if model := modelOf(from.pod); body[modelField] == nil && model != "" && environment != "" {
+		body[modelField] = model
+	}
 	return body
+}
+
+var predictor = regexp.MustCompile(`^(.+?)-predictor(-|$)`)
+
+// modelOf is the model that an object of KServe with this name serves, by KServe's way of naming.
+func modelOf(name string) string {
+	if parts := predictor.FindStringSubmatch(name); parts != nil {
+		return parts[1]
+	}
+	return ""
 }
 
 // place sets what the place says where the document comes from. Nothing a container prints stands against it: its

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -222,16 +223,10 @@ func (r *events) ship(all []event) error {
 	return deliver(r.next, batch, r.set.Logger)
 }
 
-var (
-	predictor = regexp.MustCompile(`^(.+?)-predictor(-|$)`)
-	inPod     = regexp.MustCompile(`\{(.+)\}`)
-)
+var inPod = regexp.MustCompile(`\{(.+)\}`)
 
 func (e *event) document(environment *regexp.Regexp) document {
-	namespace := e.Object.Namespace
-	if namespace == "" {
-		namespace = e.Metadata.Namespace
-	}
+	namespace := cmp.Or(e.Object.Namespace, e.Metadata.Namespace)
 	level := "info"
 	if e.Type != "Normal" {
 		level = "warn"
@@ -245,16 +240,12 @@ func (e *event) document(environment *regexp.Regexp) document {
 	if e.Series != nil {
 		body["kubernetes.event.count"] = e.Series.Count
 	}
-	if reporter := e.Reporter + e.Source.Component; e.Reporter == "" || e.Source.Component == "" {
-		body["event.provider"] = reporter
-	} else {
-		body["event.provider"] = e.Reporter
-	}
 	set := func(field, value string) {
 		if value != "" {
 			body[field] = value
 		}
 	}
+	set("event.provider", cmp.Or(e.Reporter, e.Source.Component))
 	set(namespaceField, namespace)
 	set(environmentField, environmentOf(environment, namespace))
 	if e.Object.Kind == "Pod" {
@@ -263,9 +254,8 @@ func (e *event) document(environment *regexp.Regexp) document {
 			set(containerField, parts[1])
 		}
 	}
-	if parts := predictor.FindStringSubmatch(e.Object.Name); parts != nil {
-		set(modelField, parts[1])
-	} else if e.Object.Kind == "InferenceService" {
+	set(modelField, modelOf(e.Object.Name))
+	if e.Object.Kind == "InferenceService" {
 		set(modelField, e.Object.Name)
 	}
 	return body

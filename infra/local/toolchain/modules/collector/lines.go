@@ -8,12 +8,11 @@ import (
 )
 
 const (
-	// Lines of one text are written together; a chunk of a long line follows the one before at once, too, or when
-	// the program goes on with the line.
-	lineGap  = time.Second
+	// Lines of one text are written together. A long line's chunks are, too, unless the program pauses within it.
+	lineGap  = 500 * time.Millisecond
 	chunkGap = 5 * time.Second
-	// How long after its time a line may appear in the file.
-	slack = time.Second
+	// How long after its time a line may appear in the file. The waits are short, as a deleted pod's files are gone.
+	slack = 300 * time.Millisecond
 	// A line is cut there; the lines of one text are not joined beyond.
 	maxLine = 1 << 20
 	maxText = 256 << 10
