@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -123,10 +123,10 @@ class Shipper:
         return path
 
 
-def cri(text: str | bytes, stream: str = "stdout") -> bytes:
-    """A line as the container runtime writes it: in chunks of 16 KiB."""
+def cri(text: str | bytes, stream: str = "stdout", age: float = 0) -> bytes:
+    """A line as the container runtime wrote it `age` seconds ago: in chunks of 16 KiB."""
     rest = text.encode() if isinstance(text, str) else text
-    stamp = datetime.now(UTC).isoformat().replace("+00:00", "123Z")
+    stamp = (datetime.now(UTC) - timedelta(seconds=age)).isoformat(timespec="microseconds").replace("+00:00", "123Z")
     chunks = [rest[start : start + CHUNK] for start in range(0, len(rest), CHUNK)] or [b""]
     tags = ["P"] * (len(chunks) - 1) + ["F"]
     return b"".join(f"{stamp} {stream} {tag} ".encode() + c + b"\n" for tag, c in zip(tags, chunks, strict=True))
@@ -194,6 +194,18 @@ def test_a_chained_traceback_is_one_document(shipper: Shipper, store: Store) -> 
         assert (failure["message"], failure["log.level"]) == ("\n".join(lines), "error")
         assert "log.level" not in after
     assert len(store.of("plain", 3)) == 3
+
+
+def test_a_shipper_that_is_behind_does_not_cut(shipper: Shipper, store: Store) -> None:
+    """What a buffer holds is not all that the file has."""
+    log = shipper.log("behind")
+    for index in range(50):
+        append(log, cri(f"long-{index} {'x' * 3 * CHUNK}", age=60 - index / 10))
+        append(log, *(cri(line, "stderr", age=60 - index / 10) for line in (f"failed-{index}", *TRACEBACK)))
+    shipper.start()
+    found = [each["message"] for each in store.of("behind", 100)]
+    assert len(found) == 100 and sum(message.endswith(TRACEBACK[-1]) for message in found) == 50
+    assert sum(len(message) > 3 * CHUNK for message in found) == 50
 
 
 def test_what_the_store_refuses_is_stored_marked(shipper: Shipper, store: Store) -> None:

@@ -16,6 +16,9 @@ const (
 	// A line is cut there; the lines of one text are not joined beyond.
 	maxLine = 1 << 20
 	maxText = 256 << 10
+	// These bound the memory: what is read at a time is 100 tokens of each of a few files.
+	smallToken = 16 << 10
+	largeToken = 128 << 10
 )
 
 // group is what becomes one document: chunks of a long line, or lines of one text, of one stream.
@@ -72,7 +75,8 @@ func parseLine(raw []byte) (line, bool) {
 	return found, true
 }
 
-// groups puts the complete lines in data together; those that later lines may still join are not closed.
+// groups puts the complete lines in data together; those that lines not in data yet may join are not closed. `now`
+// closes what has waited long enough; the zero time closes nothing.
 func groups(data []byte, now time.Time) []*group {
 	var all []*group
 	open := map[string]*group{}
@@ -191,22 +195,28 @@ func (g *group) begin(text []byte) {
 }
 
 // splitGroups is a bufio.SplitFunc whose tokens are whole groups: a position in the file never lies within one.
-func splitGroups(data []byte, _ bool) (int, []byte, error) {
-	cut := wholeGroups(groups(data, time.Now()))
+func splitGroups(data []byte, atEnd bool) (int, []byte, error) {
+	// The time says that nothing more comes only where the data is all that the file has.
+	var now time.Time
+	if atEnd {
+		now = time.Now()
+	}
+	cut := wholeGroups(groups(data, now))
 	if cut == 0 && len(data) > 2*maxLine {
 		cut = bytes.LastIndexByte(data, '\n') + 1
 	}
 	if cut == 0 {
 		return 0, nil, nil
 	}
-	// The reader collects 100 tokens before it hands them on; it does so at once after a large one.
-	if cut > 64<<10 {
+	// The reader collects 100 tokens before it hands them on, but does so at once after a large one.
+	if cut > largeToken {
 		return cut, data[:cut], bufio.ErrFinalToken
 	}
 	return cut, data[:cut], nil
 }
 
-// wholeGroups is the end of the longest beginning of the data that consists of closed groups.
+// wholeGroups is the end of the longest small beginning of the data that consists of closed groups, or else of the
+// shortest one.
 func wholeGroups(all []*group) int {
 	whole, end := 0, 0
 	for index, each := range all {
@@ -214,9 +224,13 @@ func wholeGroups(all []*group) int {
 			break
 		}
 		end = max(end, each.end)
-		if index+1 == len(all) || all[index+1].first >= end {
-			whole = end
+		if index+1 < len(all) && all[index+1].first < end {
+			continue
 		}
+		if whole > 0 && end > smallToken {
+			break
+		}
+		whole = end
 	}
 	return whole
 }

@@ -69,7 +69,8 @@ func (r *podLogs) Start(ctx context.Context, host component.Host) error {
 	config.Resolver = attrs.Resolver{IncludeFilePath: true}
 	config.MaxLogSize = 4 * maxLine
 	// Half of them are read at a time: this bounds the memory.
-	config.MaxConcurrentFiles = 16
+	config.MaxConcurrentFiles = 8
+	config.PollInterval = 100 * time.Millisecond
 	// What is not complete is read again; groups know their own time.
 	config.FlushPeriod = 0
 	if r.files, err = config.Build(r.set.TelemetrySettings, r.emit, fileconsumer.WithSplitFunc(splitGroups)); err != nil {
