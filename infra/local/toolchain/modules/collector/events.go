@@ -149,9 +149,7 @@ func (r *events) list(ctx context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if err := r.ship(page.Items); err != nil {
-			return "", err
-		}
+		r.ship(page.Items)
 		if next = page.Metadata.Continue; next == "" {
 			return page.Metadata.ResourceVersion, nil
 		}
@@ -179,9 +177,7 @@ func (r *events) watch(ctx context.Context, version string) (string, error) {
 			}
 			switch change.Type {
 			case "ADDED", "MODIFIED":
-				if err := r.ship([]event{change.Object}); err != nil {
-					return err
-				}
+				r.ship([]event{change.Object})
 			case "ERROR":
 				return fmt.Errorf("watch ended: %s", change.Object.Message)
 			}
@@ -214,13 +210,13 @@ func (r *events) get(ctx context.Context, query url.Values, read func(*json.Deco
 	return read(json.NewDecoder(response.Body))
 }
 
-func (r *events) ship(all []event) error {
+func (r *events) ship(all []event) {
 	batch := newBatch()
 	for index := range all {
 		one := &all[index]
 		batch.add("event/"+one.Metadata.UID+"/"+one.Metadata.ResourceVersion, one.document(r.environment))
 	}
-	return deliver(r.next, batch, r.set.Logger)
+	deliver(r.next, batch, r.set.Logger)
 }
 
 var inPod = regexp.MustCompile(`\{(.+)\}`)

@@ -69,7 +69,7 @@ func (r *podLogs) Start(ctx context.Context, host component.Host) error {
 	config.Resolver = attrs.Resolver{IncludeFilePath: true}
 	config.MaxLogSize = 4 * maxLine
 	// Half of them are read at a time: this bounds the memory.
-	config.MaxConcurrentFiles = 8
+	config.MaxConcurrentFiles = 4
 	config.PollInterval = 100 * time.Millisecond
 	// What is not complete is read again; groups know their own time.
 	config.FlushPeriod = 0
@@ -111,7 +111,8 @@ func (r *podLogs) emit(
 			batch.add(id, lineDocument(each, from, environment))
 		}
 	}
-	return deliver(r.next, batch, r.set.Logger)
+	deliver(r.next, batch, r.set.Logger)
+	return nil
 }
 
 func environmentOf(pattern *regexp.Regexp, namespace string) string {
@@ -140,16 +141,13 @@ func (b batch) add(id string, body document) {
 }
 
 // deliver tries until the queue on disk has the batch. The wait ends with the process: the positions stay.
-func deliver(next consumer.Logs, b batch, logger *zap.Logger) error {
+func deliver(next consumer.Logs, b batch, logger *zap.Logger) {
 	for b.records.Len() > 0 {
-		copied := plog.NewLogs()
-		b.logs.CopyTo(copied)
-		err := next.ConsumeLogs(context.Background(), copied)
+		err := next.ConsumeLogs(context.Background(), b.logs)
 		if err == nil {
-			return nil
+			return
 		}
 		logger.Error("the queue does not take lines", zap.Error(err))
 		time.Sleep(time.Second)
 	}
-	return nil
 }
