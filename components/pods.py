@@ -1,5 +1,6 @@
 """What the pods of all components share: Pod Security "restricted", mounts, probes."""
 
+import hashlib
 from collections.abc import Mapping
 
 import pulumi
@@ -89,6 +90,15 @@ def claim_volume(name: str, claim: pulumi.Input[str]) -> core.v1.VolumeArgs:
 def mount(name: str, path: str, read_only: bool = False) -> core.v1.VolumeMountArgs:
     """Where a container sees a volume."""
     return core.v1.VolumeMountArgs(name=name, mount_path=path, read_only=read_only)
+
+
+def template(app: str, configuration: pulumi.Input[str], pod: core.v1.PodSpecArgs) -> core.v1.PodTemplateSpecArgs:
+    """The pod of `app`; another configuration rolls it, where ConfigMaps change in place, too."""
+    version = pulumi.Output.from_input(configuration).apply(lambda text: hashlib.sha256(text.encode()).hexdigest()[:16])
+    annotations = {"stellwerk.dev/configuration": version}
+    return core.v1.PodTemplateSpecArgs(
+        metadata=meta.v1.ObjectMetaArgs(labels={"app": app}, annotations=annotations), spec=pod
+    )
 
 
 def resources(

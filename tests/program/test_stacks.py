@@ -94,7 +94,10 @@ def test_pods_are_restricted_and_only_the_log_shipper_is_not(stack: str, each: P
                                                              "runAsUser is 0"}  # fmt: skip
     privileged = {name for name, level in levels.items() if level != "restricted"}
     assert privileged == ({"dev-logging"} if stack == "dev" else set())
-    assert {name for name, namespace, _ in pods(stack, each) if namespace in privileged} <= {"logs-shipper"}
+    assert {name for name, namespace, _ in pods(stack, each) if namespace in privileged} <= {
+        "logs-shipper",
+        "logs-events",
+    }
     assert {namespace for _, namespace, _ in pods(stack, each)} <= set(levels), "a pod in somebody else's namespace"
 
 
