@@ -278,3 +278,10 @@ def test_a_machine_without_the_folders_is_told_how_to_get_them(
     assert message.startswith(f"{variable}: it is not set")
     assert 'eval "$(stellwerk env)"' in message
     assert run(stack_values("prod"), "prod").inputs, "prod needs none of them"
+
+
+def test_a_kubeconfig_that_is_not_there_is_refused(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the provider takes the cluster for unreachable, and previews without it."""
+    monkeypatch.setenv("KUBECONFIG", "/nowhere")
+    message = refused("prod", stack_values("prod"))
+    assert "KUBECONFIG=/nowhere" in message and "no such file" in message
