@@ -11,7 +11,8 @@ from typing import Any
 
 import pulumi
 from google.protobuf import json_format
-from pulumi.runtime import mocks, rpc
+from pulumi.runtime import mocks, rpc, settings
+from pulumi.runtime.proto import callback_pb2
 from pulumi.runtime.stack import run_pulumi_func
 from ruamel.yaml import YAML
 
@@ -31,6 +32,7 @@ class Recording(mocks.MockMonitor):
     parents: dict[str, str] = field(default_factory=dict)
     providers: dict[str, str] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
+    transforms: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__init__(Answers())
@@ -42,6 +44,7 @@ class Recording(mocks.MockMonitor):
             self.inputs[key] = json_format.MessageToDict(request.object)
             self.parents[key] = "::".join(request.parent.split("::")[2:]).rpartition("$")[2]
             self.providers[key] = request.provider or dict(request.providers).get("kubernetes", "")
+            self.transforms[key] = [callback.token for callback in request.transforms]
         return super().RegisterResource(request)
 
     def of_kind(self, kind: str) -> dict[str, Any]:
@@ -77,6 +80,13 @@ class Answers(mocks.Mocks):
         return {}, None
 
 
+class Callbacks:
+    """Stands for the server that the engine calls a transform of: mocks call none."""
+
+    def register_transform(self, transform: pulumi.ResourceTransform) -> callback_pb2.Callback:
+        return callback_pb2.Callback(token=transform.__name__)
+
+
 def run(values: Mapping[str, Any], stack: str) -> Recording:
     """The program with these configuration values (keys without namespace); raises what the program raises."""
     recording = Recording()
@@ -86,6 +96,7 @@ def run(values: Mapping[str, Any], stack: str) -> Recording:
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
         pulumi.runtime.set_mocks(recording.mocks, "stellwerk", stack, preview=False, monitor=recording)
+        settings.SETTINGS.callbacks = Callbacks()
         flat = {
             f"{PREFIX}{key}": value if isinstance(value, str) else json.dumps(value) for key, value in values.items()
         }
