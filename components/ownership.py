@@ -8,8 +8,8 @@ from components.pods import child
 PROJECT_LABEL = "stellwerk.dev/project"
 STACK_LABEL = "stellwerk.dev/stack"
 _MANAGERS = "stellwerk/"
-# The provider's own random field managers: an object of a stack from before there were labels.
-_OLDER_MANAGERS = "pulumi-kubernetes-"
+# The provider's own field managers, with a random end.
+_OTHER_MANAGERS = "pulumi-kubernetes-"
 
 
 def field_manager(project: str, stack: str) -> str:
@@ -18,10 +18,10 @@ def field_manager(project: str, stack: str) -> str:
 
 
 class OwnershipPolicy(pulumi.ComponentResource):
-    """Refuses a stack's update of an object that carries another stack's labels, or none: forced ones, too.
+    """Refuses that the engine changes whose an object is, or makes it a stack's that was nobody's: forced, too.
 
     Server-side apply makes no difference between creating an object and taking it over: the engine would say
-    "created", and a later destroy would remove what somebody else uses. Whatever is no stack of ours is left alone.
+    "created", and a later destroy would remove what somebody else uses. What a person does by hand is left alone.
     """
 
     def __init__(self, name: str, args: None = None, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -43,8 +43,9 @@ class OwnershipPolicy(pulumi.ComponentResource):
                 ),
                 match_conditions=[
                     admissionregistration.v1.MatchConditionArgs(
-                        name="by-a-stack",
-                        expression=f'request.options.?fieldManager.orValue("").startsWith("{_MANAGERS}")',
+                        name="by-the-engine",
+                        expression=f'["{_MANAGERS}", "{_OTHER_MANAGERS}"].exists(name, '
+                        'request.options.?fieldManager.orValue("").startsWith(name))',
                     )
                 ],
                 variables=[
@@ -52,7 +53,7 @@ class OwnershipPolicy(pulumi.ComponentResource):
                 ],
                 validations=[
                     admissionregistration.v1.ValidationArgs(
-                        expression="variables.owner == request.options.fieldManager || variables.older",
+                        expression="variables.before == variables.after || variables.older",
                         message_expression=_message(),
                     )
                 ],
@@ -72,20 +73,25 @@ class OwnershipPolicy(pulumi.ComponentResource):
 
 def _variables() -> list[tuple[str, str]]:
     """What the policy's expressions are made of, in CEL."""
-    project, stack = (f'variables.labels[?"{label}"].orValue("")' for label in (PROJECT_LABEL, STACK_LABEL))
     managed = "oldObject.metadata.?managedFields.orValue([])"
-    older = f'{managed}.exists(field, field.?manager.orValue("").startsWith("{_OLDER_MANAGERS}"))'
+    engine = f'{managed}.exists(field, field.?manager.orValue("").startsWith("{_OTHER_MANAGERS}"))'
     return [
-        ("labels", "oldObject.metadata.?labels.orValue({})"),
-        ("owner", f'"{_MANAGERS}" + {project} + "/" + {stack}'),
-        ("free", f'variables.owner == "{_MANAGERS}/"'),
-        ("older", f"variables.free && {older}"),
+        ("before", _owner("oldObject")),
+        ("after", _owner("object")),
+        ("free", 'variables.before == "/"'),
+        # From before there were labels. Where an object is a name and no more (ServiceAccount), nobody manages a field.
+        ("older", f"variables.free && (size({managed}) == 0 || {engine})"),
     ]
+
+
+def _owner(which: str) -> str:
+    labels = (f'{which}.metadata.?labels[?"{label}"].orValue("")' for label in (PROJECT_LABEL, STACK_LABEL))
+    return ' + "/" + '.join(labels)
 
 
 def _message() -> str:
     labels = f"set its labels {PROJECT_LABEL} and {STACK_LABEL} to the parts of "
-    nobody = f'"no stack; delete it, or give it to this one: {labels}" + request.options.fieldManager'
-    another = 'variables.owner + "; destroy it there, or choose another name"'
+    nobody = f'"no stack; delete it, or give it to this one: {labels}" + variables.after'
+    another = '"the stack " + variables.before + "; destroy it there, or choose another name"'
     owner = f"(variables.free ? {nobody} : {another})"
     return f'request.kind.kind + " " + request.name + " exists already and belongs to " + {owner}'

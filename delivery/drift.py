@@ -1,7 +1,7 @@
 """`stellwerk drift`: what runs compared with what the stack's state says, and how it is put back."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,24 +45,17 @@ def drift(environment: str) -> list[Drifted]:
     if environment not in applied():
         raise DeliveryError(f"{environment}: there is no such stack yet; run `stellwerk init {environment}`")
     kube.require(environment)
-    lines = engine.run("refresh", "--preview-only", "--json", "--stack", environment).splitlines()
-    return drifted(json.loads(line) for line in lines if line.startswith("{"))
-
-
-def drifted(events: Iterable[Mapping[str, Any]]) -> list[Drifted]:
-    """The same, from the engine's events of a refresh."""
-    found = (event["resOutputsEvent"]["metadata"] for event in events if "resOutputsEvent" in event)
+    steps = json.loads(engine.run("refresh", "--preview-only", "--json", "--stack", environment))["steps"]
     return sorted(
-        (_resource(step) for step in found if step["op"] in _CHANGES), key=lambda item: (item.type, item.name)
+        (_resource(step) for step in steps if step["op"] in _CHANGES), key=lambda item: (item.type, item.name)
     )
 
 
 def _resource(step: Mapping[str, Any]) -> Drifted:
-    old = step["old"]
+    old = step["oldState"]
     namespace, _, name = (old.get("id") or old["urn"].rpartition("::")[2]).rpartition("/")
-    return Drifted(
-        step["type"], name, namespace or None, _CHANGES[step["op"]], tuple(sorted(step["detailedDiff"] or {}))
-    )
+    fields = tuple(sorted(step["detailedDiff"] or {}))
+    return Drifted(old["type"], name, namespace or None, _CHANGES[step["op"]], fields)
 
 
 def preview(environment: str) -> None:

@@ -11,6 +11,7 @@ from components.ownership import PROJECT_LABEL, STACK_LABEL, field_manager
 
 _PROVIDER = "kubernetes:"
 _GROUP = f"{_PROVIDER}yaml/v2:ConfigGroup"
+_DEFINITION = f"{_PROVIDER}apiextensions.k8s.io/v1:CustomResourceDefinition"
 
 
 def mark_objects() -> None:
@@ -29,9 +30,8 @@ def _transformation(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceT
         return pulumi.ResourceTransformationResult(args.props, opts)
     if not _is_own(args.type_):
         return None
-    return pulumi.ResourceTransformationResult(
-        {**args.props, "metadata": _typed(args.props.get("metadata"))}, args.opts
-    )
+    metadata = _typed(args.props.get("metadata"), _marks(args.type_))
+    return pulumi.ResourceTransformationResult({**args.props, "metadata": metadata}, args.opts)
 
 
 def mark_child(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult | None:
@@ -40,7 +40,7 @@ def mark_child(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformRe
         return None
     given: Any = args.props.get("metadata")
     metadata = {**(given or {})}
-    for key, added in _marks().items():
+    for key, added in _marks(args.type_).items():
         metadata[key] = {**(metadata.get(key) or {}), **added}
     return pulumi.ResourceTransformResult({**args.props, "metadata": metadata}, args.opts)
 
@@ -50,20 +50,21 @@ def _is_own(kind: str) -> bool:
     return kind.startswith(_PROVIDER) and not kind.endswith("Patch") and ":yaml/" not in kind
 
 
-def _marks() -> dict[str, dict[str, str]]:
+def _marks(kind: str) -> dict[str, dict[str, str]]:
     project, stack = pulumi.get_project(), pulumi.get_stack()
-    return {
-        "labels": {PROJECT_LABEL: project, STACK_LABEL: stack},
-        "annotations": {"pulumi.com/patchFieldManager": field_manager(project, stack)},
-    }
+    labels = {PROJECT_LABEL: project, STACK_LABEL: stack}
+    if kind == _DEFINITION:
+        # The provider replaces it as a whole: an update that changes its manager leaves the new one without its fields.
+        return {"labels": labels}
+    return {"labels": labels, "annotations": {"pulumi.com/patchFieldManager": field_manager(project, stack)}}
 
 
-def _typed(metadata: Any) -> Any:
+def _typed(metadata: Any, marks: Mapping[str, Mapping[str, str]]) -> Any:
     if isinstance(metadata, Mapping):
-        return {**metadata, **{key: _with(metadata.get(key), added) for key, added in _marks().items()}}
+        return {**metadata, **{key: _with(metadata.get(key), added) for key, added in marks.items()}}
     # A copy: components may give the same value to several resources.
     marked = copy.copy(metadata) if metadata else ObjectMetaArgs()
-    for key, added in _marks().items():
+    for key, added in marks.items():
         setattr(marked, key, _with(getattr(marked, key), added))
     return marked
 

@@ -71,7 +71,7 @@ def test_a_second_project_does_not_take_over(project: Project, scratch: list[Scr
     refused = two.up()
     assert refused.returncode != 0 and "stellwerk/x-one/dev" in refused.stdout + refused.stderr
     forced = two.up(**FORCE)
-    assert forced.returncode != 0 and "belongs to stellwerk/x-one/dev" in forced.stdout + forced.stderr
+    assert forced.returncode != 0 and "belongs to the stack x-one/dev" in forced.stdout + forced.stderr
     assert two.pulumi("destroy", "--stack", "dev", "--yes", "--skip-preview").returncode == 0
     assert owner(project) == "x-one"
 

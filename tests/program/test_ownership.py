@@ -71,6 +71,16 @@ def test_an_object_of_a_file_keeps_what_it_has() -> None:
     assert MANAGER in metadata["annotations"]
 
 
+@pulumi.runtime.test
+def test_a_definition_keeps_its_manager() -> None:
+    """The provider puts it as a whole: to give up the manager it had would leave nobody with its fields."""
+    kind = "kubernetes:apiextensions.k8s.io/v1:CustomResourceDefinition"
+    args = pulumi.ResourceTransformArgs(True, kind, "name", {"metadata": {"name": "x"}}, pulumi.ResourceOptions())
+    marked = mark_child(args)
+    assert marked is not None
+    assert marked.props["metadata"].keys() == {"name", "labels"}
+
+
 @pytest.mark.parametrize("kind", ["kubernetes:apps/v1:DeploymentPatch", "docker-build:index:Image"])
 def test_an_object_of_somebody_else_is_not_marked(kind: str) -> None:
     args = pulumi.ResourceTransformArgs(True, kind, "name", {"metadata": {"name": "x"}}, pulumi.ResourceOptions())

@@ -1,4 +1,4 @@
-"""`stellwerk drift`: the engine's events in, the resources and an exit code out; repairing asks and forces."""
+"""`stellwerk drift`: the engine's steps in, the resources and an exit code out; repairing asks and forces."""
 
 import json
 import os
@@ -17,10 +17,9 @@ URN = "urn:pulumi:dev::stellwerk::stellwerk:index:Tenant$kubernetes:core/v1:Reso
 
 def outcome(op: str, kind: str, identity: str, *fields: str) -> dict[str, Any]:
     """What the engine says of a resource after it was read."""
-    difference = {field: {"diffKind": "update", "inputDiff": False} for field in fields} or None
+    difference = {field: {"kind": "update", "inputDiff": False} for field in fields} or None
     old = {"urn": URN, "type": kind, "id": identity, "inputs": {}, "outputs": {}}
-    step = {"op": op, "urn": URN, "type": kind, "old": old, "new": None, "detailedDiff": difference}
-    return {"sequence": 1, "resOutputsEvent": {"metadata": step, "planning": True}}
+    return {"op": op, "urn": URN, "oldState": old, "detailedDiff": difference}
 
 
 GONE = outcome("delete", "kubernetes:serving.kserve.io/v1beta1:InferenceService", "dev-serving/digits")
@@ -28,8 +27,7 @@ CHANGED = outcome(
     "update", "kubernetes:core/v1:ResourceQuota", "dev-serving/quota", "spec.hard.pods", "metadata.labels"
 )
 CLUSTER_WIDE = outcome("delete", "kubernetes:core/v1:Namespace", "dev-training")
-SAME = outcome("refresh", "stellwerk:index:Tenant", "")
-WELL = outcome("same", "kubernetes:core/v1:ConfigMap", "dev-serving/config")
+WELL = outcome("refresh", "kubernetes:core/v1:ConfigMap", "dev-serving/config")
 
 
 @pytest.fixture
@@ -42,14 +40,13 @@ def pulumi(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(engine, "surroundings", lambda: surroundings)
     monkeypatch.setattr(kube, "require", lambda _: None)
 
-    def say(*events: dict[str, Any], answers: str = "exit 0") -> list[str]:
+    def say(*steps: dict[str, Any], answers: str = "exit 0") -> list[str]:
         said = called.read_text().splitlines()
-        lines = [{"sequence": 0, "preludeEvent": {"config": {}}}, SAME, WELL, *events]
-        (tmp_path / "events").write_text("\n".join(map(json.dumps, lines)) + "\n")
+        (tmp_path / "answer").write_text(json.dumps({"steps": [WELL, *steps], "duration": 1}))
         script = f"""#!/bin/sh
             case "$1" in
             stack) echo '[{{"name": "dev"}}, {{"name": "prod"}}]';;
-            refresh) cat {tmp_path}/events; {answers};;
+            refresh) cat {tmp_path}/answer; {answers};;
             *) echo "$PULUMI_K8S_ENABLE_PATCH_FORCE $*" >> {called};;
             esac
         """
