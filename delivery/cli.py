@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -211,6 +212,37 @@ def status(json: Json = False) -> None:
         for name, model, state in models:
             answer.print(f"{model} in {name}: {state['url']}", soft_wrap=True)
     raise typer.Exit(0 if all(state["ready"] or not state["release"] for _, _, state in models) else 1)
+
+
+@app.command()
+def drift(
+    environment: Annotated[
+        EnvironmentName | None, typer.Option("--env", help="The environment; default: each that has a stack.")
+    ] = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Put it back: preview, ask, apply.")] = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """What was deleted or changed by hand; exit code 2 when something was. Changes nothing without --repair."""
+    from delivery import drift as drifts
+
+    names = [environment.value] if environment else drifts.applied()
+    found = {name: drifts.drift(name) for name in names}
+    if json:
+        _json({"environments": {name: [asdict(item) for item in items] for name, items in found.items()}})
+    else:
+        for name, items in found.items():
+            answer.print("\n".join(f"{name}: {item}" for item in items) or f"{name}: no drift", soft_wrap=True)
+    if not any(found.values()):
+        return
+    if not repair:
+        raise typer.Exit(2)
+    with _resumable():
+        for name in filter(found.get, names):
+            drifts.preview(name)
+            if not (yes or typer.confirm(f"Apply this to {name}?", err=True)):
+                raise DeliveryError("nothing was changed")
+            drifts.repair(name)
 
 
 @app.command()

@@ -17,6 +17,7 @@ from components.kserve import RUNTIME, KServe
 from components.log_stack import LogStack
 from components.node_pool import NodePool
 from components.object_store import ObjectStore
+from components.ownership import OwnershipPolicy
 from components.pull_secret import PullSecret
 from components.tenant import Tenant
 from components.tracking_server import TrackingServer
@@ -25,6 +26,7 @@ from infra.config import Environment, Mode
 from infra.credentials import Credentials, secret
 from infra.local.base_image import EPOCH
 from infra.machine import Machine
+from infra.ownership import mark_objects
 from infra.problems import ConfigError
 from infra.values import KSERVE, PLATFORM, ROOT, SERVING, TRAINING, Loaded
 
@@ -58,6 +60,7 @@ class Program:
             "cluster", context=self.environment.cluster.context, kubeconfig="", enable_config_map_mutable=True
         )
         self._opts = pulumi.ResourceOptions(providers=[provider])
+        mark_objects()
 
     @property
     def environment(self) -> Environment:
@@ -66,6 +69,8 @@ class Program:
 
     def compose(self) -> None:
         """Declares every resource of the environment and exports what the command reads."""
+        if not self.environment.cluster.shared:
+            OwnershipPolicy("ownership", None, self._opts)
         purposes = [PLATFORM, SERVING, *([TRAINING] if self.environment.training else [])]
         controllers = [] if self.environment.cluster.shared else [KSERVE]
         self._namespaces = self._tenant([*purposes, *controllers])

@@ -65,14 +65,18 @@ def from_program() -> tuple[Loaded, Credentials]:
     Raises ConfigError with one message for everything that is wrong.
     """
     stack = pulumi.get_stack()
-    name = file_name(stack)
     given = pulumi.runtime.config.get_config_env() | pulumi.runtime.config.CONFIG.get()
     values = {key: _structured(value) for key, value in _own(given).items()}
     raw = values.pop(secrets.KEY, None)
-    tree = parse(ROOT / name, name) if (ROOT / name).is_file() else None
-    loaded = validate(values, stack, Source(name, tree, NAMESPACE), Releases(ROOT / "stacks" / "releases"))
+    loaded = validate(values, stack, source(stack), Releases(ROOT / "stacks" / "releases"))
     text = raw if raw is None or isinstance(raw, str) else json.dumps(raw)
-    return loaded, secrets.read(text, loaded.environment, name)
+    return loaded, secrets.read(text, loaded.environment, file_name(stack))
+
+
+def source(stack: str) -> Source:
+    """The stack's file, for messages that name a line; without a tree where the values come from another file."""
+    name = file_name(stack)
+    return Source(name, parse(ROOT / name, name) if (ROOT / name).is_file() else None, NAMESPACE)
 
 
 def validate(values: Mapping[str, Any], stack: str, source: Source, releases: Releases) -> Loaded:

@@ -184,10 +184,9 @@ def test_an_update_waits_for_this_revision_and_a_preview_for_nothing(released: P
     assert program.waits[budget] == (["digits-serves"], ["digits-serves"])
     assert program.waits[scale] == (["digits-exists"], ["digits-exists"])
     assert all(not (hook.opts and hook.opts.on_dry_run) for hook in program.hooks.values())
-    assert program.of_kind("PodDisruptionBudget")["digits-budget"]["metadata"]["annotations"] == {
-        "stellwerk.dev/revision": revision(program),
-        "stellwerk.dev/replicas": "1",
-    }
+    annotations = program.of_kind("PodDisruptionBudget")["digits-budget"]["metadata"]["annotations"]
+    assert annotations["stellwerk.dev/revision"] == revision(program)
+    assert annotations["stellwerk.dev/replicas"] == "1"
 
 
 def test_a_revision_is_what_its_pods_are_made_of(released: Programs) -> None:
@@ -351,3 +350,10 @@ def test_a_machine_without_the_folders_is_told_how_to_get_them(
 def test_a_deadline_that_is_no_time_is_refused(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STELLWERK_DEADLINE", "soon")
     assert refused("prod", stack_values("prod")).startswith("STELLWERK_DEADLINE: soon is no time")
+
+
+def test_a_kubeconfig_that_is_not_there_is_refused(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the provider takes the cluster for unreachable, and previews without it."""
+    monkeypatch.setenv("KUBECONFIG", "/nowhere")
+    message = refused("prod", stack_values("prod"))
+    assert "KUBECONFIG=/nowhere" in message and "no such file" in message
