@@ -3,6 +3,7 @@
 import json as json_format
 import shlex
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -260,9 +261,32 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         app()
-    except (DeliveryError, ConfigError, ClusterError, ToolchainError, BaseImageError) as error:
-        console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+    except Exception as error:
+        if not isinstance(error, _expected()):
+            raise
+        console.print(f"error: {_text(error)}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    """What may go wrong in any room and at the edges; each carries its message."""
+    # Only a command that failed needs to know them.
+    import httpx
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from serving.errors import RequestError, StartError
+    from training.errors import TrainingError
+
+    rooms = (DeliveryError, ConfigError, ClusterError, ToolchainError, BaseImageError)
+    edges = (OSError, subprocess.SubprocessError, httpx.HTTPError, httpx.InvalidURL, BotoCoreError, ClientError)
+    return (*rooms, StartError, RequestError, TrainingError, *edges)
+
+
+def _text(error: Exception) -> str:
+    """The message; an error of the system with its file, without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__
 
 
 if __name__ == "__main__":

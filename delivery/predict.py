@@ -60,7 +60,12 @@ def serving_release(environment: str, model: str) -> Release:
 
 
 def held_out(model: str, rows: int | None = None) -> data.Split:
-    """The first held-out rows, or all of them."""
+    """The first held-out rows, or all of them; raises DeliveryError when the model has no data set."""
+    if model not in data.LOADERS:
+        raise DeliveryError(
+            f"{model} has no data set of its own (known are: {', '.join(data.LOADERS)}), so there are no held-out rows "
+            f"to ask with; ask with a request of your own: `stellwerk predict {model} --env … --input request.json`"
+        )
     split = data.load(model).held_out
     return data.Split(split.inputs[:rows], split.labels[:rows])
 
