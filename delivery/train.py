@@ -11,8 +11,10 @@ from typing import Any
 from rich.console import Console
 
 from delivery.errors import DeliveryError
+from delivery.events import refuse_beyond_quota
 from delivery.kube import get, kubectl
-from infra.values import ROOT, TRAINING, from_file
+from delivery.waiting import Waiting
+from infra.values import ROOT, TRAINING, file_name, from_file
 from training import settings
 
 ENVIRONMENT = "dev"
@@ -27,8 +29,7 @@ def train(model: str, parameters: Sequence[str], requirements: Sequence[str], co
     known = from_file(ENVIRONMENT).environment.training
     if model not in known:
         raise DeliveryError(
-            f"stacks/Pulumi.{ENVIRONMENT}.yaml: stellwerk:training has no {model!r}; models there: "
-            f"{', '.join(known) or 'none'}"
+            f"{file_name(ENVIRONMENT)}: stellwerk:training has no {model!r}; models there: {', '.join(known) or 'none'}"
         )
     arguments = _arguments(model, parameters, requirements)
     template = get(ENVIRONMENT, NAMESPACE, "cronjob", f"train-{model}")
@@ -42,6 +43,8 @@ def train(model: str, parameters: Sequence[str], requirements: Sequence[str], co
         kubectl(ENVIRONMENT, "--namespace", NAMESPACE, "delete", "job", name, "--wait")
         there = None
     if there is None:
+        action = f"raise stellwerk:quota, or lower stellwerk:training.{model}.resources in {file_name(ENVIRONMENT)}"
+        refuse_beyond_quota(ENVIRONMENT, NAMESPACE, job["spec"]["template"]["spec"], action)
         kubectl(ENVIRONMENT, "--namespace", NAMESPACE, "create", "-f", "-", stdin=json.dumps(job))
         console.print(f"job {name}: started", highlight=False)
     else:
@@ -106,9 +109,12 @@ def _git(*arguments: str) -> str:
 
 
 def wait(name: str, console: Console) -> None:
-    """Follows a Job to its end, showing its log; raises DeliveryError with the reason when it fails."""
+    """Follows a Job to its end, showing its log and what it waits for.
+
+    Raises DeliveryError with the reason when it fails, or when it is clear that it can never run.
+    """
     shown = 0
-    waiting = ""
+    waiting = Waiting(name)
     while True:
         job = get(ENVIRONMENT, NAMESPACE, "job", name)
         if job is None:
@@ -121,12 +127,9 @@ def wait(name: str, console: Console) -> None:
             return
         failed = condition(job, "Failed")
         if failed:
-            reason = lines[-1] if lines else failed.get("message", "no reason given")
-            raise DeliveryError(f"job {name} failed: {reason}")
-        state = _waiting(name) if not lines else ""
-        if state and state != waiting:
-            console.print(f"  [dim]{state}[/dim]", highlight=False)
-            waiting = state
+            raise DeliveryError(f"job {name} failed: {waiting.reason(failed, lines)}")
+        for line in waiting.look(job) if not lines else ():
+            console.print(f"  {line}", style="dim", highlight=False, markup=False, soft_wrap=True)
         time.sleep(1)
 
 
@@ -134,26 +137,6 @@ def condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:
     """A condition of a Job, None unless it holds."""
     conditions = job.get("status", {}).get("conditions", [])
     return next((item for item in conditions if item["type"] == kind and item["status"] == "True"), None)
-
-
-def _pods(name: str) -> list[dict[str, Any]]:
-    selector = f"batch.kubernetes.io/job-name={name}"
-    text = kubectl(ENVIRONMENT, "--namespace", NAMESPACE, "get", "pods", "--selector", selector, "-o", "json")
-    found: list[dict[str, Any]] = json.loads(text)["items"]
-    return found
-
-
-def _waiting(name: str) -> str:
-    """What the Job's pod waits for, in the cluster's own words."""
-    for pod in _pods(name):
-        for container in pod["status"].get("containerStatuses", []):
-            state = container["state"].get("waiting", {})
-            if state:
-                return f"{state.get('reason', '')} {state.get('message', '')}".strip()
-        for item in pod["status"].get("conditions", []):
-            if item["type"] == "PodScheduled" and item["status"] == "False":
-                return f"not scheduled: {item.get('message', '')}"
-    return ""
 
 
 def _log(name: str) -> list[str]:

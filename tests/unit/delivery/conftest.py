@@ -25,7 +25,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.representer import RoundTripRepresenter
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from delivery import authority, engine, predict, promote, release, stackfile, status, train
+from delivery import authority, engine, predict, promote, release, stackfile, status, train, waiting
 from infra import values
 from infra.releases import Releases
 
@@ -251,7 +251,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    for module in (promote, train, engine):
+    for module in (promote, train, engine, waiting):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=made.monotonic, sleep=made.sleep))
     return made
 
