@@ -48,6 +48,8 @@ class EnvironmentName(StrEnum):
 Model = Annotated[str, typer.Argument(help="Name of the model, such as digits.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
 Timeout = Annotated[float, typer.Option(min=1, help="Seconds the endpoint may take to answer before it is undone.")]
+# What the store may have instead of a release's artefact.
+_LOST = ("changed", "absent")
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Apply without asking.")]
 
 
@@ -191,7 +193,7 @@ def predict(
 
 @app.command()
 def status(json: Json = False) -> None:
-    """Releases per environment, and whether they answer; exit code 1 when one does not."""
+    """Releases per environment, and whether they answer and could come back; exit code 1 when one does not."""
     from delivery.status import status as look
 
     report = look()
@@ -211,7 +213,14 @@ def status(json: Json = False) -> None:
         answer.print(table)
         for name, model, state in models:
             answer.print(f"{model} in {name}: {state['url']}", soft_wrap=True)
-    raise typer.Exit(0 if all(state["ready"] or not state["release"] for _, _, state in models) else 1)
+        for name, model, state in models:
+            if state["artefact"] in _LOST:
+                bring = "`stellwerk train` again, after its job was deleted" if name == "dev" else (
+                    f"`stellwerk promote {model} --to {name}` brings it again")  # fmt: skip
+                answer.print(f"[red]{model} in {name}: its artefact is {state['artefact']} in the object store: "
+                             f"a pod that restarts can't come back; {bring}[/red]", soft_wrap=True)  # fmt: skip
+    well = [(state["ready"] and state["artefact"] not in _LOST) or not state["release"] for _, _, state in models]
+    raise typer.Exit(0 if all(well) else 1)
 
 
 @app.command()
