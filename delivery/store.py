@@ -18,7 +18,7 @@ from delivery import engine
 from delivery.errors import DeliveryError
 from infra.config import Mode
 from infra.releases import Artefact
-from infra.values import from_file
+from infra.values import file_name, from_file
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -48,7 +48,7 @@ class Store:
 def connect(environment: str) -> Iterator[Store]:
     """The object store of an environment; its CA is verified."""
     values = from_file(environment).environment
-    keys = engine.credentials(environment)["objectStore"]
+    access, secret = _login(environment)
     store = values.object_store
     endpoint = store.endpoint
     if store.mode is Mode.EMBEDDED:
@@ -59,8 +59,8 @@ def connect(environment: str) -> Iterator[Store]:
         client = boto3.client(
             "s3",
             endpoint_url=endpoint,
-            aws_access_key_id=keys["accessKey"],
-            aws_secret_access_key=keys["secretKey"],
+            aws_access_key_id=access,
+            aws_secret_access_key=secret,
             region_name="us-east-1",
             verify=authority.name if values.ca_certificate else None,
             config=Config(
@@ -75,6 +75,18 @@ def connect(environment: str) -> Iterator[Store]:
             ),
         )
         yield Store(client, store.bucket, f"object store of {environment} ({endpoint})")
+
+
+def _login(environment: str) -> tuple[str, str]:
+    """The keys that write."""
+    try:
+        keys = engine.credentials(environment)["objectStore"]
+        return keys["accessKey"], keys["secretKey"]
+    except (KeyError, TypeError, ValueError):
+        raise DeliveryError(
+            f"{file_name(environment)}: stellwerk:credentials has no keys of the object store; "
+            f"run `stellwerk init {environment}`"
+        ) from None
 
 
 def read_json(store: Store, key: str) -> bytes:

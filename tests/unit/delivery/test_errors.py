@@ -104,6 +104,25 @@ def test_a_model_without_a_data_set_is_told(
     )
 
 
+@pytest.mark.parametrize("credentials", ["{}", '{"objectStore": {"accessKey": "a"}}', "[]", "no JSON"])
+def test_credentials_without_the_stores_keys_name_the_command(
+    credentials: str, stellwerk: Command, pulumi: Engine
+) -> None:
+    pulumi.secrets["dev"] = credentials
+    assert stellwerk("release", MODEL, "--job", "any") == (
+        1, "", "error: stacks/Pulumi.dev.yaml: stellwerk:credentials has no keys of the object store; "
+        "run `stellwerk init dev`\n",
+    )  # fmt: skip
+
+
+def test_a_certificate_that_is_none_is_named(stellwerk: Command, project: Project) -> None:
+    text = "-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n"
+    project.edit("prod", lambda config: config.update(caCertificate=text))
+    code, _, err = stellwerk("predict", MODEL, "--env", "prod")
+    assert code == 1
+    assert err.startswith("error: stacks/Pulumi.prod.yaml: stellwerk:caCertificate cannot be read")
+
+
 @pytest.mark.parametrize("content", [b"config: \xff\n", b"config: \x01\n"])
 def test_a_stack_file_that_is_not_text_is_named(content: bytes, stellwerk: Command, project: Project) -> None:
     project.file("prod").write_bytes(content)
