@@ -211,7 +211,7 @@ def _only_these_differ(document: Document, text: str, allowed: AbstractSet[Place
 
 def write(environment: str, text: str) -> None:
     """Replaces the file in one step; its mode and its line endings stay."""
-    target = path(environment)
+    target = path(environment).resolve()
     # A text that was read with line endings made equal gets those of the file again.
     if "\r" not in text and target.exists() and b"\r\n" in target.read_bytes():
         text = text.replace("\n", "\r\n")
