@@ -136,11 +136,12 @@ def allow_ingress(
     name: str,
     namespace: pulumi.Input[str],
     app: str,
-    port: int,
+    port: int | list[int],
     peers: list[networking.v1.NetworkPolicyPeerArgs] | None,
     opts: pulumi.ResourceOptions,
 ) -> networking.v1.NetworkPolicy:
-    """Lets `peers` (everybody when None) reach `port` of the pods labelled `app`."""
+    """Lets `peers` (everybody when None) reach `port` (or several) of the pods labelled `app`."""
+    ports = [port] if isinstance(port, int) else port
     return networking.v1.NetworkPolicy(
         name,
         metadata=meta.v1.ObjectMetaArgs(name=f"allow-{app}", namespace=namespace),
@@ -149,7 +150,8 @@ def allow_ingress(
             policy_types=["Ingress"],
             ingress=[
                 networking.v1.NetworkPolicyIngressRuleArgs(
-                    ports=[networking.v1.NetworkPolicyPortArgs(port=port, protocol="TCP")], from_=peers
+                    ports=[networking.v1.NetworkPolicyPortArgs(port=number, protocol="TCP") for number in ports],
+                    from_=peers,
                 )
             ],
         ),

@@ -3,6 +3,7 @@
 import json as json_format
 import shlex
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,6 +49,8 @@ class EnvironmentName(StrEnum):
 Model = Annotated[str, typer.Argument(help="Name of the model, such as digits.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
 Timeout = Annotated[float, typer.Option(min=1, help="Seconds the endpoint may take to answer before it is undone.")]
+# What the store may have instead of a release's artefact.
+_LOST = ("changed", "absent")
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Apply without asking.")]
 
 
@@ -191,7 +194,7 @@ def predict(
 
 @app.command()
 def status(json: Json = False) -> None:
-    """Releases per environment, and whether they answer; exit code 1 when one does not."""
+    """Releases per environment, and whether they answer and could come back; exit code 1 when one does not."""
     from delivery.status import status as look
 
     report = look()
@@ -211,7 +214,14 @@ def status(json: Json = False) -> None:
         answer.print(table)
         for name, model, state in models:
             answer.print(f"{model} in {name}: {state['url']}", soft_wrap=True)
-    raise typer.Exit(0 if all(state["ready"] or not state["release"] for _, _, state in models) else 1)
+        for name, model, state in models:
+            if state["artefact"] in _LOST:
+                bring = "`stellwerk train` again, after its job was deleted" if name == "dev" else (
+                    f"`stellwerk promote {model} --to {name}` brings it again")  # fmt: skip
+                answer.print(f"[red]{model} in {name}: its artefact is {state['artefact']} in the object store: "
+                             f"a pod that restarts can't come back; {bring}[/red]", soft_wrap=True)  # fmt: skip
+    well = [(state["ready"] and state["artefact"] not in _LOST) or not state["release"] for _, _, state in models]
+    raise typer.Exit(0 if all(well) else 1)
 
 
 @app.command()
@@ -292,9 +302,32 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         app()
-    except (DeliveryError, ConfigError, ClusterError, ToolchainError, BaseImageError) as error:
-        console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+    except Exception as error:
+        if not isinstance(error, _expected()):
+            raise
+        console.print(f"error: {_text(error)}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
+
+
+def _expected() -> tuple[type[Exception], ...]:
+    """What may go wrong in any room and at the edges; each carries its message."""
+    # Only a command that failed needs to know them.
+    import httpx
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from serving.errors import RequestError, StartError
+    from training.errors import TrainingError
+
+    rooms = (DeliveryError, ConfigError, ClusterError, ToolchainError, BaseImageError)
+    edges = (OSError, subprocess.SubprocessError, httpx.HTTPError, httpx.InvalidURL, BotoCoreError, ClientError)
+    return (*rooms, StartError, RequestError, TrainingError, *edges)
+
+
+def _text(error: Exception) -> str:
+    """The message; an error of the system with its file, without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__
 
 
 if __name__ == "__main__":

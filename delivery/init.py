@@ -93,9 +93,17 @@ def _secrets(plan: _Plan) -> None:
     if values.object_store.mode is Mode.EMBEDDED:
         plan.need("objectStore", "accessKey", make=lambda: secrets.token_hex(10))
         plan.need("objectStore", "secretKey", make=_password)
+        plan.need("objectStore", "reader", "accessKey", make=lambda: secrets.token_hex(10))
+        plan.need("objectStore", "reader", "secretKey", make=_password)
     else:
         plan.need("objectStore", "accessKey", make=lambda: _given("AWS_ACCESS_KEY_ID", "the external object store"))
         plan.need("objectStore", "secretKey", make=lambda: _given("AWS_SECRET_ACCESS_KEY", "the external object store"))
+        # A store may have one login for all.
+        reader = ("AWS_READER_ACCESS_KEY_ID", "AWS_READER_SECRET_ACCESS_KEY")
+        if any(os.environ.get(variable) for variable in reader):
+            for key, variable in zip(("accessKey", "secretKey"), reader, strict=True):
+                service = "those who only read the external object store"
+                plan.need("objectStore", "reader", key, make=lambda name=variable, of=service: _given(name, of))
     if values.tracking.enabled:
         plan.need("tracking", "postgresPassword", make=_password)
     if values.logging.mode is Mode.EMBEDDED:
@@ -180,16 +188,17 @@ def _certificates(plan: _Plan, certificate: str) -> None:
     values, key = plan.environment, plan.values["caKey"]
     address = values.cluster.address
     wanted = {
-        "gateway": ("gateway", PLATFORM, True),
-        "objectStore": ("object-store", PLATFORM, values.object_store.mode is Mode.EMBEDDED),
-        "registry": ("registry", PLATFORM, values.registry.mode is Mode.EMBEDDED),
-        "logStore": (LOG_STORE, PLATFORM, values.logging.mode is Mode.EMBEDDED),
-        "kserveWebhook": (KSERVE_WEBHOOK, KSERVE, not values.cluster.shared),
+        "gateway": (PLATFORM, ["gateway"], True),
+        "objectStore": (PLATFORM, ["object-store", "object-store-reader"], values.object_store.mode is Mode.EMBEDDED),
+        "registry": (PLATFORM, ["registry"], values.registry.mode is Mode.EMBEDDED),
+        "logStore": (PLATFORM, [LOG_STORE], values.logging.mode is Mode.EMBEDDED),
+        "kserveWebhook": (KSERVE, [KSERVE_WEBHOOK], not values.cluster.shared),
     }
-    for name, (service, purpose, needed) in wanted.items():
+    for name, (purpose, services, needed) in wanted.items():
         if needed:
             namespace = f"{values.environment}-{purpose}"
-            names = [f"{service}.{namespace}.svc", service, f"{service}.{namespace}.svc.cluster.local", address]
+            suffixes = (f".{namespace}.svc", "", f".{namespace}.svc.cluster.local")
+            names = [*(f"{service}{suffix}" for service in services for suffix in suffixes), address]
             there = plan.values.get("tls", {}).get(name)
             # A changed address of the cluster needs another certificate.
             if there and not authority.covers(there["certificate"], names):

@@ -32,11 +32,22 @@ class Tls(_Section):
     kserve_webhook: KeyPair | None = None
 
 
-class ObjectStoreKeys(_Section):
-    """S3 credentials."""
+class S3Keys(_Section):
+    """An S3 login."""
 
     access_key: SecretStr
     secret_key: SecretStr
+
+
+class ObjectStoreKeys(S3Keys):
+    """The login that writes, for training, tracking and the command; models get the reader's, where there is one."""
+
+    reader: S3Keys | None = None
+
+    @property
+    def for_models(self) -> S3Keys:
+        """The login of those who only read; an external store may have one login for all."""
+        return self.reader or self
 
 
 class PushLogin(_Section):
@@ -128,7 +139,7 @@ def _needed(environment: Environment, credentials: Credentials) -> dict[str, obj
     tls, users = credentials.tls, credentials.log_store.users if credentials.log_store else {}
     needed: dict[str, object] = {}
     if environment.object_store.mode is Mode.EMBEDDED:
-        needed["tls.objectStore"] = tls.object_store
+        needed |= {"tls.objectStore": tls.object_store, "objectStore.reader": credentials.object_store.reader}
     if environment.registry.mode is Mode.EMBEDDED:
         needed |= {"tls.registry": tls.registry, "registry.htpasswd": credentials.registry.htpasswd}
         needed["registry.push"] = credentials.registry.push

@@ -44,6 +44,15 @@ class _Build:
     sets_times: bool = False
 
 
+@dataclass(frozen=True)
+class _Store:
+    """URLs of the object store: inside the cluster, there for those who only read, and outside."""
+
+    endpoint: pulumi.Input[str]
+    reader: pulumi.Input[str]
+    external: pulumi.Input[str]
+
+
 @dataclass
 class Program:
     """One environment while it is being composed."""
@@ -77,17 +86,17 @@ class Program:
         registry = self._registry()
         self._pull_secrets = {purpose: self._pull_secret(purpose) for purpose in purposes}
         images = self._images(registry)
-        endpoint, external = self._object_store()
+        store = self._object_store()
         for pool in self.environment.node_pools:
             if pool.simulated:
                 opts = self._opts
                 NodePool(pool.name, {"accelerator": pool.accelerator, "gpus": pool.gpus, "nodes": pool.nodes}, opts)
         self._log_stack(images)
-        self._training(images, endpoint, self._tracking(images, endpoint))
+        self._training(images, store.endpoint, self._tracking(images, store.endpoint))
         gateway = self._gateway()
-        self._serving(endpoint, self._kserve(images))
+        self._serving(store.reader, self._kserve(images))
         pulumi.export("gateway", gateway.url)
-        pulumi.export("objectStore", external)
+        pulumi.export("objectStore", store.external)
         pulumi.export("images", images)
         pulumi.export("models", {name: model.release for name, model in self.environment.models.items()})
 
@@ -205,13 +214,12 @@ class Program:
         )
         return image.reference
 
-    def _object_store(self) -> tuple[pulumi.Input[str], pulumi.Input[str]]:
-        """The S3 endpoint inside the cluster, and the one outside."""
+    def _object_store(self) -> _Store:
         store, keys = self.environment.object_store, self.credentials.object_store
         if store.mode is Mode.EXTERNAL:
             endpoint = _present(store.endpoint)
-            return endpoint, endpoint
-        pair = _present(self.credentials.tls.object_store)
+            return _Store(endpoint, endpoint, endpoint)
+        pair, reader = _present(self.credentials.tls.object_store), _present(keys.reader)
         embedded = ObjectStore(
             "object-store",
             {
@@ -221,6 +229,8 @@ class Program:
                 "buckets": [store.bucket],
                 "access_key": secret(keys.access_key),
                 "secret_key": secret(keys.secret_key),
+                "reader_access_key": secret(reader.access_key),
+                "reader_secret_key": secret(reader.secret_key),
                 "certificate": pair.certificate,
                 "key": secret(pair.key),
                 "address": self.environment.cluster.address,
@@ -229,7 +239,7 @@ class Program:
             },
             self._opts,
         )
-        return embedded.endpoint, embedded.external_endpoint
+        return _Store(embedded.endpoint, embedded.reader_endpoint, embedded.external_endpoint)
 
     def _tracking(
         self, images: Mapping[str, pulumi.Output[str]], endpoint: pulumi.Input[str]
@@ -358,7 +368,7 @@ class Program:
         )
 
     def _serving(self, endpoint: pulumi.Input[str], runtime: pulumi.Input[str]) -> None:
-        values, keys = self.environment, self.credentials.object_store
+        values, keys = self.environment, self.credentials.object_store.for_models
         for name, model in values.models.items():
             release = self.loaded.serving(name)
             if release is None:

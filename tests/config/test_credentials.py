@@ -10,6 +10,7 @@ from infra.problems import ConfigError
 from infra.values import from_file
 
 PAIR = {"certificate": "-----BEGIN CERTIFICATE-----", "key": "very-secret"}
+READER = {"accessKey": "very-secret", "secretKey": "very-secret"}
 USER = {"password": "very-secret", "hash": "very-secret"}
 
 
@@ -17,7 +18,7 @@ def dev() -> dict[str, Any]:
     return {
         "caKey": "very-secret",
         "tls": {name: PAIR for name in ("gateway", "objectStore", "registry", "logStore", "kserveWebhook")},
-        "objectStore": {"accessKey": "very-secret", "secretKey": "very-secret"},
+        "objectStore": {"accessKey": "very-secret", "secretKey": "very-secret", "reader": READER},
         "registry": {
             "username": "stellwerk", "password": "very-secret", "htpasswd": "very-secret",
             "push": {"username": "builder", "password": "very-secret", "htpasswd": "very-secret"},
@@ -61,6 +62,7 @@ def test_absent_credentials_name_the_command() -> None:
         ("tls", "kserveWebhook", "tls.kserveWebhook"),
         ("tls", "gateway", "tls.gateway"),
         ("objectStore", "secretKey", "objectStore.secretKey"),
+        ("objectStore", "reader", "objectStore.reader"),
     ],
 )
 def test_an_absent_key_is_named_and_no_value_shown(section: str, key: str, named: str) -> None:

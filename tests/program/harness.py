@@ -144,7 +144,11 @@ def credentials(values: Mapping[str, Any]) -> dict[str, Any]:
     services = ["gateway", "objectStore"]
     found: dict[str, Any] = {
         "caKey": f"{SENTINEL}-ca",
-        "objectStore": {"accessKey": f"{SENTINEL}-access", "secretKey": f"{SENTINEL}-key"},
+        "objectStore": {
+            "accessKey": f"{SENTINEL}-access",
+            "secretKey": f"{SENTINEL}-key",
+            "reader": {"accessKey": f"{SENTINEL}-reader-access", "secretKey": f"{SENTINEL}-reader-key"},
+        },
         "registry": {"username": values["environment"], "password": f"{SENTINEL}-registry"},
     }
     if not values["cluster"]["shared"]:

@@ -12,7 +12,7 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from components.node_pool import GPU, POOL_LABEL
 from tests.program.conftest import STACKS
-from tests.program.harness import DIGEST, Recording, leaks, run, shown, stack_values
+from tests.program.harness import DIGEST, SENTINEL, Recording, leaks, run, shown, stack_values
 from tests.program.pod_security import containers, violations
 
 RELEASE = "v2-3f2a9c1d"
@@ -357,3 +357,29 @@ def test_a_kubeconfig_that_is_not_there_is_refused(refused: Refused, monkeypatch
     monkeypatch.setenv("KUBECONFIG", "/nowhere")
     message = refused("prod", stack_values("prod"))
     assert "KUBECONFIG=/nowhere" in message and "no such file" in message
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_models_get_the_key_that_only_reads(stack: str, released: Programs) -> None:
+    """A model that is broken into can't change what is served, nor write a candidate."""
+    inputs = released[stack].inputs
+    secrets = {name: json.dumps(value) for name, value in inputs.items() if "core/v1:Secret::" in name}
+    reads = {name for name, text in secrets.items() if "-reader-access" in text}
+    writes = {name for name, text in secrets.items() if f"{SENTINEL}-access" in text}
+    assert "object-store-secret" in {name.split("::")[-1] for name in writes}
+    assert {name.split("::")[-1] for name in reads} == {"digits-secret", "object-store-secret"}
+    assert "digits-secret" not in {name.split("::")[-1] for name in writes}
+    (deployment,) = (value for name, value in inputs.items() if name.endswith("Deployment::object-store"))
+    writer, reader = deployment["spec"]["template"]["spec"]["containers"]
+    assert "--readonly" in reader["args"]
+    assert "--readonly" not in writer["args"]
+    assert [mount["readOnly"] for mount in reader["volumeMounts"] if mount["name"] == "data"] == [True]
+    keys = {variable["valueFrom"]["secretKeyRef"]["key"] for variable in reader["env"]}
+    assert keys == {"reader-access", "reader-secret"}
+    (volume,) = (one for one in deployment["spec"]["template"]["spec"]["volumes"] if one["name"] == "tls")
+    assert {item["key"] for item in volume["secret"]["items"]} == {"tls.crt", "tls.key"}
+    (service,) = (value for name, value in inputs.items() if name.endswith("Service::object-store-reader"))
+    assert service["spec"].get("type", "ClusterIP") == "ClusterIP", "it has no port on the nodes"
+    assert "https://object-store-reader." in json.dumps(
+        [value for name, value in inputs.items() if "InferenceService" in name]
+    )

@@ -286,3 +286,48 @@ def test_a_stack_that_is_new_gets_credentials_of_its_own(made: Engine, words: Wo
     assert "making new ones" in words
     assert "of-another-passphrase" not in file.read_text()
     assert "test" in made.stacks
+
+
+def test_credentials_of_an_older_command_get_the_readers_key(made: Engine, words: Words, tmp_path: Path) -> None:
+    before = {name: secrets(made, name) for name in ENVIRONMENTS}
+    for name in ENVIRONMENTS:
+        reader = forget(made, name, "objectStore", "reader")
+        assert set(reader) == {"accessKey", "secretKey"}
+        assert reader["secretKey"] != before[name]["objectStore"]["secretKey"]
+        found = secrets(made, name)
+        loaded = values.from_file(name).environment
+        # As it was signed: for the writer's name alone.
+        pair = found["tls"]["objectStore"]
+        assert loaded.ca_certificate
+        found["tls"]["objectStore"] = authority.sign(
+            loaded.ca_certificate, found["caKey"], ["object-store", f"object-store.{name}-platform.svc"]
+        )
+        made.secrets[name] = json.dumps(found)
+        init(name, words.console)
+        after = secrets(made, name)
+        assert {key: after["objectStore"][key] for key in ("accessKey", "secretKey")} == {
+            key: before[name]["objectStore"][key] for key in ("accessKey", "secretKey")
+        }
+        assert set(after["objectStore"]["reader"]) == {"accessKey", "secretKey"}
+        assert after["tls"]["objectStore"] != pair
+        host = f"object-store-reader.{name}-platform.svc.cluster.local"
+        assert handshake(after["tls"]["objectStore"], loaded.ca_certificate, host, tmp_path) == b"hello"
+
+
+def test_an_external_store_may_have_a_readers_key(
+    project: Project, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.edit("dev", lambda config: config.update(objectStore=EXTERNAL_STORE))
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(variable, f"given-{variable}")
+    init("dev", words.console)
+    found = credentials.read(pulumi.secrets["dev"], values.from_file("dev").environment, "dev")
+    assert found.object_store.for_models == found.object_store, "one login for all"
+    monkeypatch.setenv("AWS_READER_ACCESS_KEY_ID", "reads")
+    with pytest.raises(DeliveryError, match=r"^AWS_READER_SECRET_ACCESS_KEY is not set; it is the login of those who"):
+        init("dev", words.console)
+    monkeypatch.setenv("AWS_READER_SECRET_ACCESS_KEY", "only")
+    init("dev", words.console)
+    found = credentials.read(pulumi.secrets["dev"], values.from_file("dev").environment, "dev")
+    assert found.object_store.for_models.access_key.get_secret_value() == "reads"
+    assert secrets(pulumi, "dev")["objectStore"]["accessKey"] == "given-AWS_ACCESS_KEY_ID"
