@@ -17,9 +17,9 @@ Programs = Mapping[str, Recording]
 
 
 def objects(program: Recording) -> Iterator[tuple[str, Any]]:
-    """Name and inputs of every object that the program itself declares."""
+    """Name and inputs of every object that the program itself declares; a patch is of somebody else's."""
     for name, inputs in program.inputs.items():
-        if name.startswith("kubernetes:") and ":yaml/" not in name:
+        if name.startswith("kubernetes:") and ":yaml/" not in name and "Patch::" not in name:
             yield name, shown(inputs)
 
 
@@ -47,7 +47,7 @@ def test_no_pod_and_no_selector_does(stack: str, released: Programs) -> None:
 def test_what_an_object_has_already_stays(released: Programs) -> None:
     service = released["prod"].of_kind("InferenceService")["digits"]["metadata"]
     assert service["labels"]["stellwerk.dev/model"] == "digits"
-    assert service["annotations"]["pulumi.com/waitFor"]
+    assert service["annotations"]["serving.kserve.io/deploymentMode"] == "RawDeployment"
 
 
 def test_the_owner_of_the_cluster_has_the_policy_and_no_other(programs: Programs) -> None:
