@@ -200,7 +200,11 @@ def _scores(model: Model, dataset: data.Dataset) -> Any:
     (name, shape, kind) = (model.inputs[0].name, model.inputs[0].shape, model.inputs[0].datatype)
     if len(model.inputs) != 1 or kind != "FP32" or len(shape) != 2 or shape[1] != rows.shape[1]:
         raise TrainingError(f"its input must be FP32 of shape [-1, {rows.shape[1]}]")
-    scores = np.asarray(model.run({name: rows}, [model.outputs[0].name])[0])
+    try:
+        scores = np.asarray(model.run({name: rows}, [model.outputs[0].name])[0])
+    # ONNX Runtime's exceptions share no base class but Exception.
+    except Exception as error:
+        raise TrainingError(f"it does not run on the held-out rows: {_short(error)}") from error
     if scores.shape != (len(rows), dataset.contract.classes):
         raise TrainingError(f"its output must have the shape [rows, {dataset.contract.classes}], not {scores.shape}")
     return scores
