@@ -26,9 +26,12 @@ class Event:
 
 
 def events(environment: str, namespace: str, kind: str, name: str) -> list[Event]:
-    """The events of an object, the newest last; empty when there are none any more."""
+    """The events of an object, the newest last; empty when there are none any more, or when they may not be seen."""
     selector = f"involvedObject.kind={kind},involvedObject.name={name}"
-    items = _items(environment, "--namespace", namespace, "get", "events", "--field-selector", selector)
+    try:
+        items = _items(environment, "--namespace", namespace, "get", "events", "--field-selector", selector)
+    except DeliveryError:
+        return []
     ordered = sorted(items, key=lambda item: str(item.get("lastTimestamp") or item.get("eventTime") or ""))
     return [
         Event(
@@ -55,7 +58,12 @@ def refuse_beyond_quota(environment: str, namespace: str, pod: dict[str, Any], a
             for resource, value in values.items() if side in ("requests", "limits") else ():
                 for key in (f"{side}.{resource}", *([resource] if side == "requests" else [])):
                     sums[key] = sums.get(key, 0) + quantity(value)
-    for quota in _items(environment, "--namespace", namespace, "get", "resourcequotas"):
+    try:
+        quotas = _items(environment, "--namespace", namespace, "get", "resourcequotas")
+    except DeliveryError:
+        # Who may not see them is told by the cluster itself.
+        return
+    for quota in quotas:
         hard = quota["spec"].get("hard", {})
         over = [key for key, value in sums.items() if key in hard and value > quantity(hard[key])]
         if over:

@@ -12,7 +12,7 @@ import pytest
 
 from delivery import kube, train
 from delivery.errors import DeliveryError
-from delivery.events import quantity, room
+from delivery.events import events, quantity, refuse_beyond_quota, room
 from delivery.waiting import Waiting
 from tests.unit.delivery.conftest import Clock, Project, Words
 
@@ -488,12 +488,14 @@ def test_a_job_that_ran_out_of_memory_or_time_says_so(cluster: Cluster, words: W
     )
 
 
-def test_room_is_silent_where_it_may_not_be_seen(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_may_not_be_seen_stops_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*_: str, **__: str) -> str:
         raise DeliveryError("cluster of dev: nodes is forbidden")
 
     monkeypatch.setattr(kube, "kubectl", forbidden)
     assert room("dev", "cpu") == []
+    assert events("dev", "dev-training", "Job", "any") == []
+    refuse_beyond_quota("dev", "dev-training", {"containers": [{"resources": {"requests": {"cpu": "9"}}}]}, "no")
 
 
 @pytest.mark.parametrize(
