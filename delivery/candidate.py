@@ -1,6 +1,5 @@
 """What a training Job says about a model, and what the command finds out by itself before it becomes a release."""
 
-import json
 import math
 import tempfile
 from pathlib import Path
@@ -41,14 +40,13 @@ class Candidate(Section):
     requirements: tuple[str, ...]
 
 
-def read(source: store.Store, model: str, job: str) -> tuple[Candidate, dict[str, Any]]:
-    """The candidate of a Job, validated, and its document; raises DeliveryError naming every key that is wrong."""
+def read(source: store.Store, model: str, job: str) -> Candidate:
+    """The candidate of a Job, validated; raises DeliveryError naming every key that is wrong."""
     key = f"candidates/{model}/{job}.json"
     raw = store.read_json(source, key)
     try:
-        document = json.loads(raw)
         candidate = Candidate.model_validate_json(raw)
-    except ValueError as error:
+    except ValidationError as error:
         raise DeliveryError(
             f"candidate {source.bucket}/{key}: {_wrong(error)}; train again, nothing is released"
         ) from None
@@ -62,12 +60,10 @@ def read(source: store.Store, model: str, job: str) -> tuple[Candidate, dict[str
             ("artefact.key", candidate.artefact.key, f"{model}/sha256-{digest}.onnx"),
         ],
     )
-    return candidate, document
+    return candidate
 
 
-def _wrong(error: ValueError) -> str:
-    if not isinstance(error, ValidationError):
-        return "it is not JSON"
+def _wrong(error: ValidationError) -> str:
     kinds = {"missing": "missing", "extra_forbidden": "unknown"}
     found: dict[str, list[str]] = {}
     for detail in error.errors():
