@@ -1,6 +1,5 @@
 """What a training Job says about a model, and what the command finds out by itself before it becomes a release."""
 
-import json
 import math
 import tempfile
 from pathlib import Path
@@ -41,14 +40,13 @@ class Candidate(Section):
     requirements: tuple[str, ...]
 
 
-def read(source: store.Store, model: str, job: str) -> tuple[Candidate, dict[str, Any]]:
-    """The candidate of a Job, validated, and its document; raises DeliveryError naming every key that is wrong."""
+def read(source: store.Store, model: str, job: str) -> Candidate:
+    """The candidate of a Job, validated; raises DeliveryError naming every key that is wrong."""
     key = f"candidates/{model}/{job}.json"
     raw = store.read_json(source, key)
     try:
-        document = json.loads(raw)
         candidate = Candidate.model_validate_json(raw)
-    except ValueError as error:
+    except ValidationError as error:
         raise DeliveryError(
             f"candidate {source.bucket}/{key}: {_wrong(error)}; train again, nothing is released"
         ) from None
@@ -62,12 +60,10 @@ def read(source: store.Store, model: str, job: str) -> tuple[Candidate, dict[str
             ("artefact.key", candidate.artefact.key, f"{model}/sha256-{digest}.onnx"),
         ],
     )
-    return candidate, document
+    return candidate
 
 
-def _wrong(error: ValueError) -> str:
-    if not isinstance(error, ValidationError):
-        return "it is not JSON"
+def _wrong(error: ValidationError) -> str:
     kinds = {"missing": "missing", "extra_forbidden": "unknown"}
     found: dict[str, list[str]] = {}
     for detail in error.errors():
@@ -200,7 +196,11 @@ def _scores(model: Model, dataset: data.Dataset) -> Any:
     (name, shape, kind) = (model.inputs[0].name, model.inputs[0].shape, model.inputs[0].datatype)
     if len(model.inputs) != 1 or kind != "FP32" or len(shape) != 2 or shape[1] != rows.shape[1]:
         raise TrainingError(f"its input must be FP32 of shape [-1, {rows.shape[1]}]")
-    scores = np.asarray(model.run({name: rows}, [model.outputs[0].name])[0])
+    try:
+        scores = np.asarray(model.run({name: rows}, [model.outputs[0].name])[0])
+    # ONNX Runtime's exceptions share no base class but Exception.
+    except Exception as error:
+        raise TrainingError(f"it does not run on the held-out rows: {_short(error)}") from error
     if scores.shape != (len(rows), dataset.contract.classes):
         raise TrainingError(f"its output must have the shape [rows, {dataset.contract.classes}], not {scores.shape}")
     return scores

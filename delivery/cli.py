@@ -17,14 +17,9 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from components import names
-from delivery.errors import DeliveryError
-from infra.local.base_image import BaseImageError
 from infra.local.cluster.cli import app as cluster_app
 from infra.local.cluster.environment import environment
-from infra.local.cluster.errors import ClusterError
 from infra.local.toolchain.doctor import app as doctor_app
-from infra.local.toolchain.errors import ToolchainError
-from infra.problems import ConfigError
 
 app = typer.Typer(
     help="Stellwerk: dev, test and prod as stacks of the same components; promotion is an infrastructure diff.",
@@ -49,6 +44,8 @@ class EnvironmentName(StrEnum):
 Model = Annotated[str, typer.Argument(help="Name of the model, such as digits.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
 Timeout = Annotated[float, typer.Option(min=1, help="Seconds the endpoint may take to answer before it is undone.")]
+# An error class that is defined here is one that is expected.
+_ROOMS = ("components", "delivery", "infra", "serving", "training")
 # What the store may have instead of a release's artefact.
 _LOST = ("changed", "absent")
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Apply without asking.")]
@@ -303,24 +300,21 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        if not isinstance(error, _expected()):
+        if not _is_expected(error):
             raise
         console.print(f"error: {_text(error)}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
 
 
-def _expected() -> tuple[type[Exception], ...]:
-    """What may go wrong in any room and at the edges; each carries its message."""
+def _is_expected(error: Exception) -> bool:
+    """Whether a room's own error, or one of the edges: each carries its message."""
     # Only a command that failed needs to know them.
     import httpx
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from serving.errors import RequestError, StartError
-    from training.errors import TrainingError
-
-    rooms = (DeliveryError, ConfigError, ClusterError, ToolchainError, BaseImageError)
     edges = (OSError, subprocess.SubprocessError, httpx.HTTPError, httpx.InvalidURL, BotoCoreError, ClientError)
-    return (*rooms, StartError, RequestError, TrainingError, *edges)
+    rooms = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
+    return isinstance(error, edges) or not rooms.isdisjoint(_ROOMS)
 
 
 def _text(error: Exception) -> str:

@@ -26,9 +26,12 @@ class Event:
 
 
 def events(environment: str, namespace: str, kind: str, name: str) -> list[Event]:
-    """The events of an object, the newest last; empty when there are none any more."""
+    """The events of an object, the newest last; empty when there are none any more, or when they may not be seen."""
     selector = f"involvedObject.kind={kind},involvedObject.name={name}"
-    items = _items(environment, "--namespace", namespace, "get", "events", "--field-selector", selector)
+    try:
+        items = _items(environment, "--namespace", namespace, "get", "events", "--field-selector", selector)
+    except DeliveryError:
+        return []
     ordered = sorted(items, key=lambda item: str(item.get("lastTimestamp") or item.get("eventTime") or ""))
     return [
         Event(
@@ -55,14 +58,30 @@ def refuse_beyond_quota(environment: str, namespace: str, pod: dict[str, Any], a
             for resource, value in values.items() if side in ("requests", "limits") else ():
                 for key in (f"{side}.{resource}", *([resource] if side == "requests" else [])):
                     sums[key] = sums.get(key, 0) + quantity(value)
-    for quota in _items(environment, "--namespace", namespace, "get", "resourcequotas"):
+    try:
+        quotas = _items(environment, "--namespace", namespace, "get", "resourcequotas")
+    except DeliveryError:
+        # Who may not see them is told by the cluster itself.
+        return
+    for quota in quotas:
         hard = quota["spec"].get("hard", {})
         over = [key for key, value in sums.items() if key in hard and value > quantity(hard[key])]
         if over:
             name, allowed = quota["metadata"]["name"], ", ".join(f"{key}={hard[key]}" for key in over)
             raise DeliveryError(
-                f"{namespace}: the quota {name} allows {allowed}, and one pod requests more: it can never run; {action}"
+                f"{namespace}: its quota {name!r} allows {allowed}, and one pod requests more: it can never run; "
+                f"{action}"
             )
+
+
+def largest_node(environment: str, resource: str) -> float:
+    """What the largest node that runs anything has of a resource; 0 when that may not be seen."""
+    try:
+        nodes = _items(environment, "get", "nodes")
+    except DeliveryError:
+        return 0
+    sizes = (node["status"].get("allocatable", {}).get(resource, "0") for node in nodes if not _simulated(node))
+    return max(map(quantity, sizes), default=0)
 
 
 def room(environment: str, resource: str, namespace: str | None = None, most: int = 6) -> list[str]:
@@ -79,7 +98,7 @@ def room(environment: str, resource: str, namespace: str | None = None, most: in
     names = {node["metadata"]["name"] for node in nodes}
     taken = sorted(
         (
-            (_requested(pod, resource), f"{pod['metadata']['namespace']}/{pod['metadata']['name']}")
+            (requested(pod, resource), f"{pod['metadata']['namespace']}/{pod['metadata']['name']}")
             for pod in pods
             if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
             and (namespace or pod["spec"].get("nodeName") in names)
@@ -89,10 +108,10 @@ def room(environment: str, resource: str, namespace: str | None = None, most: in
     if not taken:
         return []
     size = sum(quantity(node["status"].get("allocatable", {}).get(resource, "0")) for node in nodes)
-    total = _shown(sum(amount for amount, _ in taken), resource)
-    of = f" of {_shown(size, resource)}" if size else ""
+    total = shown(sum(amount for amount, _ in taken), resource)
+    of = f" of {shown(size, resource)}" if size else ""
     lines = [f"{len(taken)} pods request {total}{of} {resource}; the biggest:"]
-    return lines + [f"{name}: {_shown(amount, resource)}" for amount, name in taken[:most]]
+    return lines + [f"{name}: {shown(amount, resource)}" for amount, name in taken[:most]]
 
 
 def _items(environment: str, *arguments: str) -> list[dict[str, Any]]:
@@ -105,7 +124,7 @@ def _simulated(node: dict[str, Any]) -> bool:
     return "kwok.x-k8s.io/node" in node["metadata"].get("annotations", {})
 
 
-def _requested(pod: dict[str, Any], resource: str) -> float:
+def requested(pod: dict[str, Any], resource: str) -> float:
     """What the scheduler counts: all containers together, or the biggest of those that run before them."""
 
     def of(container: dict[str, Any]) -> float:
@@ -115,5 +134,6 @@ def _requested(pod: dict[str, Any], resource: str) -> float:
     return max([sum(of(container) for container in pod["spec"]["containers"]), *before])
 
 
-def _shown(amount: float, resource: str) -> str:
+def shown(amount: float, resource: str) -> str:
+    """An amount of a resource, as messages say it."""
     return f"{amount / 2**20:.0f}Mi" if resource == "memory" else f"{amount:.2f}"

@@ -29,7 +29,7 @@ def release(model: str, job: str) -> str:
     from delivery import candidate as candidates
 
     with store.connect(ENVIRONMENT) as source:
-        candidate, document = candidates.read(source, model, job)
+        candidate = candidates.read(source, model, job)
         digest, image = candidate.artefact.digest, engine.outputs(ENVIRONMENT)["images"]["serving"]
         known = RELEASES.ids(model)
         for identity in known:
@@ -40,7 +40,8 @@ def release(model: str, job: str) -> str:
         candidates.verify(candidate, source)
     number = int(known[-1][1:].split("-")[0]) + 1 if known else 1
     identity = f"v{number}-{digest.removeprefix('sha256:')[:8]}"
-    _write(model, identity, _document(document, identity, image))
+    # What was verified is what is written, not another reading of the same text.
+    _write(model, identity, _document(candidate.model_dump(mode="json", by_alias=True), identity, image))
     return identity
 
 

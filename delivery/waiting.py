@@ -8,7 +8,7 @@ from typing import Any
 
 from delivery import kube
 from delivery.errors import DeliveryError
-from delivery.events import events, refuse_beyond_quota, room
+from delivery.events import events, largest_node, refuse_beyond_quota, requested, room, shown
 from infra.values import TRAINING
 
 _ENVIRONMENT = "dev"
@@ -93,8 +93,16 @@ class Waiting:
                 if item["type"] == "PodScheduled" and item["status"] == "False":
                     text = f"not scheduled: {item.get('message', '')}"
                     short = _INSUFFICIENT.search(text)
-                    return [text, *(self._room(short[1], None) if short else [])]
+                    return [text, *(self._short(pod, short[1]) if short else [])]
         return []
+
+    def _short(self, pod: dict[str, Any], resource: str) -> list[str]:
+        """What takes the room, and whether there could be enough of it."""
+        needs, most = requested(pod, resource), largest_node(_ENVIRONMENT, resource)
+        if 0 < most < needs:
+            size = f"and the largest node has {shown(most, resource)}: it fits on none of them"
+            return [f"  it requests {shown(needs, resource)} {resource}, {size}"]
+        return self._room(resource, None)
 
     def _container(self, pod: dict[str, Any], reason: str, message: str) -> list[str]:
         text = f"{reason} {message}".strip()

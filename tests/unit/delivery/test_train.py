@@ -12,7 +12,7 @@ import pytest
 
 from delivery import kube, train
 from delivery.errors import DeliveryError
-from delivery.events import quantity, room
+from delivery.events import events, quantity, refuse_beyond_quota, room
 from delivery.waiting import Waiting
 from tests.unit.delivery.conftest import Clock, Project, Words
 
@@ -338,7 +338,7 @@ def test_what_the_scheduler_says_is_shown_with_what_takes_the_room(
     cluster: Cluster, words: Words, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reason = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient cpu."}
-    cluster.pods = [{"status": {"conditions": [reason]}}]
+    cluster.pods = [pod("train", "1") | {"status": {"conditions": [reason]}}]
     real = {"metadata": {"name": "node"}, "status": {"allocatable": {"cpu": "2"}}}
     simulated = {"metadata": {"name": "gpu", "annotations": {"kwok.x-k8s.io/node": "fake"}}, "status": {}}
     cluster.nodes = [real, simulated]
@@ -353,6 +353,16 @@ def test_what_the_scheduler_says_is_shown_with_what_takes_the_room(
     assert "2 pods request 1.55 of 2.00 cpu; the biggest:" in text
     assert text.index("dev-serving/big: 1.50") < text.index("dev-serving/small: 0.05")
     assert "sim" not in text.split("started")[1]
+
+
+def test_a_job_that_fits_on_no_node_is_told(
+    cluster: Cluster, words: Words, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reason = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient cpu."}
+    cluster.pods = [pod("train", "3") | {"status": {"conditions": [reason]}}]
+    cluster.nodes = [{"metadata": {"name": "node"}, "status": {"allocatable": {"cpu": "2"}}}]
+    text = follow(cluster, words, clock, monkeypatch)
+    assert "it requests 3.00 cpu, and the largest node has 2.00: it fits on none of them" in text
 
 
 def test_a_job_that_waits_for_the_quota_says_so_at_once(
@@ -378,7 +388,7 @@ def test_what_the_quota_never_allows_is_refused_before_it_starts(
     needs(cluster, **requests)
     cluster.quotas = [QUOTA]
     with pytest.raises(
-        DeliveryError, match=r"^dev-training: the quota quota allows requests\.\w+=.*it can never run; raise"
+        DeliveryError, match=r"^dev-training: its quota 'quota' allows requests\.\w+=.*it can never run; raise"
     ):
         start(words)
     assert cluster.created == []
@@ -395,7 +405,7 @@ def test_a_quota_that_was_lowered_since_ends_the_waiting(cluster: Cluster, words
 
 def test_no_pod_allowed_at_all_ends_the_waiting(cluster: Cluster, words: Words) -> None:
     cluster.quotas = [{"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}]
-    with pytest.raises(DeliveryError, match="the quota none allows pods=0"):
+    with pytest.raises(DeliveryError, match="its quota 'none' allows pods=0"):
         start(words)
 
 
@@ -478,12 +488,14 @@ def test_a_job_that_ran_out_of_memory_or_time_says_so(cluster: Cluster, words: W
     )
 
 
-def test_room_is_silent_where_it_may_not_be_seen(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_may_not_be_seen_stops_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*_: str, **__: str) -> str:
         raise DeliveryError("cluster of dev: nodes is forbidden")
 
     monkeypatch.setattr(kube, "kubectl", forbidden)
     assert room("dev", "cpu") == []
+    assert events("dev", "dev-training", "Job", "any") == []
+    refuse_beyond_quota("dev", "dev-training", {"containers": [{"resources": {"requests": {"cpu": "9"}}}]}, "no")
 
 
 @pytest.mark.parametrize(
