@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from components import names
+from delivery.errors import DeliveryError
 from infra.local.cluster.cli import app as cluster_app
 from infra.local.cluster.environment import environment
 from infra.local.toolchain.doctor import app as doctor_app
