@@ -10,6 +10,7 @@ import pytest
 
 from infra import machine, values
 from infra.kubeconfig import VARIABLE
+from infra import program as program_module
 from tests.program.harness import ROOT, SENTINEL, Recording, run, stack_values
 
 STACKS = ("dev", "test", "prod")
@@ -40,7 +41,9 @@ def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv(machine.BUILD_CONTEXTS, str(tools / "build-contexts"))
         patch.setenv(machine.BUILD_SECRETS, str(place / "secrets"))
         patch.delenv(machine.POD_LOGS, raising=False)
-        patch.setattr(values, "ROOT", root)
+        # Each module that took the name over: with other packages' tests in between, the next machine is another one.
+        for module in (values, program_module):
+            patch.setattr(module, "ROOT", root)
         yield
 
 
