@@ -124,3 +124,15 @@ def test_the_reason_outlives_the_pod(hits: Find) -> None:
     event = hits(lambda hit: hit.get("kubernetes.pod.name") == BROKEN and hit.get("log.level") == "warn", 1)[0]
     assert "no-such-image" in event["message"] and event["event.kind"] == "event"
     assert (event["kubernetes.namespace"], event["service.environment"]) == (SPACE, "test")
+
+
+def test_what_the_shipper_says_is_in_the_store_too(project: Project, hits: Find) -> None:
+    assert hits(lambda hit: "log_refused" in hit.get("tags", []), 1)
+    deadline = time.monotonic() + 60
+    while True:
+        own = [hit for hit in project.ask("logs", "--env", "dev", "-n", "1000")["hits"]
+               if hit["kubernetes.namespace"] == "dev-logging" and "has refused lines" in str(hit.get("message"))]  # fmt: skip
+        if own or time.monotonic() > deadline:
+            break
+        time.sleep(0.5)
+    assert own and own[0]["log.level"] == "warn"
