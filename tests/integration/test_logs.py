@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,7 +13,9 @@ from tests.integration.conftest import Project
 from tests.integration.test_log_shipper import TRACEBACK, ecs
 
 pytestmark = pytest.mark.integration
-SPACE, MODEL = "test-serving", "x-logs"
+Find = Callable[[Callable[[dict[str, Any]], bool], int], list[dict[str, Any]]]
+SPACE, MODEL = "test-serving", f"x-logs-{uuid.uuid4().hex[:6]}"
+REQUEST = f"{MODEL}-60"
 TALKER, BROKEN = f"{MODEL}-predictor-talks", f"{MODEL}-predictor-broken"
 ODD: dict[str, dict[str, Any]] = {
     "empty": {"": 1},
@@ -29,7 +32,7 @@ ODD: dict[str, dict[str, Any]] = {
 def _files() -> dict[str, str]:
     odd = [ecs("number", **{"x.number": 5}), *(ecs(f"odd-{name}", **fields) for name, fields in ODD.items())]
     claim = ecs("claim", **{"service.environment": "prod", "kubernetes": {"namespace": "prod-serving"}})
-    long = ecs("long line", **{"http.request.id": "x-logs-60", "x.text": "word and " * 6700})
+    long = ecs("long line", **{"http.request.id": REQUEST, "x.text": "word and " * 6700})
     return {
         "begin": "a" * 20_000,
         "warning": "from the other stream\n",
@@ -53,7 +56,7 @@ def _pod(name: str, image: str, command: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def hits(project: Project) -> Iterator[Callable[[Callable[[dict[str, Any]], bool], int], list[dict[str, Any]]]]:
+def hits(project: Project) -> Find:
     """Finds what the pods have left in the store, after they are gone."""
     metadata = {"name": TALKER, "namespace": SPACE}
     text = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": _files()}
@@ -82,32 +85,30 @@ def hits(project: Project) -> Iterator[Callable[[Callable[[dict[str, Any]], bool
                 return found
             time.sleep(0.5)
 
-    yield find
-
-
-Find = Callable[[Callable[[dict[str, Any]], bool], int], list[dict[str, Any]]]
+    return find
 
 
 def test_lines_stay_whole(hits: Find) -> None:
-    ours = hits(lambda hit: "kubernetes.event.count" not in hit, len(ODD) + 6)
+    ours = hits(lambda hit: "kubernetes.event.count" not in hit, len(ODD) + 5)
     messages = [str(hit.get("message")) for hit in ours]
-    assert messages.count("a" * 20_000 + "end") == messages.count("from the other stream") == 1
-    (long,) = [hit for hit in ours if hit.get("http.request.id") == "x-logs-60"]
+    assert messages.count("a" * 20_000 + "end") == 1
+    (long,) = [hit for hit in ours if hit.get("http.request.id") == REQUEST]
     assert long["x.text"] == "word and " * 6700
     (trace,) = [hit for hit in ours if "Traceback" in str(hit.get("message"))]
-    assert (trace["message"].splitlines(), trace["log.level"]) == (TRACEBACK, "error")
+    # What the same stream said just before belongs to it.
+    assert (trace["message"].splitlines(), trace["log.level"]) == (["from the other stream", *TRACEBACK], "error")
 
 
 def test_a_line_of_60_kb_is_found_by_its_fields(project: Project, hits: Find) -> None:
-    assert hits(lambda hit: hit.get("http.request.id") == "x-logs-60", 1)
-    assert len(project.ask("logs", "--request-id", "x-logs-60", "--wait")["hits"]) == 1
+    assert hits(lambda hit: hit.get("http.request.id") == REQUEST, 1)
+    assert len(project.ask("logs", "--request-id", REQUEST, "--wait")["hits"]) == 1
 
 
-def test_what_elasticsearch_refuses_is_there_and_marked(project: Project, hits: Find) -> None:
+def test_what_elasticsearch_refuses_is_there_and_marked(hits: Find) -> None:
     odd = {hit["message"]: hit for hit in hits(lambda hit: str(hit.get("message")).startswith("odd-"), len(ODD))}
     assert set(odd) == {f"odd-{name}" for name in ODD}
     refused = {name for name in ODD if "log_refused" in odd[f"odd-{name}"].get("tags", [])}
-    assert {"empty", "blank", "reserved", "source", "many"} <= refused
+    assert {"empty", "blank", "reserved", "many"} <= refused
     for name in refused:
         assert odd[f"odd-{name}"]["error.message"] and odd[f"odd-{name}"]["event.original"]
 
@@ -123,3 +124,14 @@ def test_the_reason_outlives_the_pod(hits: Find) -> None:
     event = hits(lambda hit: hit.get("kubernetes.pod.name") == BROKEN and hit.get("log.level") == "warn", 1)[0]
     assert "no-such-image" in event["message"] and event["event.kind"] == "event"
     assert (event["kubernetes.namespace"], event["service.environment"]) == (SPACE, "test")
+
+
+def test_what_the_shipper_says_is_in_the_store_too(project: Project, hits: Find) -> None:
+    assert hits(lambda hit: "log_refused" in hit.get("tags", []), 1)
+    deadline = time.monotonic() + 60
+    said: list[dict[str, Any]] = []
+    while not said and time.monotonic() < deadline:
+        lines = project.ask("logs", "--env", "dev", "-n", "1000")["hits"]
+        own = [line for line in lines if line.get("kubernetes.namespace") == "dev-logging"]
+        said = [line for line in own if "has refused lines" in str(line.get("message"))]
+    assert said and said[0]["log.level"] == "warn"

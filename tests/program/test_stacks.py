@@ -10,6 +10,7 @@ import yaml
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
+from components.log_shipper import shipper_config
 from components.node_pool import GPU, POOL_LABEL
 from tests.program.conftest import STACKS
 from tests.program.harness import DIGEST, SENTINEL, Recording, leaks, run, shown, stack_values
@@ -99,6 +100,14 @@ def test_pods_are_restricted_and_only_the_log_shipper_is_not(stack: str, each: P
         "logs-events",
     }
     assert {namespace for _, namespace, _ in pods(stack, each)} <= set(levels), "a pod in somebody else's namespace"
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_log_shippers_know_the_environment_of_every_namespace(stack: str, each: Programs) -> None:
+    pattern = shipper_config("dev-platform")["receivers"]["podlogs"]["environment"]
+    names = [inputs["metadata"]["name"] for inputs in each[stack].of_kind("Namespace").values()]
+    assert names
+    assert {name: (found := re.search(pattern, name)) and found[1] for name in names} == dict.fromkeys(names, stack)
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -55,8 +55,10 @@ def _stage(image: PlatformImage, binary: Path, folder: Path) -> None:
     (root / "etc" / "passwd").write_text("root:x:0:0:root:/:/\nnonroot:x:10001:10001:nonroot:/:/\n")
     (root / "tmp").mkdir(exist_ok=True)
     (root / "tmp").chmod(0o1777)
+    # BuildKit takes a file of the same size and time for the one it had; the image gets the time 0 all the same.
+    stamp = int(_key(image, binary)[:7], 16)
     for path in sorted(root.rglob("*")):
-        os.utime(path, (0, 0), follow_symlinks=False)
+        os.utime(path, (stamp, stamp), follow_symlinks=False)
     (folder / "Dockerfile").write_text(_dockerfile(image))
 
 

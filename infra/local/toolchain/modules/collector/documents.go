@@ -80,7 +80,7 @@ func lineDocument(g *group, from origin, environment string) document {
 		containerField: from.container,
 	})
 	// What such a pod prints when it does not start names no model.
-	if model := modelOf(from.pod); body[modelField] == nil && model != "" && environment != "" {
+	if model := modelOf(from.pod); body[modelField] == nil && model != "" {
 		body[modelField] = model
 	}
 	return body

@@ -70,7 +70,6 @@ func (r *podLogs) Start(ctx context.Context, host component.Host) error {
 	config.MaxLogSize = 4 * maxLine
 	// Half of them are read at a time: this bounds the memory.
 	config.MaxConcurrentFiles = 4
-	config.PollInterval = 100 * time.Millisecond
 	// What is not complete is read again; groups know their own time.
 	config.FlushPeriod = 0
 	if r.files, err = config.Build(r.set.TelemetrySettings, r.emit, fileconsumer.WithSplitFunc(splitGroups)); err != nil {
