@@ -268,7 +268,7 @@ def _runtime(image: pulumi.Input[str]) -> pulumi.Inputs:
                 # A large model is loaded for as long as this allows; the other probes begin afterwards.
                 "startupProbe": probe("/v2/health/live", 1, 3, 900),
                 "readinessProbe": probe("/v2/health/ready", 2, 3, 3),
-                # A server that hangs is started anew after a minute, and has nothing to drain; one that computes answers.
+                # A server that hangs is started anew after a minute, without a drain; one that computes answers.
                 "livenessProbe": {**probe("/v2/health/live", 10, 10, 6), "terminationGracePeriodSeconds": 5},
                 # An inference service names its model's own.
                 "resources": {
