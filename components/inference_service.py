@@ -145,8 +145,13 @@ class InferenceService(pulumi.ComponentResource):
             metadata=meta.v1.ObjectMetaPatchArgs(
                 name=f"{model}-predictor",
                 namespace=namespace,
-                # KServe leaves the number alone, and Kubernetes has set it to one.
-                annotations={"pulumi.com/patchForce": "true", "pulumi.com/skipAwait": "true"},
+                # KServe leaves the number alone, and Kubernetes has set it to one: of each Deployment, so with each
+                # revision it is set again.
+                annotations={
+                    "pulumi.com/patchForce": "true",
+                    "pulumi.com/skipAwait": "true",
+                    "stellwerk.dev/replicas-of": revision,
+                },
             ),
             spec=apps.v1.DeploymentSpecPatchArgs(replicas=args["replicas"]),
             opts=opts,

@@ -268,7 +268,7 @@ class KServe(pulumi.ComponentResource):
 def _runtime(image: pulumi.Input[str]) -> pulumi.Inputs:
     """Spec of the ClusterServingRuntime; custom resources are written in the API's own spelling."""
 
-    def probe(path: str, period: int, timeout: int, failures: int) -> pulumi.Inputs:
+    def probe(path: str, period: int, timeout: int, failures: int) -> dict[str, object]:
         get = {"path": path, "port": _MODEL_PORT}
         return {"httpGet": get, "periodSeconds": period, "timeoutSeconds": timeout, "failureThreshold": failures}
 
@@ -285,8 +285,8 @@ def _runtime(image: pulumi.Input[str]) -> pulumi.Inputs:
                 # A large model is loaded for as long as this allows; the other probes begin afterwards.
                 "startupProbe": probe("/v2/health/live", 1, 3, 900),
                 "readinessProbe": probe("/v2/health/ready", 2, 3, 3),
-                # A server that hangs is started anew after a minute; one that computes answers.
-                "livenessProbe": probe("/v2/health/live", 10, 10, 6),
+                # A server that hangs is started anew after a minute, without a drain; one that computes answers.
+                "livenessProbe": {**probe("/v2/health/live", 10, 10, 6), "terminationGracePeriodSeconds": 5},
                 # An inference service names its model's own.
                 "resources": {
                     "requests": {"cpu": "50m", "memory": "512Mi"},

@@ -125,6 +125,8 @@ def observe(items: Sequence[Any], revision: Revision) -> Observation:
     for item in items:
         if item["kind"] == "Deployment":
             seen.serves = _complete(item, revision)
+            if item["spec"]["replicas"] != revision.replicas:
+                seen.waiting.append(f"its Deployment asks for {item['spec']['replicas']} pods, not {revision.replicas}")
             for condition in item.get("status", {}).get("conditions", []):
                 # Quota and admission: pods that are never made have no state of their own.
                 if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
@@ -179,7 +181,7 @@ def _pod(pod: Any, seen: Observation) -> None:
     if status.get("reason") == "Evicted":
         seen.problems.append(f"{name} was evicted: {status.get('message', '')}")
     for container in _containers(pod):
-        if reason := _reason(container):
+        if reason := _reason(container, _limit(pod, container["name"])):
             seen.problems.append(f"{name}, container {container['name']}: {reason}")
 
 
@@ -188,7 +190,15 @@ def _containers(pod: Any) -> list[Any]:
     return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
 
 
-def _reason(container: Mapping[str, Any]) -> str:
+def _limit(pod: Any, container: str) -> str:
+    """The memory limit of a container, as the pod says it."""
+    spec = pod.get("spec", {})
+    named = {item["name"]: item for item in [*spec.get("initContainers", []), *spec.get("containers", [])]}
+    limit = named.get(container, {}).get("resources", {}).get("limits", {}).get("memory", "")
+    return f" of {limit}" if limit else ""
+
+
+def _reason(container: Mapping[str, Any], limit: str) -> str:
     """Why a container does not run; empty while it runs or starts."""
     waiting = container.get("state", {}).get("waiting", {})
     if waiting and waiting.get("reason") not in _STARTING:
@@ -197,7 +207,7 @@ def _reason(container: Mapping[str, Any]) -> str:
     if container.get("ready") or ended.get("exitCode", 0) == 0:
         return ""
     if ended.get("reason") == "OOMKilled":
-        return "OOMKilled: it needs more memory than its limit"
+        return f"OOMKilled: it needs more memory than its limit{limit}"
     return f"{ended.get('reason', 'ended')} with exit code {ended['exitCode']}"
 
 
@@ -208,8 +218,10 @@ def _details(revision: Revision, items: Sequence[Any], run: Kubectl) -> list[str
         name = pod["metadata"]["name"]
         for container in _containers(pod):
             if container.get("lastState", {}).get("terminated") or container.get("state", {}).get("terminated"):
-                previous = ["--previous"] if container.get("restartCount") else []
+                previous = ["--previous"] if container.get("state", {}).get("running") else []
                 lines = _try(run, "logs", name, "-c", container["name"], "--tail=5", *previous)
+                # A container that was killed at its start has no log; the node's answer is none.
+                lines = "" if lines.startswith("unable to retrieve") else lines
                 details += [f"log of {container['name']}: {line[:500]}" for line in lines.splitlines()]
         details += [f"event: {text}" for _, text in _events(items, pod)]
     return details
@@ -226,6 +238,6 @@ def _message(revision: Revision, reasons: list[str], seconds: float) -> str:
     lines = "\n".join(f"  {reason}" for reason in reasons)
     return (
         f"{revision.model} does not serve its new revision in {revision.namespace} after {seconds:.0f} s:\n{lines}\n"
-        "Pods of the revision before go on serving. Correct the cause and apply again, or put "
+        "Pods of an earlier revision, if any, go on serving. Correct the cause and apply again, or put "
         f"models.{revision.model}.release back to the release before."
     )

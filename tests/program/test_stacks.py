@@ -287,7 +287,8 @@ def test_a_stack_is_small(program: Recording) -> None:
 def normalised(program: Recording, stack: str) -> Any:
     """The program with the environment's name and digests of configuration replaced."""
     text = re.sub(rf"\b{stack}\b", "ENVIRONMENT", json.dumps(program.tree(), sort_keys=True))
-    return json.loads(re.sub(r'("stellwerk.dev/(configuration|revision)": )"[0-9a-f]{16}"', r'\1"digest"', text))
+    digests = r'("stellwerk.dev/(configuration|revision|replicas-of)": )"[0-9a-f]{16}"'
+    return json.loads(re.sub(digests, r'\1"digest"', text))
 
 
 def test_test_and_prod_are_one_program_under_two_names(released: Programs) -> None:

@@ -29,6 +29,7 @@ def pod(*containers: dict[str, Any], digest: str = "new", **status: Any) -> dict
     return {
         "kind": "Pod",
         "metadata": {"name": "digits-predictor-1", "annotations": {"stellwerk.dev/revision": digest}},
+        "spec": {"containers": [{"name": "kserve-container", "resources": {"limits": {"memory": "64Mi"}}}]},
         "status": {"containerStatuses": list(containers)} | status,
     }
 
@@ -125,7 +126,7 @@ def test_only_a_whole_rollout_of_this_revision_serves(before: Callable[[], dict[
     ("items", "reason"),
     [
         ([pod(PULL)], "ImagePullBackOff: Back-off pulling image x@sha256:00"),
-        ([pod(KILLED)], "OOMKilled: it needs more memory than its limit"),
+        ([pod(KILLED)], "OOMKilled: it needs more memory than its limit of 64Mi"),
         ([pod(CRASHED)], "Error with exit code 1"),
         ([pod(initContainerStatuses=[CRASHED])], "Error with exit code 1"),
         ([deployment(updatedReplicas=0, conditions=[QUOTA])], "exceeded quota"),
