@@ -61,7 +61,7 @@ class OwnershipPolicy(pulumi.ComponentResource):
                 ],
                 validations=[
                     admissionregistration.v1.ValidationArgs(
-                        expression="variables.before == variables.after || variables.older",
+                        expression="variables.before == variables.after || variables.givenUp || variables.older",
                         message_expression=_message(),
                     )
                 ],
@@ -82,11 +82,15 @@ class OwnershipPolicy(pulumi.ComponentResource):
 def _variables() -> list[tuple[str, str]]:
     """What the policy's expressions are made of, in CEL."""
     managed = "oldObject.metadata.?managedFields.orValue([])"
-    engine = f'{managed}.exists(field, field.?manager.orValue("").startsWith("{_OTHER_MANAGERS}"))'
+    manager = 'field.?manager.orValue("")'
+    known = f'{manager}.startsWith("{_OTHER_MANAGERS}") || {manager} == request.options.fieldManager'
+    engine = f"{managed}.exists(field, {known})"
     return [
         ("before", _owner("oldObject")),
         ("after", _owner("object")),
         ("free", 'variables.before == "/"'),
+        # By a program from before there were labels.
+        ("givenUp", 'variables.after == "/"'),
         # From before there were labels. Where an object is a name and no more (ServiceAccount), nobody manages a field.
         ("older", f"variables.free && (size({managed}) == 0 || {engine})"),
     ]
