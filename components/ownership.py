@@ -1,5 +1,7 @@
 """Which stack an object of the cluster belongs to, and the policy that no other one takes it over."""
 
+from typing import TypedDict
+
 import pulumi
 from pulumi_kubernetes import admissionregistration, meta
 
@@ -17,6 +19,13 @@ def field_manager(project: str, stack: str) -> str:
     return f"{_MANAGERS}{project}/{stack}"
 
 
+class OwnershipPolicyArgs(TypedDict):
+    """Arguments of OwnershipPolicy."""
+
+    policy: str
+    """Name of the policy in the cluster, which needs one."""
+
+
 class OwnershipPolicy(pulumi.ComponentResource):
     """Refuses that the engine changes whose an object is, or makes it a stack's that was nobody's: forced, too.
 
@@ -24,16 +33,15 @@ class OwnershipPolicy(pulumi.ComponentResource):
     "created", and a later destroy would remove what somebody else uses. What a person does by hand is left alone.
     """
 
-    def __init__(self, name: str, args: None = None, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: OwnershipPolicyArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellwerk:index:OwnershipPolicy", name, None, opts)
-        title = "stellwerk-ownership"
         exists = meta.v1.LabelSelectorRequirementArgs(key=STACK_LABEL, operator="Exists")
         everything = admissionregistration.v1.NamedRuleWithOperationsArgs(
             api_groups=["*"], api_versions=["*"], operations=["UPDATE"], resources=["*"]
         )
         policy = admissionregistration.v1.ValidatingAdmissionPolicy(
             name,
-            metadata=meta.v1.ObjectMetaArgs(name=title),
+            metadata=meta.v1.ObjectMetaArgs(name=args["policy"]),
             spec=admissionregistration.v1.ValidatingAdmissionPolicySpecArgs(
                 failure_policy="Fail",
                 match_constraints=admissionregistration.v1.MatchResourcesArgs(
@@ -53,7 +61,7 @@ class OwnershipPolicy(pulumi.ComponentResource):
                 ],
                 validations=[
                     admissionregistration.v1.ValidationArgs(
-                        expression="variables.before == variables.after || variables.older",
+                        expression="variables.before == variables.after || variables.givenUp || variables.older",
                         message_expression=_message(),
                     )
                 ],
@@ -62,9 +70,9 @@ class OwnershipPolicy(pulumi.ComponentResource):
         )
         admissionregistration.v1.ValidatingAdmissionPolicyBinding(
             f"{name}-binding",
-            metadata=meta.v1.ObjectMetaArgs(name=title),
+            metadata=meta.v1.ObjectMetaArgs(name=args["policy"]),
             spec=admissionregistration.v1.ValidatingAdmissionPolicyBindingSpecArgs(
-                policy_name=title, validation_actions=["Deny"]
+                policy_name=args["policy"], validation_actions=["Deny"]
             ),
             opts=child(self, [policy]),
         )
@@ -74,11 +82,15 @@ class OwnershipPolicy(pulumi.ComponentResource):
 def _variables() -> list[tuple[str, str]]:
     """What the policy's expressions are made of, in CEL."""
     managed = "oldObject.metadata.?managedFields.orValue([])"
-    engine = f'{managed}.exists(field, field.?manager.orValue("").startsWith("{_OTHER_MANAGERS}"))'
+    manager = 'field.?manager.orValue("")'
+    known = f'{manager}.startsWith("{_OTHER_MANAGERS}") || {manager} == request.options.fieldManager'
+    engine = f"{managed}.exists(field, {known})"
     return [
         ("before", _owner("oldObject")),
         ("after", _owner("object")),
         ("free", 'variables.before == "/"'),
+        # By a program from before there were labels.
+        ("givenUp", 'variables.after == "/"'),
         # From before there were labels. Where an object is a name and no more (ServiceAccount), nobody manages a field.
         ("older", f"variables.free && (size({managed}) == 0 || {engine})"),
     ]

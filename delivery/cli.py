@@ -225,7 +225,7 @@ def status(json: Json = False) -> None:
 @app.command()
 def drift(
     environment: Annotated[
-        EnvironmentName | None, typer.Option("--env", help="The environment; default: each that has a stack.")
+        EnvironmentName | None, typer.Option("--env", help="Default: each that has a stack.")
     ] = None,
     repair: Annotated[bool, typer.Option("--repair", help="Put it back: preview, ask, apply.")] = False,
     yes: Yes = False,
@@ -234,8 +234,7 @@ def drift(
     """What was deleted or changed by hand; exit code 2 when something was. Changes nothing without --repair."""
     from delivery import drift as drifts
 
-    names = [environment.value] if environment else drifts.applied()
-    found = {name: drifts.drift(name) for name in names}
+    found = {name: drifts.drift(name) for name in ([environment.value] if environment else drifts.applied())}
     if json:
         _json({"environments": {name: [asdict(item) for item in items] for name, items in found.items()}})
     else:
@@ -246,7 +245,7 @@ def drift(
     if not repair:
         raise typer.Exit(2)
     with _resumable():
-        for name in filter(found.get, names):
+        for name in filter(found.get, found):
             drifts.preview(name)
             if not (yes or typer.confirm(f"Apply this to {name}?", err=True)):
                 raise DeliveryError("nothing was changed")

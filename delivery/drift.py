@@ -67,7 +67,9 @@ def preview(environment: str) -> None:
 def repair(environment: str) -> None:
     """Applies what the stack's file says, over changes made by hand; raises DeliveryError when that failed."""
     if not _forced("up", "--refresh", "--yes", "--skip-preview", "--stack", environment):
-        raise DeliveryError(f"{environment}: the update failed, see above; run the same command again to go on")
+        # Its refresh is in the state already, where this command would see no drift any more.
+        again = f"{_FORCE} pulumi up --stack {environment}"
+        raise DeliveryError(f"{environment}: the update failed, see above; when that is put right, run `{again}`")
 
 
 def _forced(*arguments: str) -> bool:

@@ -79,7 +79,7 @@ class Program:
     def compose(self) -> None:
         """Declares every resource of the environment and exports what the command reads."""
         if not self.environment.cluster.shared:
-            OwnershipPolicy("ownership", None, self._opts)
+            OwnershipPolicy("ownership", {"policy": "stellwerk-ownership"}, self._opts)
         purposes = [PLATFORM, SERVING, *([TRAINING] if self.environment.training else [])]
         controllers = [] if self.environment.cluster.shared else [KSERVE]
         self._namespaces = self._tenant([*purposes, *controllers])

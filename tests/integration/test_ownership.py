@@ -13,7 +13,6 @@ from tests.integration.conftest import ENVIRONMENTS, MODEL, Project
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
 NAMESPACE = "x-ownership-shared"
-FORCE = {"PULUMI_K8S_ENABLE_PATCH_FORCE": "true"}
 PROGRAM = f"""
 import pulumi, pulumi_kubernetes as kubernetes
 from infra.ownership import mark_objects
@@ -41,59 +40,44 @@ class Scratch:
 
 
 @pytest.fixture
-def scratch(project: Project, tmp_path: Path) -> Iterator[list[Scratch]]:
+def scratch(project: Project, tmp_path: Path) -> Iterator[tuple[Scratch, Scratch]]:
     """Two projects that declare the same namespace."""
-    made = []
-    for name in ("x-one", "x-two"):
-        folder = tmp_path / name
-        (folder / "backend").mkdir(parents=True)
-        runtime = {"name": "python", "options": {"virtualenv": str(project.root / ".venv")}}
-        (folder / "Pulumi.yaml").write_text(yaml.safe_dump({"name": name, "runtime": runtime}))
-        (folder / "__main__.py").write_text(PROGRAM)
-        made.append(Scratch(project, folder))
-        assert made[-1].pulumi("stack", "init", "dev").returncode == 0
-    yield made
-    project.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
+    yield _scratch(project, tmp_path / "x-one"), _scratch(project, tmp_path / "x-two")
+    project.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
 
 
-def owner(project: Project) -> str:
-    """The project that the namespace belongs to."""
-    found = json.loads(project.kubectl("get", "namespace", NAMESPACE, "-o", "json"))["metadata"]
-    return str(found["labels"].get("stellwerk.dev/project"))
+def _scratch(project: Project, folder: Path) -> Scratch:
+    (folder / "backend").mkdir(parents=True)
+    runtime = {"name": "python", "options": {"virtualenv": str(project.root / ".venv")}}
+    (folder / "Pulumi.yaml").write_text(yaml.safe_dump({"name": folder.name, "runtime": runtime}))
+    (folder / "__main__.py").write_text(PROGRAM)
+    made = Scratch(project, folder)
+    assert made.pulumi("stack", "init", "dev").returncode == 0
+    return made
 
 
-def test_a_second_project_does_not_take_over(project: Project, scratch: list[Scratch]) -> None:
+def test_an_object_belongs_to_one_stack(project: Project, scratch: tuple[Scratch, Scratch]) -> None:
     one, two = scratch
     first = one.up()
     assert first.returncode == 0, first.stdout
+    # Another project is refused, by the preview and when it forces.
     preview = two.pulumi("preview", "--stack", "dev")
     assert preview.returncode != 0 and "stellwerk/x-one/dev" in preview.stdout + preview.stderr
-    refused = two.up()
-    assert refused.returncode != 0 and "stellwerk/x-one/dev" in refused.stdout + refused.stderr
-    forced = two.up(**FORCE)
+    forced = two.up(PULUMI_K8S_ENABLE_PATCH_FORCE="true")
     assert forced.returncode != 0 and "belongs to the stack x-one/dev" in forced.stdout + forced.stderr
-    assert two.pulumi("destroy", "--stack", "dev", "--yes", "--skip-preview").returncode == 0
-    assert owner(project) == "x-one"
-
-
-def test_what_a_killed_update_has_made_is_taken_over(project: Project, scratch: list[Scratch]) -> None:
-    """It is in the cluster and not in the state."""
-    one, _ = scratch
-    assert one.up().returncode == 0
+    # What a killed update leaves is in the cluster and not in the state: the same stack takes it over.
     urn = "urn:pulumi:dev::x-one::kubernetes:core/v1:Namespace::shared"
     assert one.pulumi("state", "delete", urn, "--stack", "dev", "--yes").returncode == 0
     again = one.up()
-    assert again.returncode == 0, again.stdout
-    assert "1 created" in again.stdout
-
-
-def test_an_object_of_nobody_is_refused_until_it_is_given(project: Project, scratch: list[Scratch]) -> None:
-    one, _ = scratch
+    assert again.returncode == 0 and "1 created" in again.stdout, again.stdout
+    # What nobody's labels are on is refused until it is given.
+    project.kubectl("delete", "namespace", NAMESPACE)
     project.kubectl("create", "namespace", NAMESPACE)
-    refused = one.up()
+    refused = two.up()
     assert refused.returncode != 0 and "belongs to no stack" in refused.stdout + refused.stderr
-    project.kubectl("label", "namespace", NAMESPACE, "stellwerk.dev/project=x-one", "stellwerk.dev/stack=dev")
-    assert one.up().returncode == 0
+    project.kubectl("label", "namespace", NAMESPACE, "stellwerk.dev/project=x-two", "stellwerk.dev/stack=dev")
+    given = two.up()
+    assert given.returncode == 0, given.stdout
 
 
 def test_drift_is_seen_and_put_back(project: Project) -> None:

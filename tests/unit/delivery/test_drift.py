@@ -40,13 +40,14 @@ def pulumi(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(engine, "surroundings", lambda: surroundings)
     monkeypatch.setattr(kube, "require", lambda _: None)
 
-    def say(*steps: dict[str, Any], answers: str = "exit 0") -> list[str]:
+    def say(*steps: dict[str, Any], answers: str = "exit 0", up: str = "exit 0") -> list[str]:
         said = called.read_text().splitlines()
         (tmp_path / "answer").write_text(json.dumps({"steps": [WELL, *steps], "duration": 1}))
         script = f"""#!/bin/sh
             case "$1" in
             stack) echo '[{{"name": "dev"}}, {{"name": "prod"}}]';;
             refresh) cat {tmp_path}/answer; {answers};;
+            up) echo "$PULUMI_K8S_ENABLE_PATCH_FORCE $*" >> {called}; {up};;
             *) echo "$PULUMI_K8S_ENABLE_PATCH_FORCE $*" >> {called};;
             esac
         """
@@ -119,6 +120,13 @@ def test_repair_asks_first(
     code, _, err = stellwerk("drift", "--env", "dev", "--repair")
     assert code == 1 and "nothing was changed" in err
     assert [line.split()[1] for line in pulumi()] == ["preview"]
+
+
+def test_a_repair_that_fails_says_how_to_go_on(pulumi: Callable[..., list[str]], stellwerk: Command) -> None:
+    """The engine's refresh has written the change into the state: there is no drift any more."""
+    pulumi(CHANGED, up="exit 255")
+    code, _, err = stellwerk("drift", "--env", "dev", "--repair", "--yes")
+    assert code == 1 and "pulumi up --stack dev" in err
 
 
 def test_repair_of_what_is_well_does_nothing(pulumi: Callable[..., list[str]], stellwerk: Command) -> None:
