@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from infra import machine, values
-from infra.kubeconfig import VARIABLE
 from infra import program as program_module
+from infra.kubeconfig import VARIABLE
 from tests.program.harness import ROOT, SENTINEL, Recording, run, stack_values
 
 STACKS = ("dev", "test", "prod")
