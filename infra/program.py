@@ -9,7 +9,7 @@ from typing import TypeVar
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.gateway import Gateway, RouteArgs
+from components.gateway import Gateway
 from components.image_build import ImageBuild
 from components.image_registry import ImageRegistry
 from components.inference_service import InferenceService, url
@@ -20,6 +20,7 @@ from components.object_store import ObjectStore
 from components.pull_secret import PullSecret
 from components.tenant import Tenant
 from components.tracking_server import TrackingServer
+from components.traefik import RouteArgs
 from components.training_pipeline import TrainingPipeline
 from infra.config import Environment, Mode
 from infra.credentials import Credentials, secret
@@ -322,6 +323,7 @@ class Program:
 
     def _gateway(self) -> Gateway:
         values, pair = self.environment, self.credentials.tls.gateway
+        limits = values.gateway.limits
         namespace = f"{values.environment}-{SERVING}"
         # Every model has its route before it has a release: the entry does not change when the first one comes.
         routes: list[RouteArgs] = [
@@ -337,7 +339,13 @@ class Program:
                 "key": secret(pair.key),
                 "address": values.cluster.address,
                 "node_port": values.gateway.node_port,
+                "replicas": values.gateway.replicas,
                 "routes": routes,
+                "limits": {
+                    "max_body_bytes": limits.max_body_bytes,
+                    "in_flight": limits.in_flight,
+                    "requests_per_second": limits.requests_per_second,
+                },
             },
             self._opts,
         )

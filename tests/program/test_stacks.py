@@ -130,7 +130,7 @@ def test_a_null_release_comes_up_with_namespace_quota_and_route(program: Recordi
     (serving,) = (name for name in names if name.endswith("-serving"))
     quotas = {inputs["metadata"]["namespace"] for inputs in program.of_kind("ResourceQuota").values()}
     assert serving in quotas
-    routes = program.of_kind("ConfigMap")["gateway-config"]["data"]["routes.yaml"]["[JSON]"]["http"]
+    routes = program.of_kind("ConfigMap")["gateway-routes"]["data"]["routes.yaml"]["[JSON]"]["http"]
     assert "`/v2/models/digits/`" in routes["routers"]["digits"]["rule"]
     (server,) = routes["services"]["digits"]["loadBalancer"]["servers"]
     assert server["url"] == f"http://digits-predictor.{serving}.svc.cluster.local"
