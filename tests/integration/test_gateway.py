@@ -1,5 +1,6 @@
 """The gateway as a process: routes that change under it, its end under load, and what it refuses."""
 
+import json
 import signal
 import socket
 import ssl
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from infra.local.toolchain import paths
+from tests.integration.conftest import Project, authority
 from tests.integration.gateway_kit import LIMITS, Backend, Gateway, NodeProxy, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
@@ -205,3 +207,40 @@ def test_endless_headers_are_refused(start: Start) -> None:
     with _trusting_nobody().wrap_socket(plain) as secure:
         secure.sendall(b"GET / HTTP/1.1\r\nhost: x\r\n" + b"a: " + b"x" * 100_000 + b"\r\n\r\n")
         assert secure.recv(12).startswith(b"HTTP/1.1 431")
+
+
+def test_no_request_is_lost_when_pods_of_a_gateway_are_deleted_and_rolled_out(project: Project) -> None:
+    url = json.loads(project.pulumi("stack", "output", "gateway", "--stack", "test", "--json").stdout)
+    context = ssl.create_default_context(cadata=authority(project, "test"))
+    stop, failures, answered = threading.Event(), [], [0]
+
+    def load() -> None:
+        with httpx.Client(base_url=url, verify=context, timeout=30) as client:
+            while not stop.wait(0.1):
+                try:
+                    # The server's own answer to a request without inputs: it came from the model's pod.
+                    status = client.post(INFER, content=b"{}").status_code
+                    answered[0] += 1
+                    if status != 400:
+                        failures.append(str(status))
+                except httpx.HTTPError as error:
+                    failures.append(repr(error))
+
+    def kubectl(*arguments: str) -> str:
+        return project.kubectl("-n", "test-platform", *arguments)
+
+    with ThreadPoolExecutor() as pool:
+        loads = [pool.submit(load) for _ in range(4)]
+        try:
+            first, *_ = kubectl("get", "pods", "-l", "app=gateway", "-o", "name").split()
+            kubectl("delete", first, "--timeout=120s")
+            kubectl("rollout", "restart", "deployment/gateway")
+            kubectl("rollout", "status", "deployment/gateway", "--timeout=120s")
+            # The last of the old pods drains still.
+            time.sleep(10)
+        finally:
+            stop.set()
+        for one in loads:
+            one.result()
+    assert failures == []
+    assert answered[0] > 100
