@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-import psycopg2
+import psycopg2  # type: ignore[import-untyped]
 
 WAIT_SECONDS = 300
 

@@ -26,13 +26,15 @@ restore() {
         echo "no such backup: ${file:-none at all}; here are: $(all | xargs -rn 1 basename | tr '\n' ' ')" >&2
         exit 1
     fi
-    sql=$(mktemp)
-    trap 'rm -f "$sql"' EXIT
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    # In steps, no pipe: a backup that cannot be read changes nothing.
+    pg_restore --no-owner --no-privileges --file="$work/all" "$file"
     # Everything goes first: a newer schema has tables that the backup does not know.
-    echo 'DROP SCHEMA public CASCADE; CREATE SCHEMA public;' > "$sql"
-    pg_restore --no-owner --no-privileges --file=- "$file" | sed '/^CREATE SCHEMA public;$/d' >> "$sql"
+    echo 'SET client_min_messages = warning; DROP SCHEMA public CASCADE; CREATE SCHEMA public;' > "$work/sql"
+    sed '/^CREATE SCHEMA public;$/d' "$work/all" >> "$work/sql"
     # A server that is still connected holds its tables: better an error than a restore that waits for it.
-    PGOPTIONS='-c lock_timeout=30s' psql --quiet --no-psqlrc --single-transaction --set=ON_ERROR_STOP=1 --file="$sql" > /dev/null
+    PGOPTIONS='-c lock_timeout=30s' psql --quiet --no-psqlrc --single-transaction --set=ON_ERROR_STOP=1 --file="$work/sql" > /dev/null
     echo "restored $(basename "$file")"
 }
 
