@@ -104,6 +104,7 @@ def test_without_routes_it_is_not_ready(binary: Path, backend: Backend, tmp_path
         gateway.stop()
 
 
+@pytest.mark.long
 def test_no_request_is_lost_when_a_gateway_ends(start: Start) -> None:
     """The nodes learn of it a second later; clients keep their connections."""
     first, second = start(["digits"]), start(["digits"])

@@ -8,7 +8,7 @@ import pytest
 from tests.integration.conftest import MODEL, Project
 from tests.integration.test_faults import eventually, tracking
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(3600)]
 PLATFORM = ("-n", "dev-platform")
 NEWER = "ffffffffffff"
 
