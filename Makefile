@@ -1,7 +1,7 @@
-.PHONY: help setup demo test check lock down
+.PHONY: help setup demo test test-long check lock down
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Python environment only (seconds)
 	@infra/local/bootstrap
@@ -12,9 +12,12 @@ demo: setup ## Everything: toolchain, cluster, dev/test/prod, train, release, pr
 test: setup ## All tests, on the real engine and a real cluster (root, Linux)
 	@.venv/bin/pytest
 
+test-long: setup ## What takes too long for every run: thousands of requests, hundreds of interleavings (root, Linux)
+	@.venv/bin/pytest -m long
+
 check: setup ## Format, lint, types, import rules, unit tests (one minute)
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy && .venv/bin/lint-imports --no-logo
-	@.venv/bin/pytest -m "not integration"
+	@.venv/bin/pytest -m "not integration and not long"
 
 lock: setup ## Compile the hash-pinned locks again
 	@.venv/bin/python -m infra.local.lock

@@ -1,15 +1,22 @@
 """One served model."""
 
+import hashlib
+import math
+import time
+from collections.abc import Awaitable, Callable
 from typing import NotRequired, TypedDict
 
 import pulumi
-from pulumi_kubernetes import apiextensions, meta, networking
+from pulumi_kubernetes import apiextensions, apps, meta, networking, policy
 
-from components import pods
+from components import pods, rollout
 from components.kserve import DRAIN_SECONDS
 from components.node_pool import GPU, POOL_LABEL
 
 PORT = 8080
+# How long a revision may take to serve; the store gives at least a mebibyte a second.
+_START_SECONDS = 300
+_BYTES_PER_SECOND = 1024**2
 
 
 class InferenceServiceArgs(TypedDict):
@@ -37,6 +44,8 @@ class InferenceServiceArgs(TypedDict):
     """Key of the artefact."""
     artefact_digest: str
     """Digest of the artefact; another one is not served."""
+    artefact_size: int
+    """Bytes of the artefact: a large one may take longer to start."""
     s3_endpoint: pulumi.Input[str]
     """URL of the object store."""
     access_key: pulumi.Input[str]
@@ -49,12 +58,23 @@ class InferenceServiceArgs(TypedDict):
     """Namespace whose pods may connect."""
     replicas: int
     """Number of pods."""
+    cpu: str
+    """CPU cores that each pod requests, as text."""
+    memory: str
+    """Memory of each pod, in bytes with a binary unit."""
+    context: str
+    """Context of the kubeconfig under which an update looks whether the pods serve."""
+    deadline: NotRequired[float | None]
+    """Time in seconds since 1970 after which an update waits no longer; when absent, by the artefact's size."""
     node_pool: NotRequired[str | None]
     """Node pool the pods run on; any node when absent."""
 
 
 class InferenceService(pulumi.ComponentResource):
-    """A KServe InferenceService whose pods fetch one artefact, verify its digest and serve it."""
+    """A KServe InferenceService whose pods fetch one artefact, verify its digest and serve it.
+
+    An update ends once this revision serves in all its pods, or fails with the pods' own reason.
+    """
 
     url: pulumi.Output[str]
     """Base URL inside the cluster, known once the service is ready."""
@@ -68,6 +88,10 @@ class InferenceService(pulumi.ComponentResource):
             (args["access_key"], args["secret_key"], args["ca_certificate"]),
             pods.child(self),
         )
+        predictor = _predictor(args, secret.metadata.name)
+        revision = pulumi.Output.json_dumps(predictor, sort_keys=True).apply(
+            lambda text: hashlib.sha256(text.encode()).hexdigest()[:16]
+        )
         service = apiextensions.CustomResource(
             name,
             api_version="serving.kserve.io/v1beta1",
@@ -75,15 +99,19 @@ class InferenceService(pulumi.ComponentResource):
             metadata=meta.v1.ObjectMetaArgs(
                 name=model,
                 namespace=namespace,
+                # KServe hands them on to the Deployment and its pods.
                 annotations={
                     "serving.kserve.io/deploymentMode": "RawDeployment",
-                    "pulumi.com/waitFor": "condition=Ready",
+                    # The number of pods is declared: no autoscaler, which would look for metrics that nobody keeps.
+                    "serving.kserve.io/autoscalerClass": "external",
+                    rollout.REVISION: revision,
                 },
                 labels={"stellwerk.dev/model": model},
             ),
-            spec={"predictor": _predictor(args, secret.metadata.name)},
+            spec={"predictor": predictor},
             opts=pods.child(self),
         )
+        self._pods(name, args, service, revision)
         selector = {"serving.kserve.io/inferenceservice": model}
         networking.v1.NetworkPolicy(
             f"{name}-ingress",
@@ -102,6 +130,69 @@ class InferenceService(pulumi.ComponentResource):
         )
         self.url = pulumi.Output.all(namespace, service.metadata["name"]).apply(lambda known: url(known[0], known[1]))
         self.register_outputs({"url": self.url})
+
+    def _pods(
+        self, name: str, args: InferenceServiceArgs, service: pulumi.Resource, revision: pulumi.Output[str]
+    ) -> None:
+        """The number of pods, their disruption budget, and the wait for them."""
+        namespace, model = args["namespace"], args["model"]
+        opts = pods.child(self, [service])
+        # Gone with the service: patched alone, a Deployment that is not there would be made.
+        opts.deleted_with = service
+        opts.hooks = self._before(f"{name}-exists", args, rollout.until_created)
+        scale = apps.v1.DeploymentPatch(
+            f"{name}-replicas",
+            metadata=meta.v1.ObjectMetaPatchArgs(
+                name=f"{model}-predictor",
+                namespace=namespace,
+                # KServe leaves the number alone, and Kubernetes has set it to one.
+                annotations={"pulumi.com/patchForce": "true", "pulumi.com/skipAwait": "true"},
+            ),
+            spec=apps.v1.DeploymentSpecPatchArgs(replicas=args["replicas"]),
+            opts=opts,
+        )
+        opts = pods.child(self, [scale])
+        opts.hooks = self._before(f"{name}-serves", args, self._served)
+        # Made or changed only once the revision serves: until then every preview shows it as still to be done.
+        policy.v1.PodDisruptionBudget(
+            f"{name}-budget",
+            metadata=meta.v1.ObjectMetaArgs(
+                name=model,
+                namespace=namespace,
+                annotations={rollout.REVISION: revision, "stellwerk.dev/replicas": str(args["replicas"])},
+            ),
+            spec=policy.v1.PodDisruptionBudgetSpecArgs(
+                max_unavailable=1,
+                selector=meta.v1.LabelSelectorArgs(match_labels={"serving.kserve.io/inferenceservice": model}),
+            ),
+            opts=opts,
+        )
+
+    def _served(self, revision: rollout.Revision, run: rollout.Kubectl) -> Awaitable[None]:
+        return rollout.until_served(revision, run, lambda reason: pulumi.log.warn(reason, self))
+
+    def _before(
+        self,
+        name: str,
+        args: InferenceServiceArgs,
+        wait: Callable[[rollout.Revision, rollout.Kubectl], Awaitable[None]],
+    ) -> pulumi.ResourceHookBinding:
+        """Lets a resource be created or updated only once `wait` has returned; previews wait for nothing."""
+        seconds = _START_SECONDS + args["artefact_size"] / _BYTES_PER_SECOND
+
+        async def before(given: pulumi.ResourceHookArgs) -> None:
+            metadata = (given.new_inputs or {})["metadata"]
+            revision = rollout.Revision(
+                namespace=metadata["namespace"],
+                model=args["model"],
+                digest=metadata["annotations"].get(rollout.REVISION, ""),
+                replicas=args["replicas"],
+                seconds=min(seconds, (args.get("deadline") or math.inf) - time.time()),
+            )
+            await wait(revision, rollout.kubectl(args["context"], revision.namespace))
+
+        hook = pulumi.ResourceHook(name, before)
+        return pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook])
 
 
 def url(namespace: str, model: str) -> str:
@@ -143,7 +234,8 @@ def _predictor(args: InferenceServiceArgs, secret: pulumi.Input[str]) -> pulumi.
         "image": args["image"],
         "command": ["python", "-m", "serving.fetch"],
         "env": store,
-        "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"cpu": "2", "memory": "256Mi"}},
+        # The larger of the two counts for the pod: what the server needs anyway.
+        "resources": _resources(args),
         "securityContext": restricted,
         "volumeMounts": [
             {"name": "model", "mountPath": "/mnt/models"},
@@ -151,9 +243,6 @@ def _predictor(args: InferenceServiceArgs, secret: pulumi.Input[str]) -> pulumi.
         ],
     }
     predictor: dict[str, object] = {
-        # Equal: the number of pods is declared, not chosen by an autoscaler.
-        "minReplicas": args["replicas"],
-        "maxReplicas": args["replicas"],
         "deploymentStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "terminationGracePeriodSeconds": DRAIN_SECONDS + 25,
         "automountServiceAccountToken": False,
@@ -173,6 +262,7 @@ def _predictor(args: InferenceServiceArgs, secret: pulumi.Input[str]) -> pulumi.
             "storageUri": f"s3://{args['bucket']}/{args['artefact_key']}",
             "image": args["image"],
             "env": served,
+            "resources": _resources(args),
         },
         "initContainers": [fetch],
         "volumes": [
@@ -183,3 +273,9 @@ def _predictor(args: InferenceServiceArgs, secret: pulumi.Input[str]) -> pulumi.
     if pool:
         predictor |= {"nodeSelector": {POOL_LABEL: pool}, "tolerations": [{"key": GPU, "operator": "Exists"}]}
     return predictor
+
+
+def _resources(args: InferenceServiceArgs) -> pulumi.Inputs:
+    """Requests and limits by the rule of all pods, in the API's own spelling."""
+    rule = pods.resources(args["cpu"], args["memory"])
+    return {"requests": rule.requests, "limits": rule.limits}

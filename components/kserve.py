@@ -5,7 +5,7 @@ import json
 from typing import TypedDict
 
 import pulumi
-from pulumi_kubernetes import admissionregistration, apiextensions, apps, core, meta, rbac, yaml
+from pulumi_kubernetes import admissionregistration, apiextensions, apps, core, meta, policy, rbac, yaml
 
 from components import pods
 from components.names import KSERVE_WEBHOOK
@@ -50,7 +50,7 @@ class KServeArgs(TypedDict):
     """Arguments of KServe."""
 
     namespace: pulumi.Input[str]
-    """Namespace of the controller."""
+    """Namespace of the controller, which nobody has rights in: its token changes workloads in all others."""
     image: str
     """Image of the controller."""
     manifests: str
@@ -66,7 +66,11 @@ class KServeArgs(TypedDict):
 
 
 class KServe(pulumi.ComponentResource):
-    """Definitions, controller, webhooks and the ClusterServingRuntime `stellwerk-onnx`."""
+    """Definitions, controller, webhooks and the ClusterServingRuntime `stellwerk-onnx`.
+
+    KServe's webhook for pods is not installed: for ours it does nothing but add two empty annotations, and while the
+    controller is away no pod of any environment could be replaced.
+    """
 
     runtime: pulumi.Output[str]
     """Name of the runtime, known once the controller is ready."""
@@ -97,15 +101,23 @@ class KServe(pulumi.ComponentResource):
             name,
             metadata=meta.v1.ObjectMetaArgs(name=_APP, namespace=namespace),
             spec=apps.v1.DeploymentSpecArgs(
-                replicas=1,
-                strategy=apps.v1.DeploymentStrategyArgs(type="Recreate"),
+                # Both answer the webhooks, one of them works: it holds the lease.
+                replicas=2,
                 selector=meta.v1.LabelSelectorArgs(match_labels={"app": _APP}),
                 template=core.v1.PodTemplateSpecArgs(
-                    metadata=meta.v1.ObjectMetaArgs(labels={"app": _APP, "control-plane": _APP}),
+                    metadata=meta.v1.ObjectMetaArgs(labels={"app": _APP}),
                     spec=self._pod(args["image"], account, secret.metadata.name),
                 ),
             ),
             opts=pods.child(self, [definitions, config]),
+        )
+        policy.v1.PodDisruptionBudget(
+            f"{name}-budget",
+            metadata=meta.v1.ObjectMetaArgs(name=_APP, namespace=namespace),
+            spec=policy.v1.PodDisruptionBudgetSpecArgs(
+                min_available=1, selector=meta.v1.LabelSelectorArgs(match_labels={"app": _APP})
+            ),
+            opts=pods.child(self),
         )
         service = core.v1.Service(
             f"{name}-service",
@@ -144,8 +156,30 @@ class KServe(pulumi.ComponentResource):
             subjects=[rbac.v1.SubjectArgs(kind="ServiceAccount", name=account.metadata.name, namespace=namespace)],
             opts=pods.child(self, [role]),
         )
+        self._leases(name, namespace, account.metadata.name)
         found: pulumi.Output[str] = account.metadata.name
         return found
+
+    def _leases(self, name: str, namespace: pulumi.Input[str], account: pulumi.Input[str]) -> None:
+        """Which of the replicas works stands in a Lease beside them."""
+        metadata = meta.v1.ObjectMetaArgs(name="leader-election", namespace=namespace)
+        rbac.v1.Role(
+            f"{name}-leases",
+            metadata=metadata,
+            rules=[
+                rbac.v1.PolicyRuleArgs(
+                    api_groups=["coordination.k8s.io"], resources=["leases"], verbs=["create", "get", "update"]
+                )
+            ],
+            opts=pods.child(self),
+        )
+        rbac.v1.RoleBinding(
+            f"{name}-leases-binding",
+            metadata=metadata,
+            role_ref=rbac.v1.RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="Role", name="leader-election"),
+            subjects=[rbac.v1.SubjectArgs(kind="ServiceAccount", name=account, namespace=namespace)],
+            opts=pods.child(self),
+        )
 
     def _pod(self, image: str, account: pulumi.Input[str], secret: pulumi.Input[str]) -> core.v1.PodSpecArgs:
         namespace = core.v1.ObjectFieldSelectorArgs(field_path="metadata.namespace")
@@ -157,13 +191,14 @@ class KServe(pulumi.ComponentResource):
                 core.v1.ContainerArgs(
                     name="manager",
                     image=image,
+                    args=["--leader-elect"],
                     env=[
                         core.v1.EnvVarArgs(
                             name="POD_NAMESPACE", value_from=core.v1.EnvVarSourceArgs(field_ref=namespace)
                         )
                     ],
                     security_context=pods.RESTRICTED_CONTAINER,
-                    resources=pods.resources("50m", "300Mi"),
+                    resources=pods.resources("25m", "192Mi"),
                     readiness_probe=core.v1.ProbeArgs(
                         http_get=core.v1.HTTPGetActionArgs(path="/readyz", port=_HEALTH), period_seconds=2
                     ),
@@ -187,9 +222,6 @@ class KServe(pulumi.ComponentResource):
             operations=["CREATE", "UPDATE"],
             resources=["inferenceservices"],
         )
-        pod = admissionregistration.v1.RuleWithOperationsArgs(
-            api_groups=[""], api_versions=["v1"], operations=["CREATE"], resources=["pods"]
-        )
 
         def client(path: str) -> admissionregistration.v1.WebhookClientConfigArgs:
             return admissionregistration.v1.WebhookClientConfigArgs(
@@ -198,10 +230,6 @@ class KServe(pulumi.ComponentResource):
                     name=KSERVE_WEBHOOK, namespace=namespace, path=path
                 ),
             )
-
-        def exists(key: str, operator: str) -> meta.v1.LabelSelectorArgs:
-            requirement = meta.v1.LabelSelectorRequirementArgs(key=key, operator=operator)
-            return meta.v1.LabelSelectorArgs(match_expressions=[requirement])
 
         title = meta.v1.ObjectMetaArgs(name="inferenceservice.serving.kserve.io")
         mutating = admissionregistration.v1.MutatingWebhookConfiguration(
@@ -215,17 +243,6 @@ class KServe(pulumi.ComponentResource):
                     side_effects="None",
                     admission_review_versions=["v1beta1"],
                     rules=[rule],
-                ),
-                admissionregistration.v1.MutatingWebhookArgs(
-                    name="inferenceservice.kserve-webhook-server.pod-mutator",
-                    client_config=client("/mutate-pods"),
-                    failure_policy="Fail",
-                    side_effects="None",
-                    admission_review_versions=["v1beta1"],
-                    reinvocation_policy="IfNeeded",
-                    namespace_selector=exists("control-plane", "DoesNotExist"),
-                    object_selector=exists("serving.kserve.io/inferenceservice", "Exists"),
-                    rules=[pod],
                 ),
             ],
             opts=pods.child(self, depends_on),
@@ -250,7 +267,11 @@ class KServe(pulumi.ComponentResource):
 
 def _runtime(image: pulumi.Input[str]) -> pulumi.Inputs:
     """Spec of the ClusterServingRuntime; custom resources are written in the API's own spelling."""
-    probe = {"httpGet": {"path": "/v2/health/ready", "port": _MODEL_PORT}, "periodSeconds": 2}
+
+    def probe(path: str, period: int, timeout: int, failures: int) -> pulumi.Inputs:
+        get = {"path": path, "port": _MODEL_PORT}
+        return {"httpGet": get, "periodSeconds": period, "timeoutSeconds": timeout, "failureThreshold": failures}
+
     return {
         "supportedModelFormats": [{"name": "onnx", "version": "1", "autoSelect": True, "priority": 1}],
         "protocolVersions": ["v2"],
@@ -261,9 +282,14 @@ def _runtime(image: pulumi.Input[str]) -> pulumi.Inputs:
                 "image": image,
                 "env": [{"name": "DRAIN_SECONDS", "value": str(DRAIN_SECONDS)}],
                 "ports": [{"containerPort": _MODEL_PORT, "protocol": "TCP"}],
-                "readinessProbe": probe,
+                # A large model is loaded for as long as this allows; the other probes begin afterwards.
+                "startupProbe": probe("/v2/health/live", 1, 3, 900),
+                "readinessProbe": probe("/v2/health/ready", 2, 3, 3),
+                # A server that hangs is started anew after a minute; one that computes answers.
+                "livenessProbe": probe("/v2/health/live", 10, 10, 6),
+                # An inference service names its model's own.
                 "resources": {
-                    "requests": {"cpu": "100m", "memory": "256Mi"},
+                    "requests": {"cpu": "50m", "memory": "512Mi"},
                     "limits": {"cpu": "2", "memory": "512Mi"},
                 },
                 "securityContext": {

@@ -1,93 +1,65 @@
-"""The log shipper's configuration: an OpenTelemetry Collector that reads container logs and writes ECS documents."""
+"""The log shippers' configurations: OpenTelemetry Collectors that write container logs and events as ECS documents."""
 
 from typing import Any
 
-from components.names import CONTAINER_FIELD, LOG_INDEX, LOG_STORE, NAMESPACE_FIELD, POD_FIELD, TIME_FIELD
+from components.names import LOG_INDEX, LOG_STORE, NAMESPACE_PURPOSES
 
 SHIPPER = "log-shipper"
+EVENT_SHIPPER = "event-shipper"
 STORE_PORT = 9200
 POD_LOGS = "/var/log/pods"
 POSITIONS = "/var/lib/log-shipper"
+_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+# The environment of what a pod logs is its namespace's, whatever the line says. Namespaces of others have none.
+_ENVIRONMENT = rf"^([a-z][a-z0-9]*)-(?:{'|'.join(NAMESPACE_PURPOSES)})$"
 
 
-def shipper_config(namespace: str, own_namespace: str) -> dict[str, Any]:
-    """Configuration of the collector that ships to the store in `namespace`, itself running in `own_namespace`.
+def shipper_config(namespace: str) -> dict[str, Any]:
+    """Configuration of the collector that ships container logs to the store in `namespace`.
 
     Lines are neither lost nor stored twice: reading goes on from positions on disk, what is read waits in a queue on
     disk, and a line sent again has the same document id, which Elasticsearch refuses.
     """
-    return {
-        "extensions": {"file_storage": {"directory": POSITIONS, "timeout": "10s", "recreate": True}},
-        "receivers": {"filelog": _receiver(namespace, own_namespace)},
-        "exporters": {"elasticsearch": _exporter(namespace)},
-        "service": {
-            "extensions": ["file_storage"],
-            "pipelines": {"logs": {"receivers": ["filelog"], "exporters": ["elasticsearch"]}},
-        },
-    }
-
-
-def _receiver(namespace: str, own_namespace: str) -> dict[str, Any]:
-    return {
+    receiver = {
         # A file that the kubelet has rotated may hold lines not read yet; it compresses the older ones.
         "include": [f"{POD_LOGS}/*/*/*.log", f"{POD_LOGS}/*/*/*.log.*"],
         "exclude": [
             f"{POD_LOGS}/*/*/*.gz",
             f"{POD_LOGS}/*/*/*.tmp",
-            # What these two write about a line would be the next line.
-            f"{POD_LOGS}/{own_namespace}_*/*/*",
+            # What the store writes about a line would be the next line. The shipper's own log is bounded instead.
             f"{POD_LOGS}/{namespace}_{LOG_STORE}-*/*/*",
         ],
-        "start_at": "beginning",
-        "include_file_name": False,
-        "include_file_path": True,
-        "include_file_record_offset": True,
         "storage": "file_storage",
-        "retry_on_failure": {"enabled": True, "max_interval": "5s", "max_elapsed_time": "0s"},
-        "operators": _operators(),
+        "environment": _ENVIRONMENT,
     }
+    return _config("podlogs", receiver, namespace)
 
 
-def _operators() -> list[dict[str, Any]]:
-    # Not the `container` operator: it holds lines in memory that the positions on disk have passed already.
-    ecs = r'body matches "^\\{\"@timestamp\":\\s*\"\\d{4}-"'
-    parts = ("uid", "container", "restart", "time", "log.file.record_offset")
-    identity = ' + "/" + '.join(f'string(attributes["{part}"])' for part in parts)
-    path = r"/(?P<namespace>[^/_]+)_(?P<pod>[^/_]+)_(?P<uid>[^/_]+)/(?P<container>[^/]+)/(?P<restart>\d+)\.log"
-    return [
-        {
-            "type": "regex_parser",
-            "regex": r"^(?P<time>\S+) (?:stdout|stderr) (?P<tag>\S+) ?(?P<line>.*)",
-            # What a node's crash leaves in a file would become the beginning of the next line.
-            "on_error": "drop",
+def events_config(namespace: str) -> dict[str, Any]:
+    """Configuration of the collector that ships the cluster's events to the store in `namespace`."""
+    receiver = {
+        "api": "https://kubernetes.default.svc.cluster.local",
+        "ca_file": f"{_ACCOUNT}/ca.crt",
+        "token_file": f"{_ACCOUNT}/token",
+        "environment": _ENVIRONMENT,
+    }
+    return _config("events", receiver, namespace)
+
+
+def _config(kind: str, receiver: dict[str, Any], namespace: str) -> dict[str, Any]:
+    return {
+        "extensions": {
+            "file_storage": {"directory": POSITIONS, "timeout": "10s", "recreate": True},
+            # Sends what the store refuses once more, in a form it takes.
+            "refused": {},
         },
-        {"type": "move", "from": "attributes.line", "to": "body"},
-        {
-            "type": "recombine",
-            "combine_field": "body",
-            "combine_with": "",
-            "is_last_entry": 'attributes.tag matches "^F"',
-            "max_batch_size": 0,
-            "max_unmatched_batch_size": 0,
-            "max_log_size": "1MiB",
+        "receivers": {kind: receiver},
+        "exporters": {"elasticsearch": _exporter(namespace)},
+        "service": {
+            "extensions": ["file_storage", "refused"],
+            "pipelines": {"logs": {"receivers": [kind], "exporters": ["elasticsearch"]}},
         },
-        {"type": "regex_parser", "parse_from": 'attributes["log.file.path"]', "regex": path},
-        {"type": "add", "field": 'attributes["elasticsearch.document_id"]', "value": f"EXPR({identity})"},
-        # Other JSON stays one text: fields of unknown meaning would clash with each other's types.
-        {"type": "json_parser", "if": ecs, "parse_to": "body", "parse_ints": True, "on_error": "send_quiet"},
-        {
-            "type": "add",
-            "if": 'type(body) == "string"',
-            "field": "body",
-            "value": f'EXPR({{"{TIME_FIELD}": attributes.time, "message": body}})',
-        },
-        {
-            "type": "add",
-            "field": "body",
-            "value": f'EXPR({{"{NAMESPACE_FIELD}": attributes.namespace, "{POD_FIELD}": attributes.pod, '
-            f'"{CONTAINER_FIELD}": attributes.container}})',
-        },
-    ]
+    }
 
 
 def _exporter(namespace: str) -> dict[str, Any]:
@@ -96,6 +68,9 @@ def _exporter(namespace: str) -> dict[str, Any]:
         "user": "shipper",
         "password": "${file:/secret/password}",
         "tls": {"ca_file": "/secret/ca.crt", "min_version": "1.2"},
+        "middlewares": [{"id": "refused"}],
+        # That reads the requests.
+        "compression": "none",
         "logs_index": LOG_INDEX,
         "logs_dynamic_id": {"enabled": True},
         # The deadline would count the retries.

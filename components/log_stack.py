@@ -1,6 +1,5 @@
 """Elasticsearch, and a shipper on every node that brings the containers' log lines into it."""
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -10,19 +9,37 @@ import pulumi
 from pulumi_kubernetes import apps, core, meta, networking
 
 from components import pods
+from components.event_shipper import ship_events
 from components.log_shipper import POD_LOGS, POSITIONS, SHIPPER, STORE_PORT, shipper_config
-from components.names import LOG_INDEX, LOG_INDEX_PATTERN, LOG_STORE, TIME_FIELD
+from components.names import (
+    CONTAINER_FIELD,
+    ENVIRONMENT_FIELD,
+    LOG_INDEX,
+    LOG_INDEX_PATTERN,
+    LOG_STORE,
+    MODEL_FIELD,
+    NAMESPACE_FIELD,
+    POD_FIELD,
+    RELEASE_FIELD,
+    REQUEST_FIELD,
+    RUN_FIELD,
+    TIME_FIELD,
+)
 
 _READY_PORT = 9399
 _SIMULATED = "stellwerk.dev/simulated"
-_CONFIGURATION = "stellwerk.dev/configuration"
-# Where the shipper's container sees the node's folders.
 
 _ROLE_OF = {"shipper": "shipper", "reader": "reader", "elastic": "superuser"}
 _ROLES = {
     "shipper": {"indices": [{"names": [LOG_INDEX_PATTERN], "privileges": ["create_doc", "auto_configure"]}]},
     "reader": {"indices": [{"names": [LOG_INDEX_PATTERN], "privileges": ["read"]}]},
 }
+_EXACT = {"type": "keyword", "ignore_above": 8191}
+_EXACT_FIELDS = (
+    *(MODEL_FIELD, RELEASE_FIELD, RUN_FIELD, REQUEST_FIELD),
+    *(ENVIRONMENT_FIELD, NAMESPACE_FIELD, POD_FIELD, CONTAINER_FIELD),
+    *("log.level", "log.logger", "trace.id", "event.kind", "event.reason", "error.message", "tags"),
+)
 _TEMPLATE = {
     "index_patterns": [LOG_INDEX],
     # Above the templates that the full distribution brings for logs.
@@ -41,10 +58,13 @@ _TEMPLATE = {
             # Names keep their dots: `error` as a text and `error.message` of another line live side by side.
             "subobjects": False,
             "date_detection": False,
-            "dynamic_templates": [
-                {"exact": {"match_mapping_type": "string", "mapping": {"type": "keyword", "ignore_above": 8191}}}
-            ],
-            "properties": {TIME_FIELD: {"type": "date"}, "message": {"type": "text"}},
+            "dynamic_templates": [{"exact": {"match_mapping_type": "string", "mapping": _EXACT}}],
+            # Those that are asked for have their type whatever comes first, and however many others come.
+            "properties": {
+                TIME_FIELD: {"type": "date"},
+                "message": {"type": "text"},
+                **{field: _EXACT for field in _EXACT_FIELDS},
+            },
         },
     },
 }
@@ -136,7 +156,7 @@ class LogStack(pulumi.ComponentResource):
                 # A second server on the volume would find it locked.
                 strategy=apps.v1.DeploymentStrategyArgs(type="Recreate"),
                 selector=meta.v1.LabelSelectorArgs(match_labels={"app": LOG_STORE}),
-                template=_template(LOG_STORE, json.dumps(files, sort_keys=True), pod),
+                template=pods.template(LOG_STORE, json.dumps(files, sort_keys=True), pod),
             ),
             opts=pods.child(self),
         )
@@ -207,9 +227,8 @@ class LogStack(pulumi.ComponentResource):
             },
             opts=pods.child(self),
         )
-        own = f"{args['environment']}-logging"
         document = pulumi.Output.from_input(args["namespace"]).apply(
-            lambda space: json.dumps(shipper_config(space, own), sort_keys=True)
+            lambda space: json.dumps(shipper_config(space), sort_keys=True)
         )
         config = core.v1.ConfigMap(
             f"{name}-config",
@@ -222,11 +241,23 @@ class LogStack(pulumi.ComponentResource):
             metadata=meta.v1.ObjectMetaArgs(name=SHIPPER, namespace=namespace),
             spec=apps.v1.DaemonSetSpecArgs(
                 selector=meta.v1.LabelSelectorArgs(match_labels={"app": SHIPPER}),
-                template=_template(
+                template=pods.template(
                     SHIPPER, document, self._shipper_pod(args, secret.metadata.name, config.metadata.name)
                 ),
             ),
             opts=pods.child(self, store),
+        )
+        ship_events(
+            name.replace("shipper", "events"),
+            {
+                "environment": args["environment"],
+                "namespace": namespace,
+                "store_namespace": args["namespace"],
+                "image": args["shipper_image"],
+                "secret": secret.metadata.name,
+            },
+            self,
+            store,
         )
 
     def _shipper_namespace(self, name: str, environment: str) -> pulumi.Output[str]:
@@ -260,11 +291,7 @@ class LogStack(pulumi.ComponentResource):
         container = core.v1.ContainerArgs(
             name=SHIPPER,
             image=args["shipper_image"],
-            args=[
-                "--config=file:/etc/log-shipper/config.yaml",
-                # A position is written when its lines are in the queue on disk, not before.
-                "--feature-gates=stanza.synchronousLogEmitter",
-            ],
+            args=["--config=file:/etc/log-shipper/config.yaml"],
             env=[core.v1.EnvVarArgs(name="GOMEMLIMIT", value="200MiB")],
             security_context=pods.RESTRICTED_CONTAINER,
             resources=pods.resources("50m", "256Mi", "1"),
@@ -310,14 +337,6 @@ def _realm(users: Mapping[str, LogUserArgs]) -> dict[str, pulumi.Input[str]]:
         # One role per line: the server cuts the file at lines that are not indented.
         "roles.yml": "".join(f"{role}: {json.dumps(rights)}\n" for role, rights in _ROLES.items()),
     }
-
-
-def _template(app: str, configuration: pulumi.Input[str], pod: core.v1.PodSpecArgs) -> core.v1.PodTemplateSpecArgs:
-    """The pod of `app`; another configuration rolls it, where ConfigMaps change in place, too."""
-    version = pulumi.Output.from_input(configuration).apply(lambda text: hashlib.sha256(text.encode()).hexdigest()[:16])
-    return core.v1.PodTemplateSpecArgs(
-        metadata=meta.v1.ObjectMetaArgs(labels={"app": app}, annotations={_CONFIGURATION: version}), spec=pod
-    )
 
 
 def _real_nodes() -> core.v1.AffinityArgs:

@@ -18,3 +18,8 @@ ENVIRONMENT_FIELD = "service.environment"
 NAMESPACE_FIELD = "kubernetes.namespace"
 POD_FIELD = "kubernetes.pod.name"
 CONTAINER_FIELD = "kubernetes.container.name"
+# Of lines that the log store would not take as they were: they carry this tag and stand in `event.original`.
+REFUSED_TAG = "log_refused"
+
+# Namespaces of an environment are named `<environment>-<purpose>`.
+NAMESPACE_PURPOSES = ("platform", "serving", "training", "logging", "control", "controllers", "gateway")

@@ -9,7 +9,10 @@ from pulumi_kubernetes import apps, core, meta
 from components import pods
 
 _APP = "object-store"
+# Inside the cluster under a name of its own: a second port of a node port's service would be open on the nodes, too.
+_READER = "object-store-reader"
 _PORT = 7070
+_READER_PORT = 7071
 
 
 class ObjectStoreArgs(TypedDict):
@@ -24,9 +27,13 @@ class ObjectStoreArgs(TypedDict):
     buckets: Sequence[str]
     """Buckets that exist from the start."""
     access_key: pulumi.Input[str]
-    """S3 access key."""
+    """S3 access key that may read and write."""
     secret_key: pulumi.Input[str]
-    """S3 secret key."""
+    """Secret key of it."""
+    reader_access_key: pulumi.Input[str]
+    """S3 access key that may only read."""
+    reader_secret_key: pulumi.Input[str]
+    """Secret key of it."""
     certificate: pulumi.Input[str]
     """TLS certificate, PEM."""
     key: pulumi.Input[str]
@@ -40,10 +47,12 @@ class ObjectStoreArgs(TypedDict):
 
 
 class ObjectStore(pulumi.ComponentResource):
-    """versitygw over a volume: S3 with TLS, objects are plain files."""
+    """versitygw over a volume: S3 with TLS, objects are plain files; a second one over the same volume only reads."""
 
     endpoint: pulumi.Output[str]
     """URL inside the cluster."""
+    reader_endpoint: pulumi.Output[str]
+    """URL inside the cluster that takes the reader's key, and reads only."""
     external_endpoint: pulumi.Output[str]
     """URL from outside."""
 
@@ -56,6 +65,8 @@ class ObjectStore(pulumi.ComponentResource):
             string_data={
                 "access": args["access_key"],
                 "secret": args["secret_key"],
+                "reader-access": args["reader_access_key"],
+                "reader-secret": args["reader_secret_key"],
                 "tls.crt": args["certificate"],
                 "tls.key": args["key"],
             },
@@ -86,16 +97,27 @@ class ObjectStore(pulumi.ComponentResource):
             ),
             opts=pods.child(self),
         )
-        pods.allow_ingress(f"{name}-ingress", namespace, _APP, _PORT, None, pods.child(self))
-        ready = pulumi.Output.all(namespace, deployment.metadata.name, service.metadata.name)
+        reader = core.v1.Service(
+            f"{name}-reader",
+            metadata=meta.v1.ObjectMetaArgs(name=_READER, namespace=namespace),
+            spec=core.v1.ServiceSpecArgs(
+                selector={"app": _APP}, ports=[core.v1.ServicePortArgs(port=_PORT, target_port=_READER_PORT)]
+            ),
+            opts=pods.child(self),
+        )
+        pods.allow_ingress(f"{name}-ingress", namespace, _APP, [_PORT, _READER_PORT], None, pods.child(self))
+        ready = pulumi.Output.all(namespace, deployment.metadata.name, service.metadata.name, reader.metadata.name)
         outside = f"https://{args['address']}:{args['node_port']}"
         self.endpoint = ready.apply(lambda known: f"https://{_APP}.{known[0]}.svc.cluster.local:{_PORT}")
+        self.reader_endpoint = ready.apply(lambda known: f"https://{_READER}.{known[0]}.svc.cluster.local:{_PORT}")
         self.external_endpoint = ready.apply(lambda _: outside)
         self.register_outputs({"endpoint": self.endpoint, "external_endpoint": self.external_endpoint})
 
     def _pod(self, args: ObjectStoreArgs, secret: pulumi.Input[str], claim: pulumi.Input[str]) -> core.v1.PodSpecArgs:
         data = pods.mount("data", "/data")
-
+        # The files of the certificate alone: the reader has no way to the writer's key.
+        pair = [core.v1.KeyToPathArgs(key=key, path=key) for key in ("tls.crt", "tls.key")]
+        tls = core.v1.SecretVolumeSourceArgs(secret_name=secret, default_mode=0o440, items=pair)
         return core.v1.PodSpecArgs(
             security_context=pods.RESTRICTED_POD,
             automount_service_account_token=False,
@@ -110,31 +132,43 @@ class ObjectStore(pulumi.ComponentResource):
                 )
             ],
             containers=[
-                core.v1.ContainerArgs(
-                    name=_APP,
-                    image=args["image"],
-                    args=[
-                        f"--port=:{_PORT}",
-                        "--cert=/tls/tls.crt",
-                        "--key=/tls/tls.key",
-                        "--quiet",
-                        "--health=/health",
-                        "posix",
-                        "/data",
-                    ],
-                    env=[
-                        pods.secret_env("ROOT_ACCESS_KEY_ID", secret, "access"),
-                        pods.secret_env("ROOT_SECRET_ACCESS_KEY", secret, "secret"),
-                    ],
-                    security_context=pods.RESTRICTED_CONTAINER,
-                    resources=pods.resources("50m", "256Mi"),
-                    readiness_probe=pods.https_probe("/health", _PORT),
-                    volume_mounts=[data, pods.mount("tls", "/tls", read_only=True), pods.mount("tmp", "/tmp")],  # noqa: S108
-                )
+                self._gateway(_APP, args["image"], secret, _PORT, pods.resources("50m", "256Mi")),
+                # The volume is read-only for it as well.
+                self._gateway(_READER, args["image"], secret, _READER_PORT, pods.resources("10m", "128Mi")),
             ],
             volumes=[
                 pods.claim_volume("data", claim),
-                pods.secret_volume("tls", secret),
+                core.v1.VolumeArgs(name="tls", secret=tls),
                 pods.scratch_volume("tmp"),
+                pods.scratch_volume("tmp-reader"),
+            ],
+        )
+
+    def _gateway(
+        self,
+        name: str,
+        image: str,
+        secret: pulumi.Input[str],
+        port: int,
+        resources: core.v1.ResourceRequirementsArgs,
+    ) -> core.v1.ContainerArgs:
+        reads = name == _READER
+        keys = ("reader-access", "reader-secret") if reads else ("access", "secret")
+        options = [f"--port=:{port}", "--cert=/tls/tls.crt", "--key=/tls/tls.key", "--quiet", "--health=/health"]
+        return core.v1.ContainerArgs(
+            name=name,
+            image=image,
+            args=[*options, *(["--readonly"] if reads else []), "posix", "/data"],
+            env=[
+                pods.secret_env("ROOT_ACCESS_KEY_ID", secret, keys[0]),
+                pods.secret_env("ROOT_SECRET_ACCESS_KEY", secret, keys[1]),
+            ],
+            security_context=pods.RESTRICTED_CONTAINER,
+            resources=resources,
+            readiness_probe=pods.https_probe("/health", port),
+            volume_mounts=[
+                pods.mount("data", "/data", read_only=reads),
+                pods.mount("tls", "/tls", read_only=True),
+                pods.mount("tmp-reader" if reads else "tmp", "/tmp"),  # noqa: S108
             ],
         )

@@ -1,5 +1,6 @@
 """What the pods of all components share: Pod Security "restricted", mounts, probes."""
 
+import hashlib
 from collections.abc import Mapping
 
 import pulumi
@@ -91,6 +92,15 @@ def mount(name: str, path: str, read_only: bool = False) -> core.v1.VolumeMountA
     return core.v1.VolumeMountArgs(name=name, mount_path=path, read_only=read_only)
 
 
+def template(app: str, configuration: pulumi.Input[str], pod: core.v1.PodSpecArgs) -> core.v1.PodTemplateSpecArgs:
+    """The pod of `app`; another configuration rolls it, where ConfigMaps change in place, too."""
+    version = pulumi.Output.from_input(configuration).apply(lambda text: hashlib.sha256(text.encode()).hexdigest()[:16])
+    annotations = {"stellwerk.dev/configuration": version}
+    return core.v1.PodTemplateSpecArgs(
+        metadata=meta.v1.ObjectMetaArgs(labels={"app": app}, annotations=annotations), spec=pod
+    )
+
+
 def resources(
     cpu: str, memory: str, cpu_limit: str | None = None, devices: Mapping[str, str] | None = None
 ) -> core.v1.ResourceRequirementsArgs:
@@ -126,11 +136,12 @@ def allow_ingress(
     name: str,
     namespace: pulumi.Input[str],
     app: str,
-    port: int,
+    port: int | list[int],
     peers: list[networking.v1.NetworkPolicyPeerArgs] | None,
     opts: pulumi.ResourceOptions,
 ) -> networking.v1.NetworkPolicy:
-    """Lets `peers` (everybody when None) reach `port` of the pods labelled `app`."""
+    """Lets `peers` (everybody when None) reach `port` (or several) of the pods labelled `app`."""
+    ports = [port] if isinstance(port, int) else port
     return networking.v1.NetworkPolicy(
         name,
         metadata=meta.v1.ObjectMetaArgs(name=f"allow-{app}", namespace=namespace),
@@ -139,7 +150,8 @@ def allow_ingress(
             policy_types=["Ingress"],
             ingress=[
                 networking.v1.NetworkPolicyIngressRuleArgs(
-                    ports=[networking.v1.NetworkPolicyPortArgs(port=port, protocol="TCP")], from_=peers
+                    ports=[networking.v1.NetworkPolicyPortArgs(port=number, protocol="TCP") for number in ports],
+                    from_=peers,
                 )
             ],
         ),

@@ -7,6 +7,10 @@ import pulumi
 from pulumi_kubernetes import core, meta, networking, rbac
 
 from components.pods import child
+from components.rights import RIGHTS
+
+# What a container that says nothing may write to its own file system, its logs and its scratch folders.
+_SCRATCH_GIB = 4
 
 
 class QuotaArgs(TypedDict):
@@ -31,10 +35,12 @@ class TenantArgs(TypedDict):
     """Purposes of the namespaces: `platform` gives `<environment>-platform`."""
     quota: QuotaArgs
     """Limits of each namespace."""
+    node_ports: NotRequired[Mapping[str, int]]
+    """Number of node ports by purpose; none where absent."""
     developers: NotRequired[Sequence[str]]
-    """Groups that may look at everything but secrets."""
+    """Groups that look at everything but Secrets and run training Jobs (components/rights.py)."""
     operators: NotRequired[Sequence[str]]
-    """Groups that may change everything in the namespaces."""
+    """Groups that keep what runs running: they restart, scale, and change inference services (components/rights.py)."""
 
 
 class Tenant(pulumi.ComponentResource):
@@ -65,18 +71,10 @@ class Tenant(pulumi.ComponentResource):
             opts=child(self),
         )
         inside = child(self, [namespace])
-        quota = args["quota"]
         core.v1.ResourceQuota(
             f"{name}-{purpose}-quota",
             metadata=meta.v1.ObjectMetaArgs(name="quota", namespace=title),
-            spec=core.v1.ResourceQuotaSpecArgs(
-                hard={
-                    "requests.cpu": quota["cpu"],
-                    "requests.memory": quota["memory"],
-                    "requests.storage": quota["storage"],
-                    "pods": str(quota["pods"]),
-                }
-            ),
+            spec=core.v1.ResourceQuotaSpecArgs(hard=_limits(args["quota"], args.get("node_ports", {}).get(purpose, 0))),
             opts=inside,
         )
         # With a quota every container must name its requests: short-lived helpers get these.
@@ -87,8 +85,9 @@ class Tenant(pulumi.ComponentResource):
                 limits=[
                     core.v1.LimitRangeItemArgs(
                         type="Container",
-                        default={"memory": "256Mi"},
-                        default_request={"cpu": "50m", "memory": "64Mi"},
+                        default={"memory": "256Mi", "ephemeral-storage": f"{_SCRATCH_GIB}Gi"},
+                        # Nothing is set aside on the node: the limit bounds what a pod may fill.
+                        default_request={"cpu": "50m", "memory": "64Mi", "ephemeral-storage": "0"},
                     )
                 ]
             ),
@@ -102,21 +101,47 @@ class Tenant(pulumi.ComponentResource):
             ),
             opts=inside,
         )
-        for role, groups in (("view", args.get("developers", ())), ("edit", args.get("operators", ()))):
-            self._binding(f"{name}-{purpose}-{role}", title, role, groups, inside)
+        for role, groups in (("developers", args.get("developers", ())), ("operators", args.get("operators", ()))):
+            if groups and purpose in RIGHTS[role]:
+                self._role(f"{name}-{purpose}-{role}", namespace, role, purpose, groups)
         return namespace
 
-    def _binding(
-        self, name: str, namespace: str, role: str, groups: Sequence[str], opts: pulumi.ResourceOptions
-    ) -> None:
-        if not groups:
-            return
-        rbac.v1.RoleBinding(
+    def _role(self, name: str, namespace: core.v1.Namespace, role: str, purpose: str, groups: Sequence[str]) -> None:
+        """The role's rights here, and who has them; other than cluster roles, two environments share none of it."""
+        api = "rbac.authorization.k8s.io"
+        metadata = meta.v1.ObjectMetaArgs(name=role, namespace=namespace.metadata.name)
+        rights = rbac.v1.Role(
             name,
-            metadata=meta.v1.ObjectMetaArgs(name=role, namespace=namespace),
-            role_ref=rbac.v1.RoleRefArgs(api_group="rbac.authorization.k8s.io", kind="ClusterRole", name=role),
-            subjects=[
-                rbac.v1.SubjectArgs(api_group="rbac.authorization.k8s.io", kind="Group", name=group) for group in groups
+            metadata=metadata,
+            rules=[
+                rbac.v1.PolicyRuleArgs(
+                    api_groups=[rule.group],
+                    resources=list(rule.resources),
+                    verbs=list(rule.verbs),
+                    resource_names=list(rule.names) or None,
+                )
+                for rule in RIGHTS[role][purpose]
             ],
-            opts=opts,
+            opts=child(self, [namespace]),
         )
+        rbac.v1.RoleBinding(
+            f"{name}-binding",
+            metadata=metadata,
+            role_ref=rbac.v1.RoleRefArgs(api_group=api, kind="Role", name=role),
+            subjects=[rbac.v1.SubjectArgs(api_group=api, kind="Group", name=group) for group in groups],
+            # Who is no administrator may bind only a role that is there, with rights of their own.
+            opts=child(self, [rights]),
+        )
+
+
+def _limits(quota: QuotaArgs, node_ports: int) -> dict[str, str]:
+    """What the pods, claims and services of one namespace may take together."""
+    return {
+        "requests.cpu": quota["cpu"],
+        "requests.memory": quota["memory"],
+        "requests.storage": quota["storage"],
+        "pods": str(quota["pods"]),
+        # Two containers per pod by their default: who asks for more is bounded, too.
+        "limits.ephemeral-storage": f"{quota['pods'] * 2 * _SCRATCH_GIB}Gi",
+        "services.nodeports": str(node_ports),
+    }

@@ -82,7 +82,7 @@ class TrackingServer(pulumi.ComponentResource):
         database = self._database(f"{name}-database", args, secret.metadata.name)
         backups = pods.claim(f"{name}-backups", namespace, _BACKUP_STORAGE, pods.child(self))
         access = _Access(secret.metadata.name, backups.metadata.name)
-        server = self._deployment(name, _APP, args, self._server(args, access), [database])
+        server = self._stateful_set(name, args, self._server(args, access), [database])
         self._restore(f"{name}-restore", args, access)
         service = self._service(f"{name}-service", _APP, namespace, _PORT)
         pods.allow_ingress(
@@ -133,7 +133,7 @@ class TrackingServer(pulumi.ComponentResource):
             ],
         )
         self._service(f"{name}-service", _DATABASE, namespace, _SQL_PORT)
-        return self._deployment(name, _DATABASE, args, pod, [])
+        return self._deployment(name, _DATABASE, args, pod)
 
     def _server(self, args: TrackingServerArgs, access: _Access) -> core.v1.PodSpecArgs:
         secret = access.secret
@@ -188,7 +188,7 @@ class TrackingServer(pulumi.ComponentResource):
             image_pull_secrets=[core.v1.LocalObjectReferenceArgs(name=args["pull_secret"])],
             restart_policy="Never",
             containers=[container],
-            volumes=[pods.scratch_volume("tmp", "1Gi"), pods.claim_volume("backups", access.backups)],
+            volumes=[pods.scratch_volume("tmp", "3Gi"), pods.claim_volume("backups", access.backups)],
         )
         labels = meta.v1.ObjectMetaArgs(labels={"app": _RESTORE})
         job = batch.v1.JobSpecArgs(backoff_limit=0, template=core.v1.PodTemplateSpecArgs(metadata=labels, spec=pod))
@@ -201,25 +201,38 @@ class TrackingServer(pulumi.ComponentResource):
             opts=pods.child(self),
         )
 
+    def _stateful_set(
+        self, name: str, args: TrackingServerArgs, pod: core.v1.PodSpecArgs, depends_on: list[pulumi.Resource]
+    ) -> apps.v1.StatefulSet:
+        """The server's one pod has a name that is known: a role lets people forward a port to it, and to no other."""
+        return apps.v1.StatefulSet(
+            name,
+            metadata=meta.v1.ObjectMetaArgs(name=_APP, namespace=args["namespace"]),
+            spec=apps.v1.StatefulSetSpecArgs(
+                replicas=1,
+                service_name=_APP,
+                # Otherwise a pod that never gets ready would not be replaced by a better one.
+                pod_management_policy="Parallel",
+                selector=meta.v1.LabelSelectorArgs(match_labels={"app": _APP}),
+                template=core.v1.PodTemplateSpecArgs(metadata=meta.v1.ObjectMetaArgs(labels={"app": _APP}), spec=pod),
+            ),
+            opts=pods.child(self, depends_on),
+        )
+
     def _deployment(
-        self,
-        name: str,
-        app: str,
-        args: TrackingServerArgs,
-        pod: core.v1.PodSpecArgs,
-        depends_on: list[pulumi.Resource],
+        self, name: str, app: str, args: TrackingServerArgs, pod: core.v1.PodSpecArgs
     ) -> apps.v1.Deployment:
         return apps.v1.Deployment(
             name,
             metadata=meta.v1.ObjectMetaArgs(name=app, namespace=args["namespace"]),
             spec=apps.v1.DeploymentSpecArgs(
                 replicas=1,
-                # Two databases on one volume, or two servers migrating one schema, would damage it.
+                # Two databases on one volume would damage it.
                 strategy=apps.v1.DeploymentStrategyArgs(type="Recreate"),
                 selector=meta.v1.LabelSelectorArgs(match_labels={"app": app}),
                 template=core.v1.PodTemplateSpecArgs(metadata=meta.v1.ObjectMetaArgs(labels={"app": app}), spec=pod),
             ),
-            opts=pods.child(self, depends_on),
+            opts=pods.child(self),
         )
 
     def _service(self, name: str, app: str, namespace: pulumi.Input[str], port: int) -> core.v1.Service:

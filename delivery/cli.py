@@ -3,9 +3,11 @@
 import json as json_format
 import shlex
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,14 +17,9 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from components import names
-from delivery.errors import DeliveryError
-from infra.local.base_image import BaseImageError
 from infra.local.cluster.cli import app as cluster_app
 from infra.local.cluster.environment import environment
-from infra.local.cluster.errors import ClusterError
 from infra.local.toolchain.doctor import app as doctor_app
-from infra.local.toolchain.errors import ToolchainError
-from infra.problems import ConfigError
 
 app = typer.Typer(
     help="Stellwerk: dev, test and prod as stacks of the same components; promotion is an infrastructure diff.",
@@ -47,6 +44,10 @@ class EnvironmentName(StrEnum):
 Model = Annotated[str, typer.Argument(help="Name of the model, such as digits.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
 Timeout = Annotated[float, typer.Option(min=1, help="Seconds the endpoint may take to answer before it is undone.")]
+# An error class that is defined here is one that is expected.
+_ROOMS = ("components", "delivery", "infra", "serving", "training")
+# What the store may have instead of a release's artefact.
+_LOST = ("changed", "absent")
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Apply without asking.")]
 
 
@@ -190,7 +191,7 @@ def predict(
 
 @app.command()
 def status(json: Json = False) -> None:
-    """Releases per environment, and whether they answer; exit code 1 when one does not."""
+    """Releases per environment, and whether they answer and could come back; exit code 1 when one does not."""
     from delivery.status import status as look
 
     report = look()
@@ -210,7 +211,45 @@ def status(json: Json = False) -> None:
         answer.print(table)
         for name, model, state in models:
             answer.print(f"{model} in {name}: {state['url']}", soft_wrap=True)
-    raise typer.Exit(0 if all(state["ready"] or not state["release"] for _, _, state in models) else 1)
+        for name, model, state in models:
+            if state["artefact"] in _LOST:
+                bring = "`stellwerk train` again, after its job was deleted" if name == "dev" else (
+                    f"`stellwerk promote {model} --to {name}` brings it again")  # fmt: skip
+                answer.print(f"[red]{model} in {name}: its artefact is {state['artefact']} in the object store: "
+                             f"a pod that restarts can't come back; {bring}[/red]", soft_wrap=True)  # fmt: skip
+    well = [(state["ready"] and state["artefact"] not in _LOST) or not state["release"] for _, _, state in models]
+    raise typer.Exit(0 if all(well) else 1)
+
+
+@app.command()
+def drift(
+    environment: Annotated[
+        EnvironmentName | None, typer.Option("--env", help="The environment; default: each that has a stack.")
+    ] = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Put it back: preview, ask, apply.")] = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """What was deleted or changed by hand; exit code 2 when something was. Changes nothing without --repair."""
+    from delivery import drift as drifts
+
+    names = [environment.value] if environment else drifts.applied()
+    found = {name: drifts.drift(name) for name in names}
+    if json:
+        _json({"environments": {name: [asdict(item) for item in items] for name, items in found.items()}})
+    else:
+        for name, items in found.items():
+            answer.print("\n".join(f"{name}: {item}" for item in items) or f"{name}: no drift", soft_wrap=True)
+    if not any(found.values()):
+        return
+    if not repair:
+        raise typer.Exit(2)
+    with _resumable():
+        for name in filter(found.get, names):
+            drifts.preview(name)
+            if not (yes or typer.confirm(f"Apply this to {name}?", err=True)):
+                raise DeliveryError("nothing was changed")
+            drifts.repair(name)
 
 
 @app.command()
@@ -260,9 +299,29 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         app()
-    except (DeliveryError, ConfigError, ClusterError, ToolchainError, BaseImageError) as error:
-        console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+    except Exception as error:
+        if not _is_expected(error):
+            raise
+        console.print(f"error: {_text(error)}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
+
+
+def _is_expected(error: Exception) -> bool:
+    """Whether a room's own error, or one of the edges: each carries its message."""
+    # Only a command that failed needs to know them.
+    import httpx
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    edges = (OSError, subprocess.SubprocessError, httpx.HTTPError, httpx.InvalidURL, BotoCoreError, ClientError)
+    rooms = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
+    return isinstance(error, edges) or not rooms.isdisjoint(_ROOMS)
+
+
+def _text(error: Exception) -> str:
+    """The message; an error of the system with its file, without its number."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error) or type(error).__name__
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def _init(demo: Demo) -> None:
     """Credentials; pointers of a cluster that is gone name artefacts that are gone with it."""
     for name in set(ENVIRONMENTS) - stacks():
         text = stackfile.point(name, MODEL, None, None)
-        if text != stackfile.path(name).read_text(encoding="utf-8"):
+        if text != stackfile.read(name):
             demo.console.print(f"{name}: a new stack has no artefacts yet: its pointers start at null", highlight=False)
             stackfile.write(name, text)
     demo.stellwerk("init", *ENVIRONMENTS)

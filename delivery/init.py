@@ -15,9 +15,10 @@ from delivery.errors import DeliveryError
 from infra.config import Environment, Mode
 from infra.local.cluster.layout import layout
 from infra.local.cluster.pki import CONTEXT
-from infra.values import ENVIRONMENTS, PLATFORM, file_name, from_file
+from infra.values import ENVIRONMENTS, KSERVE, PLATFORM, file_name, from_file
 
 _USERS = ("shipper", "reader", "elastic")
+_BUILDER = "builder"
 # The passwords are random and long: more rounds would only slow each request down.
 _ROUNDS = 5
 
@@ -92,9 +93,17 @@ def _secrets(plan: _Plan) -> None:
     if values.object_store.mode is Mode.EMBEDDED:
         plan.need("objectStore", "accessKey", make=lambda: secrets.token_hex(10))
         plan.need("objectStore", "secretKey", make=_password)
+        plan.need("objectStore", "reader", "accessKey", make=lambda: secrets.token_hex(10))
+        plan.need("objectStore", "reader", "secretKey", make=_password)
     else:
         plan.need("objectStore", "accessKey", make=lambda: _given("AWS_ACCESS_KEY_ID", "the external object store"))
         plan.need("objectStore", "secretKey", make=lambda: _given("AWS_SECRET_ACCESS_KEY", "the external object store"))
+        # A store may have one login for all.
+        reader = ("AWS_READER_ACCESS_KEY_ID", "AWS_READER_SECRET_ACCESS_KEY")
+        if any(os.environ.get(variable) for variable in reader):
+            for key, variable in zip(("accessKey", "secretKey"), reader, strict=True):
+                service = "those who only read the external object store"
+                plan.need("objectStore", "reader", key, make=lambda name=variable, of=service: _given(name, of))
     if values.tracking.enabled:
         plan.need("tracking", "postgresPassword", make=_password)
     if values.logging.mode is Mode.EMBEDDED:
@@ -103,36 +112,69 @@ def _secrets(plan: _Plan) -> None:
     if values.registry.mode is Mode.EMBEDDED:
         _registry_logins(plan)
     else:
-        plan.need("registry", make=lambda: _registry_login(values))
+        _registry_login(plan)
 
 
 def _registry_logins(plan: _Plan) -> None:
-    """One login per environment: a leaked one can be changed alone."""
+    """A login per environment, which pulls, and the builder's, which pushes: a leaked one can be changed alone."""
     plan.need("registry", "logins", make=lambda: {name: _password() for name in ENVIRONMENTS})
     registry = plan.values["registry"]
     own = plan.environment.environment.value
     plan.need("registry", "username", make=lambda: own)
     plan.need("registry", "password", make=lambda: registry["logins"][own])
     plan.need("registry", "htpasswd", make=lambda: _htpasswd(registry["logins"]))
+    plan.need("registry", "push", make=_push_login)
+
+
+def _push_login() -> dict[str, str]:
+    password = _password()
+    return {"username": _BUILDER, "password": password, "htpasswd": _htpasswd({_BUILDER: password})}
 
 
 def _htpasswd(logins: dict[str, str]) -> str:
     return "".join(f"{name}:{_hash(password)}\n" for name, password in sorted(logins.items()))
 
 
-def _registry_login(values: Environment) -> dict[str, str]:
-    """The login another environment of this project has made for this one, else the one given by variables."""
-    name = values.environment.value
+def _registry_login(plan: _Plan) -> None:
+    """The logins another environment of this project has made for this one, else those given by variables."""
+    values = plan.environment
+    name, owner = values.environment.value, _registry_owner(values)
+    if owner is None:
+        plan.need("registry", make=lambda: _given_logins(f"the registry {values.registry.address}"))
+        return
+    plan.need("registry", "username", make=lambda: name)
+    plan.need("registry", "password", make=lambda: _made(name, owner)["logins"][name])
+    if values.images.base_python:
+        plan.need("registry", "push", make=lambda: _made(name, owner)["push"])
+
+
+def _registry_owner(values: Environment) -> str | None:
+    """The environment of this project that runs the registry at that address."""
     for other in ENVIRONMENTS:
         owner = from_file(other).environment.registry
         if owner.mode is Mode.EMBEDDED and owner.address == values.registry.address:
-            if engine.KEY not in stackfile.config(other):
-                raise DeliveryError(f"{name}: its registry is {other}'s; run `stellwerk init {other}` first")
-            return {"username": name, "password": engine.credentials(other)["registry"]["logins"][name]}
-    return {
-        "username": _given("STELLWERK_REGISTRY_USERNAME", f"the registry {values.registry.address}"),
-        "password": _given("STELLWERK_REGISTRY_PASSWORD", f"the registry {values.registry.address}"),
-    }
+            return other
+    return None
+
+
+def _made(name: str, owner: str) -> dict[str, Any]:
+    """What the registry's owner has made; raises DeliveryError where that is nothing, or not all."""
+    made = engine.credentials(owner)["registry"] if engine.KEY in stackfile.config(owner) else {}
+    if "push" not in made:
+        raise DeliveryError(f"{name}: its registry is {owner}'s; run `stellwerk init {owner}` first")
+    return made
+
+
+def _given_logins(service: str) -> dict[str, Any]:
+    """Without a second pair an environment that builds images pushes with the login that it pulls with."""
+    pull: dict[str, Any] = _pair("STELLWERK_REGISTRY", service)
+    if os.environ.get("STELLWERK_REGISTRY_PUSH_USERNAME"):
+        return {**pull, "push": _pair("STELLWERK_REGISTRY_PUSH", service)}
+    return pull
+
+
+def _pair(prefix: str, service: str) -> dict[str, str]:
+    return {"username": _given(f"{prefix}_USERNAME", service), "password": _given(f"{prefix}_PASSWORD", service)}
 
 
 def _given(variable: str, service: str) -> str:
@@ -144,17 +186,19 @@ def _given(variable: str, service: str) -> str:
 
 def _certificates(plan: _Plan, certificate: str) -> None:
     values, key = plan.environment, plan.values["caKey"]
-    namespace, address = f"{values.environment}-{PLATFORM}", values.cluster.address
+    address = values.cluster.address
     wanted = {
-        "gateway": ("gateway", True),
-        "objectStore": ("object-store", values.object_store.mode is Mode.EMBEDDED),
-        "registry": ("registry", values.registry.mode is Mode.EMBEDDED),
-        "logStore": (LOG_STORE, values.logging.mode is Mode.EMBEDDED),
-        "kserveWebhook": (KSERVE_WEBHOOK, not values.cluster.shared),
+        "gateway": (PLATFORM, ["gateway"], True),
+        "objectStore": (PLATFORM, ["object-store", "object-store-reader"], values.object_store.mode is Mode.EMBEDDED),
+        "registry": (PLATFORM, ["registry"], values.registry.mode is Mode.EMBEDDED),
+        "logStore": (PLATFORM, [LOG_STORE], values.logging.mode is Mode.EMBEDDED),
+        "kserveWebhook": (KSERVE, [KSERVE_WEBHOOK], not values.cluster.shared),
     }
-    for name, (service, needed) in wanted.items():
+    for name, (purpose, services, needed) in wanted.items():
         if needed:
-            names = [f"{service}.{namespace}.svc", service, f"{service}.{namespace}.svc.cluster.local", address]
+            namespace = f"{values.environment}-{purpose}"
+            suffixes = (f".{namespace}.svc", "", f".{namespace}.svc.cluster.local")
+            names = [*(f"{service}{suffix}" for service in services for suffix in suffixes), address]
             there = plan.values.get("tls", {}).get(name)
             # A changed address of the cluster needs another certificate.
             if there and not authority.covers(there["certificate"], names):

@@ -45,7 +45,14 @@ def endpoint(environment: str, model: str) -> Endpoint:
         known = ", ".join(values.models) or "none"
         raise DeliveryError(f"{file_name(environment)}: there is no model {model!r}; models there: {known}")
     address = f"https://{values.cluster.address}:{values.gateway.node_port}"
-    return Endpoint(f"{address}/v2/models/{model}", ssl.create_default_context(cadata=values.ca_certificate))
+    try:
+        trust = ssl.create_default_context(cadata=values.ca_certificate)
+    except ssl.SSLError as error:
+        raise DeliveryError(
+            f"{file_name(environment)}: stellwerk:caCertificate cannot be read ({error.reason}); restore it "
+            f"from git, or delete it and run `stellwerk init {environment}`"
+        ) from error
+    return Endpoint(f"{address}/v2/models/{model}", trust)
 
 
 def serving_release(environment: str, model: str) -> Release:
@@ -60,7 +67,12 @@ def serving_release(environment: str, model: str) -> Release:
 
 
 def held_out(model: str, rows: int | None = None) -> data.Split:
-    """The first held-out rows, or all of them."""
+    """The first held-out rows, or all of them; raises DeliveryError when the model has no data set."""
+    if model not in data.LOADERS:
+        raise DeliveryError(
+            f"{model} has no data set of its own (known are: {', '.join(data.LOADERS)}), so there are no held-out rows "
+            f"to ask with; ask with a request of your own: `stellwerk predict {model} --env … --input request.json`"
+        )
     split = data.load(model).held_out
     return data.Split(split.inputs[:rows], split.labels[:rows])
 
@@ -98,7 +110,7 @@ def predict(environment: str, model: str, rows: int | None) -> dict[str, Any]:
             requests.append(str(uuid.uuid4()))
             answer = ask(client, target, _body(name, split.inputs[start : start + _BATCH]), requests[-1])
             releases.add(answer.headers[RELEASE_HEADER])
-            scores = answer.json()["outputs"][0]
+            scores = _document(target, answer)["outputs"][0]
             predictions += np.array(scores["data"]).reshape(scores["shape"]).argmax(axis=1).tolist()
     if len(releases) != 1:
         raise DeliveryError(f"{target.url}: several releases answered ({', '.join(sorted(releases))}); try again")
@@ -120,7 +132,14 @@ def send(environment: str, model: str, body: bytes) -> Any:
     serving_release(environment, model)
     target = endpoint(environment, model)
     with target.client() as client:
-        return ask(client, target, body, str(uuid.uuid4())).json()
+        return _document(target, ask(client, target, body, str(uuid.uuid4())))
+
+
+def _document(target: Endpoint, answer: httpx.Response) -> Any:
+    try:
+        return answer.json()
+    except ValueError:
+        raise DeliveryError(f"{target.url}: the answer is not JSON: {answer.text[:100]!r}") from None
 
 
 def ask(client: httpx.Client, target: Endpoint, body: bytes, request_id: str) -> httpx.Response:
@@ -132,6 +151,8 @@ def ask(client: httpx.Client, target: Endpoint, body: bytes, request_id: str) ->
         raise DeliveryError(f"{target.url}: no answer ({error}); see `stellwerk status`") from error
     if answer.status_code != 200:
         raise DeliveryError(f"{target.url}: {answer.status_code} {answer.text.strip()[:300]}; see `stellwerk status`")
+    if RELEASE_HEADER not in answer.headers:
+        raise DeliveryError(f"{target.url}: it answers without {RELEASE_HEADER}: not a model of this project")
     return answer
 
 

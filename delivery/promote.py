@@ -110,9 +110,11 @@ def _wanted(model: str, target: str, source: str | None, release: str | None) ->
 
 def _bring_artefact(origin: str, target: str, document: Release, console: Console) -> None:
     with store.connect(target) as there:
-        if store.holds(there, document.artefact):
-            moved = 0
-        else:
+        state, moved = store.content(there, document.artefact), 0
+        if state is store.Content.CHANGED:
+            console.print(f"[red]{target}: {document.artefact.key} was changed in its store; replacing it[/red]",
+                          highlight=False, soft_wrap=True)  # fmt: skip
+        if state is not store.Content.INTACT:
             with store.connect(origin) as here:
                 moved = store.copy(here, there, document.artefact)
     console.print(

@@ -22,22 +22,26 @@ RELEASES = Releases(ROOT / "stacks" / "releases")
 def release(model: str, job: str) -> str:
     """Writes the release of a Job's candidate, or finds the one with its artefact and serving image; returns its id.
 
-    Raises DeliveryError when the candidate is absent or did not pass its gates.
+    Raises DeliveryError when the candidate is absent, or is not what the command itself finds out about Job, artefact,
+    data and gates.
     """
+    # ONNX Runtime takes half a second to import, and nothing else of the command needs it.
+    from delivery import candidate as candidates
+
     with store.connect(ENVIRONMENT) as source:
-        candidate: dict[str, Any] = json.loads(store.read_json(source, f"candidates/{model}/{job}.json"))
-    missed = [gate["metric"] for gate in candidate["evaluation"]["gates"] if not gate["passed"]]
-    if missed:
-        raise DeliveryError(f"candidate of {job}: gates not passed: {', '.join(missed)}; nothing is released")
-    digest, image = candidate["artefact"]["digest"], engine.outputs(ENVIRONMENT)["images"]["serving"]
-    known = RELEASES.ids(model)
-    for identity in known:
-        there = RELEASES.load(model, identity)
-        if (there.artefact.digest, there.serving.image) == (digest, image):
-            return identity
+        candidate = candidates.read(source, model, job)
+        digest, image = candidate.artefact.digest, engine.outputs(ENVIRONMENT)["images"]["serving"]
+        known = RELEASES.ids(model)
+        for identity in known:
+            there = RELEASES.load(model, identity)
+            # It was verified when it was made; its Job may be gone since.
+            if (there.artefact.digest, there.serving.image) == (digest, image):
+                return identity
+        candidates.verify(candidate, source)
     number = int(known[-1][1:].split("-")[0]) + 1 if known else 1
     identity = f"v{number}-{digest.removeprefix('sha256:')[:8]}"
-    _write(model, identity, _document(candidate, identity, image))
+    # What was verified is what is written, not another reading of the same text.
+    _write(model, identity, _document(candidate.model_dump(mode="json", by_alias=True), identity, image))
     return identity
 
 

@@ -22,7 +22,7 @@ def runs(model: str, limit: int) -> list[dict[str, Any]]:
             found = _search(f"http://127.0.0.1:{port}/api/2.0/mlflow", model, limit)
         except httpx.HTTPError as error:
             raise DeliveryError(
-                f"tracking server: {error}; see `kubectl -n dev-platform logs deploy/tracking`"
+                f"tracking server: {error}; see `kubectl -n dev-platform logs statefulset/tracking`"
             ) from error
     return [_run(run) for run in found]
 

@@ -1,28 +1,22 @@
-"""Edits of `stacks/Pulumi.<env>.yaml` that leave every other line as it is."""
+"""Edits of `stacks/Pulumi.<env>.yaml` that leave every other character as it is."""
 
-import io
 import os
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from json import dumps
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.representer import RoundTripRepresenter
-from ruamel.yaml.scalarstring import LiteralScalarString
-
+from delivery.document import ALIAS, MAPPING, SCALAR, Document, Node, leaves, load
 from delivery.errors import DeliveryError
 from infra.values import NAMESPACE, ROOT, file_name
 
-# The key of a line, and its value up to a comment.
-_VALUE = re.compile(r"^([^:]+:)([ \t]+[^\s#]+)?")
-
-
-class _Representer(RoundTripRepresenter):
-    """Writes null out, as the files do."""
-
-
-_Representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar("tag:yaml.org,2002:null", "null"))
+_MODELS = f"{NAMESPACE}:models"
+_CREDENTIALS = f"{NAMESPACE}:credentials"
+Place = tuple[str, ...]
+_PLAIN = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 
 def path(environment: str) -> Path:
@@ -30,88 +24,199 @@ def path(environment: str) -> Path:
     return ROOT / file_name(environment)
 
 
+def read(environment: str) -> str:
+    """The file's text with its line endings as they are; raises DeliveryError when it can't be read."""
+    try:
+        return path(environment).read_bytes().decode("utf-8")
+    except OSError as error:
+        raise DeliveryError(f"{file_name(environment)}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DeliveryError(f"{file_name(environment)}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
+
+
 def config(environment: str) -> dict[str, Any]:
     """The values under `config:`, encrypted ones included."""
-    found: dict[str, Any] = YAML(typ="safe").load(path(environment).read_text(encoding="utf-8"))["config"]
-    return found
+    values: dict[str, Any] = load(read(environment), file_name(environment))["config"]
+    return values
 
 
 def point(environment: str, model: str, release: str | None, previous: str | None) -> str:
-    """The file's text with the pointers of `model` changed, and no other line; writes nothing.
+    """The file's text with the pointers of `model` changed, and not a character else; writes nothing.
 
-    Raises DeliveryError when the environment does not serve the model.
+    Raises DeliveryError, with file and line, when the environment does not serve the model, or when the way the
+    file is written does not allow this edit alone.
     """
-    text = path(environment).read_text(encoding="utf-8")
-    models = YAML(typ="rt").load(text)["config"].get(f"{NAMESPACE}:models") or {}
-    if model not in models:
-        known = ", ".join(models) or "none"
-        raise DeliveryError(
-            f"{file_name(environment)}: stellwerk:models has no {model!r}; models there: {known}; add it first"
+    document = Document(read(environment), file_name(environment))
+    node = _own_model(document, model)
+    pairs = {key: node.find(key) for key in ("release", "previous")}
+    for key, wanted in (("release", release), ("previous", previous)):
+        pair = pairs[key]
+        if pair is not None:
+            _set(document, *pair, wanted)
+        elif key == "release":
+            raise DeliveryError(f"{document.place(node)}: {_no_release(document, node, model)}")
+        elif _inherited(document, model, key) != wanted:
+            document.insert(node, pairs["release"], key, wanted or "null")  # type: ignore[arg-type]
+    text = document.edited()
+    _verify(document, text, model, {"release": release, "previous": previous})
+    return text
+
+
+def _own_model(document: Document, model: str) -> Node:
+    """The mapping of a model, written where it is used and nowhere else."""
+    node = document.root
+    for key in ("config", _MODELS, model):
+        pair = node.find(key)
+        if pair is None:
+            models = ((document.tree or {}).get("config") or {}).get(_MODELS) or {}
+            if key == model and model not in models:
+                known = ", ".join(models) or "none"
+                raise DeliveryError(
+                    f"{document.name}: stellwerk:models has no {model!r}; models there: {known}; add it first"
+                )
+            raise DeliveryError(
+                f"{document.place(node)}: {key} does not stand here itself, it is merged in (`<<:`); write it out first"
+            )
+        node = pair[1]
+        if node.kind == ALIAS:
+            raise DeliveryError(
+                f"{document.place(node)}: {key} is an alias, *{node.value}: moving a pointer in it would move it "
+                f"wherever &{node.value} stands; write it out instead: {key}: with its own `release:` and `previous:`"
+            )
+        if node.kind != MAPPING:
+            raise DeliveryError(f"{document.place(pair[0])}: {key} must be a mapping (key: value)")
+    return node
+
+
+def _no_release(document: Document, node: Node, model: str) -> str:
+    merged = node.find("<<")
+    if merged and _inherited(document, model, "release") is not None:
+        return (
+            f"{model} takes its release from elsewhere (`<<:` in line {merged[0].line}), and a promotion must move "
+            f"{model} alone; give it its own two lines first: `release: null` and `previous: null`"
         )
-    node = models[model]
-    wanted = {"release": release, "previous": previous}
-    if node.fa.flow_style() or "release" not in node:
-        return _edited(environment, lambda config: config[f"{NAMESPACE}:models"][model].update(wanted))
-    lines = text.splitlines(keepends=True)
-    for key, value in wanted.items():
-        if key in node and node[key] != value:
-            place = node.lc.key(key)[0]
-            lines[place] = _VALUE.sub(rf"\g<1> {value or 'null'}", lines[place], count=1)
-    if "previous" not in node:
-        place, column = node.lc.key("release")
-        lines.insert(place + 1, f"{' ' * column}previous: {previous or 'null'}\n")
-    return "".join(lines)
+    return f"{model} has no `release:` of its own; write `release: null` there first"
 
 
-def add(environment: str, values: dict[str, Any]) -> None:
-    """Sets keys of the namespace; texts of several lines become block scalars."""
+def _inherited(document: Document, model: str, key: str) -> Any:
+    """What the model has for a key that does not stand in it."""
+    return document.tree["config"][_MODELS][model].get(key)
 
-    def change(config: Any) -> None:
-        for key, value in values.items():
-            block = isinstance(value, str) and "\n" in value
-            config[f"{NAMESPACE}:{key}"] = LiteralScalarString(value) if block else value
 
-    write(environment, _edited(environment, change))
+def _set(document: Document, key: Node, value: Node, wanted: str | None) -> None:
+    """Replaces one pointer, in the quotes that it has."""
+    if value.kind not in (SCALAR, ALIAS) or value.style in ("|", ">"):
+        raise DeliveryError(f"{document.place(value)}: {key.value} must be one word on its line: `{key.value}: null`")
+    if value.anchor is not None:
+        raise DeliveryError(
+            f"{document.place(value)}: {key.value} is the anchor &{value.anchor}, and what repeats it would move too; "
+            f"write the release ids out and leave the anchor away"
+        )
+    null = value.kind == SCALAR and value.style is None and value.value in ("", "~", "null", "Null", "NULL")
+    if value.kind == SCALAR and (wanted is None if null else value.value == wanted):
+        return
+    quote = value.style if wanted is not None and value.style in ("'", '"') else ""
+    document.replace(key, value, f"{quote}{wanted or 'null'}{quote}")
+
+
+def _verify(document: Document, text: str, model: str, wanted: dict[str, str | None]) -> None:
+    """Loads old and new: this model's pointers are what was asked for, and nothing else differs."""
+    place = ("config", _MODELS, model)
+    try:
+        after = leaves(load(text, document.name))
+    except DeliveryError:
+        after = {}
+    if any(after.get((*place, key), "None") != repr(value) for key, value in wanted.items()):
+        raise DeliveryError(
+            f"{document.name}: the pointers of {model} cannot be changed as they are written; write them as two lines, "
+            "`release: null` and `previous: null`"
+        )
+    others = _others(document, after, {(*place, key) for key in wanted})
+    if others:
+        raise DeliveryError(
+            f"{document.name}: moving the pointer of {model} would change {others}, too: they share it by an anchor "
+            "(`&`, `*` or `<<:`); give each model its own `release:` and `previous:` first"
+        )
+
+
+def _others(document: Document, after: Mapping[Place, str], allowed: AbstractSet[Place]) -> str:
+    """The places that differ without being allowed to, for a message."""
+    different = {step for step, _ in leaves(document.tree).items() ^ after.items()}
+    return ", ".join(sorted(_shown(step) for step in different if not any(step[: len(it)] == it for it in allowed)))
+
+
+def _shown(step: Place) -> str:
+    return ".".join(step[1:] if step[0] == "config" else step)
+
+
+def add(environment: str, values: dict[str, str]) -> None:
+    """Sets texts of the namespace; those of several lines become block scalars."""
+    document = Document(read(environment), file_name(environment))
+    node = _config(document)
+    for name, value in values.items():
+        key = f"{NAMESPACE}:{name}"
+        pair = node.find(key)
+        column = node.pairs[0][0].column if node.pairs else 2
+        text = _literal(value, column, document.newline) if not node.flow else dumps(value)
+        if pair is not None:
+            document.replace(*pair, text)
+        elif node.pairs:
+            document.insert(node, node.pairs[-1], dumps(key) if node.flow else key, text)
+        else:
+            raise DeliveryError(f"{document.place(node)}: config is empty; write `{NAMESPACE}:environment` first")
+    text = document.edited()
+    _only_these_differ(document, text, {("config", f"{NAMESPACE}:{name}") for name in values})
+    write(environment, text)
 
 
 def forget_secrets(environment: str) -> bool:
     """Takes away what only the passphrase of another stack opens; False when there is nothing of the kind."""
-    text = path(environment).read_text(encoding="utf-8")
-    document = YAML(typ="rt").load(text)
-    if "encryptionsalt" not in document:
+    document = Document(read(environment), file_name(environment))
+    salt = document.root.find("encryptionsalt")
+    if salt is None:
         return False
-
-    def change(document: Any) -> None:
-        del document["encryptionsalt"]
-        document["config"].pop(f"{NAMESPACE}:credentials", None)
-
-    write(environment, _rewritten(text, change))
+    document.remove(document.root, salt)
+    node = _config(document)
+    secret = node.find(_CREDENTIALS)
+    if secret is not None:
+        document.remove(node, secret)
+    text = document.edited()
+    _only_these_differ(document, text, {("encryptionsalt",), ("config", _CREDENTIALS)})
+    write(environment, text)
     return True
 
 
+def _config(document: Document) -> Node:
+    pair = document.root.find("config")
+    if pair is None or pair[1].kind != MAPPING:
+        raise DeliveryError(f"{document.name}: `config:` must be a mapping (key: value) that stands in the file itself")
+    return pair[1]
+
+
+def _literal(value: str, column: int, newline: str) -> str:
+    """A block scalar, or the word itself."""
+    if "\n" not in value:
+        return value if _PLAIN.fullmatch(value) else dumps(value)
+    lines = [f"{' ' * (column + 2)}{line}".rstrip() for line in value.rstrip("\n").split("\n")]
+    return newline.join(["|", *lines])
+
+
+def _only_these_differ(document: Document, text: str, allowed: AbstractSet[Place]) -> None:
+    others = _others(document, leaves(load(text, document.name)), allowed)
+    if others:
+        raise DeliveryError(
+            f"{document.name}: this edit would change {others}, too; write what is shared by an anchor out"
+        )
+
+
 def write(environment: str, text: str) -> None:
-    """Replaces the file in one step."""
-    target = path(environment)
+    """Replaces the file in one step; its mode and its line endings stay."""
+    target = path(environment).resolve()
+    # A text that was read with line endings made equal gets those of the file again.
+    if "\r" not in text and target.exists() and b"\r\n" in target.read_bytes():
+        text = text.replace("\n", "\r\n")
     partial = target.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
+    partial.write_bytes(text.encode("utf-8"))
+    if target.exists():
+        shutil.copymode(target, partial)
     os.replace(partial, target)
-
-
-def _edited(environment: str, change: Callable[[Any], None]) -> str:
-    text = path(environment).read_text(encoding="utf-8")
-    return _rewritten(text, lambda document: change(document["config"]))
-
-
-def _rewritten(text: str, change: Callable[[Any], None]) -> str:
-    yaml = YAML(typ="rt")
-    yaml.preserve_quotes = True
-    # As Pulumi itself writes lists.
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    # Encrypted values are long lines, and stay such.
-    yaml.width = 1 << 20
-    yaml.Representer = _Representer
-    document = yaml.load(text)
-    change(document)
-    written = io.StringIO()
-    yaml.dump(document, written)
-    return written.getvalue()

@@ -4,9 +4,10 @@ import hashlib
 import ssl
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from typing import IO, TYPE_CHECKING
 
 import boto3
 from boto3.exceptions import Boto3Error
@@ -17,12 +18,13 @@ from delivery import engine
 from delivery.errors import DeliveryError
 from infra.config import Mode
 from infra.releases import Artefact
-from infra.values import from_file
+from infra.values import file_name, from_file
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 _CHUNK = 1 << 20
+_DOCUMENT = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Store:
 def connect(environment: str) -> Iterator[Store]:
     """The object store of an environment; its CA is verified."""
     values = from_file(environment).environment
-    keys = engine.credentials(environment)["objectStore"]
+    access, secret = _login(environment)
     store = values.object_store
     endpoint = store.endpoint
     if store.mode is Mode.EMBEDDED:
@@ -57,8 +59,8 @@ def connect(environment: str) -> Iterator[Store]:
         client = boto3.client(
             "s3",
             endpoint_url=endpoint,
-            aws_access_key_id=keys["accessKey"],
-            aws_secret_access_key=keys["secretKey"],
+            aws_access_key_id=access,
+            aws_secret_access_key=secret,
             region_name="us-east-1",
             verify=authority.name if values.ca_certificate else None,
             config=Config(
@@ -75,11 +77,26 @@ def connect(environment: str) -> Iterator[Store]:
         yield Store(client, store.bucket, f"object store of {environment} ({endpoint})")
 
 
+def _login(environment: str) -> tuple[str, str]:
+    """The keys that write."""
+    try:
+        keys = engine.credentials(environment)["objectStore"]
+        return keys["accessKey"], keys["secretKey"]
+    except (KeyError, TypeError, ValueError):
+        raise DeliveryError(
+            f"{file_name(environment)}: stellwerk:credentials has no keys of the object store; "
+            f"run `stellwerk init {environment}`"
+        ) from None
+
+
 def read_json(store: Store, key: str) -> bytes:
-    """A small object; raises DeliveryError when it is not there."""
+    """A small object; raises DeliveryError when it is not there or larger than a document may be."""
     with store.asked() as client:
         try:
-            return client.get_object(Bucket=store.bucket, Key=key)["Body"].read()
+            answer = client.get_object(Bucket=store.bucket, Key=key)
+            if answer["ContentLength"] > _DOCUMENT:
+                raise DeliveryError(f"{store.name}: {store.bucket}/{key} has more than {_DOCUMENT} bytes; not read")
+            return answer["Body"].read()
         except ClientError as error:
             if is_absent(error):
                 raise DeliveryError(f"{store.name}: there is no {store.bucket}/{key}") from None
@@ -91,41 +108,78 @@ def is_absent(error: ClientError) -> bool:
     return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] == 404)
 
 
+class Content(StrEnum):
+    """What a store has under an artefact's key."""
+
+    ABSENT = "absent"
+    CHANGED = "changed"
+    INTACT = "intact"
+
+
+def content(store: Store, artefact: Artefact) -> Content:
+    """Reads and hashes what the store has: size, name and checksums are written by whoever writes the object."""
+    return _read(store, artefact, None)[0]
+
+
+def intact(environment: str, artefact: Artefact) -> bool:
+    """Whether the environment's store has this very artefact: without it no pod comes back."""
+    with connect(environment) as store:
+        return holds(store, artefact)
+
+
 def holds(store: Store, artefact: Artefact) -> bool:
-    """Whether the artefact is there with its size; the content is verified by whoever loads it."""
+    """Whether the store has this very artefact."""
+    return content(store, artefact) is Content.INTACT
+
+
+def fetch(store: Store, artefact: Artefact, file: IO[bytes]) -> None:
+    """Writes the artefact into a file, with little memory at any size.
+
+    Raises DeliveryError when the store has none, or other content than size and digest say.
+    """
+    state, digest = _read(store, artefact, file)
+    place = f"{store.bucket}/{artefact.key}"
+    if state is Content.ABSENT:
+        raise DeliveryError(f"{store.name}: there is no artefact {place}")
+    if state is Content.CHANGED:
+        raise DeliveryError(
+            f"{store.name}: {place} {digest}, expected is {artefact.digest} with {artefact.size} bytes; "
+            "the artefact was changed, and is not used"
+        )
+    file.flush()
+
+
+def _read(store: Store, artefact: Artefact, file: IO[bytes] | None) -> tuple[Content, str]:
+    state = hashlib.sha256()
     with store.asked() as client:
         try:
-            head = client.head_object(Bucket=store.bucket, Key=artefact.key)
+            answer = client.get_object(Bucket=store.bucket, Key=artefact.key)
         except ClientError as error:
             if is_absent(error):
-                return False
+                return Content.ABSENT, ""
             raise
-    return head["ContentLength"] == artefact.size
+        with closing(answer["Body"]) as body:
+            # Nobody makes this machine read or store more than the artefact is.
+            if answer["ContentLength"] != artefact.size:
+                return Content.CHANGED, f"has {answer['ContentLength']} bytes"
+            for chunk in body.iter_chunks(_CHUNK):
+                state.update(chunk)
+                if file is not None:
+                    file.write(chunk)
+    found = f"sha256:{state.hexdigest()}"
+    return (Content.INTACT if found == artefact.digest else Content.CHANGED), f"has digest {found}"
 
 
 def copy(source: Store, target: Store, artefact: Artefact) -> int:
-    """Copies the artefact unless the target has it; returns the bytes moved.
+    """Copies the artefact unless the target has this very content; returns the bytes moved.
 
-    Memory stays small at any size. Raises DeliveryError when the source has none, or another content than the
-    digest says; the target then has none either.
+    Raises DeliveryError when the source has none, or another content than the digest says; the target then stays
+    as it is.
     """
     if holds(target, artefact):
         return 0
-    if not holds(source, artefact):
-        raise DeliveryError(f"{source.name}: there is no artefact {source.bucket}/{artefact.key} of this size")
     with tempfile.TemporaryFile() as file:
-        state = hashlib.sha256()
-        with source.asked() as client:
-            body: Any = client.get_object(Bucket=source.bucket, Key=artefact.key)["Body"]
-            for chunk in body.iter_chunks(_CHUNK):
-                state.update(chunk)
-                file.write(chunk)
-        found = f"sha256:{state.hexdigest()}"
-        if found != artefact.digest:
-            raise DeliveryError(
-                f"{source.name}: {artefact.key} has digest {found}, the release says {artefact.digest}; "
-                "the artefact was changed, nothing is promoted"
-            )
+        fetch(source, artefact, file)
         file.seek(0)
         with target.asked() as client:
             client.upload_fileobj(file, target.bucket, artefact.key)

@@ -11,12 +11,14 @@ from typing import Any
 from rich.console import Console
 
 from delivery.errors import DeliveryError
+from delivery.events import refuse_beyond_quota
 from delivery.kube import get, kubectl
-from infra.values import ROOT, TRAINING, from_file
+from delivery.waiting import Waiting
+from infra.values import ROOT, TRAINING, file_name, from_file
 from training import settings
 
 ENVIRONMENT = "dev"
-_NAMESPACE = f"{ENVIRONMENT}-{TRAINING}"
+NAMESPACE = f"{ENVIRONMENT}-{TRAINING}"
 
 
 def train(model: str, parameters: Sequence[str], requirements: Sequence[str], console: Console) -> str:
@@ -27,22 +29,23 @@ def train(model: str, parameters: Sequence[str], requirements: Sequence[str], co
     known = from_file(ENVIRONMENT).environment.training
     if model not in known:
         raise DeliveryError(
-            f"stacks/Pulumi.{ENVIRONMENT}.yaml: stellwerk:training has no {model!r}; models there: "
-            f"{', '.join(known) or 'none'}"
+            f"{file_name(ENVIRONMENT)}: stellwerk:training has no {model!r}; models there: {', '.join(known) or 'none'}"
         )
     arguments = _arguments(model, parameters, requirements)
-    template = get(ENVIRONMENT, _NAMESPACE, "cronjob", f"train-{model}")
+    template = get(ENVIRONMENT, NAMESPACE, "cronjob", f"train-{model}")
     if template is None:
-        raise DeliveryError(f"{_NAMESPACE}: there is no template train-{model}; run `pulumi up --stack {ENVIRONMENT}`")
+        raise DeliveryError(f"{NAMESPACE}: there is no template train-{model}; run `pulumi up --stack {ENVIRONMENT}`")
     job = _job(template, model, arguments)
     name: str = job["metadata"]["name"]
-    there = get(ENVIRONMENT, _NAMESPACE, "job", name)
-    if there and _condition(there, "Failed"):
+    there = get(ENVIRONMENT, NAMESPACE, "job", name)
+    if there and condition(there, "Failed"):
         console.print(f"job {name} failed before; making it again", highlight=False)
-        kubectl(ENVIRONMENT, "--namespace", _NAMESPACE, "delete", "job", name, "--wait")
+        kubectl(ENVIRONMENT, "--namespace", NAMESPACE, "delete", "job", name, "--wait")
         there = None
     if there is None:
-        kubectl(ENVIRONMENT, "--namespace", _NAMESPACE, "create", "-f", "-", stdin=json.dumps(job))
+        action = f"raise stellwerk:quota, or lower stellwerk:training.{model}.resources in {file_name(ENVIRONMENT)}"
+        refuse_beyond_quota(ENVIRONMENT, NAMESPACE, job["spec"]["template"]["spec"], action)
+        kubectl(ENVIRONMENT, "--namespace", NAMESPACE, "create", "-f", "-", stdin=json.dumps(job))
         console.print(f"job {name}: started", highlight=False)
     else:
         console.print(f"job {name}: is there already, same image, parameters and nodes", highlight=False)
@@ -68,12 +71,10 @@ def _arguments(model: str, parameters: Sequence[str], requirements: Sequence[str
 
 
 def _job(template: dict[str, Any], model: str, arguments: list[str]) -> dict[str, Any]:
-    """The Job's manifest; its name says image, parameters and nodes, so that the same is trained once."""
+    """The Job's manifest."""
     body = template["spec"]["jobTemplate"]
     pod = body["spec"]["template"]["spec"]
     container = pod["containers"][0]
-    # Other nodes have another device, and another device gives other weights.
-    seed = json.dumps([container["image"], arguments, pod.get("nodeSelector")])
     container["args"] = arguments
     for variable in container["env"]:
         if variable["name"] == "GIT_COMMIT":
@@ -81,12 +82,17 @@ def _job(template: dict[str, Any], model: str, arguments: list[str]) -> dict[str
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {
-            "name": f"train-{model}-{sha256(seed.encode()).hexdigest()[:8]}",
-            "labels": body["metadata"]["labels"],
-        },
+        "metadata": {"name": job_name(model, pod), "labels": body["metadata"]["labels"]},
         "spec": body["spec"],
     }
+
+
+def job_name(model: str, pod: dict[str, Any]) -> str:
+    """The name of the Job with this pod: it says image, parameters and nodes, so that the same is trained once."""
+    container = pod["containers"][0]
+    # Other nodes have another device, and another device gives other weights.
+    seed = json.dumps([container["image"], container.get("args", []), pod.get("nodeSelector")])
+    return f"train-{model}-{sha256(seed.encode()).hexdigest()[:8]}"
 
 
 def commit() -> str:
@@ -103,59 +109,40 @@ def _git(*arguments: str) -> str:
 
 
 def wait(name: str, console: Console) -> None:
-    """Follows a Job to its end, showing its log; raises DeliveryError with the reason when it fails."""
+    """Follows a Job to its end, showing its log and what it waits for.
+
+    Raises DeliveryError with the reason when it fails, or when it is clear that it can never run.
+    """
     shown = 0
-    waiting = ""
+    waiting = Waiting(name)
     while True:
-        job = get(ENVIRONMENT, _NAMESPACE, "job", name)
+        job = get(ENVIRONMENT, NAMESPACE, "job", name)
         if job is None:
             raise DeliveryError(f"job {name} was deleted")
         lines = _log(name)
         for line in lines[shown:]:
             console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
         shown = len(lines)
-        if _condition(job, "Complete"):
+        if condition(job, "Complete"):
             return
-        failed = _condition(job, "Failed")
+        failed = condition(job, "Failed")
         if failed:
-            reason = lines[-1] if lines else failed.get("message", "no reason given")
-            raise DeliveryError(f"job {name} failed: {reason}")
-        state = _waiting(name) if not lines else ""
-        if state and state != waiting:
-            console.print(f"  [dim]{state}[/dim]", highlight=False)
-            waiting = state
+            raise DeliveryError(f"job {name} failed: {waiting.reason(failed, lines)}")
+        for line in waiting.look(job) if not lines else ():
+            console.print(f"  {line}", style="dim", highlight=False, markup=False, soft_wrap=True)
         time.sleep(1)
 
 
-def _condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:
+def condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:
+    """A condition of a Job, None unless it holds."""
     conditions = job.get("status", {}).get("conditions", [])
     return next((item for item in conditions if item["type"] == kind and item["status"] == "True"), None)
-
-
-def _pods(name: str) -> list[dict[str, Any]]:
-    selector = f"batch.kubernetes.io/job-name={name}"
-    text = kubectl(ENVIRONMENT, "--namespace", _NAMESPACE, "get", "pods", "--selector", selector, "-o", "json")
-    found: list[dict[str, Any]] = json.loads(text)["items"]
-    return found
-
-
-def _waiting(name: str) -> str:
-    """What the Job's pod waits for, in the cluster's own words."""
-    for pod in _pods(name):
-        for container in pod["status"].get("containerStatuses", []):
-            state = container["state"].get("waiting", {})
-            if state:
-                return f"{state.get('reason', '')} {state.get('message', '')}".strip()
-        for item in pod["status"].get("conditions", []):
-            if item["type"] == "PodScheduled" and item["status"] == "False":
-                return f"not scheduled: {item.get('message', '')}"
-    return ""
 
 
 def _log(name: str) -> list[str]:
     """Messages of the Job's ECS lines; other lines as they are. Empty while there is no log."""
     try:
-        text = kubectl(ENVIRONMENT, "--namespace", _NAMESPACE, "logs", f"job/{name}", "--tail=-1")
+        text = kubectl(ENVIRONMENT, "--namespace", NAMESPACE, "logs", f"job/{name}", "--tail=-1")
     except DeliveryError:
         return []
     return [_message(line) for line in text.splitlines()]

@@ -5,15 +5,17 @@ import signal
 import pulumi
 
 from infra import machine
+from infra.kubeconfig import require_context
 from infra.problems import ConfigError
 from infra.program import Program
-from infra.values import from_program
+from infra.values import from_program, source
 
 
 def main() -> None:
     """Composes the stack's environment; a configuration error is one message without a traceback."""
     try:
         loaded, credentials = from_program()
+        require_context(loaded.environment.cluster.context, source(pulumi.get_stack()))
         Program(loaded, credentials, machine.read(loaded.environment)).compose()
     except ConfigError as error:
         raise pulumi.RunError(str(error)) from None

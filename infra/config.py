@@ -194,6 +194,8 @@ class Model(Section):
     previous: ReleaseId | None = Field(default=None, description="the release id to roll back to, or null")
     canary: None = Field(default=None, description="null")
     replicas: int = Field(default=1, ge=1, le=100, description="number of pods, 1 to 100")
+    # Small: most models wait most of the time.
+    resources: Resources = Resources(cpu="50m", memory="512Mi")
     node_pool: Name | None = None
 
 

@@ -32,19 +32,44 @@ class Tls(_Section):
     kserve_webhook: KeyPair | None = None
 
 
-class ObjectStoreKeys(_Section):
-    """S3 credentials."""
+class S3Keys(_Section):
+    """An S3 login."""
 
     access_key: SecretStr
     secret_key: SecretStr
 
 
-class RegistryLogin(_Section):
-    """Login of the image registry, and its htpasswd line where this stack runs the registry."""
+class ObjectStoreKeys(S3Keys):
+    """The login that writes, for training, tracking and the command; models get the reader's, where there is one."""
+
+    reader: S3Keys | None = None
+
+    @property
+    def for_models(self) -> S3Keys:
+        """The login of those who only read; an external store may have one login for all."""
+        return self.reader or self
+
+
+class PushLogin(_Section):
+    """A login that may push, and its htpasswd line where this stack runs the registry."""
 
     username: str
     password: SecretStr
     htpasswd: SecretStr | None = None
+
+
+class RegistryLogin(_Section):
+    """The login pods pull images with; the one that builds push with; htpasswd lines of all that may pull only."""
+
+    username: str
+    password: SecretStr
+    htpasswd: SecretStr | None = None
+    push: PushLogin | None = None
+
+    @property
+    def builder(self) -> "RegistryLogin | PushLogin":
+        """The login of image builds: a registry that runs elsewhere may have one for both."""
+        return self.push or self
 
 
 class TrackingKeys(_Section):
@@ -114,9 +139,10 @@ def _needed(environment: Environment, credentials: Credentials) -> dict[str, obj
     tls, users = credentials.tls, credentials.log_store.users if credentials.log_store else {}
     needed: dict[str, object] = {}
     if environment.object_store.mode is Mode.EMBEDDED:
-        needed["tls.objectStore"] = tls.object_store
+        needed |= {"tls.objectStore": tls.object_store, "objectStore.reader": credentials.object_store.reader}
     if environment.registry.mode is Mode.EMBEDDED:
         needed |= {"tls.registry": tls.registry, "registry.htpasswd": credentials.registry.htpasswd}
+        needed["registry.push"] = credentials.registry.push
     if not environment.cluster.shared:
         needed["tls.kserveWebhook"] = tls.kserve_webhook
     if environment.tracking.enabled:

@@ -13,18 +13,23 @@ MANIFESTS = "STELLWERK_MANIFESTS"
 BUILD_CONTEXTS = "STELLWERK_BUILD_CONTEXTS"
 BUILD_SECRETS = "STELLWERK_BUILD_SECRETS"
 POD_LOGS = "STELLWERK_POD_LOGS"
+DEADLINE = "STELLWERK_DEADLINE"
 _SECRET_FILES = {"ca": "ca.crt", "pip": "pip.conf", "apt": "apt.sources"}
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Folders of this machine, None where the environment needs none, and the contents of its build secrets."""
+    """Folders of this machine, None where the environment needs none, and the contents of its build secrets.
+
+    `deadline` is a time (seconds since 1970): whoever applies waits no longer for pods.
+    """
 
     kserve: Path | None
     base_python: Path | None
     elasticsearch: Path | None
     build_secrets: Mapping[str, str]
     pod_logs: str | None
+    deadline: float | None = None
 
 
 def read(environment: Environment) -> Machine:
@@ -40,6 +45,7 @@ def read(environment: Environment) -> Machine:
         elasticsearch=_folder(BUILD_CONTEXTS, "elasticsearch") if embedded else None,
         build_secrets=_build_secrets() if base else {},
         pod_logs=_pod_logs(environment) if embedded else None,
+        deadline=_deadline(),
     )
 
 
@@ -47,6 +53,14 @@ def _pod_logs(environment: Environment) -> str | None:
     """The folder of pod logs; the local cluster keeps them in its state directory."""
     local = os.environ.get(POD_LOGS) if environment.cluster.context == CONTEXT else None
     return local or environment.logging.pod_logs_path
+
+
+def _deadline() -> float | None:
+    given = os.environ.get(DEADLINE)
+    try:
+        return float(given) if given else None
+    except ValueError:
+        raise ConfigError(f"{DEADLINE}: {given} is no time; it is in seconds since 1970, as `date +%s` says") from None
 
 
 def _folder(variable: str, name: str) -> Path:

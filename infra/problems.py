@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.constructor import RoundTripConstructor
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from infra.config import NAME_RULE
 
@@ -96,6 +96,10 @@ def parse(file: Path, name: str) -> Any:
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{name}:{line}: not YAML: {error.problem}; correct the line") from None
+    except (UnicodeDecodeError, YAMLError) as error:
+        raise ConfigError(f"{name}: not a text in UTF-8: {str(error).splitlines()[0]}; save it as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{name}: {error.strerror}") from None
 
 
 def plain(tree: Any) -> Any:

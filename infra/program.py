@@ -17,6 +17,7 @@ from components.kserve import RUNTIME, KServe
 from components.log_stack import LogStack
 from components.node_pool import NodePool
 from components.object_store import ObjectStore
+from components.ownership import OwnershipPolicy
 from components.pull_secret import PullSecret
 from components.tenant import Tenant
 from components.tracking_server import TrackingServer
@@ -27,8 +28,9 @@ from infra.contexts import stage
 from infra.credentials import Credentials, secret
 from infra.local.base_image import EPOCH
 from infra.machine import Machine
+from infra.ownership import mark_objects
 from infra.problems import ConfigError
-from infra.values import PLATFORM, ROOT, SERVING, TRAINING, Loaded
+from infra.values import KSERVE, PLATFORM, ROOT, SERVING, TRAINING, Loaded
 
 Value = TypeVar("Value")
 _STORAGE = {"registry": "15Gi", "object-store": "10Gi", "tracking": "5Gi", "log-store": "5Gi"}
@@ -42,6 +44,15 @@ class _Build:
     contexts: Mapping[str, str] = field(default_factory=dict)
     base: str | None = None
     sets_times: bool = False
+
+
+@dataclass(frozen=True)
+class _Store:
+    """URLs of the object store: inside the cluster, there for those who only read, and outside."""
+
+    endpoint: pulumi.Input[str]
+    reader: pulumi.Input[str]
+    external: pulumi.Input[str]
 
 
 @dataclass
@@ -60,6 +71,7 @@ class Program:
             "cluster", context=self.environment.cluster.context, kubeconfig="", enable_config_map_mutable=True
         )
         self._opts = pulumi.ResourceOptions(providers=[provider])
+        mark_objects()
 
     @property
     def environment(self) -> Environment:
@@ -68,22 +80,25 @@ class Program:
 
     def compose(self) -> None:
         """Declares every resource of the environment and exports what the command reads."""
+        if not self.environment.cluster.shared:
+            OwnershipPolicy("ownership", None, self._opts)
         purposes = [PLATFORM, SERVING, *([TRAINING] if self.environment.training else [])]
-        self._namespaces = self._tenant(purposes)
+        controllers = [] if self.environment.cluster.shared else [KSERVE]
+        self._namespaces = self._tenant([*purposes, *controllers])
         registry = self._registry()
         self._pull_secrets = {purpose: self._pull_secret(purpose) for purpose in purposes}
         images = self._images(registry)
-        endpoint, external = self._object_store()
+        store = self._object_store()
         for pool in self.environment.node_pools:
             if pool.simulated:
                 opts = self._opts
                 NodePool(pool.name, {"accelerator": pool.accelerator, "gpus": pool.gpus, "nodes": pool.nodes}, opts)
         self._log_stack(images)
-        self._training(images, endpoint, self._tracking(images, endpoint))
+        self._training(images, store.endpoint, self._tracking(images, store.endpoint))
         gateway = self._gateway()
-        self._serving(endpoint, self._kserve(images))
+        self._serving(store.reader, self._kserve(images))
         pulumi.export("gateway", gateway.url)
-        pulumi.export("objectStore", external)
+        pulumi.export("objectStore", store.external)
         pulumi.export("images", images)
         pulumi.export("models", {name: model.release for name, model in self.environment.models.items()})
 
@@ -100,12 +115,19 @@ class Program:
                     "pods": values.quota.pods,
                     "storage": values.quota.storage,
                 },
+                "node_ports": {PLATFORM: self._node_ports()},
                 "developers": values.roles.developers,
                 "operators": values.roles.operators,
             },
             self._opts,
         )
         return tenant.namespaces
+
+    def _node_ports(self) -> int:
+        """The gateway's, and one for each service that this stack runs and clients outside reach."""
+        values = self.environment
+        modes = (values.registry.mode, values.object_store.mode, values.logging.mode)
+        return 1 + sum(mode is Mode.EMBEDDED for mode in modes)
 
     def _registry(self) -> pulumi.Input[str]:
         """The registry's address, known once it answers."""
@@ -121,7 +143,9 @@ class Program:
                 "address": values.registry.address,
                 "certificate": pair.certificate,
                 "key": secret(pair.key),
-                "htpasswd": secret(self.credentials.registry.htpasswd),
+                "proxy_image": values.images.traefik,
+                "readers": secret(self.credentials.registry.htpasswd),
+                "writers": secret(_present(self.credentials.registry.push).htpasswd),
                 "storage": _STORAGE["registry"],
             },
             self._opts,
@@ -174,7 +198,7 @@ class Program:
     def _image(
         self, name: str, build: _Build, registry: pulumi.Input[str], base: pulumi.Input[str] | None
     ) -> pulumi.Output[str]:
-        login = self.credentials.registry
+        login = self.credentials.registry.builder
         image = ImageBuild(
             name,
             {
@@ -192,13 +216,12 @@ class Program:
         )
         return image.reference
 
-    def _object_store(self) -> tuple[pulumi.Input[str], pulumi.Input[str]]:
-        """The S3 endpoint inside the cluster, and the one outside."""
+    def _object_store(self) -> _Store:
         store, keys = self.environment.object_store, self.credentials.object_store
         if store.mode is Mode.EXTERNAL:
             endpoint = _present(store.endpoint)
-            return endpoint, endpoint
-        pair = _present(self.credentials.tls.object_store)
+            return _Store(endpoint, endpoint, endpoint)
+        pair, reader = _present(self.credentials.tls.object_store), _present(keys.reader)
         embedded = ObjectStore(
             "object-store",
             {
@@ -208,6 +231,8 @@ class Program:
                 "buckets": [store.bucket],
                 "access_key": secret(keys.access_key),
                 "secret_key": secret(keys.secret_key),
+                "reader_access_key": secret(reader.access_key),
+                "reader_secret_key": secret(reader.secret_key),
                 "certificate": pair.certificate,
                 "key": secret(pair.key),
                 "address": self.environment.cluster.address,
@@ -216,7 +241,7 @@ class Program:
             },
             self._opts,
         )
-        return embedded.endpoint, embedded.external_endpoint
+        return _Store(embedded.endpoint, embedded.reader_endpoint, embedded.external_endpoint)
 
     def _tracking(
         self, images: Mapping[str, pulumi.Output[str]], endpoint: pulumi.Input[str]
@@ -310,7 +335,7 @@ class Program:
         serving = KServe(
             "kserve",
             {
-                "namespace": self._namespaces[PLATFORM],
+                "namespace": self._namespaces[KSERVE],
                 "image": self.environment.images.kserve_manager,
                 "manifests": _relative(_present(self.machine.kserve)),
                 "runtime_image": images["serving"],
@@ -352,7 +377,7 @@ class Program:
         )
 
     def _serving(self, endpoint: pulumi.Input[str], runtime: pulumi.Input[str]) -> None:
-        values, keys = self.environment, self.credentials.object_store
+        values, keys = self.environment, self.credentials.object_store.for_models
         for name, model in values.models.items():
             release = self.loaded.serving(name)
             if release is None:
@@ -371,12 +396,17 @@ class Program:
                     "bucket": values.object_store.bucket,
                     "artefact_key": release.artefact.key,
                     "artefact_digest": release.artefact.digest,
+                    "artefact_size": release.artefact.size,
                     "s3_endpoint": endpoint,
                     "access_key": secret(keys.access_key),
                     "secret_key": secret(keys.secret_key),
                     "ca_certificate": self._authority(),
                     "clients": self._namespaces[PLATFORM],
                     "replicas": model.replicas,
+                    "cpu": model.resources.cpu,
+                    "memory": model.resources.memory,
+                    "context": values.cluster.context,
+                    "deadline": self.machine.deadline,
                     "node_pool": model.node_pool,
                 },
                 self._opts,

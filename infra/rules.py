@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from infra.capacity import never_admitted
 from infra.config import Environment, Mode
 from infra.problems import KeyPath, Problem, show, suggest
 
@@ -14,6 +15,7 @@ def violations(environment: Environment) -> Iterator[Problem]:
     yield from _node_pools(environment)
     yield from _placement(environment)
     yield from _models(environment)
+    yield from never_admitted(environment)
 
 
 def _images(environment: Environment) -> Iterator[Problem]:

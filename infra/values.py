@@ -10,6 +10,7 @@ import pulumi
 from pydantic import ValidationError
 
 from infra import credentials as secrets
+from infra.capacity import too_large
 from infra.config import Environment
 from infra.credentials import Credentials
 from infra.problems import ConfigError, Problem, Source, parse, plain, problems, show, suggest
@@ -21,6 +22,8 @@ NAMESPACE = "stellwerk"
 ENVIRONMENTS = ("dev", "test", "prod")
 # Purposes of namespaces: `<environment>-<purpose>`.
 PLATFORM, TRAINING, SERVING = "platform", "training", "serving"
+# Of the controller whose rights reach across namespaces: no role has any there.
+KSERVE = "kserve"
 
 
 @dataclass(frozen=True)
@@ -62,14 +65,18 @@ def from_program() -> tuple[Loaded, Credentials]:
     Raises ConfigError with one message for everything that is wrong.
     """
     stack = pulumi.get_stack()
-    name = file_name(stack)
     given = pulumi.runtime.config.get_config_env() | pulumi.runtime.config.CONFIG.get()
     values = {key: _structured(value) for key, value in _own(given).items()}
     raw = values.pop(secrets.KEY, None)
-    tree = parse(ROOT / name, name) if (ROOT / name).is_file() else None
-    loaded = validate(values, stack, Source(name, tree, NAMESPACE), Releases(ROOT / "stacks" / "releases"))
+    loaded = validate(values, stack, source(stack), Releases(ROOT / "stacks" / "releases"))
     text = raw if raw is None or isinstance(raw, str) else json.dumps(raw)
-    return loaded, secrets.read(text, loaded.environment, name)
+    return loaded, secrets.read(text, loaded.environment, file_name(stack))
+
+
+def source(stack: str) -> Source:
+    """The stack's file, for messages that name a line; without a tree where the values come from another file."""
+    name = file_name(stack)
+    return Source(name, parse(ROOT / name, name) if (ROOT / name).is_file() else None, NAMESPACE)
 
 
 def validate(values: Mapping[str, Any], stack: str, source: Source, releases: Releases) -> Loaded:
@@ -85,7 +92,10 @@ def validate(values: Mapping[str, Any], stack: str, source: Source, releases: Re
         )
     if broken:
         raise source.error(broken)
-    return Loaded(environment, _releases(environment, source, releases))
+    known = _releases(environment, source, releases)
+    if impossible := list(too_large(environment, known)):
+        raise source.error(impossible)
+    return Loaded(environment, known)
 
 
 def _releases(environment: Environment, source: Source, store: Releases) -> dict[tuple[str, str], Release]:

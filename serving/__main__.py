@@ -11,9 +11,11 @@ import uvicorn
 
 from serving import settings
 from serving.app import Application
+from serving.connection import BoundedProtocol
 from serving.errors import StartError
 from serving.log import EcsHandler, EcsLog
-from serving.model import load
+from serving.memory import Budget, limit, return_large_blocks, shares
+from serving.model import limit_runs, load
 
 # Above the idle timeout of gateways, so that they close idle connections, never this side in mid-request.
 KEEP_ALIVE_SECONDS = 75
@@ -47,13 +49,20 @@ class DrainingServer(uvicorn.Server):
 
 def run(wanted: settings.Serve, log: EcsLog) -> None:
     """Load, verify and serve; returns after the drain. Raises StartError if the model must not be served."""
+    return_large_blocks()
+    room = shares(wanted.path.stat().st_size if wanted.path.exists() else 0, limit())
+    limit_runs(room.runs)
     model = load(wanted.path, wanted.digest, wanted.intra_op_threads)
-    application = Application(wanted, model, log)
+    cold = model.warm_up()
+    if cold is not None:
+        log.emit("warn", f"the model was not run before its first request: {cold}")
+    application = Application(wanted, model, log, Budget(room.requests))
     config = uvicorn.Config(
         application,
         # A pod is reached by its address; who may connect is the network policy's matter.
         host="0.0.0.0",  # noqa: S104
         port=wanted.port,
+        http=BoundedProtocol,
         lifespan="off",
         ws="none",
         interface="asgi3",

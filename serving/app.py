@@ -3,42 +3,61 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import onnxruntime
 import orjson
 
+from serving import answer, document
+from serving.body import (
+    JSON_BYTES_HEADER,
+    NO_HEADERS,
+    Disconnected,
+    Headers,
+    Message,
+    Receive,
+    parse_headers,
+    read,
+    unpack,
+)
+from serving.document import SMALL_BYTES
 from serving.errors import RequestError
+from serving.inline import SHORT_NANOSECONDS
 from serving.log import EcsLog
-from serving.model import Model
-from serving.protocol import InferenceRequest, check_id, decode, encode
+from serving.memory import Budget, Reservation
+from serving.model import Model, ModelError
+from serving.protocol import InferenceRequest, decode
 from serving.settings import Serve
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Result = TypeVar("Result")
-# A body this short is parsed faster than it is handed to a thread.
-INLINE_BODY_BYTES = 64 * 1024
+# An answer that its client does not read is cut off after this time; it holds memory that others wait for.
+SEND_SECONDS = 60.0
+# So few values are written faster than they are handed to a thread, or about as fast.
+SMALL_ANSWER = 4096
 
 
-class Disconnected(Exception):
-    """The client went away before its request was complete."""
+def _nothing() -> None:
+    """Stand for what a server other than ours does not give."""
 
 
 class Application:
     """Open Inference Protocol v2 for one model; set `draining` to close each connection after its response."""
 
-    def __init__(self, settings: Serve, model: Model, log: EcsLog) -> None:
-        """Prepare every answer that does not depend on a request."""
+    def __init__(self, settings: Serve, model: Model, log: EcsLog, budget: Budget) -> None:
+        """Prepare every answer that does not depend on a request; requests hold what `budget` allows."""
         self.draining = False
-        self._settings, self._model, self._log = settings, model, log
+        self._settings, self._model, self._log, self._budget = settings, model, log, budget
         self._outputs = {tensor.name: tensor for tensor in model.outputs}
-        self._release = settings.release.encode("latin-1")
+        self._identity = answer.Identity(settings.model, settings.release, settings.null_if_not_finite)
+        # A body that alone would need more memory than all requests may hold is never read.
+        most = (budget.total - SMALL_BYTES) // document.JSON_FACTOR
+        self._max_body = min(settings.max_body_bytes, most)
         # One worker: a long batch keeps the probes answered, and two never fight for the pod's CPU.
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
+        self._release = settings.release.encode("latin-1")
         name = f"/v2/models/{settings.model}"
         self._models = (name, f"{name}/versions/{settings.release}")
         self._infer_paths = frozenset(f"{path}/infer" for path in self._models)
@@ -52,15 +71,16 @@ class Application:
             "inputs": [tensor.metadata() for tensor in self._model.inputs],
             "outputs": [tensor.metadata() for tensor in self._model.outputs],
         }
+        server = {"name": "stellwerk-onnx", "version": onnxruntime.__version__, "extensions": ["binary_tensor_data"]}
         answers: dict[str, object] = {
-            "/v2": {"name": "stellwerk-onnx", "version": onnxruntime.__version__, "extensions": []},
+            "/v2": server,
             "/v2/health/live": {"live": True},
             # Ready while draining, too: until its last request the pod is the better target than none.
             "/v2/health/ready": {"ready": True},
         }
         for path in self._models:
             answers |= {path: metadata, f"{path}/ready": {"name": self._settings.model, "ready": True}}
-        return {path: orjson.dumps(answer) for path, answer in answers.items()}
+        return {path: orjson.dumps(body) for path, body in answers.items()}
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one HTTP request."""
@@ -68,11 +88,11 @@ class Application:
         if path in self._infer_paths and method == "POST":
             await self._infer(scope, receive, send)
             return
-        answer = self._answers.get(path)
-        if answer is not None and method in ("GET", "HEAD"):
-            await self._respond(send, 200, answer, str(uuid.uuid4()))
+        body = self._answers.get(path)
+        if body is not None and method in ("GET", "HEAD"):
+            await self._respond(send, 200, body, str(uuid.uuid4()))
             return
-        known = answer is not None or path in self._infer_paths
+        known = body is not None or path in self._infer_paths
         status = 405 if known else 404
         message = f"{method} is not allowed for {path}" if known else self._unknown(path)
         allow = b"POST" if path in self._infer_paths else b"GET, HEAD"
@@ -85,86 +105,135 @@ class Application:
 
     async def _infer(self, scope: Message, receive: Receive, send: Send) -> None:
         started = time.perf_counter_ns()
-        request_id, rows, answer, error = "", 0, b"", None
+        request, json_bytes, error, status = None, None, None, 200
+        body: bytes | bytearray = b""
+        headers, held, abort = NO_HEADERS, Reservation(self._budget), scope.get("abort", _nothing)
         try:
-            request_id = _header_id(scope["headers"])
-            body = await self._read(receive)
-            request = await self._call(len(body) <= INLINE_BODY_BYTES, lambda: decode(body, self._model))
-            request_id, rows = request_id or request.id or str(uuid.uuid4()), request.rows
-            status, answer = 200, await self._run(request, request_id)
-        except Disconnected:
-            return
-        except RequestError as refused:
-            status, error = refused.status, str(refused)
-        # Whatever ONNX Runtime raises, the client gets an answer and the log a line.
-        except Exception as failure:
-            status, error = 500, f"the model failed: {type(failure).__name__}: {failure}"
-        request_id = request_id or str(uuid.uuid4())
-        if error is not None:
-            answer = orjson.dumps({"error": error})
-        await self._respond(send, status, answer, request_id)
-        self._record(request_id, status, rows, time.perf_counter_ns() - started, error)
+            try:
+                headers = parse_headers(scope["headers"])
+                request = await self._read(receive, headers, held, abort)
+                body, json_bytes = await self._run(request, held)
+            except RequestError as refused:
+                status, error = refused.status, str(refused)
+            except ModelError as failure:
+                status, error = 422, f"the model has no result for these inputs: {failure}"
+            except MemoryError:
+                status, error = 413, "the model needs more memory for this request than it has; send fewer rows"
+            # Whatever else fails, the client gets an answer and the log a line.
+            except Exception as failure:
+                if isinstance(failure, Disconnected):
+                    return
+                status, error = 500, f"the model failed: {type(failure).__name__}: {failure}"
+            request_id = headers.request_id or str(uuid.uuid4())
+            if error is not None:
+                body = orjson.dumps({"error": error})
+            kind = b"application/json" if json_bytes is None else b"application/octet-stream"
+            await self._respond(send, status, body, request_id, _extra(status, json_bytes), kind, abort)
+        finally:
+            held.lower_to(0)
+        self._record(request_id, request, status, time.perf_counter_ns() - started, error)
 
-    async def _run(self, request: InferenceRequest, request_id: str) -> bytes:
-        def work() -> bytes:
-            arrays = self._model.run(request.feeds, request.outputs)
-            tensors = [self._outputs[name] for name in request.outputs]
-            return encode(self._settings.model, self._settings.release, request_id, tensors, arrays)
+    async def _read(
+        self, receive: Receive, headers: Headers, held: Reservation, abort: Callable[[], None]
+    ) -> InferenceRequest:
+        body = await read(receive, headers, self._max_body, held, abort)
+        if headers.encoding:
+            body = await self._unpack(body, headers, held)
+        elif headers.length is None:
+            held.lower_to(document.memory(len(body), headers.json_bytes))
+        if len(body) <= SMALL_BYTES:
+            return decode(body, self._model, headers.json_bytes)
+        request = await self._thread(lambda: decode(body, self._model, headers.json_bytes))
+        held.lower_to(SMALL_BYTES + sum(array.nbytes for array in request.feeds.values()))
+        return request
 
-        return await self._call(request.rows <= self._model.inline_rows, work)
-
-    async def _call(self, inline: bool, work: Callable[[], Result]) -> Result:
-        return work() if inline else await asyncio.get_running_loop().run_in_executor(self._worker, work)
-
-    async def _read(self, receive: Receive) -> bytearray:
-        body, more = bytearray(), True
-        limit = self._settings.max_body_bytes
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                raise Disconnected
-            body += message.get("body", b"")
-            more = message.get("more_body", False)
-            if len(body) > limit:
-                raise RequestError(f"the body is larger than {limit} bytes; send fewer rows per request", status=413)
+    async def _unpack(self, packed: bytes | bytearray, headers: Headers, held: Reservation) -> bytes:
+        if len(packed) <= SMALL_BYTES:
+            try:
+                return unpack(packed, headers.encoding, SMALL_BYTES)
+            except RequestError as refused:
+                if refused.status != 413:
+                    raise
+        limit = self._max_body
+        await held.raise_to(document.memory(limit, headers.json_bytes))
+        body = await self._thread(lambda: unpack(packed, headers.encoding, limit))
+        held.lower_to(document.memory(len(body), headers.json_bytes))
         return body
+
+    async def _run(self, request: InferenceRequest, held: Reservation) -> tuple[bytes | bytearray, int | None]:
+        model, size = self._model, request.size
+        inline = model.short_runs.covers(size)
+        if inline:
+            arrays, nanoseconds = model.timed_run(request.feeds, request.outputs)
+        else:
+            arrays, nanoseconds = await self._thread(lambda: model.timed_run(request.feeds, request.outputs))
+        # Some outputs may take less than all of them do.
+        if nanoseconds > SHORT_NANOSECONDS or (not inline and len(request.outputs) == len(self._outputs)):
+            model.short_runs.record(size, nanoseconds)
+        tensors = [self._outputs[name] for name in request.outputs]
+        if sum([array.size for array in arrays]) <= SMALL_ANSWER:
+            return answer.encode(self._identity, request, tensors, arrays)
+        request.feeds.clear()
+        held.answer(answer.memory(arrays, [name in request.binary for name in request.outputs]))
+        return await self._thread(lambda: answer.encode(self._identity, request, tensors, arrays))
+
+    async def _thread(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, work)
 
     async def _respond(
         self,
         send: Send,
         status: int,
-        body: bytes,
+        body: bytes | bytearray,
         request_id: str,
         extra: Iterable[tuple[bytes, bytes]] = (),
+        content_type: bytes = b"application/json",
+        abort: Callable[[], None] = _nothing,
     ) -> None:
         headers = [
-            (b"content-type", b"application/json"),
+            (b"content-type", content_type),
             (b"content-length", str(len(body)).encode()),
             (b"x-stellwerk-release", self._release),
             (b"x-request-id", request_id.encode("latin-1")),
             *extra,
         ]
         # The rest of a body that is too large is not read: the connection cannot be used again.
-        if self.draining or status == 413:
+        if self.draining or status in (408, 413):
             headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        if len(body) <= SMALL_BYTES:
+            await send({"type": "http.response.body", "body": body})
+            return
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+                # Returns once most of the body is with the client: only then is its memory free.
+                await send({"type": "http.response.body", "body": b""})
+        except TimeoutError:
+            abort()
 
-    def _record(self, request_id: str, status: int, rows: int, duration: int, error: str | None) -> None:
-        fields = {
+    def _record(
+        self, request_id: str, request: InferenceRequest | None, status: int, duration: int, error: str | None
+    ) -> None:
+        fields: dict[str, object] = {
             "http.request.id": request_id,
             "http.response.status_code": status,
             "event.duration": duration,
-            "stellwerk.rows": rows,
+            "stellwerk.rows": request.rows if request else 0,
         }
+        if request and request.id is not None:
+            fields["stellwerk.inference_id"] = request.id
         if error is None:
             self._log.emit("info", "inference", fields)
         else:
             self._log.emit("warn" if status < 500 else "error", "inference refused", fields | {"error.message": error})
 
 
-def _header_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    for name, value in headers:
-        if name == b"x-request-id" and value:
-            return check_id(value.decode("latin-1"), "header x-request-id")
-    return ""
+def _extra(status: int, json_bytes: int | None) -> list[tuple[bytes, bytes]]:
+    if status == 503:
+        return [(b"retry-after", b"1")]
+    if status == 415:
+        return [(b"accept-encoding", b"gzip, deflate")]
+    if json_bytes is not None:
+        return [(JSON_BYTES_HEADER, str(json_bytes).encode())]
+    return []

@@ -12,3 +12,14 @@ class RequestError(Exception):
         """Keep the message and the HTTP status that says whose fault it is."""
         super().__init__(message)
         self.status = status
+
+
+def brief(value: object) -> str:
+    """Return `value` as Python writes it, shortened, for messages."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def kind(value: object) -> str:
+    """Return what sort of JSON value `value` is, for messages."""
+    return "nothing" if value is None else f"an empty {type(value).__name__}" if not value else type(value).__name__

@@ -1,6 +1,7 @@
 """An ONNX model in ONNX Runtime: what it takes, what it returns, and its execution."""
 
 import hashlib
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +11,10 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
+from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from serving.errors import StartError
+from serving.inline import ShortRuns
 
 # ONNX Runtime's type names to the data types of the Open Inference Protocol v2.
 DATATYPES = {
@@ -34,8 +37,20 @@ DTYPES: dict[str, np.dtype[Any]] = {
     "FP32": np.dtype(np.float32),
     "FP64": np.dtype(np.float64),
 } | {f"{kind}{bits}": np.dtype(f"{kind.lower()}{bits}") for kind in ("INT", "UINT") for bits in (8, 16, 32, 64)}
-# A run this short costs less than handing it to a thread.
-INLINE_NANOSECONDS = 1_000_000
+CHUNK_BYTES = 1024**2
+# What ONNX Runtime says when the values of a run do not fit the memory it was given.
+_NO_MEMORY = ("Available memory of", "Failed to allocate memory", "bad_alloc", "bad allocation")
+
+_HINTS = {
+    "tensor": "texts (BYTES) are not; encode them as numbers in front of the model",
+    "seq": "sequences are not; from scikit-learn, convert with the option zipmap=False",
+    "map": "maps are not; from scikit-learn, convert with the option zipmap=False",
+    "optional": "optional values are not; give the tensor a default",
+}
+
+
+class ModelError(Exception):
+    """The model has no result for these inputs, such as sizes or indices that do not fit together."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +62,11 @@ class Tensor:
     dtype: np.dtype[Any]
     shape: tuple[int | str | None, ...]
 
+    @property
+    def where(self) -> str:
+        """How messages about a request name it."""
+        return f"input {self.name!r}"
+
     def metadata(self) -> dict[str, object]:
         """Return it as the protocol's metadata; open dimensions are -1."""
         shape = [size if isinstance(size, int) else -1 for size in self.shape]
@@ -54,58 +74,130 @@ class Tensor:
 
 
 class Model:
-    """A loaded model; `inline_rows` is the largest batch that is run without a thread of its own."""
+    """A loaded model."""
 
-    def __init__(self, content: bytes, intra_op_threads: int = 1) -> None:
-        """Load and run once, so that the first request finds it warm; raises StartError if either fails."""
+    def __init__(self, source: bytes | str, intra_op_threads: int = 1) -> None:
+        """Load the ONNX file that `source` is, or is the path of; raises StartError if it cannot be served."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = intra_op_threads
         options.inter_op_num_threads = 1
+        # What it would write to standard error is raised, too, and answered or logged in this server's form.
+        options.log_severity_level = 4
+        # A pattern would be kept for ever for each size of a batch.
+        options.enable_mem_pattern = False
         # Waiting threads that spin use up the CPU share of the pod.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # The memory that limit_runs gives is for runs alone.
+        options.add_session_config_entry("session.use_env_allocators", "1")
+        options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
         try:
-            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-            self.inputs = tuple(_tensor(value) for value in self._session.get_inputs())
-            self.outputs = tuple(_tensor(value) for value in self._session.get_outputs())
-            self.inline_rows = self._warm_up()
-        except StartError:
-            raise
+            self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         # ONNX Runtime's exceptions share no base class but Exception.
         except Exception as error:
-            raise StartError(f"the model cannot be run by ONNX Runtime {onnxruntime.__version__}: {error}") from error
+            raise StartError(_why_not_loaded(error)) from error
+        self.inputs = tuple(_tensor("input", value) for value in self._session.get_inputs())
+        self.outputs = tuple(_tensor("output", value) for value in self._session.get_outputs())
         self.output_names = [output.name for output in self.outputs]
+        self._clock = time.thread_time_ns if intra_op_threads == 1 else time.perf_counter_ns
+        self.short_runs = ShortRuns()
 
-    def _warm_up(self) -> int:
-        feeds = {
-            tensor.name: np.zeros([size if isinstance(size, int) else 1 for size in tensor.shape], tensor.dtype)
-            for tensor in self.inputs
-        }
-        self._session.run(None, feeds)
-        started = time.perf_counter_ns()
-        self._session.run(None, feeds)
-        return int(INLINE_NANOSECONDS / max(1, time.perf_counter_ns() - started))
+    def warm_up(self, feeds: Mapping[str, NDArray[Any]] | None = None) -> str | None:
+        """Run twice, so that the first request finds the model warm; return why that was not possible, or None.
+
+        `feeds` are example rows. Without them every open dimension is 1, a size that not every model allows: a run
+        that fails is no reason not to serve, only the first requests are slower then.
+        """
+        if feeds is None:
+            feeds = {
+                tensor.name: np.ones([size if isinstance(size, int) else 1 for size in tensor.shape], tensor.dtype)
+                for tensor in self.inputs
+            }
+        size = tuple(dimension for array in feeds.values() for dimension in array.shape)
+        try:
+            self.run(feeds, self.output_names)
+            self.short_runs.record(size, self.timed_run(feeds, self.output_names)[1])
+        except (ModelError, MemoryError) as error:
+            return str(error)
+        return None
 
     def run(self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> list[NDArray[Any]]:
-        """Return the named outputs for `feeds` (input names to arrays of the input's dtype)."""
-        results: list[NDArray[Any]] = self._session.run(outputs, feeds)
+        """Return the named outputs for `feeds` (input names to arrays of the input's dtype).
+
+        Raises ModelError when the model has no result for these inputs, and MemoryError when they need more memory
+        than limit_runs gave.
+        """
+        try:
+            results: list[NDArray[Any]] = self._session.run(outputs, feeds)
+        except (state.Fail, state.InvalidArgument, state.RuntimeException) as error:
+            message = " ".join(str(error).split())
+            if any(words in message for words in _NO_MEMORY):
+                raise MemoryError(message) from error
+            raise ModelError(message) from error
         return results
 
+    def timed_run(self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> tuple[list[NDArray[Any]], int]:
+        """Return what `run` does, and its nanoseconds.
 
-def _tensor(value: Any) -> Tensor:
+        With one thread its own processor time counts, so that what else the machine does has no part in it.
+        """
+        started = self._clock()
+        return self.run(feeds, outputs), self._clock() - started
+
+
+def limit_runs(size: int) -> None:
+    """Give all models loaded afterwards `size` bytes for the values they compute; once per process."""
+    info = state.OrtMemoryInfo("Cpu", state.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, state.OrtMemType.DEFAULT)
+    # 1: grow by what is needed, not to the next power of two; -1: ONNX Runtime's defaults.
+    onnxruntime.create_and_register_allocator(info, state.OrtArenaCfg(size, 1, -1, -1))
+
+
+def _tensor(role: str, value: Any) -> Tensor:
     if value.type not in DATATYPES:
-        raise StartError(f"the model's tensor {value.name!r} is a {value.type}; served are: {', '.join(DATATYPES)}")
+        hint = _HINTS.get(value.type.split("(")[0], _HINTS["tensor"])
+        raise StartError(
+            f"the model's {role} {value.name!r} is a {value.type}, which is not served: {hint}; served are: "
+            f"{', '.join(DATATYPES)}"
+        )
     datatype = DATATYPES[value.type]
     return Tensor(value.name, datatype, DTYPES[datatype], tuple(value.shape))
 
 
+def _why_not_loaded(error: Exception) -> str:
+    message = " ".join(str(error).split())
+    if "xternal data" in message or "xternal initializer" in message:
+        return (
+            "the model keeps tensors outside its file (ONNX external data), which is not served: an artefact is one "
+            f"file; save it with all tensors inside ({message})"
+        )
+    return f"the model cannot be run by ONNX Runtime {onnxruntime.__version__}: {message}"
+
+
 def load(path: Path, digest: str, intra_op_threads: int = 1) -> Model:
-    """Return the model at `path`; raises StartError unless its content has `digest` (``sha256:<hex>``)."""
+    """Return the model at `path`; raises StartError unless it has `digest` (``sha256:<hex>``) and can be served.
+
+    The file is opened once, hashed in pieces, and read by ONNX Runtime through the same open file, so its content is
+    in memory once. Whoever may write to it could change it in between: in a pod nobody can, the volume is read-only
+    for the server; elsewhere a change shows in the times of the file, and the model is refused.
+    """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            before = os.fstat(file.fileno())
+            content = hashlib.sha256()
+            while chunk := file.read(CHUNK_BYTES):
+                content.update(chunk)
+            actual = f"sha256:{content.hexdigest()}"
+            if actual != digest:
+                raise StartError(f"{path} has digest {actual}, expected {digest}; it is not served")
+            file.seek(0)
+            # By this name there is no folder in which ONNX Runtime could find further files that nobody hashed.
+            model = Model(f"/dev/fd/{file.fileno()}", intra_op_threads)
+            after = os.fstat(file.fileno())
     except OSError as error:
         raise StartError(f"the model cannot be read: {error}") from error
-    # The very bytes that were hashed are loaded; the file is not opened again.
-    found = f"sha256:{hashlib.sha256(content).hexdigest()}"
-    if found != digest:
-        raise StartError(f"{path} has digest {found}, expected {digest}; it is not served")
-    return Model(content, intra_op_threads)
+    if (before.st_size, before.st_mtime_ns, before.st_ctime_ns) != (
+        after.st_size,
+        after.st_mtime_ns,
+        after.st_ctime_ns,
+    ):
+        raise StartError(f"{path} was changed while it was loaded; it is not served")
+    return model

@@ -24,7 +24,10 @@ class Fetch:
 
 @dataclass(frozen=True)
 class Serve:
-    """What to serve and as what; `drain_seconds` is how long the server goes on after SIGTERM."""
+    """What to serve and as what; `drain_seconds` is how long the server goes on after SIGTERM.
+
+    `null_if_not_finite`: outputs that are not finite are null in JSON instead of a refusal.
+    """
 
     model: str
     digest: str
@@ -36,6 +39,7 @@ class Serve:
     drain_seconds: float
     intra_op_threads: int
     max_body_bytes: int
+    null_if_not_finite: bool
 
 
 def _text(environ: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
@@ -54,6 +58,14 @@ def _number(environ: Mapping[str, str], name: str, default: int, least: int, mos
     if not text.isdecimal() or not least <= int(text) <= most:
         raise StartError(f"environment: {name} is {text!r}; allowed are whole numbers from {least} to {most}")
     return int(text)
+
+
+def _choice(environ: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> str:
+    """Return one of `allowed`; the first is the default."""
+    text = environ.get(name, allowed[0])
+    if text not in allowed:
+        raise StartError(f"environment: {name} is {text!r}; allowed are {', '.join(allowed)}")
+    return text
 
 
 def fetch(environ: Mapping[str, str] = os.environ) -> Fetch:
@@ -77,4 +89,5 @@ def serve(environ: Mapping[str, str] = os.environ) -> Serve:
         drain_seconds=_number(environ, "DRAIN_SECONDS", 5, 0, 600),
         intra_op_threads=_number(environ, "INTRA_OP_THREADS", 1, 1, 256),
         max_body_bytes=_number(environ, "MAX_BODY_BYTES", 16 * 1024**2, 1024, 1024**3),
+        null_if_not_finite=_choice(environ, "NONFINITE_OUTPUTS", ("refuse", "null")) == "null",
     )

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
-from training.data import Dataset
+from training.data import Dataset, column_statistics
 from training.evaluation import GateResult
 from training.export import Parity
 from training.log import timestamp
@@ -32,17 +30,6 @@ class RunReference:
     experiment: str
     run_id: str
     model_version: str
-
-
-def reference_statistics(dataset: Dataset) -> dict[str, dict[str, list[float]]]:
-    """Return mean and standard deviation of each training input column, to measure drift against."""
-    inputs = dataset.train.inputs.astype(np.float64)
-    return {
-        INPUT: {
-            "mean": np.round(inputs.mean(axis=0), 6).tolist(),
-            "std": np.round(inputs.std(axis=0), 6).tolist(),
-        }
-    }
 
 
 def build(
@@ -82,6 +69,6 @@ def build(
             "gates": [asdict(gate) for gate in gates],
             "parity": {"maxAbsDifference": parity.max_abs_difference, "rows": parity.rows},
         },
-        "reference": {"inputs": reference_statistics(dataset)},
+        "reference": {"inputs": {INPUT: column_statistics(dataset.train.inputs)}},
         "requirements": list(request.requirements),
     }

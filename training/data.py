@@ -97,6 +97,12 @@ def split(contract: Contract, inputs: NDArray[np.float32], labels: NDArray[np.in
     )
 
 
+def column_statistics(inputs: NDArray[np.float32]) -> dict[str, list[float]]:
+    """Return mean and standard deviation of each column, to measure drift against."""
+    wide = inputs.astype(np.float64)
+    return {"mean": np.round(wide.mean(axis=0), 6).tolist(), "std": np.round(wide.std(axis=0), 6).tolist()}
+
+
 def _digits() -> Dataset:
     # scikit-learn takes a second to import, and only this data set needs it.
     from sklearn.datasets import load_digits

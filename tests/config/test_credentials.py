@@ -10,6 +10,7 @@ from infra.problems import ConfigError
 from infra.values import from_file
 
 PAIR = {"certificate": "-----BEGIN CERTIFICATE-----", "key": "very-secret"}
+READER = {"accessKey": "very-secret", "secretKey": "very-secret"}
 USER = {"password": "very-secret", "hash": "very-secret"}
 
 
@@ -17,11 +18,14 @@ def dev() -> dict[str, Any]:
     return {
         "caKey": "very-secret",
         "tls": {name: PAIR for name in ("gateway", "objectStore", "registry", "logStore", "kserveWebhook")},
-        "objectStore": {"accessKey": "very-secret", "secretKey": "very-secret"},
-        "registry": {"username": "stellwerk", "password": "very-secret", "htpasswd": "very-secret"},
+        "objectStore": {"accessKey": "very-secret", "secretKey": "very-secret", "reader": READER},
+        "registry": {
+            "username": "stellwerk", "password": "very-secret", "htpasswd": "very-secret",
+            "push": {"username": "builder", "password": "very-secret", "htpasswd": "very-secret"},
+        },
         "tracking": {"postgresPassword": "very-secret"},
         "logStore": {"users": {"shipper": USER, "reader": USER, "elastic": USER}},
-    }
+    }  # fmt: skip
 
 
 def refusal(environment: str, raw: str | None) -> str:
@@ -53,10 +57,12 @@ def test_absent_credentials_name_the_command() -> None:
     ("section", "key", "named"),
     [
         ("registry", "htpasswd", "registry.htpasswd"),
+        ("registry", "push", "registry.push"),
         ("tls", "objectStore", "tls.objectStore"),
         ("tls", "kserveWebhook", "tls.kserveWebhook"),
         ("tls", "gateway", "tls.gateway"),
         ("objectStore", "secretKey", "objectStore.secretKey"),
+        ("objectStore", "reader", "objectStore.reader"),
     ],
 )
 def test_an_absent_key_is_named_and_no_value_shown(section: str, key: str, named: str) -> None:

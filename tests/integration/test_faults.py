@@ -145,7 +145,7 @@ def test_the_log_shipper_goes_on_where_it_was(project: Project) -> None:
     """A new shipper pod neither loses nor repeats lines."""
     first = project.ask("predict", MODEL, "--env", "prod", "--rows", "1")["request_ids"][0]
     assert len(project.ask("logs", "--request-id", first, "--wait")["hits"]) == 1
-    (pod,) = project.objects("pods", "-n", "dev-logging")
+    (pod,) = project.objects("pods", "-n", "dev-logging", "-l", "app=log-shipper")
     project.kubectl("-n", "dev-logging", "delete", "pod", pod["metadata"]["name"], "--force", "--grace-period=0")
     second = project.ask("predict", MODEL, "--env", "prod", "--rows", "1")["request_ids"][0]
     assert len(project.ask("logs", "--request-id", second, "--wait")["hits"]) == 1

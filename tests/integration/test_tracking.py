@@ -55,7 +55,7 @@ def test_a_backup_is_restored(project: Project) -> None:
     ]
     file = project.state / "job.json"
     file.write_text(json.dumps(job))
-    project.kubectl(*PLATFORM, "scale", "deployment/tracking", "--replicas=0")
+    project.kubectl(*PLATFORM, "scale", "statefulset/tracking", "--replicas=0")
     try:
         project.kubectl("apply", "-f", str(file))
         name = "job/tracking-save-and-restore"
@@ -64,7 +64,7 @@ def test_a_backup_is_restored(project: Project) -> None:
     finally:
         file.unlink()
         project.kubectl(*PLATFORM, "delete", "job", "tracking-save-and-restore", "--ignore-not-found")
-        project.kubectl(*PLATFORM, "scale", "deployment/tracking", "--replicas=1")
+        project.kubectl(*PLATFORM, "scale", "statefulset/tracking", "--replicas=1")
     eventually("the tracking server answers", 180, lambda: tracking(project))
     assert "saved " in log and "restored " in log
     assert project.ask("runs", MODEL) == before

@@ -1,5 +1,6 @@
 """The programs of the three stacks, each run once; a machine of empty folders; releases to point at."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from infra import machine, values
+from infra.kubeconfig import VARIABLE
 from tests.program.harness import ROOT, SENTINEL, Recording, run, stack_values
 
 STACKS = ("dev", "test", "prod")
@@ -26,10 +28,14 @@ def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         (tools / folder).mkdir(parents=True)
     (place / "secrets").mkdir()
     (place / "secrets" / "ca.crt").write_text(f"{SENTINEL}-build")
+    context = {"name": "stellwerk", "context": {"cluster": "stellwerk"}}
+    kubeconfig = {"contexts": [context], "clusters": [{"name": "stellwerk", "cluster": {}}]}
+    (place / "kubeconfig").write_text(json.dumps(kubeconfig))
     shutil.copytree(FIXTURES, root / "stacks" / "releases")
     for stack in STACKS:
         shutil.copy(ROOT / values.file_name(stack), root / "stacks")
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, str(place / "kubeconfig"))
         patch.setenv(machine.MANIFESTS, str(tools / "manifests"))
         patch.setenv(machine.BUILD_CONTEXTS, str(tools / "build-contexts"))
         patch.setenv(machine.BUILD_SECRETS, str(place / "secrets"))

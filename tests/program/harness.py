@@ -11,7 +11,8 @@ from typing import Any
 
 import pulumi
 from google.protobuf import json_format
-from pulumi.runtime import mocks, rpc
+from pulumi.runtime import mocks, rpc, settings
+from pulumi.runtime.proto import callback_pb2
 from pulumi.runtime.stack import run_pulumi_func
 from ruamel.yaml import YAML
 
@@ -25,12 +26,15 @@ DIGEST = "sha256:" + "cd" * 32
 
 @dataclass
 class Recording(mocks.MockMonitor):
-    """What the program registered: raw inputs by `type::name`, with secrets as the wire carries them."""
+    """What the program registered: raw inputs by `type::name`, with secrets as the wire carries them; hooks by name."""
 
     inputs: dict[str, Any] = field(default_factory=dict)
     parents: dict[str, str] = field(default_factory=dict)
     providers: dict[str, str] = field(default_factory=dict)
+    hooks: dict[str, pulumi.ResourceHook] = field(default_factory=dict)
+    waits: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
+    transforms: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__init__(Answers())
@@ -42,7 +46,17 @@ class Recording(mocks.MockMonitor):
             self.inputs[key] = json_format.MessageToDict(request.object)
             self.parents[key] = "::".join(request.parent.split("::")[2:]).rpartition("$")[2]
             self.providers[key] = request.provider or dict(request.providers).get("kubernetes", "")
+            self.waits[key] = (list(request.hooks.before_create), list(request.hooks.before_update))
+            self.transforms[key] = [callback.token for callback in request.transforms]
         return super().RegisterResource(request)
+
+    def register_resource_hook(self, hook: pulumi.ResourceHook) -> None:
+        """What the callback server of a real engine is asked for."""
+        self.hooks[hook.name] = hook
+
+    def register_transform(self, transform: pulumi.ResourceTransform) -> callback_pb2.Callback:
+        """The engine would call it for each child: mocks call none."""
+        return callback_pb2.Callback(token=transform.__name__)
 
     def of_kind(self, kind: str) -> dict[str, Any]:
         """Inputs of all resources of a Kubernetes kind, by resource name; secrets as [secret]."""
@@ -86,6 +100,7 @@ def run(values: Mapping[str, Any], stack: str) -> Recording:
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
         pulumi.runtime.set_mocks(recording.mocks, "stellwerk", stack, preview=False, monitor=recording)
+        settings.SETTINGS.callbacks = recording
         flat = {
             f"{PREFIX}{key}": value if isinstance(value, str) else json.dumps(value) for key, value in values.items()
         }
@@ -129,7 +144,11 @@ def credentials(values: Mapping[str, Any]) -> dict[str, Any]:
     services = ["gateway", "objectStore"]
     found: dict[str, Any] = {
         "caKey": f"{SENTINEL}-ca",
-        "objectStore": {"accessKey": f"{SENTINEL}-access", "secretKey": f"{SENTINEL}-key"},
+        "objectStore": {
+            "accessKey": f"{SENTINEL}-access",
+            "secretKey": f"{SENTINEL}-key",
+            "reader": {"accessKey": f"{SENTINEL}-reader-access", "secretKey": f"{SENTINEL}-reader-key"},
+        },
         "registry": {"username": values["environment"], "password": f"{SENTINEL}-registry"},
     }
     if not values["cluster"]["shared"]:
@@ -138,6 +157,7 @@ def credentials(values: Mapping[str, Any]) -> dict[str, Any]:
         services.append("registry")
         found["registry"] |= {
             "htpasswd": f"{SENTINEL}-htpasswd",
+            "push": {"username": "builder", "password": f"{SENTINEL}-push", "htpasswd": f"{SENTINEL}-writers"},
             "logins": {name: f"{SENTINEL}-{name}" for name in ("dev", "test", "prod")},
         }
     if values["tracking"]["enabled"]:

@@ -12,7 +12,7 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from components.node_pool import GPU, POOL_LABEL
 from tests.program.conftest import STACKS
-from tests.program.harness import DIGEST, Recording, leaks, run, shown, stack_values
+from tests.program.harness import DIGEST, SENTINEL, Recording, leaks, run, shown, stack_values
 from tests.program.pod_security import containers, violations
 
 RELEASE = "v2-3f2a9c1d"
@@ -94,7 +94,10 @@ def test_pods_are_restricted_and_only_the_log_shipper_is_not(stack: str, each: P
                                                              "runAsUser is 0"}  # fmt: skip
     privileged = {name for name, level in levels.items() if level != "restricted"}
     assert privileged == ({"dev-logging"} if stack == "dev" else set())
-    assert {name for name, namespace, _ in pods(stack, each) if namespace in privileged} <= {"logs-shipper"}
+    assert {name for name, namespace, _ in pods(stack, each) if namespace in privileged} <= {
+        "logs-shipper",
+        "logs-events",
+    }
     assert {namespace for _, namespace, _ in pods(stack, each)} <= set(levels), "a pod in somebody else's namespace"
 
 
@@ -158,7 +161,71 @@ def test_a_release_is_served_with_its_image_and_artefact(stack: str, programs: P
     assert (service["metadata"]["name"], service["metadata"]["namespace"]) == ("digits", f"{stack}-serving")
     assert released[stack].outputs["models"] == {"digits": RELEASE}
     more = set(released[stack].inputs) - set(programs[stack].inputs)
-    assert {key.rpartition(":")[2] for key in more} == {"digits", "digits-secret", "digits-ingress"}
+    names = {"digits", "digits-secret", "digits-ingress", "digits-replicas", "digits-budget"}
+    assert {key.rpartition(":")[2] for key in more} == names
+
+
+def serving_values(**model: Any) -> dict[str, Any]:
+    given = stack_values("prod")
+    given["models"]["digits"].update(release=RELEASE, **model)
+    return given
+
+
+def revision(program: Recording) -> str:
+    """The revision that pods of digits carry."""
+    found: str = program.of_kind("InferenceService")["digits"]["metadata"]["annotations"]["stellwerk.dev/revision"]
+    return found
+
+
+def test_an_update_waits_for_this_revision_and_a_preview_for_nothing(released: Programs) -> None:
+    program = released["prod"]
+    (budget,) = [key for key in program.waits if key.endswith(":PodDisruptionBudget::digits-budget")]
+    (scale,) = [key for key in program.waits if key.endswith(":DeploymentPatch::digits-replicas")]
+    assert program.waits[budget] == (["digits-serves"], ["digits-serves"])
+    assert program.waits[scale] == (["digits-exists"], ["digits-exists"])
+    assert all(not (hook.opts and hook.opts.on_dry_run) for hook in program.hooks.values())
+    annotations = program.of_kind("PodDisruptionBudget")["digits-budget"]["metadata"]["annotations"]
+    assert annotations["stellwerk.dev/revision"] == revision(program)
+    assert annotations["stellwerk.dev/replicas"] == "1"
+
+
+def test_a_revision_is_what_its_pods_are_made_of(released: Programs) -> None:
+    one = run(serving_values(nodePool="gpu-sim"), "prod")
+    assert revision(one) == revision(released["prod"])
+    more = run(serving_values(nodePool="gpu-sim", replicas=3), "prod")
+    assert revision(more) == revision(one), "a number of pods is no other pod"
+    larger = run(serving_values(nodePool="gpu-sim", resources={"cpu": "1", "memory": "1Gi"}), "prod")
+    assert revision(larger) != revision(one)
+
+
+def test_the_number_of_pods_is_declared_and_nothing_scales_them() -> None:
+    program = run(serving_values(replicas=3), "prod")
+    (scale,) = program.of_kind("DeploymentPatch").values()
+    assert (scale["metadata"]["name"], scale["spec"]) == ("digits-predictor", {"replicas": 3})
+    annotations = program.of_kind("InferenceService")["digits"]["metadata"]["annotations"]
+    assert annotations["serving.kserve.io/autoscalerClass"] == "external"
+    budget = program.of_kind("PodDisruptionBudget")["digits-budget"]
+    assert budget["spec"]["maxUnavailable"] == 1
+
+
+def test_pods_of_a_model_ask_for_its_resources(programs: Programs) -> None:
+    given = serving_values(resources={"cpu": "3", "memory": "2Gi"})
+    given["quota"]["cpu"] = "6"
+    program = run(given, "prod")
+    predictor = program.of_kind("InferenceService")["digits"]["spec"]["predictor"]
+    asked = {"requests": {"cpu": "3", "memory": "2Gi"}, "limits": {"cpu": "3", "memory": "2Gi"}}
+    assert predictor["model"]["resources"] == predictor["initContainers"][0]["resources"] == asked
+
+
+def test_a_slow_start_is_no_hang_and_a_hang_ends(programs: Programs) -> None:
+    (container,) = programs["dev"].of_kind("ClusterServingRuntime")["kserve-runtime"]["spec"]["containers"]
+    seconds = {
+        kind: container[f"{kind}Probe"]["periodSeconds"] * container[f"{kind}Probe"]["failureThreshold"]
+        for kind in ("startup", "readiness", "liveness")
+    }
+    assert seconds["startup"] >= 600, "a large model is killed while it loads"
+    assert seconds["readiness"] < seconds["liveness"] <= 120, "pods are taken out before they are started anew"
+    assert container["livenessProbe"]["httpGet"]["path"] == "/v2/health/live"
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -211,7 +278,7 @@ def test_a_stack_is_small(program: Recording) -> None:
 def normalised(program: Recording, stack: str) -> Any:
     """The program with the environment's name and digests of configuration replaced."""
     text = re.sub(rf"\b{stack}\b", "ENVIRONMENT", json.dumps(program.tree(), sort_keys=True))
-    return json.loads(re.sub(r'("stellwerk.dev/configuration": )"[0-9a-f]{16}"', r'\1"digest"', text))
+    return json.loads(re.sub(r'("stellwerk.dev/(configuration|revision)": )"[0-9a-f]{16}"', r'\1"digest"', text))
 
 
 def test_test_and_prod_are_one_program_under_two_names(released: Programs) -> None:
@@ -278,3 +345,41 @@ def test_a_machine_without_the_folders_is_told_how_to_get_them(
     assert message.startswith(f"{variable}: it is not set")
     assert 'eval "$(stellwerk env)"' in message
     assert run(stack_values("prod"), "prod").inputs, "prod needs none of them"
+
+
+def test_a_deadline_that_is_no_time_is_refused(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STELLWERK_DEADLINE", "soon")
+    assert refused("prod", stack_values("prod")).startswith("STELLWERK_DEADLINE: soon is no time")
+
+
+def test_a_kubeconfig_that_is_not_there_is_refused(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the provider takes the cluster for unreachable, and previews without it."""
+    monkeypatch.setenv("KUBECONFIG", "/nowhere")
+    message = refused("prod", stack_values("prod"))
+    assert "KUBECONFIG=/nowhere" in message and "no such file" in message
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_models_get_the_key_that_only_reads(stack: str, released: Programs) -> None:
+    """A model that is broken into can't change what is served, nor write a candidate."""
+    inputs = released[stack].inputs
+    secrets = {name: json.dumps(value) for name, value in inputs.items() if "core/v1:Secret::" in name}
+    reads = {name for name, text in secrets.items() if "-reader-access" in text}
+    writes = {name for name, text in secrets.items() if f"{SENTINEL}-access" in text}
+    assert "object-store-secret" in {name.split("::")[-1] for name in writes}
+    assert {name.split("::")[-1] for name in reads} == {"digits-secret", "object-store-secret"}
+    assert "digits-secret" not in {name.split("::")[-1] for name in writes}
+    (deployment,) = (value for name, value in inputs.items() if name.endswith("Deployment::object-store"))
+    writer, reader = deployment["spec"]["template"]["spec"]["containers"]
+    assert "--readonly" in reader["args"]
+    assert "--readonly" not in writer["args"]
+    assert [mount["readOnly"] for mount in reader["volumeMounts"] if mount["name"] == "data"] == [True]
+    keys = {variable["valueFrom"]["secretKeyRef"]["key"] for variable in reader["env"]}
+    assert keys == {"reader-access", "reader-secret"}
+    (volume,) = (one for one in deployment["spec"]["template"]["spec"]["volumes"] if one["name"] == "tls")
+    assert {item["key"] for item in volume["secret"]["items"]} == {"tls.crt", "tls.key"}
+    (service,) = (value for name, value in inputs.items() if name.endswith("Service::object-store-reader"))
+    assert service["spec"].get("type", "ClusterIP") == "ClusterIP", "it has no port on the nodes"
+    assert "https://object-store-reader." in json.dumps(
+        [value for name, value in inputs.items() if "InferenceService" in name]
+    )

@@ -10,7 +10,7 @@ from tests.program.harness import Recording
 
 @pytest.fixture
 def pod(programs: Mapping[str, Recording]) -> Any:
-    return programs["dev"].of_kind("Deployment")["tracking"]["spec"]["template"]["spec"]
+    return programs["dev"].of_kind("StatefulSet")["tracking"]["spec"]["template"]["spec"]
 
 
 def test_schema_backup_upgrade_come_before_the_server(pod: Any) -> None:

@@ -3,7 +3,7 @@
 import yaml
 
 from infra.local.cluster.commands import Tools, kubectl
-from infra.local.cluster.layout import HELPER_IMAGE, Layout
+from infra.local.cluster.layout import HELPER_IMAGE, PROVISIONER, Layout
 
 _PROVISIONER = "rancher.io/local-path"
 _NAMESPACE = "local-path-storage"
@@ -69,9 +69,7 @@ def _helper_pods() -> list[dict[str, object]]:
         "kind": "RoleBinding",
         "metadata": _metadata("helper-pods", _NAMESPACE),
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "helper-pods"},
-        "subjects": [
-            {"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "stellwerk:local-path-provisioner"}
-        ],
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": PROVISIONER}],
     }
     scripts = {
         "setup": '#!/bin/sh\nset -eu\nmkdir -m 0777 -p "$VOL_DIR"\n',
@@ -99,7 +97,14 @@ def helper_pod() -> str:
         "name": "helper",
         "image": HELPER_IMAGE,
         "imagePullPolicy": "IfNotPresent",
-        "securityContext": {"runAsUser": 0},
+        "securityContext": {
+            # The volumes' folder is root's. What is in them belongs to the pods' users: removing it takes two rights.
+            "runAsUser": 0,
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"], "add": ["DAC_OVERRIDE", "FOWNER"]},
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
     }
     pod = {
         "apiVersion": "v1",

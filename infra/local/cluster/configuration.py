@@ -7,9 +7,11 @@ from typing import Any
 import yaml
 
 from infra.local.cluster.commands import Tools
-from infra.local.cluster.layout import ADDRESS, BRIDGE, PAUSE_IMAGE, POD_SUBNET, Layout
+from infra.local.cluster.layout import ADDRESS, BRIDGE, PAUSE_IMAGE, POD_SUBNET, PROVISIONER, Layout
 
 REGISTRY = f"{ADDRESS}:30500"
+# Elasticsearch and a training Job run some two hundred threads each.
+PIDS_PER_POD = 1024
 
 
 def _containerd(layout: Layout, tools: Tools) -> str:
@@ -98,7 +100,10 @@ def _kubelet(layout: Layout) -> dict[str, Any]:
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "address": ADDRESS,
-        "healthzBindAddress": ADDRESS,
+        # Nobody asks: the API server reads the node's own lease.
+        "healthzPort": 0,
+        # A pod that forks for ever ends itself, not the node.
+        "podPidsLimit": PIDS_PER_POD,
         "authentication": {
             "anonymous": {"enabled": False},
             "webhook": {"enabled": True},
@@ -133,8 +138,8 @@ def _kube_proxy(layout: Layout) -> dict[str, Any]:
         "kind": "KubeProxyConfiguration",
         "mode": "nftables",
         "bindAddress": ADDRESS,
-        "healthzBindAddress": f"{ADDRESS}:10256",
-        "metricsBindAddress": f"{ADDRESS}:10249",
+        "healthzBindAddress": "127.0.0.1:10256",
+        "metricsBindAddress": "127.0.0.1:10249",
         "clusterCIDR": POD_SUBNET,
         "nodePortAddresses": [f"{ADDRESS}/32"],
         "clientConnection": {"kubeconfig": str(layout.identities / "kube-proxy.conf")},
@@ -150,7 +155,6 @@ def _corefile(layout: Layout) -> str:
     return f""".:53 {{
     bind {ADDRESS}
     errors
-    ready {ADDRESS}:8181
     kubernetes cluster.local in-addr.arpa ip6.arpa {{
         kubeconfig {layout.identities}/coredns.conf
         pods insecure
@@ -160,6 +164,25 @@ def _corefile(layout: Layout) -> str:
     loadbalance
 }}
 """
+
+
+def admission() -> dict[str, Any]:
+    """Pod Security "restricted" in every namespace that has no label of its own, those of Kubernetes itself too.
+
+    The provisioner's helper pods make folders on the node as root: excepted is who makes them, not where they run, so
+    that nobody else gets a pod with the node's folders in that namespace.
+    """
+    pod_security = {
+        "apiVersion": "pod-security.admission.config.k8s.io/v1",
+        "kind": "PodSecurityConfiguration",
+        "defaults": {"enforce": "restricted", "enforce-version": "latest"},
+        "exemptions": {"usernames": [PROVISIONER], "runtimeClasses": [], "namespaces": []},
+    }
+    return {
+        "apiVersion": "apiserver.config.k8s.io/v1",
+        "kind": "AdmissionConfiguration",
+        "plugins": [{"name": "PodSecurity", "configuration": pod_security}],
+    }
 
 
 def _local_path(layout: Layout) -> dict[str, Any]:
@@ -173,6 +196,7 @@ def write(layout: Layout, tools: Tools) -> None:
     (layout.config / "buildkitd.toml").write_text(_buildkitd(layout))
     (layout.config / "cni").mkdir(exist_ok=True)
     (layout.config / "cni" / "10-stellwerk.conflist").write_text(json.dumps(_cni(layout), indent=1))
+    (layout.config / "admission.yaml").write_text(yaml.safe_dump(admission()))
     (layout.config / "kubelet.yaml").write_text(yaml.safe_dump(_kubelet(layout)))
     (layout.config / "kube-proxy.yaml").write_text(yaml.safe_dump(_kube_proxy(layout)))
     (layout.config / "Corefile").write_text(_corefile(layout))

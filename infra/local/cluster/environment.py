@@ -29,8 +29,8 @@ def environment() -> dict[str, str]:
         "PULUMI_HOME": given.get("PULUMI_HOME") or str(place.pulumi_home),
         "PULUMI_BACKEND_URL": given.get("PULUMI_BACKEND_URL") or f"file://{place.backend}",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
-        # What a killed update has created already belongs to nobody the next one knows: it takes it over.
-        "PULUMI_K8S_ENABLE_PATCH_FORCE": "true",
+        # Nothing is overwritten that somebody else has set; unset, a preview would not say so of what it is to create.
+        "PULUMI_K8S_ENABLE_PATCH_FORCE": "false",
         "KUBECONFIG": given.get("KUBECONFIG") or str(place.kubeconfig),
         "KUBECACHEDIR": given.get("KUBECACHEDIR") or str(place.kubectl_cache),
         "DOCKER_CONFIG": given.get("DOCKER_CONFIG") or str(place.docker_config),

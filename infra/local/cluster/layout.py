@@ -14,6 +14,8 @@ BRIDGE = "stellwerk0"
 TABLE = "stellwerk"
 PAUSE_IMAGE = "stellwerk.local/pause:1"
 HELPER_IMAGE = "stellwerk.local/busybox:1"
+# Who makes the volumes' folders: the user of its certificate.
+PROVISIONER = "stellwerk:local-path-provisioner"
 
 
 @dataclass(frozen=True)

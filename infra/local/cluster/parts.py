@@ -1,6 +1,7 @@
 """The supervised processes and their command lines."""
 
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from infra.local.cluster.commands import Tools
@@ -39,6 +40,7 @@ def _api_server(layout: Layout) -> list[str]:
     return [
         f"--advertise-address={ADDRESS}", f"--bind-address={ADDRESS}", "--secure-port=6443",
         "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
+        f"--admission-control-config-file={layout.config}/admission.yaml",
         "--enable-bootstrap-token-auth=false", "--anonymous-auth=false", "--profiling=false",
         f"--service-cluster-ip-range={SERVICE_SUBNET}", "--kubelet-preferred-address-types=InternalIP",
         f"--client-ca-file={pki}/ca.crt",
@@ -94,7 +96,7 @@ def parts(layout: Layout, tools: Tools) -> list[Part]:
         ("coredns", 3, ["-conf", f"{config}/Corefile"]),
         ("kwok", 4, [f"--kubeconfig={ids}/kwok.conf", f"--config={_STAGES}", "--manage-all-nodes=false",
                      "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
-                     "--node-lease-duration-seconds=40", f"--server-address={ADDRESS}:10247"]),
+                     "--node-lease-duration-seconds=40", "--server-address=127.0.0.1:10247"]),
         ("local-path-provisioner", 4, ["start", f"--config={config}/local-path.json",
                                        f"--kubeconfig={ids}/local-path-provisioner.conf",
                                        "--namespace=local-path-storage", f"--helper-image={HELPER_IMAGE}",
@@ -104,4 +106,14 @@ def parts(layout: Layout, tools: Tools) -> list[Part]:
     search = f"{tools.bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     # kwok and others look for a configuration below the home directory: keep it inside the state directory.
     common = {"PATH": search, "HOME": str(layout.root), "TMPDIR": str(layout.temporary)}
-    return [Part(name, [str(tools.path(name)), *arguments], order, common) for name, order, arguments in table]
+    return [
+        Part(name, [str(tools.path(name)), *arguments], order, {**common, "CONFIGURATION": _digest(arguments)})
+        for name, order, arguments in table
+    ]
+
+
+def _digest(arguments: list[str]) -> str:
+    """Of the configuration files that a command line names: supervisord restarts a part whose environment changes."""
+    named = (Path(word.rpartition("=")[2]) for word in arguments)
+    files = (path for path in named if path.parent.name == "config" or path == _STAGES)
+    return sha256(b"".join(path.read_bytes() for path in files if path.is_file())).hexdigest()[:16]

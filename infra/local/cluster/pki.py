@@ -3,14 +3,14 @@
 import yaml
 
 from infra.local.cluster.commands import Tools, run
-from infra.local.cluster.layout import ADDRESS, NODE, POD_SUBNET, SERVICE_SUBNET, Layout
+from infra.local.cluster.layout import ADDRESS, NODE, POD_SUBNET, PROVISIONER, SERVICE_SUBNET, Layout
 
 # Host processes beside the control plane's own, each with its own identity.
 IDENTITIES = {
     "kube-proxy": "system:kube-proxy",
     "coredns": "stellwerk:coredns",
     "kwok": "stellwerk:kwok",
-    "local-path-provisioner": "stellwerk:local-path-provisioner",
+    "local-path-provisioner": PROVISIONER,
 }
 CONTEXT = "stellwerk"
 

@@ -9,7 +9,7 @@ import certifi
 import pytest
 import yaml
 
-from infra.local.cluster import configuration, lifecycle, preflight, supervision
+from infra.local.cluster import addons, configuration, lifecycle, preflight, supervision
 from infra.local.cluster.commands import Tools
 from infra.local.cluster.errors import ClusterError
 from infra.local.cluster.layout import ADDRESS, Layout, state_directory
@@ -55,6 +55,27 @@ def test_the_same_state_directory_gives_the_same_files(place: Layout, tools: Too
         return {str(path): path.read_bytes() for path in place.config.rglob("*") if path.is_file()}
 
     assert written() == written()
+
+
+def test_a_part_whose_configuration_changes_is_started_again(place: Layout, tools: Tools) -> None:
+    """supervisord compares command line and environment: another content of the same file would go unnoticed."""
+
+    def environments() -> dict[str, dict[str, str]]:
+        return {part.name: part.environment for part in parts(place, tools)}
+
+    configuration.write(place, tools)
+    before = environments()
+    assert environments() == before
+    files = {
+        "kubelet": "kubelet.yaml", "kube-proxy": "kube-proxy.yaml", "coredns": "Corefile",
+        "kube-apiserver": "admission.yaml", "containerd": "containerd.toml", "buildkitd": "buildkitd.toml",
+        "local-path-provisioner": "local-path.json",
+    }  # fmt: skip
+    for name, file in files.items():
+        (place.config / file).write_text("changed")
+        after = environments()
+        assert {part for part in after if after[part] != before[part]} == {name}
+        before = after
 
 
 def test_a_missing_tool_is_named(place: Layout, tools: Tools) -> None:
@@ -124,3 +145,32 @@ def test_the_checkout_s_link_follows_the_toolchain(tmp_path: Path, monkeypatch: 
         assert link == tmp_path / ".toolchain"
         assert link.readlink() == tmp_path / "cache" / name
     assert [file.name for file in tmp_path.iterdir()] == [".toolchain"]
+
+
+def test_pods_reach_no_port_that_only_this_node_needs(place: Layout, tools: Tools) -> None:
+    """What pods may ask are the API server, the kubelet (with a certificate), DNS and the services' node ports."""
+    configuration.write(place, tools)
+    commands = {part.name: part.command for part in parts(place, tools)}
+    kubelet = configuration._kubelet(place)
+    assert kubelet["healthzPort"] == 0
+    assert "readOnlyPort" not in kubelet, "its default is 0: off"
+    proxy = configuration._kube_proxy(place)
+    assert proxy["metricsBindAddress"] == "127.0.0.1:10249"
+    assert proxy["healthzBindAddress"] == "127.0.0.1:10256"
+    assert "--server-address=127.0.0.1:10247" in commands["kwok"]
+    for name in ("kube-controller-manager", "kube-scheduler"):
+        assert "--bind-address=127.0.0.1" in commands[name]
+    corefile = (place.config / "Corefile").read_text()
+    assert [line for line in corefile.splitlines() if ADDRESS in line] == [f"    bind {ADDRESS}"]
+
+
+def test_a_pod_cannot_use_up_the_node_s_process_ids(place: Layout) -> None:
+    assert 256 <= configuration._kubelet(place)["podPidsLimit"] <= 4096
+
+
+def test_a_helper_pod_is_root_with_two_rights_and_nothing_else() -> None:
+    (container,) = yaml.safe_load(addons.helper_pod())["spec"]["containers"]
+    context = container["securityContext"]
+    assert context["capabilities"] == {"drop": ["ALL"], "add": ["DAC_OVERRIDE", "FOWNER"]}
+    assert context["readOnlyRootFilesystem"] is True
+    assert context["allowPrivilegeEscalation"] is False

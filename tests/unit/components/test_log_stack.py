@@ -11,12 +11,13 @@ import pytest
 from pulumi.runtime.stack import run_pulumi_func
 
 from components import log_shipper, log_stack, names
-from components.log_shipper import shipper_config
+from components.log_shipper import events_config, shipper_config
 from components.log_stack import LogStack, LogStackArgs
 from tests.program.harness import SECRET, SENTINEL, SIGNATURE, Recording, leaks
 
 USERS = ("elastic", "reader", "shipper")
 DEPLOYMENT = "kubernetes:apps/v1:Deployment::logs-store"
+EVENTS = "kubernetes:apps/v1:Deployment::logs-events"
 DAEMON_SET = "kubernetes:apps/v1:DaemonSet::logs-shipper"
 
 
@@ -87,7 +88,7 @@ def data(inputs: dict[str, Any], name: str) -> Any:
 
 def test_no_secret_value_stands_outside_a_secret(inputs: dict[str, Any]) -> None:
     assert [*leaks(inputs)] == []
-    assert SENTINEL not in json.dumps(shipper_config("dev-platform", "dev-logging"))
+    assert SENTINEL not in json.dumps([shipper_config("dev-platform"), events_config("dev-platform")])
 
 
 def test_the_file_realm_has_each_user_with_its_role_and_no_password(inputs: dict[str, Any]) -> None:
@@ -138,12 +139,13 @@ def test_only_the_shippers_namespace_allows_host_paths(inputs: dict[str, Any]) -
     assert store["securityContext"]["runAsNonRoot"] and not any("hostPath" in volume for volume in store["volumes"])
 
 
-def test_the_shipper_trusts_the_authority_and_leaves_its_own_lines_out(inputs: dict[str, Any]) -> None:
+def test_the_shipper_trusts_the_authority_and_leaves_the_stores_lines_out(inputs: dict[str, Any]) -> None:
     config = json.loads(data(inputs, "logs-shipper-config")["config.yaml"])
-    exporter, receiver = config["exporters"]["elasticsearch"], config["receivers"]["filelog"]
+    exporter, receiver = config["exporters"]["elasticsearch"], config["receivers"]["podlogs"]
     assert exporter["endpoints"] == ["https://log-store.dev-platform.svc.cluster.local:9200"]
     assert (exporter["tls"]["ca_file"], exporter["password"]) == ("/secret/ca.crt", "${file:/secret/password}")
-    assert {"/var/log/pods/dev-logging_*/*/*", "/var/log/pods/dev-platform_log-store-*/*/*"} <= {*receiver["exclude"]}
+    assert "/var/log/pods/dev-platform_log-store-*/*/*" in receiver["exclude"]
+    assert not any("dev-logging" in path for path in receiver["exclude"]), "its own errors are in the store, too"
     assert data(inputs, "logs-shipper-secret")["password"] == f"{SENTINEL}-shipper$$"
 
 
@@ -154,8 +156,37 @@ def test_the_index_has_exact_fields_and_a_name_that_readers_find(inputs: dict[st
     assert re.fullmatch(names.LOG_INDEX_PATTERN.replace("*", ".*"), names.LOG_INDEX)
     (exact,) = template["template"]["mappings"]["dynamic_templates"]
     assert exact["exact"]["mapping"]["type"] == "keyword"
-    exporter = shipper_config("dev-platform", "dev-logging")["exporters"]["elasticsearch"]
-    assert exporter["logs_index"] == names.LOG_INDEX and exporter["logs_dynamic_id"] == {"enabled": True}
+    # A line with a thousand fields takes none of these from the others.
+    fields = template["template"]["mappings"]["properties"]
+    asked = {names.MODEL_FIELD, names.REQUEST_FIELD, names.ENVIRONMENT_FIELD, names.POD_FIELD, "log.level", "tags"}
+    assert {fields[field]["type"] for field in asked} == {"keyword"}
+    for config in (shipper_config("dev-platform"), events_config("dev-platform")):
+        exporter = config["exporters"]["elasticsearch"]
+        assert exporter["logs_index"] == names.LOG_INDEX and exporter["logs_dynamic_id"] == {"enabled": True}
+        assert exporter["middlewares"] == [{"id": "refused"}] and "refused" in config["service"]["extensions"]
+
+
+@pytest.mark.parametrize(
+    ("namespace", "environment"),
+    [("test-serving", "test"), ("dev-logging", "dev"), ("kube-system", None), ("prod-shop", None), ("serving", None)],
+)
+def test_the_environment_is_the_namespaces(namespace: str, environment: str | None) -> None:
+    for config, kind in ((shipper_config, "podlogs"), (events_config, "events")):
+        match = re.search(config("dev-platform")["receivers"][kind]["environment"], namespace)
+        assert (match and match[1]) == environment
+
+
+def test_the_event_shipper_is_restricted_and_may_read_events_only(inputs: dict[str, Any]) -> None:
+    spec = pod(inputs, EVENTS)
+    (container,) = spec["containers"]
+    security = container["securityContext"]
+    assert spec["securityContext"]["runAsNonRoot"] and security["capabilities"] == {"drop": ["ALL"]}
+    assert (security["allowPrivilegeEscalation"], security["readOnlyRootFilesystem"]) == (False, True)
+    assert not any("hostPath" in volume for volume in spec["volumes"])
+    assert spec["serviceAccountName"] == "event-shipper" and spec["automountServiceAccountToken"]
+    (role,) = [value for key, value in inputs.items() if key.startswith("kubernetes:rbac.authorization.k8s.io/v1:Cl")
+               and "rules" in value]  # fmt: skip
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["events"], "verbs": ["list", "watch"]}]
 
 
 @pytest.mark.parametrize(("heap", "memory"), [("512m", "1280Mi"), ("2g", "3584Mi")])
@@ -167,7 +198,7 @@ def test_memory_follows_the_heap(heap: str, memory: str) -> None:
 
 def test_another_configuration_rolls_the_pods(inputs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     def versions(found: dict[str, Any]) -> list[str]:
-        templates = [found[key]["spec"]["template"] for key in (DEPLOYMENT, DAEMON_SET)]
+        templates = [found[key]["spec"]["template"] for key in (DEPLOYMENT, DAEMON_SET, EVENTS)]
         return [template["metadata"]["annotations"]["stellwerk.dev/configuration"] for template in templates]
 
     before = versions(inputs)

@@ -25,7 +25,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.representer import RoundTripRepresenter
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from delivery import authority, engine, predict, promote, release, stackfile, status, train
+from delivery import authority, engine, predict, promote, release, stackfile, status, train, waiting
+from delivery.errors import DeliveryError
 from infra import values
 from infra.releases import Releases
 
@@ -124,7 +125,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     for module in (stackfile, engine, train):
         monkeypatch.setattr(module, "ROOT", made.root)
     monkeypatch.setattr(values.from_file, "__defaults__", (made.root,))
-    for module in (release, promote, predict):
+    for module in (release, promote, predict, status):
         monkeypatch.setattr(module, "RELEASES", Releases(made.root / "stacks" / "releases"))
     return made
 
@@ -196,6 +197,8 @@ class Engine:
             case ("stack", "output", "--stack", name, "--json"):
                 return json.dumps(self.outputs)
             case ("config", "get", engine.KEY, "--stack", name):
+                if name not in self.secrets:
+                    raise DeliveryError(f"configuration key not found for stack {name}")
                 return self.secrets[name]
             case ("config", "set", engine.KEY, "--secret", "--stack", name):
                 assert stdin is not None
@@ -251,7 +254,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    for module in (promote, train, engine):
+    for module in (promote, train, engine, waiting):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=made.monotonic, sleep=made.sleep))
     return made
 

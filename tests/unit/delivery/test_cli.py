@@ -108,9 +108,27 @@ def test_status_as_json(ready: bool, stellwerk: Command, project: Project, pulum
         "previous": FIRST,
         "answering": SECOND if ready else FIRST,
         "ready": ready,
+        "artefact": None,
         "url": "https://198.18.0.1:30445/v2/models/digits",
     }
     assert found["dev"]["models"][MODEL]["release"] is None
+
+
+def test_status_says_when_a_pod_cannot_come_back(
+    stellwerk: Command, project: Project, pulumi: Engine, releases: Releases, stores: ObjectStores
+) -> None:
+    project.point("prod", SECOND, FIRST)
+    pulumi.serving["prod"] = SECOND
+    artefact = releases.load(MODEL, SECOND).artefact
+    code, out, _ = stellwerk("status", "--json")
+    assert (code, answer(out)["environments"]["prod"]["models"][MODEL]["artefact"]) == (1, "absent")
+    stores.put("prod", artefact.key, b"x" * artefact.size)
+    code, out, _ = stellwerk("status", "--json")
+    state = answer(out)["environments"]["prod"]["models"][MODEL]
+    assert (code, state["artefact"], state["ready"]) == (1, "changed", True)
+    out = " ".join(stellwerk("status")[1].split())
+    assert "digits in prod: its artefact is changed in the object store: a pod that restarts can't come back" in out
+    assert "`stellwerk promote digits --to prod` brings it again" in out
 
 
 def test_status_as_a_table(stellwerk: Command, project: Project, pulumi: Engine, releases: Releases) -> None:

@@ -9,7 +9,7 @@ import bcrypt
 import pytest
 from cryptography import x509
 
-from delivery import engine, stackfile
+from delivery import authority, engine, stackfile
 from delivery.errors import DeliveryError
 from delivery.init import init
 from infra import credentials, values
@@ -69,16 +69,16 @@ def test_a_second_run_changes_nothing(made: Engine, words: Words) -> None:
     "paths",
     [
         [("tracking",), ("objectStore", "secretKey"), ("tls", "gateway")],
-        [("registry", "password"), ("registry", "htpasswd"), ("logStore", "users", "reader")],
+        [("registry", "password"), ("registry", "htpasswd"), ("registry", "push"), ("logStore", "users", "reader")],
     ],
 )
 def test_only_what_is_absent_is_made(paths: list[tuple[str, ...]], made: Engine, words: Words) -> None:
-    authority = values.from_file("dev").environment.ca_certificate
+    certificate = values.from_file("dev").environment.ca_certificate
     for path in paths:
         forget(made, "dev", *path)
     rest = secrets(made, "dev")
     init("dev", words.console)
-    assert values.from_file("dev").environment.ca_certificate == authority
+    assert values.from_file("dev").environment.ca_certificate == certificate
     for path in paths:
         forget(made, "dev", *path)
     assert secrets(made, "dev") == rest
@@ -129,11 +129,11 @@ def test_an_interruption_between_certificate_and_credentials_is_mended(
 
 def test_certificates_name_service_and_node_address(made: Engine) -> None:
     services = {
-        "gateway": "gateway",
-        "objectStore": "object-store",
-        "registry": "registry",
-        "logStore": "log-store",
-        "kserveWebhook": "kserve-webhook-server-service",
+        "gateway": "gateway.{}-platform",
+        "objectStore": "object-store.{}-platform",
+        "registry": "registry.{}-platform",
+        "logStore": "log-store.{}-platform",
+        "kserveWebhook": "kserve-webhook-server-service.{}-kserve",
     }
     for environment in ENVIRONMENTS:
         address = values.from_file(environment).environment.cluster.address
@@ -142,7 +142,7 @@ def test_certificates_name_service_and_node_address(made: Engine) -> None:
         for name, pair in pairs.items():
             certificate = x509.load_pem_x509_certificate(pair["certificate"].encode())
             names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-            assert f"{services[name]}.{environment}-platform.svc" in names.get_values_for_type(x509.DNSName)
+            assert f"{services[name].format(environment)}.svc" in names.get_values_for_type(x509.DNSName)
             assert [str(ip) for ip in names.get_values_for_type(x509.IPAddress)] == [address]
 
 
@@ -152,6 +152,61 @@ def test_test_and_prod_take_the_login_that_dev_made_for_them(made: Engine) -> No
     assert len(set(logins.values())) == len(ENVIRONMENTS), "a leaked login could not be changed alone"
     for name in ("test", "prod"):
         assert secrets(made, name)["registry"] == {"username": name, "password": logins[name]}
+
+
+def test_only_the_builder_s_login_may_push_and_only_who_builds_has_it(made: Engine) -> None:
+    registry = secrets(made, "dev")["registry"]
+    push = registry["push"]
+    (line,) = push["htpasswd"].splitlines()
+    name, _, hashed = line.partition(":")
+    assert name == push["username"]
+    assert name not in ENVIRONMENTS
+    assert bcrypt.checkpw(push["password"].encode(), hashed.encode())
+    assert push["password"] not in registry["logins"].values()
+    assert name not in registry["htpasswd"]
+    assert all("push" not in secrets(made, other)["registry"] for other in ("test", "prod"))
+
+
+def test_credentials_of_an_older_version_are_completed(made: Engine, words: Words, tmp_path: Path) -> None:
+    """They know no builder, and their webhook's certificate names the namespace in which KServe was."""
+    forget(made, "dev", "registry", "push")
+    found = secrets(made, "dev")
+    certificate = values.from_file("dev").environment.ca_certificate
+    assert certificate
+    found["tls"]["kserveWebhook"] = authority.sign(
+        certificate, found["caKey"], ["kserve-webhook-server-service.dev-platform.svc"]
+    )
+    made.secrets["dev"] = json.dumps(found)
+    init("dev", words.console)
+    assert secrets(made, "dev")["registry"]["push"]["username"] == "builder"
+    pair = secrets(made, "dev")["tls"]["kserveWebhook"]
+    assert handshake(pair, certificate, "kserve-webhook-server-service.dev-kserve.svc", tmp_path) == b"hello"
+    assert secrets(made, "dev")["registry"]["logins"] == found["registry"]["logins"]
+
+
+def test_an_environment_that_builds_pushes_to_dev_s_registry_as_the_builder(
+    made: Engine, project: Project, words: Words
+) -> None:
+    project.edit("test", lambda config: config["images"].update(basePython={"image": "python:3.11"}))
+    init("test", words.console)
+    assert secrets(made, "test")["registry"]["push"] == secrets(made, "dev")["registry"]["push"]
+
+
+def test_a_registry_elsewhere_may_have_a_login_of_its_own_for_pushing(
+    project: Project, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.edit("dev", lambda config: config.update(registry=EXTERNAL_REGISTRY))
+    for variable in ("USERNAME", "PASSWORD", "PUSH_USERNAME"):
+        monkeypatch.setenv(f"STELLWERK_REGISTRY_{variable}", f"given-{variable}")
+    with pytest.raises(DeliveryError, match=r"^STELLWERK_REGISTRY_PUSH_PASSWORD is not set"):
+        init("dev", words.console)
+    monkeypatch.setenv("STELLWERK_REGISTRY_PUSH_PASSWORD", "given-PUSH_PASSWORD")
+    init("dev", words.console)
+    assert secrets(pulumi, "dev")["registry"] == {
+        "username": "given-USERNAME",
+        "password": "given-PASSWORD",
+        "push": {"username": "given-PUSH_USERNAME", "password": "given-PUSH_PASSWORD"},
+    }
 
 
 def test_without_dev_test_says_to_make_dev_first(pulumi: Engine, words: Words) -> None:
@@ -231,3 +286,48 @@ def test_a_stack_that_is_new_gets_credentials_of_its_own(made: Engine, words: Wo
     assert "making new ones" in words
     assert "of-another-passphrase" not in file.read_text()
     assert "test" in made.stacks
+
+
+def test_credentials_of_an_older_command_get_the_readers_key(made: Engine, words: Words, tmp_path: Path) -> None:
+    before = {name: secrets(made, name) for name in ENVIRONMENTS}
+    for name in ENVIRONMENTS:
+        reader = forget(made, name, "objectStore", "reader")
+        assert set(reader) == {"accessKey", "secretKey"}
+        assert reader["secretKey"] != before[name]["objectStore"]["secretKey"]
+        found = secrets(made, name)
+        loaded = values.from_file(name).environment
+        # As it was signed: for the writer's name alone.
+        pair = found["tls"]["objectStore"]
+        assert loaded.ca_certificate
+        found["tls"]["objectStore"] = authority.sign(
+            loaded.ca_certificate, found["caKey"], ["object-store", f"object-store.{name}-platform.svc"]
+        )
+        made.secrets[name] = json.dumps(found)
+        init(name, words.console)
+        after = secrets(made, name)
+        assert {key: after["objectStore"][key] for key in ("accessKey", "secretKey")} == {
+            key: before[name]["objectStore"][key] for key in ("accessKey", "secretKey")
+        }
+        assert set(after["objectStore"]["reader"]) == {"accessKey", "secretKey"}
+        assert after["tls"]["objectStore"] != pair
+        host = f"object-store-reader.{name}-platform.svc.cluster.local"
+        assert handshake(after["tls"]["objectStore"], loaded.ca_certificate, host, tmp_path) == b"hello"
+
+
+def test_an_external_store_may_have_a_readers_key(
+    project: Project, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.edit("dev", lambda config: config.update(objectStore=EXTERNAL_STORE))
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(variable, f"given-{variable}")
+    init("dev", words.console)
+    found = credentials.read(pulumi.secrets["dev"], values.from_file("dev").environment, "dev")
+    assert found.object_store.for_models == found.object_store, "one login for all"
+    monkeypatch.setenv("AWS_READER_ACCESS_KEY_ID", "reads")
+    with pytest.raises(DeliveryError, match=r"^AWS_READER_SECRET_ACCESS_KEY is not set; it is the login of those who"):
+        init("dev", words.console)
+    monkeypatch.setenv("AWS_READER_SECRET_ACCESS_KEY", "only")
+    init("dev", words.console)
+    found = credentials.read(pulumi.secrets["dev"], values.from_file("dev").environment, "dev")
+    assert found.object_store.for_models.access_key.get_secret_value() == "reads"
+    assert secrets(pulumi, "dev")["objectStore"]["accessKey"] == "given-AWS_ACCESS_KEY_ID"

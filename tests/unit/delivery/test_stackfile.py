@@ -107,9 +107,9 @@ def test_lines_in_another_style_stay(written: str, otherwise: str, project: Proj
     [
         ("release:", f"release: {SECOND}"),
         ("release: ~", f"release: {SECOND}"),
-        (f'release: "{FIRST}"', f"release: {SECOND}"),
-        (f"release: '{FIRST}'  # tried by hand", f"release: {SECOND}  # tried by hand"),
-        ("release:   null   # none yet", f"release: {SECOND}   # none yet"),
+        (f'release: "{FIRST}"', f'release: "{SECOND}"'),
+        (f"release: '{FIRST}'  # tried by hand", f"release: '{SECOND}'  # tried by hand"),
+        ("release:   null   # none yet", f"release:   {SECOND}   # none yet"),
         ("release:   # none yet", f"release: {SECOND}   # none yet"),
         ('"release": null', f'"release": {SECOND}'),
     ],

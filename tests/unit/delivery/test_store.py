@@ -37,19 +37,35 @@ def test_a_cut_off_copy_is_made_again(stores: ObjectStores) -> None:
 
 def test_content_that_was_changed_is_refused_and_the_target_stays_empty(stores: ObjectStores) -> None:
     stores.put("dev", KEY, b"M" + CONTENT[1:])
-    with pytest.raises(DeliveryError, match=rf"{KEY} has digest sha256:[0-9a-f]+, the release says {DIGEST}"):
+    with pytest.raises(DeliveryError, match=rf"{KEY} has digest sha256:[0-9a-f]+, expected is {DIGEST}"):
         copy()
     assert stores.keys("test") == []
 
 
-@pytest.mark.parametrize("content", [None, CONTENT[:-1]], ids=["absent", "other size"])
-def test_an_artefact_that_is_not_there_is_named(content: bytes | None, stores: ObjectStores) -> None:
+@pytest.mark.parametrize("content", [CONTENT[:-1], b"M" + CONTENT[1:]], ids=["other size", "other content"])
+def test_a_target_that_was_changed_is_copied_again(content: bytes, stores: ObjectStores) -> None:
+    stores.put("dev", KEY, CONTENT)
+    stores.put("test", KEY, content)
+    with store.connect("test") as target:
+        assert store.content(target, ARTEFACT) is store.Content.CHANGED
+    assert copy() == len(CONTENT)
+    assert stores.get("test", KEY) == CONTENT
+    assert copy() == 0
+    assert store.intact("test", ARTEFACT)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(None, "there is no artefact {}"), (CONTENT[:-1], "{} has 3499999 bytes, expected is")],
+    ids=["absent", "other size"],
+)
+def test_an_artefact_that_is_not_there_is_named(content: bytes | None, reason: str, stores: ObjectStores) -> None:
     if content:
         stores.put("dev", KEY, content)
     with pytest.raises(DeliveryError) as raised:
         copy()
     assert str(raised.value).startswith("object store of dev (https://127.0.0.1:")
-    assert f"there is no artefact {stores.buckets['dev']}/{KEY} of this size" in str(raised.value)
+    assert reason.format(f"{stores.buckets['dev']}/{KEY}") in str(raised.value)
     assert stores.keys("test") == []
 
 

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 ROOT = Path(__file__).parents[3]
 RELEASE = "v1-0a1b2c3d"
@@ -67,6 +67,42 @@ def sum_model() -> bytes:
     model.ir_version = 8
     content: bytes = model.SerializeToString()
     return content
+
+
+def onnx_model(
+    nodes: Sequence[NodeProto],
+    inputs: Sequence[ValueInfoProto],
+    outputs: Sequence[ValueInfoProto],
+    weights: Sequence[TensorProto] = (),
+) -> bytes:
+    """Return the file of a model."""
+    graph = helper.make_graph(nodes, "model", inputs, outputs, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)])
+    model.ir_version = 8
+    content: bytes = model.SerializeToString()
+    return content
+
+
+def copy_model(kind: int, shape: Sequence[str | int] = ("n",)) -> bytes:
+    """Return a model whose output `same` is its input `given`, of an ONNX type."""
+    value = helper.make_tensor_value_info
+    return onnx_model(
+        [helper.make_node("Identity", ["given"], ["same"])], [value("given", kind, shape)], [value("same", kind, shape)]
+    )
+
+
+def wide_model(width: int = 256) -> bytes:
+    """Return a model of one input `x` FP32 [n, 16] that computes `width` values per row, and returns one: `y`."""
+    value = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["h"]),
+        helper.make_node("Tanh", ["h"], ["t"]),
+        helper.make_node("ReduceMean", ["t"], ["y"], axes=[1], keepdims=0),
+    ]
+    weights = numpy_helper.from_array(np.full((16, width), 0.01, np.float32), "w")
+    return onnx_model(
+        nodes, [value("x", TensorProto.FLOAT, ["n", 16])], [value("y", TensorProto.FLOAT, ["n"])], [weights]
+    )
 
 
 def digest_of(content: bytes) -> str:
@@ -122,14 +158,18 @@ def environment(path: Path, **changes: str) -> dict[str, str]:
 
 
 @contextmanager
-def serve(folder: Path, **changes: str) -> Iterator[Server]:
-    """Run the server until the block ends; waits until it is ready."""
+def serve(folder: Path, content: bytes | None = None, wrapper: Sequence[str] = (), **changes: str) -> Iterator[Server]:
+    """Run the server of the doubling model, or of `content`, until the block ends; waits until it is ready.
+
+    `wrapper` is a command that runs the one that follows it.
+    """
     path, log, port = folder / "model.onnx", folder / "log", free_port()
-    path.write_bytes(doubling_model())
+    content = content or doubling_model()
+    path.write_bytes(content)
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "serving"],
-            env=environment(path, PORT=str(port), **changes),
+            [*wrapper, sys.executable, "-m", "serving"],
+            env=environment(path, PORT=str(port), MODEL_DIGEST=digest_of(content), **changes),
             stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
@@ -165,4 +205,4 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def start(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Start servers of a test's own; they are ended with the test."""
     with ExitStack() as stack:
-        yield lambda **changes: stack.enter_context(serve(tmp_path, **changes))
+        yield lambda content=None, **changes: stack.enter_context(serve(tmp_path, content, **changes))

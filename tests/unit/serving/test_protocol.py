@@ -7,9 +7,10 @@ import numpy as np
 import orjson
 import pytest
 
+from serving.answer import Identity, encode
 from serving.errors import RequestError, StartError
 from serving.model import Model
-from serving.protocol import decode, encode
+from serving.protocol import decode
 from tests.unit.serving.conftest import doubling_model, sum_model, tensor
 
 
@@ -44,9 +45,10 @@ def test_flat_and_nested_data_are_the_same(model: Model, data: list[Any]) -> Non
 
 
 def test_only_the_outputs_asked_for_are_returned(model: Model) -> None:
-    request = decode(body(tensor([[1, 2, 3]]), outputs=[{"name": "best"}]), model)
+    request = decode(body(tensor([[1, 2, 3]]), outputs=[{"name": "best"}], id="id"), model)
     arrays = model.run(request.feeds, request.outputs)
-    answer = orjson.loads(encode("digits", "v1", "id", [model.outputs[1]], arrays))
+    text, _ = encode(Identity("digits", "v1"), request, [model.outputs[1]], arrays)
+    answer = orjson.loads(text)
     assert answer == {
         "model_name": "digits",
         "model_version": "v1",
@@ -75,9 +77,9 @@ def test_integers_and_booleans(adding: Model) -> None:
         ({"shape": "3"}, "got '3'"),
         ({"data": None}, "input 'pixels': expected data as a list, got nothing"),
         ({"data": "123"}, "expected data as a list, got str"),
-        ({"data": [1, 2]}, r"expected 3 values for shape \[1, 3\], got 2 in \[2\]"),
-        ({"data": [[1], [2], [3]]}, r"expected 3 values for shape \[1, 3\], got 3 in \[3, 1\]"),
-        ({"data": [[1], [2, 3]]}, "got a ragged one"),
+        ({"data": [1, 2]}, r"expected 3 values for shape \[1, 3\], got 2"),
+        ({"data": [[1], [2], [3]]}, r"nested as shape \[1, 3\], got another nesting"),
+        ({"data": [[1], [2, 3]]}, "or a ragged one"),
         ({"data": ["1", "2", "3"]}, "data has values that are not FP32"),
         ({"data": [1, 2, None]}, "data has values that are not FP32"),
         ({"data": [True, False, True]}, "data has values that are not FP32"),
@@ -139,12 +141,6 @@ def test_values_and_sizes_that_do_not_fit(adding: Model, name: str, kind: str, d
 def test_a_missing_input_is_named(adding: Model) -> None:
     with pytest.raises(RequestError, match="input 'right' is missing; given are: left"):
         decode(body({"name": "left", "datatype": "INT32", "shape": [1], "data": [1]}), adding)
-
-
-def test_a_result_that_json_cannot_carry_is_the_servers_fault(model: Model) -> None:
-    with pytest.raises(RequestError, match="output 'scores' has values that are not finite") as refused:
-        encode("digits", "v1", "id", model.outputs[:1], [np.array([[np.inf]], np.float32)])
-    assert refused.value.status == 500
 
 
 def test_what_is_no_model_is_refused() -> None:

@@ -15,7 +15,14 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.unit.serving.conftest import RELEASE, Server, digest_of, doubling_model, environment, tensor
+from tests.unit.serving.conftest import (
+    RELEASE,
+    Server,
+    digest_of,
+    doubling_model,
+    environment,
+    tensor,
+)
 
 MODEL = "/v2/models/digits"
 
@@ -53,8 +60,7 @@ def test_an_inference(server: Server, path: str) -> None:
     response = infer(server, [[1, 2, 3], [3, 2, 1.5]], path)
     assert response.status_code == 200
     answer = response.json()
-    assert uuid.UUID(answer["id"]).version == 4
-    assert response.headers["x-request-id"] == answer.pop("id")
+    assert uuid.UUID(response.headers["x-request-id"]).version == 4
     assert answer == {
         "model_name": "digits",
         "model_version": RELEASE,
@@ -65,11 +71,13 @@ def test_an_inference(server: Server, path: str) -> None:
     }
 
 
-def test_the_id_of_the_header_goes_before_the_bodys(server: Server) -> None:
+def test_the_id_of_the_body_and_the_id_of_the_header_are_two(server: Server) -> None:
     document = {"id": "of-the-body", "inputs": [tensor([[1, 2, 3]])]}
-    for headers, wanted in (({}, "of-the-body"), ({"x-request-id": "of-the-header"}, "of-the-header")):
-        response = httpx.post(f"{server.url}{MODEL}/infer", json=document, headers=headers)
-        assert response.json()["id"] == response.headers["x-request-id"] == wanted
+    response = httpx.post(f"{server.url}{MODEL}/infer", json=document, headers={"x-request-id": "of-the-header"})
+    assert (response.json()["id"], response.headers["x-request-id"]) == ("of-the-body", "of-the-header")
+    (line,) = server.inferences("of-the-header")
+    assert line["stellwerk.inference_id"] == "of-the-body"
+    assert uuid.UUID(httpx.post(f"{server.url}{MODEL}/infer", json=document).headers["x-request-id"]).version == 4
 
 
 def test_a_large_batch_runs_beside_the_probes(server: Server) -> None:
@@ -136,6 +144,17 @@ def test_other_paths_and_methods(server: Server, method: str, path: str, status:
     assert response.status_code == status
     if status >= 400:
         assert path in response.json()["error"]
+
+
+def test_finite_values_that_become_infinite_are_the_clients_fault(server: Server) -> None:
+    response = infer(server, [[1, 2, 3], [3.4e38, 3.4e38, 3.4e38]])
+    assert response.status_code == 422
+    assert "output 'scores' has values that are not finite, in row 1 of 2" in response.json()["error"]
+
+
+def test_values_that_are_not_finite_can_be_null(start: Callable[..., Server]) -> None:
+    response = infer(start(NONFINITE_OUTPUTS="null"), [[1, 2, 3], [1, 2, 3.4e38]])
+    assert response.json()["outputs"][0]["data"] == [2, 4, 6, 2, 4, None]
 
 
 def start_refused(path: Path, **changes: str) -> str:

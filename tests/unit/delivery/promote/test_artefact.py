@@ -1,10 +1,13 @@
 """The artefact of a promoted release is copied to the target's store, by real stores."""
 
+import re
+from hashlib import sha256
+
 import pytest
 
-from delivery import stackfile, store
+from delivery import promote, stackfile, store
 from delivery.errors import DeliveryError
-from tests.unit.delivery.conftest import FIRST, MODEL, Engine, ObjectStores, Project, Words
+from tests.unit.delivery.conftest import FIRST, FIXTURES, MODEL, Engine, ObjectStores, Project, Words
 from tests.unit.delivery.promote.conftest import move
 
 
@@ -27,7 +30,7 @@ def test_bytes_are_moved_once(
     move(words, "prod")
     assert copies == [f"{stores.buckets['test']} to {stores.buckets['prod']}"]
     assert "12345 bytes copied to prod" in words
-    stores.put("prod", "digits/sha256-0a1b2c3d" + "0" * 56 + ".onnx", b"x" * 12345)
+    monkeypatch.setattr(store, "content", lambda *_: store.Content.INTACT)
     stackfile.write("prod", stackfile.point("prod", MODEL, None, None))
     move(words, "prod")
     assert len(copies) == 1
@@ -43,3 +46,26 @@ def test_an_artefact_that_the_source_lost_stops_the_promotion(
         move(words, "prod")
     assert project.text("prod") == before
     assert pulumi.shown == []
+
+
+def test_an_object_of_the_same_size_is_not_trusted(
+    project: Project, pulumi: Engine, stores: ObjectStores, words: Words
+) -> None:
+    content = b"m" * 12345
+    digest = sha256(content).hexdigest()
+    release, key = f"v1-{digest[:8]}", f"digits/sha256-{digest}.onnx"
+    text = (FIXTURES / MODEL / f"{FIRST}.yaml").read_text()
+    old = re.findall(r"sha256:(0a1b2c3d[0-9a-f]{56})", text)[0]
+    file = project.root / "stacks" / "releases" / MODEL / f"{release}.yaml"
+    file.write_text(text.replace(old, digest).replace(FIRST, release))
+    project.point("test", release)
+    stores.put("test", key, content)
+    stores.put("prod", key, b"x" * 12345)
+    move(words, "prod")
+    assert stores.get("prod", key) == content
+    assert f"prod: {key} was changed in its store; replacing it" in words
+    assert "12345 bytes copied to prod" in words
+    artefact = promote.RELEASES.load(MODEL, release).artefact
+    assert store.intact("prod", artefact)
+    stores.put("prod", key, b"y" * 12345)
+    assert not store.intact("prod", artefact)

@@ -1,14 +1,14 @@
 // An OpenTelemetry Collector with the parts the log stack uses: it reads the
-// node's container logs, names their pod, and writes them to Elasticsearch.
+// node's container logs or the cluster's events, and writes them to Elasticsearch.
 package main
 
 import (
 	"context"
 	"log"
+	"time"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/exporter/elasticsearchexporter"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"
-	"github.com/open-telemetry/opentelemetry-collector-contrib/receiver/filelogreceiver"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/provider/fileprovider"
@@ -21,12 +21,13 @@ import (
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/service/telemetry"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 )
 
 var version = "0.0.0"
 
 // bodymap is an exporter whose documents are the bodies of the log records. Since 0.145 the exporter takes this
-// from the records' scope alone, and the receiver cannot set attributes of a scope.
+// from the records' scope alone.
 type bodymap struct{ exporter.Logs }
 
 func (bodymap) Capabilities() consumer.Capabilities { return consumer.Capabilities{MutatesData: true} }
@@ -49,7 +50,9 @@ func bodymapExporter() exporter.Factory {
 	return exporter.NewFactory(inner.Type(), inner.CreateDefaultConfig, exporter.WithLogs(create, inner.LogsStability()))
 }
 
-// selfLog writes the collector's own log to standard error; it has no metrics and traces of its own.
+// selfLog writes the collector's own log to standard error, as ECS; it has no metrics and traces of its own.
+// These lines are shipped as well. What is said about a line would be the next line, so each message is said
+// five times a minute at most.
 func selfLog() telemetry.Factory {
 	create := func(
 		_ context.Context, set telemetry.LoggerSettings, _ component.Config,
@@ -58,7 +61,19 @@ func selfLog() telemetry.Factory {
 		if build == nil {
 			build = zap.Config.Build
 		}
-		logger, err := build(zap.NewProductionConfig(), set.ZapOptions...)
+		config := zap.NewProductionConfig()
+		config.Sampling = nil
+		config.DisableCaller = true
+		config.EncoderConfig.TimeKey = "@timestamp"
+		config.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+		config.EncoderConfig.LevelKey = "log.level"
+		config.EncoderConfig.NameKey = "log.logger"
+		config.EncoderConfig.MessageKey = "message"
+		config.EncoderConfig.StacktraceKey = "error.stack_trace"
+		sampled := zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+			return zapcore.NewSamplerWithOptions(core, time.Minute, 5, 0)
+		})
+		logger, err := build(config, append(set.ZapOptions, sampled)...)
 		return logger, nil, err
 	}
 	empty := func() component.Config { return &struct{}{} }
@@ -66,7 +81,7 @@ func selfLog() telemetry.Factory {
 }
 
 func factories() (otelcol.Factories, error) {
-	receivers, err := otelcol.MakeFactoryMap[receiver.Factory](filelogreceiver.NewFactory())
+	receivers, err := otelcol.MakeFactoryMap[receiver.Factory](podLogsReceiver(), eventsReceiver())
 	if err != nil {
 		return otelcol.Factories{}, err
 	}
@@ -74,7 +89,7 @@ func factories() (otelcol.Factories, error) {
 	if err != nil {
 		return otelcol.Factories{}, err
 	}
-	extensions, err := otelcol.MakeFactoryMap[extension.Factory](filestorage.NewFactory())
+	extensions, err := otelcol.MakeFactoryMap[extension.Factory](filestorage.NewFactory(), refusedExtension())
 	return otelcol.Factories{
 		Receivers:  receivers,
 		Processors: map[component.Type]processor.Factory{},

@@ -1,0 +1,74 @@
+"""What each role may do in which namespace of an environment: the one table behind roles, documentation and tests.
+
+The built-in cluster roles `view` and `edit` are not used: `edit` makes tokens, impersonates service accounts, reads
+Secrets and opens shells; both grow by whatever definitions a cluster's owner aggregates to them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+READ = ("get", "list", "watch")
+CHANGE = ("create", "update", "patch", "delete")
+SERVING_API = "serving.kserve.io"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Verbs on resources of an API group; `names` limits them to objects of these names."""
+
+    group: str
+    resources: Sequence[str]
+    verbs: Sequence[str]
+    names: Sequence[str] = ()
+
+
+# Everything but Secrets and service accounts.
+VIEW = (
+    Rule(
+        "",
+        (
+            "configmaps", "endpoints", "events", "limitranges", "namespaces", "persistentvolumeclaims", "pods",
+            "pods/log", "pods/status", "resourcequotas", "services",
+        ),
+        READ,
+    ),
+    Rule("apps", ("daemonsets", "deployments", "replicasets", "statefulsets"), READ),
+    Rule("autoscaling", ("horizontalpodautoscalers",), READ),
+    Rule("batch", ("cronjobs", "jobs"), READ),
+    Rule("discovery.k8s.io", ("endpointslices",), READ),
+    Rule("events.k8s.io", ("events",), READ),
+    Rule("networking.k8s.io", ("networkpolicies",), READ),
+    Rule("policy", ("poddisruptionbudgets",), READ),
+    Rule(SERVING_API, ("inferenceservices", "servingruntimes"), READ),
+)  # fmt: skip
+# `stellwerk runs` and a browser: a forwarded port to the tracking server's one pod, and to no other. kubectl asks by
+# GET (WebSockets), an older one by POST.
+_RUNS = (Rule("", ("pods/portforward",), ("get", "create"), ("tracking-0",)),)
+_JOBS = (Rule("batch", ("jobs",), ("create", "delete")),)
+# Deleting a pod is how it is restarted; scaling touches no pod template, so it reaches no Secret.
+_RESTART = (
+    Rule("", ("pods",), ("delete",)),
+    Rule("", ("pods/eviction",), ("create",)),
+    Rule("apps", ("deployments/scale", "statefulsets/scale"), ("get", "update", "patch")),
+)
+_CONFIGURE = (Rule("", ("configmaps",), CHANGE),)
+
+# role -> purpose of the namespace -> rules. Namespaces of other purposes (the controllers') belong to nobody.
+RIGHTS: Mapping[str, Mapping[str, Sequence[Rule]]] = {
+    "developers": {
+        "platform": (*VIEW, *_RUNS),
+        "training": (*VIEW, *_JOBS),
+        "serving": VIEW,
+    },
+    "operators": {
+        "platform": (*VIEW, *_RUNS, *_RESTART),
+        "training": (*VIEW, *_RESTART, *_CONFIGURE, Rule("batch", ("jobs",), CHANGE)),
+        "serving": (
+            *VIEW,
+            *_RESTART,
+            *_CONFIGURE,
+            Rule("apps", ("deployments",), ("update", "patch")),
+            Rule(SERVING_API, ("inferenceservices",), CHANGE),
+        ),
+    },
+}

@@ -1,0 +1,231 @@
+"""Waits until the pods of one revision of a model serve, and says why they do not.
+
+KServe's own condition holds as long as pods of any revision serve, and names no reason.
+"""
+
+import asyncio
+import json
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+REVISION = "stellwerk.dev/revision"
+_MODEL = "serving.kserve.io/inferenceservice"
+# Containers that wait for one of these run by themselves, or say more in their last state.
+_STARTING = ("ContainerCreating", "PodInitializing", "CrashLoopBackOff")
+# What only events tell: the pod itself waits in silence.
+_BEFORE_START = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One revision of a model: where it runs, and how many pods it has."""
+
+    namespace: str
+    model: str
+    digest: str
+    replicas: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds between two looks, and how long a reason that does not pass by itself may stand.
+
+    A registry may answer at the second try, and a pod that ends may free what the next one needs.
+    """
+
+    poll: float = 2
+    patience: float = 45
+
+
+@dataclass
+class Observation:
+    """What is known of a revision: whether it serves, what keeps it from it, what may pass by itself."""
+
+    serves: bool = False
+    problems: list[str] = field(default_factory=list)
+    waiting: list[str] = field(default_factory=list)
+
+
+class NotServingError(RuntimeError):
+    """The revision does not serve; the text is the whole message."""
+
+
+Kubectl = Callable[..., str]
+
+
+def kubectl(context: str, namespace: str) -> Kubectl:
+    """Runs kubectl in a namespace; raises NotServingError with its last words."""
+
+    def run(*arguments: str) -> str:
+        words = ["kubectl", "--context", context, "--namespace", namespace, "--request-timeout=20s", *arguments]
+        try:
+            done = subprocess.run(words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        except FileNotFoundError:
+            raise NotServingError("kubectl is not on PATH, so nobody can tell whether the pods serve") from None
+        if done.returncode != 0:
+            raise NotServingError(f"kubectl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
+        return done.stdout
+
+    return run
+
+
+async def until_created(revision: Revision, run: Kubectl, seconds: float = 60) -> None:
+    """Returns once KServe has made the Deployment; raises NotServingError when it does not."""
+    end = time.monotonic() + seconds
+    while not await asyncio.to_thread(
+        run, "get", "deployment", f"{revision.model}-predictor", "-o", "name", "--ignore-not-found"
+    ):
+        if time.monotonic() > end:
+            raise NotServingError(
+                f"{revision.model}: KServe made no Deployment in {revision.namespace} in {seconds:.0f} s; "
+                f"look at its controller, and at `kubectl describe inferenceservice {revision.model}`"
+            )
+        await asyncio.sleep(1)
+
+
+async def until_served(revision: Revision, run: Kubectl, tell: Callable[[str], None], pace: Pace = Pace()) -> None:
+    """Returns once all pods of the revision serve and none of another is left.
+
+    `tell` gets every new reason at once. Raises NotServingError when a reason has stood for `pace.patience` seconds, or
+    after `revision.seconds`.
+    """
+    begin, since, said = time.monotonic(), None, set[str]()
+    while True:
+        now = time.monotonic()
+        items = await asyncio.to_thread(_look, revision, run)
+        seen = observe(items, revision)
+        if seen.serves:
+            return
+        for reason in (*seen.problems, *seen.waiting):
+            if reason not in said:
+                said.add(reason)
+                tell(f"{revision.model} does not serve yet: {reason}")
+        since = (since or now) if seen.problems else None
+        if now - begin > revision.seconds or (since is not None and now - since > pace.patience):
+            reasons = [*seen.problems, *seen.waiting] or ["its pods are not ready"]
+            reasons += await asyncio.to_thread(_details, revision, items, run)
+            raise NotServingError(_message(revision, reasons, now - begin))
+        await asyncio.sleep(pace.poll)
+
+
+def _look(revision: Revision, run: Kubectl) -> list[Any]:
+    """The Deployment and the pods of the model, and the warnings of the namespace's pods."""
+    pods = run("get", "deployments,pods", "-l", f"{_MODEL}={revision.model}", "-o", "json")
+    events = run("get", "events", "--field-selector", "involvedObject.kind=Pod,type=Warning", "-o", "json")
+    return [item for text in (pods, events) for item in json.loads(text)["items"]]
+
+
+def observe(items: Sequence[Any], revision: Revision) -> Observation:
+    """Judges the Deployment, pods and events of a model, as the API shows them."""
+    seen = Observation()
+    for item in items:
+        if item["kind"] == "Deployment":
+            seen.serves = _complete(item, revision)
+            for condition in item.get("status", {}).get("conditions", []):
+                # Quota and admission: pods that are never made have no state of their own.
+                if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+                    seen.problems.append(f"no pod is made: {condition.get('message', condition.get('reason'))}")
+    for pod in _pods(items, revision):
+        _pod(pod, seen)
+        if pod.get("status", {}).get("phase") == "Pending":
+            events = _events(items, pod)
+            seen.waiting += [f"{pod['metadata']['name']}: {text}" for reason, text in events if reason in _BEFORE_START]
+    return seen
+
+
+def _events(items: Sequence[Any], pod: Any) -> list[tuple[str, str]]:
+    """Reasons and texts of a pod's warnings, each once."""
+    found = {
+        (item["reason"], f"{item['reason']}: {item.get('message', '')[:500]}")
+        for item in items
+        if item["kind"] == "Event" and item["involvedObject"].get("name") == pod["metadata"]["name"]
+    }
+    return sorted(found)
+
+
+def _complete(deployment: Any, revision: Revision) -> bool:
+    """Whether a rollout of this revision is over, as `kubectl rollout status` sees it."""
+    metadata, spec, status = deployment["metadata"], deployment["spec"], deployment.get("status", {})
+    complete: bool = (
+        spec["template"]["metadata"].get("annotations", {}).get(REVISION) == revision.digest
+        and status.get("observedGeneration", 0) >= metadata["generation"]
+        and spec["replicas"] == revision.replicas
+        and status.get("updatedReplicas", 0) == status.get("replicas", 0) == revision.replicas
+        and status.get("availableReplicas", 0) == revision.replicas
+    )
+    return complete
+
+
+def _pods(items: Sequence[Any], revision: Revision) -> list[Any]:
+    """The pods of this revision that are not on their way out."""
+    return [
+        item
+        for item in items
+        if item["kind"] == "Pod"
+        and item["metadata"].get("annotations", {}).get(REVISION) == revision.digest
+        and "deletionTimestamp" not in item["metadata"]
+    ]
+
+
+def _pod(pod: Any, seen: Observation) -> None:
+    name, status = pod["metadata"]["name"], pod.get("status", {})
+    for condition in status.get("conditions", []):
+        if condition.get("reason") == "Unschedulable":
+            seen.waiting.append(f"{name} has no node: {condition.get('message', '')}")
+    if status.get("reason") == "Evicted":
+        seen.problems.append(f"{name} was evicted: {status.get('message', '')}")
+    for container in _containers(pod):
+        if reason := _reason(container):
+            seen.problems.append(f"{name}, container {container['name']}: {reason}")
+
+
+def _containers(pod: Any) -> list[Any]:
+    status = pod.get("status", {})
+    return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+
+
+def _reason(container: Mapping[str, Any]) -> str:
+    """Why a container does not run; empty while it runs or starts."""
+    waiting = container.get("state", {}).get("waiting", {})
+    if waiting and waiting.get("reason") not in _STARTING:
+        return f"{waiting.get('reason')}: {waiting.get('message', '')}"
+    ended = container.get("state", {}).get("terminated") or container.get("lastState", {}).get("terminated") or {}
+    if container.get("ready") or ended.get("exitCode", 0) == 0:
+        return ""
+    if ended.get("reason") == "OOMKilled":
+        return "OOMKilled: it needs more memory than its limit"
+    return f"{ended.get('reason', 'ended')} with exit code {ended['exitCode']}"
+
+
+def _details(revision: Revision, items: Sequence[Any], run: Kubectl) -> list[str]:
+    """The last lines of containers that ended, and the warnings of the pods; what cannot be read is left out."""
+    details: list[str] = []
+    for pod in _pods(items, revision)[:1]:
+        name = pod["metadata"]["name"]
+        for container in _containers(pod):
+            if container.get("lastState", {}).get("terminated") or container.get("state", {}).get("terminated"):
+                previous = ["--previous"] if container.get("restartCount") else []
+                lines = _try(run, "logs", name, "-c", container["name"], "--tail=5", *previous)
+                details += [f"log of {container['name']}: {line[:500]}" for line in lines.splitlines()]
+        details += [f"event: {text}" for _, text in _events(items, pod)]
+    return details
+
+
+def _try(run: Kubectl, *arguments: str) -> str:
+    try:
+        return run(*arguments)
+    except NotServingError:
+        return ""
+
+
+def _message(revision: Revision, reasons: list[str], seconds: float) -> str:
+    lines = "\n".join(f"  {reason}" for reason in reasons)
+    return (
+        f"{revision.model} does not serve its new revision in {revision.namespace} after {seconds:.0f} s:\n{lines}\n"
+        "Pods of the revision before go on serving. Correct the cause and apply again, or put "
+        f"models.{revision.model}.release back to the release before."
+    )

@@ -1,0 +1,95 @@
+"""What cannot run in an environment: models larger than their memory, pods that the quota never admits."""
+
+from collections.abc import Iterator, Mapping
+
+from infra.config import Environment
+from infra.problems import Problem, show
+from infra.quantities import cpu_text, memory_bytes, memory_text, milli_cores
+from infra.releases import Release
+
+# What the server needs: the artefact mapped and laid out for inference, the interpreter, and requests in flight.
+MEMORY_PER_ARTEFACT = 1.25
+MEMORY_OF_SERVER = 160 * 1024**2
+# A rolling update starts one pod before it ends another.
+SURGE = 1
+
+
+def needed_memory(artefact_size: int) -> int:
+    """Bytes that a pod needs for an artefact of `artefact_size` bytes."""
+    return int(artefact_size * MEMORY_PER_ARTEFACT) + MEMORY_OF_SERVER
+
+
+def too_large(environment: Environment, releases: Mapping[tuple[str, str], Release]) -> Iterator[Problem]:
+    """Every model and every sum of models that can never run."""
+    yield from _models(environment, releases)
+    yield from _serving(environment)
+
+
+def never_admitted(environment: Environment) -> Iterator[Problem]:
+    """Every single model and every single training Job that the quota forbids, whatever else runs."""
+    quota = environment.quota
+    for name, model in environment.models.items():
+        if model.replicas + SURGE > quota.pods:
+            yield Problem(
+                ("models", name, "replicas"),
+                str(model.replicas),
+                f"less than {quota.pods}, because quota.pods admits that many, one of them for updates",
+                "lower replicas, or raise quota.pods",
+            )
+    for name, training in environment.training.items():
+        asked = training.resources
+        for key, given, limit, more in (
+            ("cpu", asked.cpu, quota.cpu, milli_cores(asked.cpu) > milli_cores(quota.cpu)),
+            ("memory", asked.memory, quota.memory, memory_bytes(asked.memory) > memory_bytes(quota.memory)),
+        ):
+            if more:
+                yield Problem(
+                    ("training", name, "resources", key),
+                    show(given),
+                    f'at most "{limit}", because quota.{key} is that for all Jobs of the environment',
+                    f"ask for less, or raise quota.{key}",
+                )
+
+
+def _models(environment: Environment, releases: Mapping[tuple[str, str], Release]) -> Iterator[Problem]:
+    for name, model in environment.models.items():
+        if model.release is None:
+            continue
+        size = releases[name, model.release].artefact.size
+        if memory_bytes(model.resources.memory) < needed_memory(size):
+            enough = memory_text(needed_memory(size))
+            yield Problem(
+                ("models", name, "resources", "memory"),
+                show(model.resources.memory),
+                f'at least "{enough}", because the artefact of {model.release} has {size / 1e6:,.0f} MB',
+                f'set models.{name}.resources.memory to "{enough}" or more',
+            )
+
+
+def _serving(environment: Environment) -> Iterator[Problem]:
+    """The pods of all served models, and one more while a model is updated, against the quota of their namespace."""
+    served = {name: model for name, model in environment.models.items() if model.release is not None}
+    if not served:
+        return
+    quota = environment.quota
+    pods = _sum([(model.replicas, 1) for model in served.values()])
+    cpu = _sum([(model.replicas, milli_cores(model.resources.cpu)) for model in served.values()])
+    memory = _sum([(model.replicas, memory_bytes(model.resources.memory)) for model in served.values()])
+    parts = ", ".join(f"{name} {model.replicas}" for name, model in served.items())
+    for key, given, needed, beyond in (
+        ("pods", quota.pods, pods, pods > quota.pods),
+        ("cpu", quota.cpu, show(cpu_text(cpu)), cpu > milli_cores(quota.cpu)),
+        ("memory", quota.memory, show(memory_text(memory)), memory > memory_bytes(quota.memory)),
+    ):
+        if beyond:
+            yield Problem(
+                ("quota", key),
+                show(given),
+                f"at least {needed}, because the served models need it while one is updated (replicas: {parts})",
+                f"raise quota.{key}, or lower replicas or resources of the models",
+            )
+
+
+def _sum(pods: list[tuple[int, int]]) -> int:
+    """The need of all pods, and of one more of the largest."""
+    return sum(replicas * need for replicas, need in pods) + SURGE * max(need for _, need in pods)

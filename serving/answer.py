@@ -1,0 +1,118 @@
+"""Outputs of the model to the body of an answer: JSON, or JSON with binary tensors behind it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from serving.errors import RequestError
+from serving.model import Tensor
+from serving.protocol import InferenceRequest
+
+# The longest JSON of one value with its comma: -1.7976931348623157e+308.
+JSON_VALUE_BYTES = 25
+# Values written at a time: about a millisecond.
+PIECE_VALUES = 16 * 1024
+_ROWS_NAMED = 5
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What answers: the model's name, its release, and whether values that are not finite are null or refused."""
+
+    model: str
+    release: str
+    null_if_not_finite: bool = False
+
+
+def memory(tensors: Sequence[NDArray[Any]], binary: Sequence[bool]) -> int:
+    """Return how many bytes the body of an answer with these outputs may have."""
+    return sum(
+        array.nbytes if raw else JSON_VALUE_BYTES * array.size for array, raw in zip(tensors, binary, strict=True)
+    )
+
+
+def encode(
+    identity: Identity, request: InferenceRequest, tensors: Sequence[Tensor], arrays: Sequence[NDArray[Any]]
+) -> tuple[bytes | bytearray, int | None]:
+    """Return the body, and how much of it is JSON when binary tensors follow it.
+
+    Raises RequestError (422) that names the rows when an output has values that are not finite, unless they are to be
+    null. Binary tensors carry them as they are then.
+    """
+    if not identity.null_if_not_finite:
+        for tensor, array in zip(tensors, arrays, strict=True):
+            check_finite(tensor, array)
+    answer: dict[str, object] = {"model_name": identity.model, "model_version": identity.release}
+    if request.id is not None:
+        answer["id"] = request.id
+    if all(array.size <= PIECE_VALUES for array in arrays):
+        answer["outputs"] = [_entry(request, tensor, array) for tensor, array in zip(tensors, arrays, strict=True)]
+        body: bytes | bytearray = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+    else:
+        body = _write_pieces(answer, request, tensors, arrays)
+    if not request.binary:
+        return body, None
+    json_bytes, body = len(body), bytearray(body)
+    for tensor, array in zip(tensors, arrays, strict=True):
+        if tensor.name in request.binary:
+            body += _little_endian(array).data.cast("B")
+    return body, json_bytes
+
+
+def _entry(request: InferenceRequest, tensor: Tensor, array: NDArray[Any], with_data: bool = True) -> dict[str, Any]:
+    entry: dict[str, Any] = {"name": tensor.name, "datatype": tensor.datatype, "shape": array.shape}
+    if tensor.name in request.binary:
+        entry["parameters"] = {"binary_data_size": array.nbytes}
+    elif with_data:
+        entry["data"] = np.ascontiguousarray(array).reshape(-1)
+    return entry
+
+
+def _write_pieces(
+    answer: dict[str, object], request: InferenceRequest, tensors: Sequence[Tensor], arrays: Sequence[NDArray[Any]]
+) -> bytearray:
+    """Return the JSON, written a piece at a time: between two of them other threads get their turn."""
+    body = bytearray(orjson.dumps(answer)[:-1] + b',"outputs":[')
+    for tensor, array in zip(tensors, arrays, strict=True):
+        body += orjson.dumps(_entry(request, tensor, array, with_data=False))
+        if tensor.name not in request.binary:
+            body[-1:] = b',"data":['
+            flat = np.ascontiguousarray(array).reshape(-1)
+            for start in range(0, flat.size, PIECE_VALUES):
+                piece = flat[start : start + PIECE_VALUES]
+                body += orjson.dumps(piece, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1] + b","
+            body = _close(body, b"]}")
+        body += b","
+    return _close(body, b"]}")
+
+
+def _close(text: bytearray, end: bytes) -> bytearray:
+    """Put `end` in the place of the comma that `text` ends with, if it does."""
+    if text.endswith(b","):
+        del text[-1:]
+    text += end
+    return text
+
+
+def _little_endian(array: NDArray[Any]) -> NDArray[Any]:
+    return np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).reshape(-1)
+
+
+def check_finite(tensor: Tensor, array: NDArray[Any]) -> None:
+    """Raise RequestError (422) that names the first rows of `array` with values that are not finite."""
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return
+    if not array.ndim:
+        raise RequestError(f"output {tensor.name!r} is not finite: {array} for this input", status=422)
+    wrong = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
+    rows = ", ".join(map(str, wrong[:_ROWS_NAMED]))
+    more = f" and {len(wrong) - _ROWS_NAMED} more" if len(wrong) > _ROWS_NAMED else ""
+    raise RequestError(
+        f"output {tensor.name!r} has values that are not finite, in row{'s' if len(wrong) > 1 else ''} {rows}{more} "
+        f"of {len(array)} (counted from 0); send the request without, or with other values in, what makes them",
+        status=422,
+    )

@@ -1,0 +1,280 @@
+"""The log shipper's own binary over files like the container runtime's, with a store that answers as Elasticsearch."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.log_shipper import shipper_config
+from tests.integration.conftest import Project
+
+pytestmark = pytest.mark.integration
+CHUNK = 16 * 1024
+TRACEBACK = """Traceback (most recent call last):
+  File "job.py", line 1, in <module>
+    1/0
+    ~^~
+ZeroDivisionError: division by zero
+
+During handling of the above exception, another exception occurred:
+
+Traceback (most recent call last):
+  File "job.py", line 3, in <module>
+    raise ValueError("no data")
+ValueError: no data""".splitlines()
+
+
+class Store(ThreadingHTTPServer):
+    """Creates documents by id; refuses those with a blank field name, and an id that it has."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        self.documents: dict[str, dict[str, Any]] = {}
+        self.lock = threading.Lock()
+        super().__init__(("127.0.0.1", 0), _Bulk)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def create(self, identity: str, document: dict[str, Any]) -> dict[str, Any]:
+        with self.lock:
+            if not all(field.strip() for field in document):
+                reason = {"type": "document_parsing_exception", "reason": "no name of a field"}
+                return {"status": 400, "error": reason}
+            if identity in self.documents:
+                return {"status": 409, "error": {"type": "version_conflict_engine_exception", "reason": "exists"}}
+            self.documents[identity] = document
+            return {"status": 201}
+
+    def of(self, pod: str, count: int) -> list[dict[str, Any]]:
+        """The pod's documents by time, once there are `count`."""
+        deadline = time.monotonic() + 60
+        while True:
+            with self.lock:
+                found = [each for each in self.documents.values() if each["kubernetes.pod.name"] == pod]
+            if len(found) >= count or time.monotonic() > deadline:
+                return sorted(found, key=lambda each: str(each["@timestamp"]))
+            time.sleep(0.1)
+
+
+class _Bulk(BaseHTTPRequestHandler):
+    server: Store
+
+    def do_POST(self) -> None:
+        lines = self.rfile.read(int(self.headers["content-length"])).splitlines()
+        pairs = zip(lines[::2], lines[1::2], strict=True)
+        items = [{"create": self.server.create(json.loads(a)["create"]["_id"], json.loads(d))} for a, d in pairs]
+        failed = any("error" in item["create"] for item in items)
+        body = json.dumps({"took": 1, "errors": failed, "items": items}).encode()
+        self.send_response(200)
+        for name, value in (("X-Elastic-Product", "Elasticsearch"), ("Content-Type", "application/json")):
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None:
+        """Silent."""
+
+
+class Shipper:
+    """The collector on a folder of its own."""
+
+    def __init__(self, binary: Path, folder: Path, store: Store) -> None:
+        self.binary, self.folder, self.process = binary, folder, None
+        for name in ("pods", "positions", "secret"):
+            (folder / name).mkdir()
+        (folder / "secret/password").write_text("word")
+        config = json.dumps(shipper_config("dev-platform"))
+        for place, local in (
+            ("https://log-store.dev-platform.svc.cluster.local:9200", f"http://127.0.0.1:{store.server_port}"),
+            ("/var/log/pods", str(folder / "pods")),
+            ("/var/lib/log-shipper", str(folder / "positions")),
+            ("/secret/", f"{folder}/secret/"),
+        ):
+            config = config.replace(place, local)
+        changed = json.loads(config)
+        del changed["exporters"]["elasticsearch"]["tls"]
+        (folder / "config.yaml").write_text(json.dumps(changed))
+
+    process: subprocess.Popen[bytes] | None
+
+    def start(self) -> None:
+        with (self.folder / "own.log").open("ab") as log:
+            self.process = subprocess.Popen([self.binary, f"--config=file:{self.folder}/config.yaml"], stderr=log)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def log(self, pod: str, namespace: str = "test-serving") -> Path:
+        path = self.folder / "pods" / f"{namespace}_{pod}_uid-{pod}" / "main" / "0.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+def cri(text: str | bytes, stream: str = "stdout", age: float = 0) -> bytes:
+    """A line as the container runtime wrote it `age` seconds ago: in chunks of 16 KiB."""
+    rest = text.encode() if isinstance(text, str) else text
+    stamp = (datetime.now(UTC) - timedelta(seconds=age)).isoformat(timespec="microseconds").replace("+00:00", "123Z")
+    chunks = [rest[start : start + CHUNK] for start in range(0, len(rest), CHUNK)] or [b""]
+    tags = ["P"] * (len(chunks) - 1) + ["F"]
+    return b"".join(f"{stamp} {stream} {tag} ".encode() + c + b"\n" for tag, c in zip(tags, chunks, strict=True))
+
+
+def ecs(message: str, **fields: Any) -> str:
+    return json.dumps({"@timestamp": "2026-01-02T03:04:05.678Z", "message": message, **fields})
+
+
+def append(path: Path, *parts: bytes) -> None:
+    with path.open("ab") as file:
+        file.write(b"".join(parts))
+
+
+@pytest.fixture(scope="module")
+def binary(project: Project) -> Path:
+    return Path(project.environment["PATH"].split(os.pathsep)[0]) / "log-shipper"
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    server = Store()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def shipper(binary: Path, tmp_path: Path, store: Store) -> Iterator[Shipper]:
+    made = Shipper(binary, tmp_path, store)
+    yield made
+    made.kill()
+
+
+def test_a_line_of_the_other_stream_stays_out_of_a_long_line(shipper: Shipper, store: Store) -> None:
+    first, second = cri("a" * CHUNK + "end").splitlines(keepends=True)
+    append(shipper.log("streams"), first, cri("warning", "stderr"), second)
+    long = ecs("long", **{"http.request.id": "r-60", "text": "word and " * 7000})
+    append(shipper.log("long"), cri(long))
+    shipper.start()
+    assert [each["message"] for each in store.of("streams", 2)] == ["a" * CHUNK + "end", "warning"]
+    (line,) = store.of("long", 1)
+    assert (line["http.request.id"], line["text"]) == ("r-60", "word and " * 7000), "spaces at chunk ends, too"
+
+
+def test_a_chained_traceback_is_one_document(shipper: Shipper, store: Store) -> None:
+    log = shipper.log("trace")
+    append(log, cri("before", "stderr"))
+    append(log, *(cri(line, "stderr") + cri("meanwhile") for line in TRACEBACK), cri("after", "stderr"))
+    java = (
+        "Exception in thread main java.lang.Error: x",
+        "\tat a.B.c(B.java:1)",
+        "Caused by: java.io.E",
+        "\t... 1 more",
+    )
+    go = ("panic: x", "", "goroutine 1 [running]:", "main.main()", "\t/src/main.go:3 +0x1", "exit status 2")
+    append(shipper.log("java"), *map(cri, java), cri("after"))
+    append(shipper.log("go"), *map(cri, go), cri("after"))
+    append(shipper.log("plain"), cri("one"), cri("two"), cri("ValueError: not after a traceback"))
+    shipper.start()
+    errors = [each for each in store.of("trace", 2 + len(TRACEBACK)) if each.get("log.level") == "error"]
+    assert [each["message"] for each in errors] == ["before\n" + "\n".join(TRACEBACK)]
+    for pod, lines in (("java", java), ("go", go)):
+        failure, after = store.of(pod, 2)
+        assert (failure["message"], failure["log.level"]) == ("\n".join(lines), "error")
+        assert "log.level" not in after
+    assert len(store.of("plain", 3)) == 3
+
+
+def test_a_shipper_that_is_behind_does_not_cut(shipper: Shipper, store: Store) -> None:
+    """What a buffer holds is not all that the file has."""
+    log = shipper.log("behind")
+    for index in range(50):
+        append(log, cri(f"long-{index} {'x' * 3 * CHUNK}", age=60 - index / 10))
+        append(log, *(cri(line, "stderr", age=60 - index / 10) for line in (f"failed-{index}", *TRACEBACK)))
+    shipper.start()
+    found = [each["message"] for each in store.of("behind", 100)]
+    assert len(found) == 100 and sum(message.endswith(TRACEBACK[-1]) for message in found) == 50
+    assert sum(len(message) > 3 * CHUNK for message in found) == 50
+
+
+def test_what_the_store_refuses_is_stored_marked(shipper: Shipper, store: Store) -> None:
+    many = {f"field{index}": index for index in range(1000)}
+    deep: Any = 1
+    for _ in range(100):
+        deep = [deep]
+    lines = (ecs("empty", **{"": 1}), ecs("blank", **{" ": 1}), ecs("many", **many), ecs("deep", deep=deep))
+    append(shipper.log("odd"), *map(cri, lines), cri(ecs("good")), cri(b"\xff\xfe bytes"), b"\0\0torn\n")
+    shipper.start()
+    found = store.of("odd", 7)
+    refused = {json.dumps(each): each for each in found if "log_refused" in each.get("tags", [])}
+    assert len(refused) == 4 and len(found) == 7
+    for word in ("empty", "blank", "many", "deep"):
+        (one,) = [each for text, each in refused.items() if word in text]
+        assert one["error.message"] and one["service.environment"] == "test"
+    assert [each["message"] for each in found if each.get("tags") == ["log_malformed"]] == ["\0\0torn"]
+    assert {"good", "\ufffd bytes"} <= {each["message"] for each in found}
+
+
+def test_a_line_cannot_claim_another_place(shipper: Shipper, store: Store) -> None:
+    nested = {"namespace": "prod-serving", "pod": {"name": "other"}}
+    dotted = {"kubernetes.namespace": "prod-serving", "kubernetes": {"pod.name": "other", "container.name": "x"}}
+    claims = ({"service.environment": "prod"}, {"service": {"environment": "prod"}}, {"kubernetes": nested}, dotted)
+    append(shipper.log("claims"), *(cri(ecs("claim", **claim)) for claim in claims))
+    append(shipper.log("outside", "kube-system"), cri(ecs("claim", **claims[0])))
+    append(shipper.log("digits-predictor-1"), cri("does not start"))
+    shipper.start()
+    found = store.of("claims", 4)
+    places = {(each["service.environment"], each["kubernetes.namespace"], each["kubernetes.pod.name"],
+               each["kubernetes.container.name"]) for each in found}  # fmt: skip
+    assert places == {("test", "test-serving", "claims", "main")}
+    assert [each["claimed.service.environment"] for each in found if "claimed.service.environment" in each] == [
+        "prod"
+    ] * 2
+    assert not any("kubernetes" in each or "service" in each for each in found)
+    (outside,) = store.of("outside", 1)
+    assert "service.environment" not in outside
+    (started,) = store.of("digits-predictor-1", 1)
+    assert started["stellwerk.model"] == "digits"
+
+
+def test_killed_again_and_again_it_loses_nothing_and_repeats_nothing(shipper: Shipper, store: Store) -> None:
+    log = shipper.log("busy")
+    kinds: tuple[Callable[[str], list[bytes]], ...] = (
+        lambda name: [cri(name)],
+        lambda name: [cri(name, "stderr"), *(cri(line, "stderr") for line in TRACEBACK)],
+        lambda name: cri(f"{name} {'x' * 2 * CHUNK}").splitlines(keepends=True),
+        lambda name: [cri(ecs(name))],
+    )
+    chance = random.Random(1)  # noqa: S311
+
+    def write() -> None:
+        for index in range(500):
+            for part in kinds[index % 4](f"line-{index}"):
+                append(log, part)
+                time.sleep(0.01 if chance.random() < 0.2 else 0)
+            if index == 250:
+                shutil.move(log, f"{log}.20260102-030405")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while writer.is_alive():
+        shipper.start()
+        time.sleep(chance.uniform(0.4, 1.2))
+        shipper.kill()
+    shipper.start()
+    found = store.of("busy", 500)
+    names = sorted(int(each["message"].split()[0].removeprefix("line-")) for each in found)
+    assert names == list(range(500))
+    whole = "\n".join(TRACEBACK)
+    assert sum(each["message"].endswith(whole) for each in found) == 125

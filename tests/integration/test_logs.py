@@ -1,0 +1,125 @@
+"""What `stellwerk logs` finds of one pod that prints everything odd, and of one that never started."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from infra.local.cluster.layout import HELPER_IMAGE
+from tests.integration.conftest import Project
+from tests.integration.test_log_shipper import TRACEBACK, ecs
+
+pytestmark = pytest.mark.integration
+SPACE, MODEL = "test-serving", "x-logs"
+TALKER, BROKEN = f"{MODEL}-predictor-talks", f"{MODEL}-predictor-broken"
+ODD: dict[str, dict[str, Any]] = {
+    "empty": {"": 1},
+    "blank": {" ": 1},
+    "reserved": {"_id": "x"},
+    "source": {"_source": {"a": 1}},
+    "changed": {"x.number": ["a", 1, {"b": 2}]},
+    "long": {"x.keyword": "x" * 70_000},
+    "large": {"x.number": 10**30},
+    "many": {f"x.field{index}": index for index in range(1100)},
+}
+
+
+def _files() -> dict[str, str]:
+    odd = [ecs("number", **{"x.number": 5}), *(ecs(f"odd-{name}", **fields) for name, fields in ODD.items())]
+    claim = ecs("claim", **{"service.environment": "prod", "kubernetes": {"namespace": "prod-serving"}})
+    long = ecs("long line", **{"http.request.id": "x-logs-60", "x.text": "word and " * 6700})
+    return {
+        "begin": "a" * 20_000,
+        "warning": "from the other stream\n",
+        "end": "end\n" + "".join(f"{line}\n" for line in [*odd, claim, long]),
+        "trace": "".join(f"{line}\n" for line in TRACEBACK),
+    }
+
+
+def _pod(name: str, image: str, command: str) -> dict[str, Any]:
+    container = {
+        "name": "main", "image": image, "imagePullPolicy": "Never", "command": ["/bin/sh", "-c", command],
+        "volumeMounts": [{"name": "text", "mountPath": "/text"}],
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}, "limits": {"cpu": "100m", "memory": "16Mi"}},
+        "securityContext": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True,
+                            "capabilities": {"drop": ["ALL"]}},
+    }  # fmt: skip
+    security = {"runAsNonRoot": True, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}}
+    spec = {"containers": [container], "restartPolicy": "Never", "automountServiceAccountToken": False,
+            "securityContext": security, "volumes": [{"name": "text", "configMap": {"name": TALKER}}]}  # fmt: skip
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": SPACE}, "spec": spec}
+
+
+@pytest.fixture(scope="module")
+def hits(project: Project) -> Iterator[Callable[[Callable[[dict[str, Any]], bool], int], list[dict[str, Any]]]]:
+    """Finds what the pods have left in the store, after they are gone."""
+    metadata = {"name": TALKER, "namespace": SPACE}
+    text = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": _files()}
+    command = "cd /text; cat begin; cat warning >&2; cat end; cat trace >&2"
+    pods = [_pod(TALKER, HELPER_IMAGE, command), _pod(BROKEN, "stellwerk.local/no-such-image:1", "exit")]
+    made = project.root / "x-logs.json"
+    made.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": [text, *pods]}))
+    try:
+        project.kubectl("create", "-f", str(made))
+        done = "jsonpath={.status.phase}=Succeeded"
+        project.kubectl("-n", SPACE, "wait", "pod", TALKER, f"--for={done}", "--timeout=60s")
+        waiting = "jsonpath={.status.containerStatuses[0].state.waiting.reason}=ErrImageNeverPull"
+        project.kubectl("-n", SPACE, "wait", "pod", BROKEN, f"--for={waiting}", "--timeout=60s")
+        # A pod's files are gone with it: the shipper has what it has read.
+        time.sleep(3)
+    finally:
+        project.kubectl("delete", "-f", str(made), "--ignore-not-found", "--grace-period=0", "--force", ok=False)
+        made.unlink()
+
+    def find(wanted: Callable[[dict[str, Any]], bool], count: int) -> list[dict[str, Any]]:
+        deadline = time.monotonic() + 60
+        while True:
+            all_hits = project.ask("logs", "--env", "test", "--model", MODEL, "-n", "1000")["hits"]
+            found = [hit for hit in all_hits if wanted(hit)]
+            if len(found) >= count or time.monotonic() > deadline:
+                return found
+            time.sleep(0.5)
+
+    yield find
+
+
+Find = Callable[[Callable[[dict[str, Any]], bool], int], list[dict[str, Any]]]
+
+
+def test_lines_stay_whole(hits: Find) -> None:
+    ours = hits(lambda hit: "kubernetes.event.count" not in hit, len(ODD) + 6)
+    messages = [str(hit.get("message")) for hit in ours]
+    assert messages.count("a" * 20_000 + "end") == messages.count("from the other stream") == 1
+    (long,) = [hit for hit in ours if hit.get("http.request.id") == "x-logs-60"]
+    assert long["x.text"] == "word and " * 6700
+    (trace,) = [hit for hit in ours if "Traceback" in str(hit.get("message"))]
+    assert (trace["message"].splitlines(), trace["log.level"]) == (TRACEBACK, "error")
+
+
+def test_a_line_of_60_kb_is_found_by_its_fields(project: Project, hits: Find) -> None:
+    assert hits(lambda hit: hit.get("http.request.id") == "x-logs-60", 1)
+    assert len(project.ask("logs", "--request-id", "x-logs-60", "--wait")["hits"]) == 1
+
+
+def test_what_elasticsearch_refuses_is_there_and_marked(project: Project, hits: Find) -> None:
+    odd = {hit["message"]: hit for hit in hits(lambda hit: str(hit.get("message")).startswith("odd-"), len(ODD))}
+    assert set(odd) == {f"odd-{name}" for name in ODD}
+    refused = {name for name in ODD if "log_refused" in odd[f"odd-{name}"].get("tags", [])}
+    assert {"empty", "blank", "reserved", "source", "many"} <= refused
+    for name in refused:
+        assert odd[f"odd-{name}"]["error.message"] and odd[f"odd-{name}"]["event.original"]
+
+
+def test_a_line_cannot_claim_another_environment(project: Project, hits: Find) -> None:
+    (claim,) = hits(lambda hit: hit.get("message") == "claim", 1)
+    assert (claim["service.environment"], claim["kubernetes.namespace"]) == ("test", SPACE)
+    assert claim["claimed.service.environment"] == "prod"
+    assert project.ask("logs", "--env", "prod", "--model", MODEL)["hits"] == []
+
+
+def test_the_reason_outlives_the_pod(hits: Find) -> None:
+    event = hits(lambda hit: hit.get("kubernetes.pod.name") == BROKEN and hit.get("log.level") == "warn", 1)[0]
+    assert "no-such-image" in event["message"] and event["event.kind"] == "event"
+    assert (event["kubernetes.namespace"], event["service.environment"]) == (SPACE, "test")

@@ -1,0 +1,122 @@
+"""Who an object belongs to, what was changed by hand, and a kubeconfig that leads nowhere."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.integration.conftest import ENVIRONMENTS, MODEL, Project
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
+NAMESPACE = "x-ownership-shared"
+FORCE = {"PULUMI_K8S_ENABLE_PATCH_FORCE": "true"}
+PROGRAM = f"""
+import pulumi, pulumi_kubernetes as kubernetes
+from infra.ownership import mark_objects
+provider = kubernetes.Provider("cluster", context="stellwerk", kubeconfig="")
+mark_objects()
+opts = pulumi.ResourceOptions(provider=provider)
+kubernetes.core.v1.Namespace("shared", metadata={{"name": "{NAMESPACE}"}}, opts=opts)
+"""
+
+
+@dataclass(frozen=True)
+class Scratch:
+    """A Pulumi project of one namespace, with a backend of its own."""
+
+    project: Project
+    folder: Path
+
+    def pulumi(self, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
+        backend = f"file://{self.folder}/backend"
+        words = ("pulumi", "-C", str(self.folder), *arguments, "--non-interactive")
+        return self.project.run(*words, PULUMI_BACKEND_URL=backend, **extra)
+
+    def up(self, **extra: str) -> subprocess.CompletedProcess[str]:
+        return self.pulumi("up", "--stack", "dev", "--yes", "--skip-preview", **extra)
+
+
+@pytest.fixture
+def scratch(project: Project, tmp_path: Path) -> Iterator[list[Scratch]]:
+    """Two projects that declare the same namespace."""
+    made = []
+    for name in ("x-one", "x-two"):
+        folder = tmp_path / name
+        (folder / "backend").mkdir(parents=True)
+        runtime = {"name": "python", "options": {"virtualenv": str(project.root / ".venv")}}
+        (folder / "Pulumi.yaml").write_text(yaml.safe_dump({"name": name, "runtime": runtime}))
+        (folder / "__main__.py").write_text(PROGRAM)
+        made.append(Scratch(project, folder))
+        assert made[-1].pulumi("stack", "init", "dev").returncode == 0
+    yield made
+    project.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
+
+
+def owner(project: Project) -> str:
+    """The project that the namespace belongs to."""
+    found = json.loads(project.kubectl("get", "namespace", NAMESPACE, "-o", "json"))["metadata"]
+    return str(found["labels"].get("stellwerk.dev/project"))
+
+
+def test_a_second_project_does_not_take_over(project: Project, scratch: list[Scratch]) -> None:
+    one, two = scratch
+    first = one.up()
+    assert first.returncode == 0, first.stdout
+    preview = two.pulumi("preview", "--stack", "dev")
+    assert preview.returncode != 0 and "stellwerk/x-one/dev" in preview.stdout + preview.stderr
+    refused = two.up()
+    assert refused.returncode != 0 and "stellwerk/x-one/dev" in refused.stdout + refused.stderr
+    forced = two.up(**FORCE)
+    assert forced.returncode != 0 and "belongs to the stack x-one/dev" in forced.stdout + forced.stderr
+    assert two.pulumi("destroy", "--stack", "dev", "--yes", "--skip-preview").returncode == 0
+    assert owner(project) == "x-one"
+
+
+def test_what_a_killed_update_has_made_is_taken_over(project: Project, scratch: list[Scratch]) -> None:
+    """It is in the cluster and not in the state."""
+    one, _ = scratch
+    assert one.up().returncode == 0
+    urn = "urn:pulumi:dev::x-one::kubernetes:core/v1:Namespace::shared"
+    assert one.pulumi("state", "delete", urn, "--stack", "dev", "--yes").returncode == 0
+    again = one.up()
+    assert again.returncode == 0, again.stdout
+    assert "1 created" in again.stdout
+
+
+def test_an_object_of_nobody_is_refused_until_it_is_given(project: Project, scratch: list[Scratch]) -> None:
+    one, _ = scratch
+    project.kubectl("create", "namespace", NAMESPACE)
+    refused = one.up()
+    assert refused.returncode != 0 and "belongs to no stack" in refused.stdout + refused.stderr
+    project.kubectl("label", "namespace", NAMESPACE, "stellwerk.dev/project=x-one", "stellwerk.dev/stack=dev")
+    assert one.up().returncode == 0
+
+
+def test_drift_is_seen_and_put_back(project: Project) -> None:
+    """The endpoint answers 502, and the engine alone sees nothing."""
+    assert project.ask("drift") == {"environments": {name: [] for name in ENVIRONMENTS}}
+    project.kubectl("-n", "dev-serving", "delete", "inferenceservice", MODEL, "--wait")
+    project.kubectl("-n", "dev-serving", "patch", "resourcequota", "quota", "-p", '{"spec": {"hard": {"pods": "39"}}}')
+    project.pulumi("preview", "--stack", "dev", "--expect-no-changes")
+    seen = project.stellwerk("drift", "--env", "dev", "--json", ok=False)
+    assert seen.returncode == 2, seen.stderr
+    found = {(item["name"], item["change"]): item["fields"] for item in json.loads(seen.stdout)["environments"]["dev"]}
+    assert found == {(MODEL, "deleted"): [], ("quota", "changed"): ["spec.hard.pods"]}
+    project.stellwerk("drift", "--env", "dev", "--repair", "--yes")
+    assert project.ask("drift", "--env", "dev") == {"environments": {"dev": []}}
+    assert project.pointers("dev")["ready"]
+
+
+def test_a_kubeconfig_that_leads_nowhere_is_refused(project: Project, tmp_path: Path) -> None:
+    other = tmp_path / "kubeconfig"
+    text = Path(project.environment["KUBECONFIG"]).read_text()
+    other.write_text(text.replace("name: stellwerk\n", "name: other\n"))
+    for given, word in ((str(other), "other"), ("/nowhere", "no such file")):
+        refused = project.pulumi("preview", "--stack", "test", ok=False, KUBECONFIG=given)
+        said = refused.stdout + refused.stderr
+        assert refused.returncode != 0 and given in said and word in said, said
+        assert "Traceback" not in said

@@ -1,0 +1,48 @@
+"""Real processes of the built toolchain, for tests that need no cluster: skipped where it has not been built."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from infra.local.toolchain.paths import bin_folder
+
+
+def tool(name: str) -> Path:
+    """The tool's binary; skips the test where `stellwerk cluster up` has not made it yet."""
+    found = bin_folder() / name
+    if not found.exists():
+        pytest.skip(f"{name} is not built yet: `stellwerk cluster up` does it")
+    return found
+
+
+@contextmanager
+def running(command: Sequence[str | Path], log: Path, environment: dict[str, str] | None = None) -> Iterator[None]:
+    """A process as long as the context lasts; its output goes to `log`."""
+    with log.open("w") as file:
+        process = subprocess.Popen(list(map(str, command)), stdout=file, stderr=file, env=environment)
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def eventually(check: Callable[[], bool], log: Path, seconds: float = 60) -> None:
+    """Polls until `check` is true; fails with the process's last words."""
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < deadline, log.read_text()[-3000:]
+        time.sleep(0.1)
