@@ -1,9 +1,10 @@
 """MLflow on PostgreSQL."""
 
+from dataclasses import dataclass
 from typing import TypedDict
 
 import pulumi
-from pulumi_kubernetes import apps, core, meta, networking
+from pulumi_kubernetes import apps, batch, core, meta, networking
 
 from components import pods
 
@@ -11,6 +12,10 @@ _APP = "tracking"
 _DATABASE = "tracking-db"
 _PORT = 5000
 _SQL_PORT = 5432
+_RESTORE = "tracking-restore"
+_BACKUP_STORAGE = "2Gi"
+# Says that the database needs an upgrade, and of which schema.
+_UPGRADE = "/work/upgrade"
 
 
 class TrackingServerArgs(TypedDict):
@@ -42,6 +47,14 @@ class TrackingServerArgs(TypedDict):
     """Namespace whose pods may connect."""
 
 
+@dataclass(frozen=True)
+class _Access:
+    """Names of the Secret with the logins and of the claim with the backups."""
+
+    secret: pulumi.Input[str]
+    backups: pulumi.Input[str]
+
+
 class TrackingServer(pulumi.ComponentResource):
     """MLflow 3 with runs in PostgreSQL and artefacts in S3; reached inside the cluster only."""
 
@@ -67,13 +80,19 @@ class TrackingServer(pulumi.ComponentResource):
             opts=pods.child(self),
         )
         database = self._database(f"{name}-database", args, secret.metadata.name)
-        server = self._stateful_set(name, args, self._server(args, secret.metadata.name), [database])
+        backups = pods.claim(f"{name}-backups", namespace, _BACKUP_STORAGE, pods.child(self))
+        access = _Access(secret.metadata.name, backups.metadata.name)
+        server = self._stateful_set(name, args, self._server(args, access), [database])
+        self._restore(f"{name}-restore", args, access)
         service = self._service(f"{name}-service", _APP, namespace, _PORT)
         pods.allow_ingress(
             f"{name}-ingress", namespace, _APP, _PORT, [pods.namespace_peer(args["clients"])], pods.child(self)
         )
-        inside = networking.v1.NetworkPolicyPeerArgs(pod_selector=meta.v1.LabelSelectorArgs(match_labels={"app": _APP}))
-        pods.allow_ingress(f"{name}-database-ingress", namespace, _DATABASE, _SQL_PORT, [inside], pods.child(self))
+        inside = [
+            networking.v1.NetworkPolicyPeerArgs(pod_selector=meta.v1.LabelSelectorArgs(match_labels={"app": app}))
+            for app in (_APP, _RESTORE)
+        ]
+        pods.allow_ingress(f"{name}-database-ingress", namespace, _DATABASE, _SQL_PORT, inside, pods.child(self))
         ready = pulumi.Output.all(namespace, server.metadata.name, service.metadata.name)
         self.uri = ready.apply(lambda known: f"http://{_APP}.{known[0]}.svc.cluster.local:{_PORT}")
         self.register_outputs({"uri": self.uri})
@@ -116,7 +135,8 @@ class TrackingServer(pulumi.ComponentResource):
         self._service(f"{name}-service", _DATABASE, namespace, _SQL_PORT)
         return self._deployment(name, _DATABASE, args, pod)
 
-    def _server(self, args: TrackingServerArgs, secret: pulumi.Input[str]) -> core.v1.PodSpecArgs:
+    def _server(self, args: TrackingServerArgs, access: _Access) -> core.v1.PodSpecArgs:
+        secret = access.secret
         hosts = pulumi.Output.from_input(args["namespace"]).apply(
             lambda space: f"{_APP}:*,{_APP}.{space}.svc.cluster.local:*,localhost:*,127.0.0.1:*,10.*"
         )
@@ -149,8 +169,36 @@ class TrackingServer(pulumi.ComponentResource):
             security_context=pods.RESTRICTED_POD,
             automount_service_account_token=False,
             image_pull_secrets=[core.v1.LocalObjectReferenceArgs(name=args["pull_secret"])],
+            init_containers=_migration(args, access),
             containers=[container],
-            volumes=[core.v1.VolumeArgs(name="ca", secret=authority), pods.scratch_volume("tmp", "1Gi")],
+            volumes=[
+                core.v1.VolumeArgs(name="ca", secret=authority),
+                pods.scratch_volume("tmp", "1Gi"),
+                pods.scratch_volume("work", "1Mi"),
+                pods.claim_volume("backups", access.backups),
+            ],
+        )
+
+    def _restore(self, name: str, args: TrackingServerArgs, access: _Access) -> None:
+        """Runs when a Job is made of it by hand, never by itself."""
+        container = _backup_container("restore", ["restore"], args, access)
+        pod = core.v1.PodSpecArgs(
+            security_context=pods.RESTRICTED_POD,
+            automount_service_account_token=False,
+            image_pull_secrets=[core.v1.LocalObjectReferenceArgs(name=args["pull_secret"])],
+            restart_policy="Never",
+            containers=[container],
+            volumes=[pods.scratch_volume("tmp", "3Gi"), pods.claim_volume("backups", access.backups)],
+        )
+        labels = meta.v1.ObjectMetaArgs(labels={"app": _RESTORE})
+        job = batch.v1.JobSpecArgs(backoff_limit=0, template=core.v1.PodTemplateSpecArgs(metadata=labels, spec=pod))
+        batch.v1.CronJob(
+            name,
+            metadata=meta.v1.ObjectMetaArgs(name=_RESTORE, namespace=args["namespace"]),
+            spec=batch.v1.CronJobSpecArgs(
+                schedule="0 0 1 1 *", suspend=True, job_template=batch.v1.JobTemplateSpecArgs(spec=job)
+            ),
+            opts=pods.child(self),
         )
 
     def _stateful_set(
@@ -201,3 +249,42 @@ class TrackingServer(pulumi.ComponentResource):
             ),
             opts=pods.child(self),
         )
+
+
+def _migration(args: TrackingServerArgs, access: _Access) -> list[core.v1.ContainerArgs]:
+    """Before a server of another version takes requests: a look at the schema, a backup, the upgrade.
+
+    The last two do nothing when the first has seen that the schema fits.
+    """
+    check, upgrade = (
+        core.v1.ContainerArgs(
+            name=step,
+            image=args["image"],
+            command=["python", "/opt/schema.py", step, _UPGRADE],
+            env=[pods.secret_env("MLFLOW_BACKEND_STORE_URI", access.secret, "uri")],
+            security_context=pods.RESTRICTED_CONTAINER,
+            resources=pods.resources("100m", "1Gi"),
+            volume_mounts=[pods.mount("work", "/work"), pods.mount("tmp", "/tmp")],  # noqa: S108
+        )
+        for step in ("check", "upgrade")
+    )
+    backup = _backup_container("backup", ["save", _UPGRADE], args, access, pods.mount("work", "/work", read_only=True))
+    return [check, backup, upgrade]
+
+
+def _backup_container(
+    name: str, command: list[str], args: TrackingServerArgs, access: _Access, *mounts: core.v1.VolumeMountArgs
+) -> core.v1.ContainerArgs:
+    place = {"BACKUPS": "/backups", "PGHOST": _DATABASE, "PGUSER": "mlflow", "PGDATABASE": "mlflow"}
+    return core.v1.ContainerArgs(
+        name=name,
+        image=args["database_image"],
+        command=["/backup.sh", *command],
+        env=[
+            *(core.v1.EnvVarArgs(name=key, value=value) for key, value in place.items()),
+            pods.secret_env("PGPASSWORD", access.secret, "password"),
+        ],
+        security_context=pods.RESTRICTED_CONTAINER,
+        resources=pods.resources("50m", "256Mi"),
+        volume_mounts=[pods.mount("backups", "/backups"), pods.mount("tmp", "/tmp"), *mounts],  # noqa: S108
+    )

@@ -167,10 +167,24 @@ class Logging(Section):
     )
 
 
+class GatewayLimits(Section):
+    """What each pod of the gateway lets through."""
+
+    max_body_bytes: int = Field(
+        default=16 * 1024**2, ge=1024, le=1024**3, description="bytes of a request's body, 1024 to 1073741824"
+    )
+    in_flight: int = Field(default=64, ge=1, le=10000, description="requests of a model at a time, 1 to 10000")
+    requests_per_second: int = Field(
+        default=500, ge=1, le=100000, description="requests of a client address to a model per second, 1 to 100000"
+    )
+
+
 class Gateway(Section):
     """The HTTPS entry of the environment."""
 
     node_port: NodePort
+    replicas: int = Field(default=2, ge=1, le=10, description="number of pods, 1 to 10")
+    limits: GatewayLimits = GatewayLimits()
 
 
 class Model(Section):

@@ -9,7 +9,7 @@ from typing import TypeVar
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.gateway import Gateway, RouteArgs
+from components.gateway import Gateway
 from components.image_build import ImageBuild
 from components.image_registry import ImageRegistry
 from components.inference_service import InferenceService, url
@@ -21,8 +21,10 @@ from components.ownership import OwnershipPolicy
 from components.pull_secret import PullSecret
 from components.tenant import Tenant
 from components.tracking_server import TrackingServer
+from components.traefik import RouteArgs
 from components.training_pipeline import TrainingPipeline
 from infra.config import Environment, Mode
+from infra.contexts import stage
 from infra.credentials import Credentials, secret
 from infra.local.base_image import EPOCH
 from infra.machine import Machine
@@ -168,15 +170,15 @@ class Program:
         """The images that this environment needs and builds itself."""
         values, builds = self.environment, {}
         if not values.cluster.shared:
-            builds["serving"] = _Build(_relative("serving"))
+            builds["serving"] = _Build(_staged("serving"))
         if values.training:
-            builds["training-torch"] = _Build(_relative("training/torch"), sets_times=True)
-            builds["training"] = _Build(_relative("training"), base="training-torch")
+            builds["training-torch"] = _Build(_staged("training/torch"), sets_times=True)
+            builds["training"] = _Build(_staged("training"), base="training-torch")
         if values.tracking.enabled:
-            builds |= {name: _Build(_relative(f"components/images/{name}")) for name in ("mlflow", "postgres")}
+            builds |= {name: _Build(_staged(f"components/images/{name}")) for name in ("mlflow", "postgres")}
         if self.machine.elasticsearch:
             server = {"elasticsearch": _relative(self.machine.elasticsearch)}
-            builds["elasticsearch"] = _Build(_relative("components/images/elasticsearch"), server)
+            builds["elasticsearch"] = _Build(_staged("components/images/elasticsearch"), server)
         return builds
 
     def _images(self, registry: pulumi.Input[str]) -> dict[str, pulumi.Output[str]]:
@@ -347,6 +349,7 @@ class Program:
 
     def _gateway(self) -> Gateway:
         values, pair = self.environment, self.credentials.tls.gateway
+        limits = values.gateway.limits
         namespace = f"{values.environment}-{SERVING}"
         # Every model has its route before it has a release: the entry does not change when the first one comes.
         routes: list[RouteArgs] = [
@@ -362,7 +365,13 @@ class Program:
                 "key": secret(pair.key),
                 "address": values.cluster.address,
                 "node_port": values.gateway.node_port,
+                "replicas": values.gateway.replicas,
                 "routes": routes,
+                "limits": {
+                    "max_body_bytes": limits.max_body_bytes,
+                    "in_flight": limits.in_flight,
+                    "requests_per_second": limits.requests_per_second,
+                },
             },
             self._opts,
         )
@@ -421,3 +430,8 @@ def _present(value: Value | None) -> Value:
 def _relative(folder: str | Path) -> str:
     """A folder as seen from the program's: the state then names no folder of this machine."""
     return os.path.relpath(ROOT / folder, ROOT / "infra")
+
+
+def _staged(folder: str) -> str:
+    """A folder of this checkout as a build context, as seen from the program's."""
+    return _relative(stage(ROOT / folder, ROOT / ".contexts" / folder.replace("/", "-")))

@@ -4,6 +4,7 @@ import json
 import ssl
 import tarfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,7 +12,9 @@ import pytest
 import zstandard
 
 from infra.local.base_image import EPOCH
-from tests.integration.conftest import Project, authority
+from infra.local.cluster.layout import Layout
+from tests.integration import image_kit
+from tests.integration.conftest import ROOT, Project, authority
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 _TYPES = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json"
@@ -64,3 +67,21 @@ def test_no_file_of_any_layer_has_the_time_of_its_build(project: Project, regist
                     late.setdefault(name, set()).update(entry.name for entry in tar if entry.mtime > EPOCH)
     assert {name: sorted(files)[:5] for name, files in late.items() if files} == {}
     assert len(seen) > len(images), "hardly any layer was looked at"
+
+
+@pytest.mark.parametrize(
+    "folder", ["serving", "training", "components/images/mlflow", "components/images/postgres",
+               "components/images/elasticsearch"]
+)  # fmt: skip
+def test_modes_and_stray_files_of_a_checkout_do_not_change_an_image(
+    project: Project, folder: str, tmp_path: Path
+) -> None:
+    mine, others = ROOT / folder, tmp_path / "others"
+    image_kit.checkout_of_another(mine, others)
+    lines = image_kit.copies((mine / "Dockerfile").read_text())
+    buildctl, socket = project.root / ".toolchain/bin/buildctl", Layout(project.state).buildkit_socket
+    digests = {
+        image_kit.build(buildctl, socket, context, lines, tmp_path / name)
+        for name, context in (("mine", mine), ("theirs", others))
+    }
+    assert len(digests) == 1

@@ -142,7 +142,7 @@ def test_a_null_release_comes_up_with_namespace_quota_and_route(program: Recordi
     (serving,) = (name for name in names if name.endswith("-serving"))
     quotas = {inputs["metadata"]["namespace"] for inputs in program.of_kind("ResourceQuota").values()}
     assert serving in quotas
-    routes = program.of_kind("ConfigMap")["gateway-config"]["data"]["routes.yaml"]["[JSON]"]["http"]
+    routes = program.of_kind("ConfigMap")["gateway-routes"]["data"]["routes.yaml"]["[JSON]"]["http"]
     assert "`/v2/models/digits/`" in routes["routers"]["digits"]["rule"]
     (server,) = routes["services"]["digits"]["loadBalancer"]["servers"]
     assert server["url"] == f"http://digits-predictor.{serving}.svc.cluster.local"
@@ -213,7 +213,7 @@ def test_the_number_of_pods_is_declared_and_nothing_scales_them() -> None:
     assert (scale["metadata"]["name"], scale["spec"]) == ("digits-predictor", {"replicas": 3})
     annotations = program.of_kind("InferenceService")["digits"]["metadata"]["annotations"]
     assert annotations["serving.kserve.io/autoscalerClass"] == "external"
-    (budget,) = program.of_kind("PodDisruptionBudget").values()
+    budget = program.of_kind("PodDisruptionBudget")["digits-budget"]
     assert budget["spec"]["maxUnavailable"] == 1
 
 

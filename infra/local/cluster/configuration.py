@@ -122,6 +122,8 @@ def _kubelet(layout: Layout) -> dict[str, Any]:
         # kube-proxy works with nftables: the kubelet's iptables chains would only be left behind.
         "makeIPTablesUtilChains": False,
         "serializeImagePulls": False,
+        # A changed ConfigMap reaches the pods that mount it as a folder at their next turn: the gateway's routes wait.
+        "syncFrequency": "10s",
         "containerLogMaxSize": "20Mi",
         "evictionHard": {"memory.available": "200Mi", "nodefs.available": "3%", "imagefs.available": "3%"},
         # Images are rebuilt, not pulled again, when collected: keep them while the disk allows.

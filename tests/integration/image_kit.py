@@ -1,0 +1,40 @@
+"""Builds what an image takes from the checkout, and nothing else of it."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+
+def copies(dockerfile: str) -> str:
+    """A Dockerfile of the lines that copy from the context."""
+    lines = re.findall(r"^COPY (?!.*--from=).*", dockerfile, re.MULTILINE)
+    return "\n".join(["FROM scratch", "ARG SOURCE_DATE_EPOCH", *lines, ""])
+
+
+def checkout_of_another(source: Path, target: Path) -> None:
+    """The folder as a checkout under umask 077, with what editors, notebooks and desktops leave in it."""
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in [target, *target.rglob("*")]:
+        path.chmod(0o700 if path.is_dir() or path.stat().st_mode & 0o100 else 0o600)
+    for folder in [target, *(path for path in target.iterdir() if path.is_dir())]:
+        for stray in (".DS_Store", ".ipynb_checkpoints/a-checkpoint.py", "__pycache__/a.pyc", "a.py~", ".#a.py"):
+            (folder / stray).parent.mkdir(exist_ok=True)
+            (folder / stray).write_text("stray")
+
+
+def build(buildctl: Path, socket: Path, context: Path, dockerfile: str, work: Path) -> str:
+    """The digest of the image."""
+    work.mkdir()
+    (work / "Dockerfile").write_text(dockerfile)
+    command: list[str | Path] = [
+        buildctl, "--addr", f"unix://{socket}", "build", "--no-cache", "--frontend", "dockerfile.v0",
+        "--local", f"context={context}", "--local", f"dockerfile={work}", "--opt", "build-arg:SOURCE_DATE_EPOCH=0",
+        "--output", f"type=oci,dest={work / 'image.tar'},rewrite-timestamp=true",
+        "--metadata-file", work / "metadata.json",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    digest: str = json.loads((work / "metadata.json").read_text())["containerimage.digest"]
+    return digest
