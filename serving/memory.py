@@ -141,6 +141,8 @@ class Budget:
 class Reservation:
     """What one request holds of a budget."""
 
+    __slots__ = ("_budget", "_size")
+
     def __init__(self, budget: Budget) -> None:
         """Hold nothing yet."""
         self._budget, self._size = budget, 0
