@@ -65,7 +65,7 @@ def shares(model_bytes: int, limit_bytes: int | None) -> Shares:
         least = fixed + LEAST_ROOM_BYTES
         raise StartError(
             f"a model of {_mib(model_bytes)} MiB does not fit the memory limit of {_mib(limit_bytes or 0)} MiB; raise "
-            f"it to {_mib(least)} MiB at least, or to {_mib(least + model_bytes)} MiB if most of the model is one tensor"
+            f"it to {_mib(least)} MiB at least, or to {_mib(least + model_bytes)} MiB if most of it is one tensor"
         )
     return Shares(room // 2, room // 2)
 
