@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from serving.errors import RequestError
 from serving.model import Tensor
 from serving.protocol import InferenceRequest
+from serving.values import finite
 
 # The longest JSON of one value with its comma: -1.7976931348623157e+308.
 JSON_VALUE_BYTES = 25
@@ -45,11 +46,12 @@ def encode(
     """
     if not identity.null_if_not_finite:
         for tensor, array in zip(tensors, arrays, strict=True):
-            check_finite(tensor, array)
+            if array.dtype.kind == "f" and not finite(array):
+                raise _not_finite(tensor, array)
     answer: dict[str, object] = {"model_name": identity.model, "model_version": identity.release}
     if request.id is not None:
         answer["id"] = request.id
-    if all(array.size <= PIECE_VALUES for array in arrays):
+    if max([array.size for array in arrays]) <= PIECE_VALUES:
         answer["outputs"] = [_entry(request, tensor, array) for tensor, array in zip(tensors, arrays, strict=True)]
         body: bytes | bytearray = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
     else:
@@ -102,16 +104,14 @@ def _little_endian(array: NDArray[Any]) -> NDArray[Any]:
     return np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).reshape(-1)
 
 
-def check_finite(tensor: Tensor, array: NDArray[Any]) -> None:
-    """Raise RequestError (422) that names the first rows of `array` with values that are not finite."""
-    if array.dtype.kind != "f" or np.isfinite(array).all():
-        return
+def _not_finite(tensor: Tensor, array: NDArray[Any]) -> RequestError:
+    """Return the refusal of `array` that names the first rows with values that are not finite."""
     if not array.ndim:
-        raise RequestError(f"output {tensor.name!r} is not finite: {array} for this input", status=422)
+        return RequestError(f"output {tensor.name!r} is not finite: {array} for this input", status=422)
     wrong = np.flatnonzero(~np.isfinite(array.reshape(len(array), -1)).all(axis=1))
     rows = ", ".join(map(str, wrong[:_ROWS_NAMED]))
     more = f" and {len(wrong) - _ROWS_NAMED} more" if len(wrong) > _ROWS_NAMED else ""
-    raise RequestError(
+    return RequestError(
         f"output {tensor.name!r} has values that are not finite, in row{'s' if len(wrong) > 1 else ''} {rows}{more} "
         f"of {len(array)} (counted from 0); send the request without, or with other values in, what makes them",
         status=422,

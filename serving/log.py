@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -14,11 +15,12 @@ class EcsLog:
     def __init__(self, context: Mapping[str, object]) -> None:
         """Keep the fields common to all lines."""
         self._context = dict(context)
+        self._second, self._second_text = 0, ""
 
     def emit(self, level: str, message: str, fields: Mapping[str, object] | None = None) -> None:
         """Write `message` at `level` (info, warn, error) with `fields` (ECS names to values)."""
         record = {
-            "@timestamp": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "@timestamp": self._now(),
             "log.level": level,
             "message": message,
             **self._context,
@@ -26,6 +28,12 @@ class EcsLog:
         }
         sys.stdout.buffer.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
         sys.stdout.buffer.flush()
+
+    def _now(self) -> str:
+        second, rest = divmod(time.time_ns(), 10**9)
+        if second != self._second:
+            self._second, self._second_text = second, datetime.fromtimestamp(second, UTC).isoformat()[:19]
+        return f"{self._second_text}.{rest // 10**6:03d}Z"
 
 
 class EcsHandler(logging.Handler):

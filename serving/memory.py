@@ -62,9 +62,10 @@ def shares(model_bytes: int, limit_bytes: int | None) -> Shares:
     fixed = PROCESS_BYTES + model_bytes + RESERVE_BYTES
     room = DEFAULT_ROOM_BYTES if limit_bytes is None else limit_bytes - fixed
     if room < LEAST_ROOM_BYTES:
+        least = fixed + LEAST_ROOM_BYTES
         raise StartError(
-            f"a model of {_mib(model_bytes)} MiB does not fit the memory limit of {_mib(limit_bytes or 0)} MiB: "
-            f"{_mib(fixed + LEAST_ROOM_BYTES)} MiB at least, and twice the file is safe for any model; raise the limit"
+            f"a model of {_mib(model_bytes)} MiB does not fit the memory limit of {_mib(limit_bytes or 0)} MiB; raise "
+            f"it to {_mib(least)} MiB at least, or to {_mib(least + model_bytes)} MiB if most of it is one tensor"
         )
     return Shares(room // 2, room // 2)
 
@@ -140,6 +141,8 @@ class Budget:
 
 class Reservation:
     """What one request holds of a budget."""
+
+    __slots__ = ("_budget", "_size")
 
     def __init__(self, budget: Budget) -> None:
         """Hold nothing yet."""

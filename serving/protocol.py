@@ -4,9 +4,8 @@ Source: https://github.com/kserve/open-inference-protocol/blob/main/specificatio
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -17,8 +16,7 @@ from serving.model import Model, Tensor
 MAX_ID_LENGTH = 128
 
 
-@dataclass(frozen=True)
-class InferenceRequest:
+class InferenceRequest(NamedTuple):
     """A checked request: `feeds` have dtype and shape of the model's inputs; `rows` is their first dimension.
 
     `outputs` are the names asked for; those that are to be returned as binary data are in `binary`, too.
@@ -113,7 +111,7 @@ def _array(tensor: Tensor, given: dict[str, Any], sizes: dict[str, int], documen
 
 
 def _shape(tensor: Tensor, given: object, sizes: dict[str, int]) -> list[int]:
-    if not isinstance(given, list) or len(given) != len(tensor.shape) or any(type(size) is not int for size in given):
+    if not isinstance(given, list) or len(given) != len(tensor.shape) or not {int}.issuperset(map(type, given)):
         raise _shape_error(tensor, given)
     for size, wanted in zip(given, tensor.shape, strict=True):
         # A named dimension has one size in all inputs of a request.

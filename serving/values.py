@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from serving.errors import RequestError, brief
 from serving.model import Tensor
 
-# A number too large for the dtype becomes infinite, and is refused for that.
-warnings.filterwarnings("ignore", "overflow encountered in cast", RuntimeWarning)
+# What becomes infinite in a cast or in a sum is looked at, and refused.
+warnings.filterwarnings("ignore", "(overflow|invalid value) encountered in (cast|reduce)", RuntimeWarning)
 
 # Which JSON values a tensor of a NumPy kind may be given as: b booleans, i and u integers, f numbers.
 ACCEPTED: dict[str, set[type]] = {"b": {bool}, "i": {int}, "u": {int}, "f": {int, float}}
@@ -70,6 +70,11 @@ def from_binary(tensor: Tensor, content: bytes | memoryview, shape: list[int]) -
     return array if array.flags.aligned else array.copy()
 
 
+def finite(array: NDArray[Any]) -> bool:
+    """Whether no value of `array` (floats) is infinite or NaN; such a value makes the sum one, too."""
+    return math.isfinite(np.add.reduce(array.reshape(-1))) or bool(np.isfinite(array).all())
+
+
 def _flat(tensor: Tensor, data: list[Any], shape: list[int]) -> list[Any]:
     if not data or type(data[0]) is not list:
         return data
@@ -118,7 +123,7 @@ def _convert(tensor: Tensor, values: list[Any], checked: bool = False) -> NDArra
         array: NDArray[Any] = np.array(values, tensor.dtype)
     except OverflowError as error:
         raise _outside(tensor) from error
-    if tensor.dtype.kind == "f" and not np.isfinite(array).all():
+    if tensor.dtype.kind == "f" and not finite(array):
         raise _outside(tensor)
     return array
 

@@ -16,6 +16,7 @@ def test_defaults() -> None:
     wanted = serve(environ)
     assert (str(wanted.path), wanted.port) == ("/mnt/models/model.onnx", 8080)
     assert (wanted.drain_seconds, wanted.intra_op_threads) == (5, 1)
+    assert not wanted.null_if_not_finite
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,7 @@ def test_defaults() -> None:
         ({"PORT": "70000"}, "PORT is '70000'"),
         ({"DRAIN_SECONDS": "-1"}, "DRAIN_SECONDS is '-1'; allowed are whole numbers from 0 to 600"),
         ({"INTRA_OP_THREADS": "0"}, "INTRA_OP_THREADS is '0'"),
+        ({"NONFINITE_OUTPUTS": "zero"}, "NONFINITE_OUTPUTS is 'zero'; allowed are refuse, null"),
     ],
 )
 def test_what_is_not_allowed_is_named(change: dict[str, str], message: str) -> None:

@@ -16,11 +16,22 @@ MODEL = "/v2/models/digits"
 
 
 def raw(server: Server, *pieces: bytes) -> bytes:
-    """Send bytes as they are, and return the first of the answer."""
+    """Send bytes as they are, and return the first answer."""
     with socket.create_connection(("127.0.0.1", int(server.url.rsplit(":", 1)[1])), timeout=20) as client:
         for piece in pieces:
             client.sendall(piece)
-        return client.recv(65536)
+        answer = b""
+        while b"\r\n\r\n" not in answer or len(answer) < _end(answer):
+            more = client.recv(65536)
+            if not more:
+                break
+            answer += more
+        return answer
+
+
+def _end(answer: bytes) -> int:
+    head = answer.partition(b"\r\n\r\n")[0].lower()
+    return len(head) + 4 + int(head.partition(b"content-length: ")[2].split(b"\r\n")[0] or 0)
 
 
 HEAD = f"POST {MODEL}/infer HTTP/1.1\r\nhost: test\r\n".encode()
