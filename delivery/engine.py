@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from rich.console import Console
 
 from delivery.errors import DeliveryError
-from delivery.plan import Plan, parse
+from delivery.plan import Plan, parse, stored
 from infra.local.cluster.environment import environment as variables
 from infra.local.cluster.layout import layout
 from infra.values import ROOT
@@ -102,6 +102,11 @@ def _begun(events: Path) -> bool:
     except ValueError:
         # Its last line is cut off: it was killed while it was at work.
         return True
+
+
+def resources(environment: str) -> Plan:
+    """What the stack's state holds."""
+    return stored(json.loads(run("stack", "export", "--stack", environment)))
 
 
 def refresh(environment: str, urns: Sequence[str]) -> bool:

@@ -89,10 +89,19 @@ def parse(text: str) -> Plan:
     return Plan(tuple(steps), parents)
 
 
+def stored(document: Mapping[str, Any]) -> Plan:
+    """The resources in a stack's exported state, as a plan that changes none of them."""
+    resources = (document.get("deployment") or {}).get("resources") or []
+    steps = tuple(
+        Step(item["urn"], "same", item["type"], item.get("id", ""), bool(item.get("id")), "") for item in resources
+    )
+    return Plan(steps, {item["urn"]: item.get("parent", "") for item in resources})
+
+
 def summary(steps: list[Step]) -> str:
     """The changes as a message names them; a replacement is named once."""
     named = {step.urn: step for step in steps}
-    words = [f"{_type(urn).rpartition(':')[2]} {step.name} ({_verb(step.op)})" for urn, step in named.items()]
+    words = [f"{_type(urn).rpartition(':')[2]} {step.name}{_verb(step.op)}" for urn, step in named.items()]
     more = f" and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
     return ", ".join(words[:_NAMED]) + more
 
@@ -111,4 +120,4 @@ def _type(urn: str) -> str:
 
 
 def _verb(op: str) -> str:
-    return "replace" if "replace" in op else op
+    return "" if op in _QUIET else " (replace)" if "replace" in op else f" ({op})"

@@ -1,6 +1,7 @@
 """Why a model does not come up: its pods', ReplicaSets' and the scheduler's own reasons, read while they can be."""
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,6 +23,13 @@ _PATIENCE = {"image": 25, "quota": 20, "config": 20, "unschedulable": 40}
 _CRASHES = 3
 _KILLS = 2
 _LINES = 10
+# kubectl's answer, with exit code 0, for a container whose log is gone.
+_NO_LOG = "unable to retrieve container logs"
+# What kubelet and container runtime put before the registry's own words.
+_RUNTIME = re.compile(
+    r'Back-off pulling image "[^"]*"(: |$)|ErrImagePull: |rpc error: code = \w+ desc = |'
+    r'failed to pull and unpack image "[^"]*": |failed to resolve image: '
+)
 _INTERVAL = 2
 
 
@@ -34,6 +42,7 @@ class Trouble:
     container: str
     text: str
     final: bool = False
+    down: bool = True
 
 
 @dataclass
@@ -48,6 +57,7 @@ class Watch:
     reason: str | None = None
     _since: dict[tuple[str, str], float] = field(default_factory=dict)
     _shown: set[str] = field(default_factory=set)
+    _lines: dict[str, list[str]] = field(default_factory=dict)
     _next: float = 0
 
     def stop(self) -> bool:
@@ -68,6 +78,7 @@ class Watch:
             if trouble.text not in self._shown:
                 self.console.print(f"  {trouble.text}", style="dim", markup=False, highlight=False, soft_wrap=True)
                 self._shown.add(trouble.text)
+            self._keep_lines(trouble)
             patience = _PATIENCE.get(trouble.kind)
             lasts = patience is not None and now - self._since[trouble.pod, trouble.kind] >= patience
             if trouble.final or lasts:
@@ -85,11 +96,16 @@ class Watch:
         found = self._troubles()
         return self._explained(found[0]) if found else "does not answer with it"
 
+    def _keep_lines(self, trouble: Trouble) -> None:
+        """The kubelet keeps the log of one ended container only, and of none while it makes the next one."""
+        if trouble.kind == "crash" and not self._lines.get(trouble.pod):
+            self._lines[trouble.pod] = last_lines(self.environment, trouble)
+
     def _explained(self, trouble: Trouble) -> str:
         """The reason with what explains it: the container's last lines, or what takes the room."""
         if trouble.kind == "crash":
-            lines = last_lines(self.environment, trouble.pod, trouble.container)
-            return "\n".join([trouble.text, *(f"  | {line}" for line in lines)])
+            self._keep_lines(trouble)
+            return "\n".join([trouble.text, *(f"  | {line}" for line in self._lines.get(trouble.pod, []))])
         if trouble.kind == "unschedulable":
             taken = "\n".join(f"  {line}" for line in room(self.environment))
             return f"{trouble.text}\n{taken}" if taken else trouble.text
@@ -147,8 +163,9 @@ def _of_container(pod: str, status: dict[str, Any], spec: dict[str, Any]) -> Ite
     reason, message = waiting.get("reason", ""), waiting.get("message", "")
     place = f"{pod}, container {name}"
     if reason in _IMAGE or reason in _FINAL:
-        words = message or f"image {status.get('image', '')}"
-        yield Trouble("image", pod, name, f"{place}: {reason}: {words}", final=reason in _FINAL)
+        words = _RUNTIME.sub("", message) or reason
+        text = f"{place}: image {spec.get('image', '')}: cannot be pulled: {words}"
+        yield Trouble("image", pod, name, text, final=reason in _FINAL)
     elif reason in ("CreateContainerConfigError", "CreateContainerError", "RunContainerError"):
         yield Trouble("config", pod, name, f"{place}: {reason}: {message}")
     ended = status.get("state", {}).get("terminated") or status.get("lastState", {}).get("terminated")
@@ -163,22 +180,20 @@ def _crash(pod: str, place: str, status: dict[str, Any], spec: dict[str, Any], e
     if ended.get("reason") == "OOMKilled":
         limit = spec.get("resources", {}).get("limits", {}).get("memory", "none")
         text = f"{place}: OOMKilled: it needs more memory than its limit of {limit}"
-        return Trouble("crash", pod, status["name"], text, final=down and times >= _KILLS)
+        return Trouble("crash", pod, status["name"], text, down and times >= _KILLS, down)
     text = f"{place}: ended with exit code {ended.get('exitCode')}"
-    return Trouble("crash", pod, status["name"], text, final=down and times >= _CRASHES)
+    return Trouble("crash", pod, status["name"], text, down and times >= _CRASHES, down)
 
 
-def last_lines(environment: str, pod: str, container: str) -> list[str]:
-    """The last log lines of a container, of the one before it if that has ended; none when there are none any more."""
-    namespace = f"{environment}-{SERVING}"
-    for more in (["--previous"], []):
+def last_lines(environment: str, trouble: Trouble) -> list[str]:
+    """The last log lines of the container that ended; none when they are not there any more."""
+    words = ["--namespace", f"{environment}-{SERVING}", "logs", trouble.pod, "-c", trouble.container]
+    for more in ([], ["--previous"]) if trouble.down else (["--previous"],):
         try:
-            text = kube.kubectl(
-                environment, "--namespace", namespace, "logs", pod, "-c", container, f"--tail={_LINES}", *more
-            )
+            text = kube.kubectl(environment, *words, f"--tail={_LINES}", "--request-timeout=10s", *more)
         except DeliveryError:
             continue
-        if text.strip():
+        if text.strip() and not text.startswith(_NO_LOG):
             return [_message(line) for line in text.strip().splitlines()]
     return []
 

@@ -148,7 +148,7 @@ def _draft(move: Move, how: How, *, shown: bool) -> Draft | None:
     """What the move would do right now; None when there is nothing to do. Refuses what touches anything else."""
     environment, model = move.environment, move.model
     engine.wait_for_lock(environment, how.console)
-    state, text = engine.state(environment), _text(environment)
+    text = _text(environment)
     before = _stated(environment, model)
     after = move.wanted(before)
     changed = stackfile.point(environment, model, after.release, after.previous)
@@ -156,9 +156,8 @@ def _draft(move: Move, how: How, *, shown: bool) -> Draft | None:
         how.console.print(f"{environment} answers with {after.release} already: nothing to do", highlight=False)
         return None
     kube.require(environment)
-    plan = engine.preview(environment, changed, shown=shown)
-    if _put_straight(environment, model, plan, how.console):
-        state, plan = engine.state(environment), engine.preview(environment, changed, shown=shown)
+    _put_straight(environment, model, how.console)
+    state, plan = engine.state(environment), engine.preview(environment, changed, shown=shown)
     others = plan.others(model)
     if others and not how.other_changes:
         raise DeliveryError(
@@ -179,15 +178,14 @@ def _stated(environment: str, model: str) -> Pointers:
     return Pointers(found.release, found.previous)
 
 
-def _put_straight(environment: str, model: str, plan: Plan, console: Console) -> bool:
+def _put_straight(environment: str, model: str, console: Console) -> None:
     """Lets the engine know which of the model's own objects were deleted by hand, so that the update makes them."""
-    missing = kube.missing(environment, plan.of(model))
+    missing = kube.missing(environment, engine.resources(environment).of(model))
     if not missing:
-        return False
+        return
     console.print(f"not there any more: {summary(missing)}; the update makes it again", highlight=False)
     if not engine.refresh(environment, [step.urn for step in missing]):
         raise DeliveryError(f"the refresh of {environment} failed, see above; nothing was changed")
-    return True
 
 
 def _carry_out(draft: Draft, how: How) -> None:
@@ -233,7 +231,8 @@ def _undo(draft: Draft, how: How, *, begun: bool) -> str:
         engine.wait_for_lock(environment, how.console)
         if begun:
             # An interrupted step may have changed an object without the state knowing it.
-            engine.refresh(environment, [step.urn for step in draft.plan.of(model) if step.exists])
+            own = engine.resources(environment).of(model)
+            engine.refresh(environment, [step.urn for step in own if step.exists])
         plan = _settled(environment, text, how.console)
     except DeliveryError as error:
         return f"the pointer is as it was, but could not be applied: {error}; {by_hand}"

@@ -239,6 +239,9 @@ class Engine:
             self.updates.insert(0, (name, self.applied[name]))
         return engine.Update(done, begun)
 
+    def resources(self, name: str) -> Plan:
+        return plan(self.applied_in(name), self.applied_in(name))
+
     def refresh(self, name: str, urns: Sequence[str]) -> bool:
         self.refreshed.append((name, *urns))
         return self._result("refresh")
@@ -329,7 +332,7 @@ def pulumi(project: Project, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> E
     """The engine, with all endpoints answering from it."""
     made = Engine(project)
     monkeypatch.setattr(engine, "run", made.run)
-    for name in ("preview", "update", "refresh", "history"):
+    for name in ("preview", "update", "refresh", "resources", "history"):
         monkeypatch.setattr(engine, name, getattr(made, name))
     monkeypatch.setattr(promote.kube, "require", lambda _: None)
     monkeypatch.setattr(promote.kube, "missing", lambda *_: [])

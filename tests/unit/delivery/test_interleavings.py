@@ -241,6 +241,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         use(engine, name, lambda world, name=name: getattr(world, name))
     for module in (promote, accepted):
         use(module, "pointers", lambda world: world.pointers)
+    monkeypatch.setattr(engine, "resources", lambda _: plan(current[-1].state, current[-1].state))
     monkeypatch.setattr(engine, "refresh", lambda *_: current[-1].turns.step() or True)
     monkeypatch.setattr(engine, "state", lambda _: current[-1].version)
     monkeypatch.setattr(engine, "lock_holder", lambda _: current[-1].holder)

@@ -26,7 +26,7 @@ def replica_set(release: str, revision: int, **status: Any) -> dict[str, Any]:
 
 
 def pod(revision: int, *statuses: dict[str, Any], **more: Any) -> dict[str, Any]:
-    container = {"name": "kserve-container", "resources": {"limits": {"memory": "512Mi"}}}
+    container = {"name": "kserve-container", "image": IMAGE, "resources": {"limits": {"memory": "512Mi"}}}
     return {
         "kind": "Pod",
         "metadata": {"name": f"pod-{revision}", "ownerReferences": [{"uid": f"digits-predictor-{revision}"}]},
@@ -49,7 +49,11 @@ def waiting(reason: str, message: str = "") -> dict[str, Any]:
 
 OOM = {"reason": "OOMKilled", "exitCode": 137}
 ERROR = {"reason": "Error", "exitCode": 3}
-PULL = "Back-off pulling image: ErrImagePull: r/serving@sha256:0: not found"
+IMAGE = "r/serving@sha256:0"
+PULL = (
+    f'Back-off pulling image "{IMAGE}": ErrImagePull: rpc error: code = NotFound desc = failed to pull and unpack image '
+    f'"{IMAGE}": failed to resolve image: {IMAGE}: not found'
+)
 ROOM = "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint."
 QUOTA = 'pods "digits-predictor-2-x" is forbidden: exceeded quota: quota, used: pods=40, limited: pods=40'
 
@@ -80,8 +84,11 @@ def ends(watch: pods.Watch, clock: Clock) -> float:
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        ([pod(2, container(waiting=waiting("ImagePullBackOff", PULL)))], f"ImagePullBackOff: {PULL}"),
-        ([pod(2, container(waiting=waiting("InvalidImageName", "bad")))], "InvalidImageName: bad"),
+        (
+            [pod(2, container(waiting=waiting("ImagePullBackOff", PULL)))],
+            f"image {IMAGE}: cannot be pulled: {IMAGE}: not found$",
+        ),
+        ([pod(2, container(waiting=waiting("InvalidImageName", "bad")))], "cannot be pulled: bad"),
         ([pod(2, container(2, waiting=waiting("CrashLoopBackOff"), last=ERROR))], "ended with exit code 3\n  | cannot"),
         ([pod(2, container(1, waiting=waiting("CrashLoopBackOff"), last=OOM))], "OOMKilled: .* limit of 512Mi"),
         (
