@@ -220,6 +220,8 @@ def status(json: Json = False) -> None:
         answer.print(table)
         for name, model, state in models:
             answer.print(f"{model} in {name}: {state['url']}", soft_wrap=True)
+            if state["reason"]:
+                answer.print(f"  {state['reason']}", style="red", soft_wrap=True, markup=False)
     raise typer.Exit(0 if all(state["ready"] or not state["release"] for _, _, state in models) else 1)
 
 

@@ -14,10 +14,11 @@ from delivery.errors import DeliveryError
 from delivery.plan import Step
 from infra.values import file_name, from_file
 
+_NO_CONTEXT = re.compile(r'context "?[^"]*"? does not exist|context was not found')
 # How kubectl says that it got no answer.
 _UNREACHABLE = (
     "Unable to connect to the server", "connection refused", "i/o timeout", "no route to host", "no such host",
-    "The connection to the server", "Client.Timeout", "TLS handshake timeout", "request canceled",
+    "The connection to the server", "Client.Timeout", "TLS handshake timeout", "request canceled", "EOF",
 )  # fmt: skip
 
 
@@ -39,7 +40,7 @@ def _absent() -> DeliveryError:
 
 def _failure(environment: str, said: str) -> str:
     """What kubectl said, and what to do when it could not even ask."""
-    if re.search(r'context "?[^"]*"? does not exist', said):
+    if _NO_CONTEXT.search(said):
         return f"cluster of {environment}: {_no_context(environment)}"
     last = said.splitlines()[-1] if said else "no reason given"
     if any(mark in said for mark in _UNREACHABLE):

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from delivery import cli, logs, predict, release, runs, train
+from delivery import cli, logs, pods, predict, release, runs, train
 from delivery.errors import DeliveryError
 from infra.releases import Releases
 from tests.unit.delivery.conftest import FIRST, MODEL, SECOND, Engine, ObjectStores, Project
@@ -108,9 +108,29 @@ def test_status_as_json(ready: bool, stellwerk: Command, project: Project, pulum
         "previous": FIRST,
         "answering": SECOND if ready else FIRST,
         "ready": ready,
+        "reason": None,
         "url": "https://198.18.0.1:30445/v2/models/digits",
     }
     assert found["dev"]["models"][MODEL]["release"] is None
+
+
+def test_status_says_why_a_release_does_not_answer(
+    stellwerk: Command, project: Project, pulumi: Engine, releases: Releases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.point("prod", SECOND, FIRST)
+    pulumi.serving["prod"] = FIRST
+    trouble = pods.Trouble(
+        "crash", "pod", "c", "pod, container c: OOMKilled: it needs more memory than its limit of 1Gi"
+    )
+    monkeypatch.setattr(pods, "troubles", lambda *_: [trouble])
+    _, out, _ = stellwerk("status", "--json")
+    assert answer(out)["environments"]["prod"]["models"][MODEL]["reason"] == trouble.text
+    code, out, _ = stellwerk("status")
+    assert code == 1
+    assert trouble.text in out
+    monkeypatch.setattr(pods, "troubles", lambda *_: (_ for _ in ()).throw(DeliveryError("no cluster")))
+    code, out, err = stellwerk("status")
+    assert (code, err) == (1, ""), "what answers is known without the cluster"
 
 
 def test_status_as_a_table(stellwerk: Command, project: Project, pulumi: Engine, releases: Releases) -> None:

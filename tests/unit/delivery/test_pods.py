@@ -51,8 +51,8 @@ OOM = {"reason": "OOMKilled", "exitCode": 137}
 ERROR = {"reason": "Error", "exitCode": 3}
 IMAGE = "r/serving@sha256:0"
 PULL = (
-    f'Back-off pulling image "{IMAGE}": ErrImagePull: rpc error: code = NotFound desc = failed to pull and unpack image '
-    f'"{IMAGE}": failed to resolve image: {IMAGE}: not found'
+    f'Back-off pulling image "{IMAGE}": ErrImagePull: rpc error: code = NotFound desc = '
+    f'failed to pull and unpack image "{IMAGE}": failed to resolve image: {IMAGE}: not found'
 )
 ROOM = "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint."
 QUOTA = 'pods "digits-predictor-2-x" is forbidden: exceeded quota: quota, used: pods=40, limited: pods=40'
