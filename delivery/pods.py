@@ -18,6 +18,8 @@ _REVISION = "deployment.kubernetes.io/revision"
 _IMAGE = ("ErrImagePull", "ImagePullBackOff")
 # The kubelet never tries these again with another result.
 _FINAL = ("InvalidImageName", "ErrImageNeverPull")
+# What the cluster autoscaler and Karpenter say of a pod for which they make a node.
+_SCALING = ("TriggeredScaleUp", "Nominated")
 # So many seconds something may stay as it is before it counts: a second try often succeeds, room often comes.
 _PATIENCE = {"image": 25, "quota": 20, "config": 20, "unschedulable": 40}
 _CRASHES = 3
@@ -81,9 +83,20 @@ class Watch:
             self._keep_lines(trouble)
             patience = _PATIENCE.get(trouble.kind)
             lasts = patience is not None and now - self._since[trouble.pod, trouble.kind] >= patience
-            if trouble.final or lasts:
+            if trouble.final or (lasts and not self._node_comes(trouble)):
                 self.reason = self._explained(trouble)
                 return
+
+    def _node_comes(self, trouble: Trouble) -> bool:
+        """Whether an autoscaler has said that it makes room for the pod: that takes minutes, and is no failure."""
+        if trouble.kind != "unschedulable":
+            return False
+        words = ["--namespace", f"{self.environment}-{SERVING}", "get", "events"]
+        try:
+            events = kube.objects(self.environment, *words, f"--field-selector=involvedObject.name={trouble.pod}")
+        except DeliveryError:
+            return False
+        return any(event.get("reason") in _SCALING for event in events)
 
     def _troubles(self) -> list[Trouble]:
         try:

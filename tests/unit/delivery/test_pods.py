@@ -136,6 +136,19 @@ def test_what_gets_well_by_itself_is_no_false_alarm(
     assert ends(found, clock) >= LIMIT
 
 
+@pytest.mark.parametrize("reason", ["TriggeredScaleUp", "Nominated"])
+def test_an_autoscaler_that_makes_a_node_is_waited_for(
+    reason: str, watch: Callable[..., pods.Watch], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = watch(lambda _: [])
+    condition = {"type": "PodScheduled", "status": "False", "message": ROOM}
+    made = [replica_set("v2", 2), pod(2, conditions=[condition])]
+    monkeypatch.setattr(kube, "objects", lambda *given: [{"reason": reason}] if "events" in given else made)
+    assert ends(found, clock) >= LIMIT
+    assert found.reason is not None
+    assert ROOM in found.reason
+
+
 def test_only_the_newest_pods_of_the_release_count(watch: Callable[..., pods.Watch], clock: Clock) -> None:
     """The same release again, with other resources, say: the failed pods of before are on their way out."""
     failed = pod(2, container(9, waiting=waiting("CrashLoopBackOff"), last=ERROR))
