@@ -4,7 +4,7 @@ import signal
 
 import pulumi
 
-from infra import machine
+from infra import machine, served
 from infra.problems import ConfigError
 from infra.program import Program
 from infra.values import from_program
@@ -14,6 +14,7 @@ def main() -> None:
     """Composes the stack's environment; a configuration error is one message without a traceback."""
     try:
         loaded, credentials = from_program()
+        served.warn(loaded.environment)
         Program(loaded, credentials, machine.read(loaded.environment)).compose()
     except ConfigError as error:
         raise pulumi.RunError(str(error)) from None

@@ -16,9 +16,9 @@ def warnings(monkeypatch: pytest.MonkeyPatch, outputs: dict[str, Any], release: 
     asked: list[tuple[str, dict[Any, Any]]] = []
     said: list[str] = []
 
-    def call(_: object, args: Any) -> tuple[dict[Any, Any], None]:
+    def call(_: object, args: Any) -> tuple[dict[Any, Any], list[tuple[str, str]]]:
         asked.append((args.token, dict(args.args)))
-        return {"outputs": outputs}, None
+        return {"outputs": outputs}, []
 
     monkeypatch.setattr(harness.Answers, "call", call)
     monkeypatch.setattr(pulumi.log, "warn", lambda line, *_, **__: said.append(line))
