@@ -44,7 +44,13 @@ class EnvironmentName(StrEnum):
 
 Model = Annotated[str, typer.Argument(help="Name of the model, such as digits.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
-Timeout = Annotated[float, typer.Option(min=1, help="Seconds the endpoint may take to answer before it is undone.")]
+Timeout = Annotated[
+    float,
+    typer.Option(min=1, help="Seconds until the endpoint must answer, the engine's own wait included; else undone."),
+]
+OtherChanges = Annotated[
+    bool, typer.Option("--allow-other-changes", help="Apply even what the preview changes besides this model.")
+]
 # An error class that is defined here is one that is expected.
 _ROOMS = ("components", "delivery", "infra", "serving", "training")
 # What the store may have instead of a release's artefact.
@@ -138,13 +144,16 @@ def promote(
     release: Annotated[str | None, typer.Option(help="A release id; default: what the source serves.")] = None,
     yes: Yes = False,
     timeout: Timeout = 180,
+    allow_other_changes: OtherChanges = False,
 ) -> None:
     """Move an environment's pointer to a release: preview, ask, apply, wait until it answers, or undo."""
     from delivery.promote import How
     from delivery.promote import promote as move
 
     with _resumable():
-        move(model, to.value, source.value if source else None, release, How(yes, timeout, console))
+        move(
+            model, to.value, source.value if source else None, release, How(yes, timeout, console, allow_other_changes)
+        )
 
 
 @app.command()
@@ -153,13 +162,14 @@ def rollback(
     environment: Annotated[EnvironmentName, typer.Option("--env", help="The environment.")],
     yes: Yes = False,
     timeout: Timeout = 180,
+    allow_other_changes: OtherChanges = False,
 ) -> None:
     """Go back to the release before: the inverse diff."""
     from delivery.promote import How
     from delivery.promote import rollback as back
 
     with _resumable():
-        back(model, environment.value, How(yes, timeout, console))
+        back(model, environment.value, How(yes, timeout, console, allow_other_changes))
 
 
 @app.command()
@@ -212,6 +222,8 @@ def status(json: Json = False) -> None:
         answer.print(table)
         for name, model, state in models:
             answer.print(f"{model} in {name}: {state['url']}", soft_wrap=True)
+            if state["reason"]:
+                answer.print(f"  {state['reason']}", style="red", soft_wrap=True, markup=False)
         for name, model, state in models:
             if state["artefact"] in _LOST:
                 bring = "`stellwerk train` again, after its job was deleted" if name == "dev" else (

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
-from delivery import store
+from delivery import pods, store
 from delivery.errors import DeliveryError
 from delivery.predict import answering_release, endpoint
 from delivery.release import RELEASES
@@ -13,10 +13,11 @@ from infra.values import ENVIRONMENTS, from_file
 
 
 def status() -> dict[str, Any]:
-    """`environments.<env>.models.<model>`: release, previous, ready, url, artefact.
+    """`environments.<env>.models.<model>`: release, previous, answering, ready, reason, artefact, url.
 
-    `ready` is true when the endpoint answers with the release that the file points at. `artefact` is what the
-    environment's store has: intact, changed or absent; null without a release, or while the store is not reached.
+    `ready` is true when the endpoint answers with the release that the file points at; `reason` says why it does not,
+    as far as the cluster tells. `artefact` is what the environment's store has: intact, changed or absent; null
+    without a release, or while the store is not reached.
     """
     files = {name: from_file(name).environment.models for name in ENVIRONMENTS}
     with ThreadPoolExecutor(len(ENVIRONMENTS)) as pool:
@@ -30,11 +31,13 @@ def _models(environment: str, models: dict[str, Model], artefacts: dict[str, str
         target = endpoint(environment, name)
         with target.client(timeout=3) as client:
             answering = answering_release(target, client)
+        ready = model.release is not None and answering == model.release
         found[name] = {
             "release": model.release,
             "previous": model.previous,
             "answering": answering,
-            "ready": model.release is not None and answering == model.release,
+            "ready": ready,
+            "reason": None if ready or model.release is None else _reason(environment, name, model.release),
             "artefact": artefacts.get(name),
             "url": target.url,
         }
@@ -52,3 +55,12 @@ def _artefacts(environment: str, models: dict[str, Model]) -> dict[str, str]:
         for name, release in wanted.items():
             found[name] = store.content(there, RELEASES.load(name, release).artefact).value
     return found
+
+
+def _reason(environment: str, model: str, release: str) -> str | None:
+    """What keeps the pods of the release from serving; None when the cluster cannot be asked or knows nothing."""
+    try:
+        found = pods.troubles(environment, model, release)
+    except DeliveryError:
+        return None
+    return found[0].text if found else None

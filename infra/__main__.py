@@ -4,7 +4,7 @@ import signal
 
 import pulumi
 
-from infra import machine
+from infra import machine, served
 from infra.kubeconfig import require_context
 from infra.problems import ConfigError
 from infra.program import Program
@@ -16,6 +16,7 @@ def main() -> None:
     try:
         loaded, credentials = from_program()
         require_context(loaded.environment.cluster.context, source(pulumi.get_stack()))
+        served.warn(loaded.environment)
         Program(loaded, credentials, machine.read(loaded.environment)).compose()
     except ConfigError as error:
         raise pulumi.RunError(str(error)) from None

@@ -110,10 +110,10 @@ def test_a_job_and_an_inference_service_land_on_the_node_pool_they_name(
         project.kubectl("-n", "dev-training", "delete", "job", "on-gpu")
 
 
-def copy_release(project: Project, model: str) -> None:
-    """The release of `digits` under another model's name."""
+def copy_release(project: Project, model: str, identity: str | None = None) -> None:
+    """A release of `digits`, the first one unless said otherwise, under another model's name."""
     store = project.root / "stacks" / "releases"
-    identity = Releases(store).ids(MODEL)[0]
+    identity = identity or Releases(store).ids(MODEL)[0]
     text = (store / MODEL / f"{identity}.yaml").read_text()
     (store / model).mkdir(exist_ok=True)
     Path(store / model / f"{identity}.yaml").write_text(

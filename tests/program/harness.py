@@ -88,7 +88,7 @@ class Answers(mocks.Mocks):
         return f"{args.name}-id", state
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-        return {}, None
+        return {}, []
 
 
 def run(values: Mapping[str, Any], stack: str) -> Recording:

@@ -9,7 +9,7 @@ import shutil
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -25,8 +25,21 @@ from ruamel.yaml import YAML
 from ruamel.yaml.representer import RoundTripRepresenter
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from delivery import authority, engine, predict, promote, release, stackfile, status, train, waiting
+from delivery import (
+    accepted,
+    authority,
+    engine,
+    pods,
+    predict,
+    promote,
+    release,
+    stackfile,
+    status,
+    train,
+    waiting,
+)  # fmt: skip
 from delivery.errors import DeliveryError
+from delivery.plan import Plan, Step
 from infra import values
 from infra.releases import Releases
 
@@ -37,6 +50,7 @@ ENVIRONMENTS = ("dev", "test", "prod")
 MODEL = "digits"
 FIRST, SECOND = "v1-0a1b2c3d", "v2-3f2a9c1d"
 FIXTURES = Path(__file__).parents[2] / "config" / "releases"
+COMPONENT, SERVICE = "stellwerk:index:InferenceService", "serving.kserve.io/v1beta1:InferenceService"
 _LOOPBACK = "127.0.0.1"
 _counter = itertools.count()
 
@@ -125,7 +139,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     for module in (stackfile, engine, train):
         monkeypatch.setattr(module, "ROOT", made.root)
     monkeypatch.setattr(values.from_file, "__defaults__", (made.root,))
-    for module in (release, promote, predict, status):
+    for module in (release, promote, accepted, predict, status):
         monkeypatch.setattr(module, "RELEASES", Releases(made.root / "stacks" / "releases"))
     return made
 
@@ -186,6 +200,11 @@ class Engine:
     shown: list[tuple[str, bytes]] = field(default_factory=list)
     previewed: list[bytes] = field(default_factory=list)
     names: dict[int | None, str] = field(default_factory=dict)
+    # Releases by model in each stack's state, the updates newest first, and other resources that would change.
+    applied: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    updates: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
+    drifted: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    refreshed: list[tuple[str, ...]] = field(default_factory=list)
 
     def run(self, *arguments: str, stdin: str | None = None) -> str:
         self.commands.append(arguments)
@@ -215,27 +234,92 @@ class Engine:
         document["config"][engine.KEY] = {"secure": f"v1:{hash(text):x}:AAAA/BBBB+CCCC=="}
         yaml().dump(document, self.project.file(name))
 
-    def show(self, *arguments: str, quiet: bool = False) -> bool:
-        command, name = arguments[0], arguments[2]
-        self.shown.append((command, self.project.text(name)))
-        if command == "preview":
-            self.previewed.append(Path(arguments[arguments.index("--config-file") + 1]).read_bytes())
-        results = self.results.get(command)
-        done = results.pop(0) if results else True
-        if command == "up" and done:
-            self.serving[name] = self.project.pointers(name)[0]
-        return done
+    def preview(self, name: str, text: str, *, shown: bool) -> Plan:
+        if shown:
+            self.shown.append(("preview", self.project.text(name)))
+            self.previewed.append(text.encode())
+        if not self._result("preview"):
+            raise DeliveryError(f"the preview of {name} failed, see above; nothing was changed")
+        return plan(self.applied_in(name), models(text), self.drifted.get(name, ()))
 
-    def answering(self, target: predict.Endpoint, client: httpx.Client) -> str | None:
+    def update(
+        self, name: str, text: str, stop: Callable[[], bool] | None = None, seconds: float | None = None
+    ) -> engine.Update:
+        self.shown.append(("up", self.project.text(name)))
+        begun = bool(plan(self.applied_in(name), models(text)).changes)
+        done = self._result("up")
+        # One that fails has got as far as the model's own object.
+        self.applied[name] = models(text)
+        if done:
+            self.serving[name] = self.applied[name].get(MODEL)
+            self.updates.insert(0, (name, self.applied[name]))
+        return engine.Update(done, begun)
+
+    def resources(self, name: str) -> Plan:
+        return plan(self.applied_in(name), self.applied_in(name))
+
+    def refresh(self, name: str, urns: Sequence[str]) -> bool:
+        self.refreshed.append((name, *urns))
+        return self._result("refresh")
+
+    def _result(self, command: str) -> bool:
+        results = self.results.get(command)
+        return results.pop(0) if results else True
+
+    def applied_in(self, name: str) -> dict[str, str | None]:
+        """What the stack's state holds; as long as nothing else is said what the file names."""
+        return self.applied.setdefault(name, models(self.project.file(name).read_text()))
+
+    def history(self, name: str) -> list[dict[str, Any]]:
+        """Its updates as `pulumi stack history --json` says them."""
+        return [
+            {
+                "kind": "update",
+                "result": "succeeded",
+                "config": {
+                    "stellwerk:models": {"objectValue": {key: {"release": value} for key, value in held.items()}}
+                },
+            }
+            for environment, held in self.updates
+            if environment == name
+        ]
+
+    def environment_of(self, target: predict.Endpoint) -> str:
         if not self.names:
             self.names = {self.project.config(name)["gateway"]["nodePort"]: name for name in ENVIRONMENTS}
-        name = self.names[httpx.URL(target.url).port]
+        return self.names[httpx.URL(target.url).port]
+
+    def answering(self, target: predict.Endpoint, client: httpx.Client) -> str | None:
+        name = self.environment_of(target)
         return self.answers(name) if self.answers else self.serving.get(name)
 
     @property
     def changes(self) -> list[str]:
         """The commands that change something."""
         return [command for command, _ in self.shown if command != "preview"]
+
+
+def models(text: str) -> dict[str, str | None]:
+    """The releases that a stack file names, by model."""
+    found = YAML(typ="safe").load(text)["config"]["stellwerk:models"] or {}
+    return {name: model.get("release") for name, model in found.items()}
+
+
+def plan(applied: Mapping[str, str | None], wanted: Mapping[str, str | None], drifted: Iterable[str] = ()) -> Plan:
+    """What the engine would do: each model is a component with one object below it."""
+    steps, parents = [], {}
+    for name in sorted({*applied, *wanted}):
+        old, new = applied.get(name), wanted.get(name)
+        if old is None and new is None:
+            continue
+        op = "same" if old == new else "create" if old is None else "delete" if new is None else "update"
+        component = f"urn:pulumi:x::stellwerk::{COMPONENT}::{name}"
+        child = f"urn:pulumi:x::stellwerk::{COMPONENT}$kubernetes:{SERVICE}::{name}"
+        parents[child] = component
+        steps.append(Step(child, op, f"kubernetes:{SERVICE}", f"x-serving/{name}", old is not None, f"{old} {new}"))
+    steps += [Step(f"urn:pulumi:x::stellwerk::kubernetes:core/v1:ConfigMap::{name}", "update",
+                   "kubernetes:core/v1:ConfigMap", f"x/{name}", True, name) for name in drifted]  # fmt: skip
+    return Plan(tuple(steps), parents)
 
 
 @dataclass
@@ -254,7 +338,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    for module in (promote, train, engine, waiting):
+    for module in (promote, accepted, pods, train, engine, waiting):
         monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=made.monotonic, sleep=made.sleep))
     return made
 
@@ -264,9 +348,12 @@ def pulumi(project: Project, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> E
     """The engine, with all endpoints answering from it."""
     made = Engine(project)
     monkeypatch.setattr(engine, "run", made.run)
-    monkeypatch.setattr(engine, "show", made.show)
+    for name in ("preview", "update", "refresh", "resources", "history"):
+        monkeypatch.setattr(engine, name, getattr(made, name))
     monkeypatch.setattr(promote.kube, "require", lambda _: None)
-    for module in (promote, status):
+    monkeypatch.setattr(promote.kube, "missing", lambda *_: [])
+    monkeypatch.setattr(pods, "troubles", lambda *_: [])
+    for module in (promote, accepted, status):
         monkeypatch.setattr(module, "answering_release", made.answering)
     return made
 

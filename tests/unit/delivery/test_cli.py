@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from delivery import cli, logs, predict, release, runs, train
+from delivery import cli, logs, pods, predict, release, runs, train
 from delivery.errors import DeliveryError
 from infra.releases import Releases
 from tests.unit.delivery.conftest import FIRST, MODEL, SECOND, Engine, ObjectStores, Project
@@ -108,6 +108,7 @@ def test_status_as_json(ready: bool, stellwerk: Command, project: Project, pulum
         "previous": FIRST,
         "answering": SECOND if ready else FIRST,
         "ready": ready,
+        "reason": None,
         "artefact": None,
         "url": "https://198.18.0.1:30445/v2/models/digits",
     }
@@ -129,6 +130,25 @@ def test_status_says_when_a_pod_cannot_come_back(
     out = " ".join(stellwerk("status")[1].split())
     assert "digits in prod: its artefact is changed in the object store: a pod that restarts can't come back" in out
     assert "`stellwerk promote digits --to prod` brings it again" in out
+
+
+def test_status_says_why_a_release_does_not_answer(
+    stellwerk: Command, project: Project, pulumi: Engine, releases: Releases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.point("prod", SECOND, FIRST)
+    pulumi.serving["prod"] = FIRST
+    trouble = pods.Trouble(
+        "crash", "pod", "c", "pod, container c: OOMKilled: it needs more memory than its limit of 1Gi"
+    )
+    monkeypatch.setattr(pods, "troubles", lambda *_: [trouble])
+    _, out, _ = stellwerk("status", "--json")
+    assert answer(out)["environments"]["prod"]["models"][MODEL]["reason"] == trouble.text
+    code, out, _ = stellwerk("status")
+    assert code == 1
+    assert trouble.text in out
+    monkeypatch.setattr(pods, "troubles", lambda *_: (_ for _ in ()).throw(DeliveryError("no cluster")))
+    code, out, err = stellwerk("status")
+    assert (code, err) == (1, ""), "what answers is known without the cluster"
 
 
 def test_status_as_a_table(stellwerk: Command, project: Project, pulumi: Engine, releases: Releases) -> None:

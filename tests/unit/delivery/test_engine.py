@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -55,6 +56,108 @@ def test_an_interrupted_command_may_end_by_itself(script: Script, tmp_path: Path
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(30) != 0
     assert (tmp_path / "ended").exists()
+
+
+EVENT = {
+    "resourcePreEvent": {
+        "metadata": {
+            "op": "update", "urn": "urn:pulumi:prod::stellwerk::kubernetes:core/v1:ConfigMap::settings",
+            "type": "kubernetes:core/v1:ConfigMap", "old": {"id": "x/settings"}, "new": {"inputs": {}},
+        }
+    }
+}  # fmt: skip
+# Puts the file after --event-log into $log, the one after --config-file into $config.
+ARGUMENTS = """for a; do
+  [ "$last" = --event-log ] && log=$a; [ "$last" = --config-file ] && config=$a; last=$a
+done
+"""
+
+
+def test_a_preview_uses_the_text_it_is_given_and_reads_the_engine_s_events(
+    script: Script, tmp_path: Path, project: Project
+) -> None:
+    script(f"{ARGUMENTS}cp $config {tmp_path}/seen; stat -c %a $(dirname $log) > {tmp_path}/mode\n"
+           f"echo '{json.dumps(EVENT)}' > $log; echo $PULUMI_DEBUG_COMMANDS $config > {tmp_path}/said")  # fmt: skip
+    before = project.text("prod")
+    found = engine.preview("prod", "config: {}\r\n", shown=True)
+    assert [step.name for step in found.changes] == ["settings"]
+    assert (tmp_path / "seen").read_bytes() == b"config: {}\r\n"
+    assert (tmp_path / "mode").read_text() == "700\n", "others can read the stack file and the engine's events"
+    flag, _, config = (tmp_path / "said").read_text().partition(" ")
+    assert flag == "true", "the engine takes no --event-log"
+    assert not Path(config.strip()).parent.exists()
+    assert project.text("prod") == before
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_preview_that_fails_is_told(shown: bool, script: Script) -> None:
+    script("echo the reason >&2; exit 1")
+    with pytest.raises(DeliveryError, match="the preview of prod failed" if shown else "the reason"):
+        engine.preview("prod", "config: {}\n", shown=shown)
+
+
+@pytest.mark.parametrize(
+    ("does", "expected"),
+    [
+        ("exit 0", engine.Update(succeeded=True, begun=False)),
+        ("exit 255", engine.Update(succeeded=False, begun=False)),
+        (f"echo '{json.dumps(EVENT)}' > $log; exit 1", engine.Update(succeeded=False, begun=True)),
+        ("printf '{\"sequence\": 1' > $log; exit 1", engine.Update(succeeded=False, begun=True)),
+    ],
+    ids=["nothing to do", "refused", "failed", "killed"],
+)
+def test_an_update_says_whether_it_has_begun(does: str, expected: engine.Update, script: Script) -> None:
+    script(ARGUMENTS + does)
+    assert engine.update("prod", "config: {}\n") == expected
+
+
+def test_an_update_that_makes_no_sense_any_more_is_interrupted_and_waited_for(script: Script, tmp_path: Path) -> None:
+    script(f"trap 'sleep 1; touch {tmp_path}/ended; exit 1' INT; while :; do sleep 0.05; done")
+    began = time.monotonic()
+    assert not engine.update("prod", "config: {}\n", lambda: time.monotonic() > began + 1.5).succeeded
+    assert (tmp_path / "ended").exists(), "its lock and half an update would stay"
+
+
+def test_changes_of_one_environment_wait_for_each_other(project: Project, words: Words) -> None:
+    """By processes: another checkout with the same backend, too. The system frees the lock of one that is killed."""
+    program = f"""if True:
+        import sys, time
+        sys.path.insert(0, {str(ROOT)!r})
+        from delivery import engine
+        from rich.console import Console
+        engine.surroundings = lambda: {engine.surroundings()!r}
+        with engine.locked("prod", Console()):
+            print("locked", flush=True)
+            time.sleep(60)
+    """
+    process = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "locked\n"
+    with engine.locked("test", words.console):
+        assert words.stream.getvalue() == "", "another environment's lock was waited for"
+    threading.Timer(0.5, process.kill).start()
+    with engine.locked("prod", words.console):
+        assert process.wait() != 0
+    assert words.stream.getvalue() == "waiting for another change of prod to end\n"
+
+
+def test_a_backend_elsewhere_has_its_lock_in_the_state_directory(
+    project: Project, words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "surroundings", lambda: {"PULUMI_BACKEND_URL": "s3://state"})
+    with engine.locked("prod", words.console):
+        assert list((tmp_path / "state" / "locks").glob("prod-*.lock"))
+
+
+def test_the_state_of_a_stack_is_another_after_each_update(project: Project, tmp_path: Path) -> None:
+    folder = tmp_path / "state" / "backend" / ".pulumi" / "stacks" / "stellwerk"
+    folder.mkdir(parents=True)
+    (folder / "prod.json").write_text("{}")
+    before = engine.state("prod")
+    (folder / "test.json").write_text("{}")
+    assert engine.state("prod") == before
+    os.replace(folder / "test.json", folder / "prod.json")
+    assert engine.state("prod") != before
 
 
 @pytest.mark.parametrize(
@@ -206,6 +309,14 @@ def test_an_update_on_another_machine_is_waited_for(
     monkeypatch.setattr(engine.time, "sleep", lambda _: file.unlink())
     engine.wait_for_lock("prod", words.console)
     assert pulumi.commands == []
+
+
+def test_the_holder_of_the_engine_s_lock_is_named(running: int, locks: Path, pulumi: Engine) -> None:
+    assert engine.lock_holder("prod") is None
+    lock(locks, ended())
+    assert engine.lock_holder("prod") is None
+    lock(locks, running)
+    assert engine.lock_holder("prod") == f"somebody@{socket.gethostname()}, process {running}"
 
 
 def test_a_half_written_lock_is_no_lock(locks: Path, pulumi: Engine, words: Words) -> None:

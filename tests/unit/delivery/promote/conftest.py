@@ -1,10 +1,11 @@
 """What the tests of promotion and rollback share."""
 
+import httpx
 import pytest
 
-from delivery import promote
+from delivery import accepted, predict, promote
 from infra.releases import Releases
-from tests.unit.delivery.conftest import MODEL, Project, Words
+from tests.unit.delivery.conftest import MODEL, Engine, Project, Words
 
 
 @pytest.fixture(autouse=True)
@@ -23,12 +24,15 @@ def moved(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
 
 
 @pytest.fixture(autouse=True)
-def applied(project: Project, monkeypatch: pytest.MonkeyPatch) -> dict[str, str | None]:
-    """What is applied where it is not what the files say, by environment."""
-    found: dict[str, str | None] = {}
-    release = lambda name: found.get(name, project.pointers(name)[0])  # noqa: E731
-    monkeypatch.setattr(promote.engine, "outputs", lambda name: {"models": {MODEL: release(name)}})
-    return found
+def _served(pulumi: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each environment serves what its file names, unless a test says otherwise."""
+    monkeypatch.setattr(promote.engine, "outputs", lambda name: {"models": pulumi.applied_in(name)})
+
+    def answer(target: predict.Endpoint, client: httpx.Client) -> str | None:
+        name = pulumi.environment_of(target)
+        return pulumi.serving.get(name, pulumi.applied_in(name).get(MODEL))
+
+    monkeypatch.setattr(accepted, "answering_release", answer)
 
 
 def move(words: Words, target: str, source: str | None = None, release: str | None = None, *, yes: bool = True) -> None:

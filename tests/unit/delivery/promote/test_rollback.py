@@ -3,7 +3,7 @@
 import pytest
 
 from delivery.errors import DeliveryError
-from tests.unit.delivery.conftest import FIRST, SECOND, Engine, Project, Words
+from tests.unit.delivery.conftest import FIRST, MODEL, SECOND, Engine, Project, Words
 from tests.unit.delivery.promote.conftest import roll_back
 
 
@@ -42,11 +42,11 @@ def test_without_a_previous_release_there_is_nothing_to_go_back_to(
 
 
 def test_after_an_interrupted_update_a_rollback_says_how_to_complete_it(
-    project: Project, pulumi: Engine, words: Words, applied: dict[str, str | None]
+    project: Project, pulumi: Engine, words: Words
 ) -> None:
     """File and stack differ: swapping now would undo a rollback that was interrupted."""
     project.point("prod", FIRST, SECOND)
-    applied["prod"] = SECOND
+    pulumi.applied["prod"] = {MODEL: SECOND}
     with pytest.raises(DeliveryError, match="`pulumi up --stack prod` completes it"):
         roll_back(words)
     assert project.pointers("prod") == (FIRST, SECOND)

@@ -1,9 +1,12 @@
 """A move that fails leaves the environment as it was; one that takes its time is waited for."""
 
+from collections.abc import Callable
+
 import pytest
 
+from delivery import engine, pods, promote
 from delivery.errors import DeliveryError
-from tests.unit.delivery.conftest import FIRST, SECOND, Clock, Engine, Project, Words
+from tests.unit.delivery.conftest import COMPONENT, FIRST, MODEL, SECOND, SERVICE, Clock, Engine, Project, Words, plan
 from tests.unit.delivery.promote.conftest import move
 
 
@@ -82,3 +85,69 @@ def test_the_file_as_people_left_it_is_put_back(project: Project, pulumi: Engine
     with pytest.raises(DeliveryError):
         move(words, "prod")
     assert project.text("prod") == text.encode()
+
+
+def test_what_a_failed_update_has_touched_is_looked_at_before_the_undo(
+    project: Project, pulumi: Engine, words: Words
+) -> None:
+    """An interrupted step may have changed the object, and the engine's state does not know it."""
+    project.point("test", SECOND)
+    project.point("prod", FIRST)
+    pulumi.results["up"] = [False]
+    with pytest.raises(DeliveryError):
+        move(words, "prod")
+    assert pulumi.refreshed == [("prod", f"urn:pulumi:x::stellwerk::{COMPONENT}$kubernetes:{SERVICE}::{MODEL}")]
+
+
+def test_what_was_deleted_by_hand_is_made_again(
+    project: Project, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine believes its state: without a refresh it would try to change what is not there."""
+    project.point("test", SECOND)
+    project.point("prod", FIRST)
+    pulumi.results["refresh"] = [True]
+    gone = [[step] for step in plan({MODEL: FIRST}, {MODEL: SECOND}).of(MODEL)]
+    monkeypatch.setattr(promote.kube, "missing", lambda *_: gone.pop() if gone else [])
+    move(words, "prod")
+    assert [entry[0] for entry in pulumi.refreshed] == ["prod"]
+    assert [command for command, _ in pulumi.shown] == ["preview", "up"]
+    assert "not there any more: InferenceService digits" in words
+
+
+def test_a_definite_reason_ends_the_wait_and_is_told_before_the_undo(
+    project: Project, pulumi: Engine, words: Words, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.point("test", SECOND)
+    project.point("prod", FIRST)
+    pulumi.answers = lambda _: None
+    trouble = pods.Trouble("crash", "pod-1", "storage-initializer", "pod-1: ended with exit code 1", final=True)
+    monkeypatch.setattr(pods, "troubles", lambda _, model, release: [trouble] if release == SECOND else [])
+    when: list[int] = []
+
+    def lines(*_: object) -> list[str]:
+        when.append(len(pulumi.changes))
+        return ["digest sha256:1 is not sha256:2"]
+
+    monkeypatch.setattr(pods, "last_lines", lines)
+    with pytest.raises(DeliveryError, match=r"exit code 1\n  \| digest sha256:1 is not sha256:2; the state before is"):
+        move(words, "prod")
+    assert clock.now < 30
+    assert when == [1], "the pods are gone once the state before is applied"
+    assert project.pointers("prod") == (FIRST, None)
+
+
+def test_the_engine_s_own_wait_counts(
+    project: Project, pulumi: Engine, words: Words, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.point("test", SECOND)
+    update = pulumi.update
+
+    def slow(name: str, text: str, stop: Callable[[], bool] | None = None) -> engine.Update:
+        while stop is not None and not stop():
+            clock.sleep(1)
+        return engine.Update(False, True) if stop else update(name, text)
+
+    monkeypatch.setattr(engine, "update", slow)
+    with pytest.raises(DeliveryError, match="does not answer with it"):
+        move(words, "prod")
+    assert 180 <= clock.now < 190

@@ -1,0 +1,123 @@
+"""What an update would do, from the engine's own step events; and whose resources that are."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+_STACK = "pulumi:pulumi:Stack"
+_MODEL = "stellwerk:index:InferenceService"
+# Steps that change nothing.
+_QUIET = ("same", "read", "read-replacement", "read-discard", "refresh")
+_NAMED = 8
+
+
+@dataclass(frozen=True)
+class Step:
+    """What happens to one resource; `content` says which values change, and to what, without being readable."""
+
+    urn: str
+    op: str
+    type: str
+    id: str
+    exists: bool
+    content: str
+
+    @property
+    def name(self) -> str:
+        """The resource's name in the program."""
+        return self.urn.rpartition("::")[2]
+
+    @property
+    def changes(self) -> bool:
+        """Whether something is created, updated, replaced or deleted."""
+        return self.op not in _QUIET
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of an update in the engine's order, and each resource's parent."""
+
+    steps: tuple[Step, ...]
+    parents: Mapping[str, str]
+
+    @property
+    def changes(self) -> list[Step]:
+        """The steps that change a resource; the stack itself is none."""
+        return [step for step in self.steps if step.changes and step.type != _STACK]
+
+    @property
+    def digest(self) -> str:
+        """Equal for two plans that do the same, in whatever order."""
+        lines = sorted((step.urn, step.op, step.content) for step in self.changes)
+        return sha256(json.dumps(lines).encode()).hexdigest()
+
+    def of(self, model: str) -> list[Step]:
+        """The steps of a model's own resources: its InferenceService component and what descends from it."""
+        return [step for step in self.steps if self._belongs(step.urn, model)]
+
+    def others(self, model: str) -> list[Step]:
+        """The changes to anything but the model's own resources."""
+        own = {step.urn for step in self.of(model)}
+        return [step for step in self.changes if step.urn not in own]
+
+    def _belongs(self, urn: str, model: str) -> bool:
+        return any(_type(member) == _MODEL and member.rpartition("::")[2] == model for member in self._line(urn))
+
+    def _line(self, urn: str) -> Iterator[str]:
+        """The resource and all it descends from."""
+        seen = set()
+        while urn and urn not in seen:
+            seen.add(urn)
+            yield urn
+            urn = self.parents.get(urn, "")
+
+
+def parse(text: str) -> Plan:
+    """The plan in an event log of the engine, one JSON event a line."""
+    steps, parents = [], {}
+    for line in text.splitlines():
+        event: dict[str, Any] = json.loads(line)
+        step = (event.get("resourcePreEvent") or {}).get("metadata")
+        if step is None:
+            continue
+        old, new = step.get("old") or {}, step.get("new") or {}
+        parents[step["urn"]] = new.get("parent") or old.get("parent") or ""
+        identity = old.get("id") or ""
+        steps.append(Step(step["urn"], step["op"], step["type"], identity, bool(identity), _content(step)))
+    return Plan(tuple(steps), parents)
+
+
+def stored(document: Mapping[str, Any]) -> Plan:
+    """The resources in a stack's exported state, as a plan that changes none of them."""
+    resources = (document.get("deployment") or {}).get("resources") or []
+    steps = tuple(
+        Step(item["urn"], "same", item["type"], item.get("id", ""), bool(item.get("id")), "") for item in resources
+    )
+    return Plan(steps, {item["urn"]: item.get("parent", "") for item in resources})
+
+
+def summary(steps: list[Step]) -> str:
+    """The changes as a message names them; a replacement is named once."""
+    named = {step.urn: step for step in steps}
+    words = [f"{_type(urn).rpartition(':')[2]} {step.name}{_verb(step.op)}" for urn, step in named.items()]
+    more = f" and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
+    return ", ".join(words[:_NAMED]) + more
+
+
+def _content(step: dict[str, Any]) -> str:
+    """The engine masks secret values; what remains is not for messages either, so only its digest is kept."""
+    inputs = (step.get("new") or {}).get("inputs")
+    parts = [step.get("diffs"), step.get("detailedDiff"), step.get("keys"), inputs]
+    return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _type(urn: str) -> str:
+    """The resource's type, without those of its parents."""
+    parts = urn.split("::")
+    return parts[2].rpartition("$")[2] if len(parts) > 3 else ""
+
+
+def _verb(op: str) -> str:
+    return "" if op in _QUIET else " (replace)" if "replace" in op else f" ({op})"

@@ -1,0 +1,37 @@
+"""What the stack serves before an update: one that ends it says so first, whoever runs it."""
+
+from collections.abc import Iterator, Mapping
+
+import pulumi
+
+from infra.config import Environment
+from infra.values import file_name
+
+
+def warn(environment: Environment) -> None:
+    """Warns of each model that this update stops serving; the engine shows it with the preview."""
+    for line in endings(_outputs().get("models") or {}, environment):
+        pulumi.log.warn(line)
+
+
+def endings(served: Mapping[str, str | None], environment: Environment) -> Iterator[str]:
+    """A line for each served model that the environment's file has no release of, or does not have at all."""
+    file = file_name(environment.environment.value)
+    for model, release in sorted(served.items()):
+        if release is None:
+            continue
+        if model not in environment.models:
+            yield (
+                f"{model}: this stack serves {release}, and {file} of this checkout has no such model: the update "
+                "deletes it. If another checkout has added it, take over its stack file first"
+            )
+        elif environment.models[model].release is None:
+            yield f"{model}: this stack serves {release}, and {file} has no release of it: the update stops serving it"
+
+
+def _outputs() -> Mapping[str, Mapping[str, str | None]]:
+    """The stack's outputs of the update before, from the engine's own state; empty before the first one."""
+    name = "/".join(filter(None, (pulumi.get_organization(), pulumi.get_project(), pulumi.get_stack())))
+    found = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": name}).value
+    outputs: Mapping[str, Mapping[str, str | None]] = (found or {}).get("outputs") or {}
+    return outputs
