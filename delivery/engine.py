@@ -210,10 +210,8 @@ def credentials(environment: str) -> dict[str, Any]:
 
 def history(environment: str, updates: int = 100) -> list[dict[str, Any]]:
     """The stack's last updates, newest first: `kind`, `result`, `config` by key."""
-    found: list[dict[str, Any]] = json.loads(
-        run("stack", "history", "--stack", environment, "--json", "--page-size", str(updates))
-    )
-    return found
+    text = run("stack", "history", "--stack", environment, "--json", "--page-size", str(updates))
+    return list(json.loads(text))
 
 
 def state(environment: str) -> object:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-_STACK = "pulumi:pulumi:Stack"
+# The stack itself, and the engine's own provider, which is in the state once a program asks the engine something.
+_ENGINE = ("pulumi:pulumi:Stack", "pulumi:providers:pulumi")
 _MODEL = "stellwerk:index:InferenceService"
 # Steps that change nothing.
 _QUIET = ("same", "read", "read-replacement", "read-discard", "refresh")
@@ -44,8 +45,8 @@ class Plan:
 
     @property
     def changes(self) -> list[Step]:
-        """The steps that change a resource; the stack itself is none."""
-        return [step for step in self.steps if step.changes and step.type != _STACK]
+        """The steps that change a resource; what is the engine's own is none."""
+        return [step for step in self.steps if step.changes and step.type not in _ENGINE]
 
     @property
     def digest(self) -> str:

@@ -59,7 +59,7 @@ def test_promotion_previews_the_target_and_asks(project: Project) -> None:
 
 
 def test_a_changed_artefact_is_refused_and_the_promotion_undone(project: Project) -> None:
-    """A tampered file of the right size in prod's store: the pod refuses it, the pointer goes back."""
+    """A tampered file of the right size in prod's store: the pod refuses it and says why, the pointer goes back."""
     before = project.stack_file("prod").read_text()
     there = project.pointers("prod")
     release = Releases(project.root / "stacks" / "releases").load(MODEL, there["previous"])
@@ -68,11 +68,13 @@ def test_a_changed_artefact_is_refused_and_the_promotion_undone(project: Project
     content = artefact.read_bytes()
     artefact.write_bytes(bytes([content[0] ^ 1]) + content[1:])
     try:
-        done = project.stellwerk("promote", MODEL, "--to", "prod", "--yes", "--timeout", "25", ok=False)
+        done = project.stellwerk("promote", MODEL, "--to", "prod", "--yes", "--timeout", "90", ok=False)
     finally:
         artefact.write_bytes(content)
     assert done.returncode != 0
-    assert "putting the pointer back" in done.stderr
+    assert "storage-initializer: ended with exit code 1" in done.stderr
+    assert "it is not served" in done.stderr, "the pod's own reason is lost"
+    assert "the state before is applied again" in done.stderr
     assert project.stack_file("prod").read_text() == before
     assert project.pointers("prod")["ready"], "the release before does not answer any more"
 

@@ -68,6 +68,15 @@ def test_what_belongs_to_no_or_another_model_is_named_once_with_what_happens_to_
     )
 
 
+def test_the_engine_s_own_entries_are_no_change() -> None:
+    found = plan(
+        event("create", "pulumi:pulumi:Stack", "stellwerk-test", ""),
+        event("create", "pulumi:providers:pulumi", "default"),
+    )
+    assert found.others("digits") == []
+    assert found.digest == plan().digest
+
+
 def test_many_other_changes_are_counted() -> None:
     found = plan(*(event("create", "kubernetes:core/v1:ConfigMap", f"c{number}") for number in range(20)))
     said = summary(found.others("digits"))
