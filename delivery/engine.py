@@ -83,9 +83,7 @@ def preview(environment: str, text: str, *, shown: bool) -> Plan:
         return parse(events.read_text(encoding="utf-8"))
 
 
-def update(
-    environment: str, text: str, stop: Callable[[], bool] | None = None, seconds: float | None = None
-) -> Update:
+def update(environment: str, text: str, stop: Callable[[], bool] | None = None, seconds: float | None = None) -> Update:
     """Applies `text` as it was previewed a moment ago, whatever is written into the stack file meanwhile.
 
     While it runs `stop` is asked every second or so; the engine is interrupted when it says yes. The engine itself
@@ -130,9 +128,7 @@ def _workspace(environment: str, text: str) -> Iterator[tuple[Path, Path]]:
         yield config, Path(folder, "events.json")
 
 
-def show(
-    *arguments: str, stop: Callable[[], bool] | None = None, variables: Mapping[str, str] | None = None
-) -> bool:
+def show(*arguments: str, stop: Callable[[], bool] | None = None, variables: Mapping[str, str] | None = None) -> bool:
     """An engine command whose output the user sees (on standard error); True when it succeeded."""
     terminal = ["--color=always"] if os.isatty(2) else ["--color=never", "--suppress-progress"]
     try:

@@ -131,7 +131,7 @@ class World:
         self.previewed[self.actor] = found.digest
         return found
 
-    def update(self, _: str, text: str, stop: Callable[[], bool] | None = None) -> engine.Update:
+    def update(self, _: str, text: str, stop: Callable[[], bool] | None = None, *__: float) -> engine.Update:
         self.turns.step()
         if self.holder:
             self.note("met a lock")

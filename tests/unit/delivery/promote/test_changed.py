@@ -163,7 +163,7 @@ def test_the_undo_leaves_another_model_s_pointer(
     add_model(project, "letters", None)
     update = pulumi.update
 
-    def fails(name: str, text: str, stop: Callable[[], bool] | None = None) -> engine.Update:
+    def fails(name: str, text: str, stop: Callable[[], bool] | None = None, *_: float) -> engine.Update:
         if stop is None:
             return update(name, text, stop)
         project.edit("prod", lambda config: config["models"]["letters"].update(replicas=3))
@@ -182,7 +182,7 @@ def test_the_undo_leaves_a_pointer_that_somebody_else_has_moved(
 ) -> None:
     project.point("test", SECOND)
 
-    def fails(name: str, text: str, stop: Callable[[], bool] | None = None) -> engine.Update:
+    def fails(name: str, text: str, stop: Callable[[], bool] | None = None, *_: float) -> engine.Update:
         project.point("prod", FIRST)
         return engine.Update(False, True)
 
@@ -198,7 +198,7 @@ def test_the_undo_applies_nothing_but_its_own_change(
     project.point("test", SECOND)
     updates: list[str] = []
 
-    def fails(name: str, text: str, stop: Callable[[], bool] | None = None) -> engine.Update:
+    def fails(name: str, text: str, stop: Callable[[], bool] | None = None, *_: float) -> engine.Update:
         updates.append(text)
         pulumi.drifted["prod"] = ("settings",)
         return engine.Update(False, True)

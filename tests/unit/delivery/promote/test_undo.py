@@ -142,7 +142,7 @@ def test_the_engine_s_own_wait_counts(
     project.point("test", SECOND)
     update = pulumi.update
 
-    def slow(name: str, text: str, stop: Callable[[], bool] | None = None) -> engine.Update:
+    def slow(name: str, text: str, stop: Callable[[], bool] | None = None, *_: float) -> engine.Update:
         while stop is not None and not stop():
             clock.sleep(1)
         return engine.Update(False, True) if stop else update(name, text)
