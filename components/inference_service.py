@@ -132,7 +132,11 @@ class InferenceService(pulumi.ComponentResource):
         self.register_outputs({"url": self.url})
 
     def _pods(
-        self, name: str, args: InferenceServiceArgs, service: pulumi.Resource, revision: pulumi.Output[str]
+        self,
+        name: str,
+        args: InferenceServiceArgs,
+        service: apiextensions.CustomResource,
+        revision: pulumi.Output[str],
     ) -> None:
         """The number of pods, their disruption budget, and the wait for them."""
         namespace, model = args["namespace"], args["model"]
@@ -164,7 +168,12 @@ class InferenceService(pulumi.ComponentResource):
             metadata=meta.v1.ObjectMetaArgs(
                 name=model,
                 namespace=namespace,
-                annotations={rollout.REVISION: revision, "stellwerk.dev/replicas": str(args["replicas"])},
+                annotations={
+                    rollout.REVISION: revision,
+                    "stellwerk.dev/replicas": str(args["replicas"]),
+                    # One that was deleted by hand and made again is waited for like another revision.
+                    "stellwerk.dev/service": service.metadata.apply(lambda known: known.get("uid", "")),
+                },
             ),
             spec=policy.v1.PodDisruptionBudgetSpecArgs(
                 max_unavailable=1,

@@ -46,7 +46,7 @@ Model = Annotated[str, typer.Argument(help="Name of the model, such as digits.")
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
 Timeout = Annotated[
     float,
-    typer.Option(min=1, help="Seconds until the endpoint must answer, the engine's own wait included; else undone."),
+    typer.Option(min=1, help="Seconds from the start of the command until the endpoint must answer; else undone."),
 ]
 OtherChanges = Annotated[
     bool, typer.Option("--allow-other-changes", help="Apply even what the preview changes besides this model.")

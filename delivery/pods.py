@@ -11,6 +11,7 @@ from rich.console import Console
 
 from delivery import kube
 from delivery.errors import DeliveryError
+from delivery.events import room
 from infra.values import SERVING
 
 _LABEL = "serving.kserve.io/inferenceservice"
@@ -120,7 +121,7 @@ class Watch:
             self._keep_lines(trouble)
             return "\n".join([trouble.text, *(f"  | {line}" for line in self._lines.get(trouble.pod, []))])
         if trouble.kind == "unschedulable":
-            taken = "\n".join(f"  {line}" for line in room(self.environment))
+            taken = "\n".join(f"  {line}" for line in room(self.environment, "cpu"))
             return f"{trouble.text}\n{taken}" if taken else trouble.text
         return trouble.text
 
@@ -217,43 +218,3 @@ def _message(line: str) -> str:
         return str(json.loads(line)["message"])
     except (ValueError, TypeError, KeyError):
         return line
-
-
-def room(environment: str, most: int = 6) -> list[str]:
-    """Which pods take the room of the real nodes, the biggest request first; empty when that may not be seen."""
-    try:
-        nodes = kube.objects(environment, "get", "nodes")
-        pods = kube.objects(environment, "get", "pods", "--all-namespaces")
-    except DeliveryError:
-        return []
-    real = {node["metadata"]["name"] for node in nodes if not _simulated(node)}
-    running = [pod for pod in pods if pod["spec"].get("nodeName") in real and _occupies(pod)]
-    size = sum(_cpu(node["status"].get("allocatable", {}).get("cpu", "0")) for node in nodes if not _simulated(node))
-    sums = sorted(((_requested(pod), pod) for pod in running), key=lambda item: -item[0])
-    total = sum(cpu for cpu, _ in sums)
-    lines = [f"{len(running)} pods request {total:.2f} of {size:.2f} CPUs; the biggest:"]
-    for cpu, pod in sums[:most]:
-        lines.append(f"{pod['metadata']['namespace']}/{pod['metadata']['name']}: {cpu:.2f}")
-    return lines
-
-
-def _simulated(node: dict[str, Any]) -> bool:
-    return "kwok.x-k8s.io/node" in node["metadata"].get("annotations", {})
-
-
-def _occupies(pod: dict[str, Any]) -> bool:
-    return pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
-
-
-def _requested(pod: dict[str, Any]) -> float:
-    """What the scheduler counts: all containers together, or the biggest that runs before them."""
-    cpu = [_cpu(item.get("resources", {}).get("requests", {}).get("cpu", "0")) for item in pod["spec"]["containers"]]
-    before = [
-        _cpu(item.get("resources", {}).get("requests", {}).get("cpu", "0"))
-        for item in pod["spec"].get("initContainers", [])
-    ]
-    return max(sum(cpu), *before, 0)
-
-
-def _cpu(quantity: str) -> float:
-    return float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import typer
 from rich.console import Console
@@ -33,13 +33,14 @@ class Pointers:
 class How:
     """How a move is done.
 
-    `timeout` counts from the answer to the question (with `yes`, from the preview), the engine's own wait included.
+    `timeout` counts from `began`, the start of the command; what follows a question counts from its answer.
     """
 
     yes: bool
     timeout: float
     console: Console
     other_changes: bool = False
+    began: float = field(default_factory=lambda: time.monotonic())
 
 
 @dataclass(frozen=True)
@@ -135,11 +136,12 @@ def _make(move: Move, how: How) -> None:
             return
     if not typer.confirm(f"Apply this to {environment}?", err=True):
         raise DeliveryError("nothing was changed")
+    answered = time.monotonic()
     with engine.locked(environment, how.console):
         again = _draft(move, how, shown=False)
         if again is None or again.before != draft.before or again.plan.digest != draft.plan.digest:
             raise _changed(environment)
-        _carry_out(again, how)
+        _carry_out(again, replace(how, began=answered))
 
 
 def _changed(environment: str) -> DeliveryError:
@@ -188,14 +190,19 @@ def _put_straight(environment: str, model: str, console: Console) -> None:
 def _carry_out(draft: Draft, how: How) -> None:
     """Pointer, update, wait until the endpoint answers; on failure the pointer goes back and is applied again."""
     environment, release = draft.environment, draft.after.release
-    began = time.monotonic()
-    watch = Watch(environment, draft.model, release or "", began + how.timeout, how.console)
+    began, deadline = time.monotonic(), how.began + how.timeout
+    if began > deadline:
+        raise DeliveryError(
+            f"{environment}: {how.timeout:.0f} s were over before the update began, nothing was changed; "
+            "give it more with --timeout"
+        )
+    watch = Watch(environment, draft.model, release or "", deadline, how.console)
     engine.wait_for_lock(environment, how.console)
     if engine.state(environment) != draft.state or stackfile.read(environment) != draft.text_before:
         raise _changed(environment)
     if draft.is_new:
         stackfile.write(environment, draft.text_after)
-    update = engine.update(environment, draft.text_after, watch.stop, how.timeout)
+    update = engine.update(environment, draft.text_after, watch.stop, deadline - time.monotonic())
     if not update.succeeded and not update.begun and (holder := engine.lock_holder(environment)):
         watch.reason = watch.reason or f"another update ({holder}) began at the same moment"
     if update.succeeded and _answers(environment, draft.model, release, watch.deadline, watch):

@@ -7,6 +7,7 @@ import sys
 import threading
 from types import FrameType
 
+import numpy as np
 import uvicorn
 
 from serving import settings
@@ -94,6 +95,8 @@ def main() -> int:
             }
         )
         logging.basicConfig(handlers=[EcsHandler(log)], level=logging.WARNING)
+        # Values beyond a data type are looked for and refused; NumPy's own warnings would be lines without context.
+        np.seterr(over="ignore", invalid="ignore")
         run(wanted, log)
     except StartError as error:
         log.emit("error", str(error))

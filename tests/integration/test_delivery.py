@@ -58,8 +58,11 @@ def test_promotion_previews_the_target_and_asks(project: Project) -> None:
     assert project.pulumi("stack", "export", "--stack", "prod").stdout == state
 
 
-def test_a_changed_artefact_is_refused_and_the_promotion_undone(project: Project) -> None:
-    """A tampered file of the right size in prod's store: the pod refuses it and says why, the pointer goes back."""
+def test_a_changed_artefact_is_refused_and_the_move_undone(project: Project) -> None:
+    """A tampered file of the right size in prod's store: the pod refuses it and says why, the pointer goes back.
+
+    A promotion would bring the artefact again; a rollback copies nothing.
+    """
     before = project.stack_file("prod").read_text()
     there = project.pointers("prod")
     release = Releases(project.root / "stacks" / "releases").load(MODEL, there["previous"])
@@ -68,7 +71,7 @@ def test_a_changed_artefact_is_refused_and_the_promotion_undone(project: Project
     content = artefact.read_bytes()
     artefact.write_bytes(bytes([content[0] ^ 1]) + content[1:])
     try:
-        done = project.stellwerk("promote", MODEL, "--to", "prod", "--yes", "--timeout", "90", ok=False)
+        done = project.stellwerk("rollback", MODEL, "--env", "prod", "--yes", "--timeout", "30", ok=False)
     finally:
         artefact.write_bytes(content)
     assert done.returncode != 0

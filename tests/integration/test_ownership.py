@@ -89,7 +89,12 @@ def test_drift_is_seen_and_put_back(project: Project) -> None:
     seen = project.stellwerk("drift", "--env", "dev", "--json", ok=False)
     assert seen.returncode == 2, seen.stderr
     found = {(item["name"], item["change"]): item["fields"] for item in json.loads(seen.stdout)["environments"]["dev"]}
-    assert found == {(MODEL, "deleted"): [], ("quota", "changed"): ["spec.hard.pods"]}
+    assert found == {
+        (MODEL, "deleted"): [],
+        # KServe's Deployment goes with it, and with that the number of pods.
+        (f"{MODEL}-predictor", "deleted"): [],
+        ("quota", "changed"): ["spec.hard.pods"],
+    }
     project.stellwerk("drift", "--env", "dev", "--repair", "--yes")
     assert project.ask("drift", "--env", "dev") == {"environments": {"dev": []}}
     assert project.pointers("dev")["ready"]

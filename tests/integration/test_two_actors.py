@@ -86,19 +86,22 @@ def two_models(project: Project, restored: Callable[[str], None]) -> Iterator[No
 
 @pytest.mark.long
 def test_ten_interleavings_lose_no_update(project: Project, two_models: None) -> None:
-    """Rollbacks of both models, plain updates and aborted questions: each rollback that says it is done is there."""
+    """Rollbacks, promotions, plain updates and aborted questions: each move that says it is done is there."""
     seed = int(os.environ.get("STELLWERK_TEST_SEED", "1"))
     chance = random.Random(seed)  # noqa: S311
     swaps = {MODEL: 0, SECOND: 0}
     first = {model: pointer(project, model) for model in swaps}
     for number in range(INTERLEAVINGS):
-        actions = [chance.choice([roll_back, roll_back, abort, plain_update]), roll_back]
+        actions = [chance.choice([roll_back, bring_back, abort, plain_update]), roll_back]
         models = [chance.choice([MODEL, SECOND]) for _ in actions]
+        if actions[0] is bring_back:
+            # dev serves no other; and moved by two, a model is where it was or not, as the one or the other came first.
+            models = [MODEL, SECOND]
         with ThreadPoolExecutor(2) as pool:
             ended = list(pool.map(lambda act, model: act(project, model), actions, models))
         story = f"seed {seed}, interleaving {number}: {[act.__name__ for act in actions]} of {models}: {ended}"
         for act, model, (code, _) in zip(actions, models, ended, strict=True):
-            swaps[model] += act is roll_back and code == 0
+            swaps[model] += act in (roll_back, bring_back) and code == 0
         for model, swapped in swaps.items():
             release, previous = first[model]
             assert pointer(project, model) == ((previous, release) if swapped % 2 else (release, previous)), story
@@ -113,6 +116,12 @@ def pointer(project: Project, model: str) -> tuple[str, str]:
 
 def roll_back(project: Project, model: str) -> tuple[int, str]:
     done = project.stellwerk("rollback", model, "--env", ENVIRONMENT, "--yes", ok=False)
+    return done.returncode, done.stderr[-300:]
+
+
+def bring_back(project: Project, model: str) -> tuple[int, str]:
+    previous = pointer(project, model)[1]
+    done = project.stellwerk("promote", model, "--to", ENVIRONMENT, "--release", previous, "--yes", ok=False)
     return done.returncode, done.stderr[-300:]
 
 

@@ -1,12 +1,13 @@
 """Why a model does not come up, from objects as the cluster gives them."""
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from delivery import kube, pods
+from delivery import events, kube, pods
 from delivery.errors import DeliveryError
 from tests.unit.delivery.conftest import Clock, Engine, Words
 
@@ -65,7 +66,9 @@ def watch(clock: Clock, pulumi: Engine, words: Words, monkeypatch: pytest.Monkey
 
     def make(objects: Callable[[float], Objects]) -> pods.Watch:
         monkeypatch.setattr(kube, "objects", lambda *_: objects(clock.now))
-        monkeypatch.setattr(kube, "kubectl", lambda *_: '{"message": "cannot load model"}\nplain\n')
+        lines = '{"message": "cannot load model"}\nplain\n'
+        nothing = json.dumps({"items": []})
+        monkeypatch.setattr(kube, "kubectl", lambda *given: lines if "logs" in given else nothing)
         return pods.Watch("test", "digits", "v2", LIMIT, words.console)
 
     return make
@@ -191,7 +194,7 @@ def test_what_takes_the_room_is_named_by_request(pulumi: Engine, monkeypatch: py
         requesting("small", "100m", "real"), requesting("big", "1", "real"), requesting("gpu", "9", "sim"),
         requesting("done", "4", "real", "Succeeded"), requesting("init", "0.2", "real", before="500m"),
     ]  # fmt: skip
-    monkeypatch.setattr(kube, "objects", lambda *given: nodes if "nodes" in given else found)
-    assert pods.room("test") == [
-        "3 pods request 1.60 of 2.00 CPUs; the biggest:", "x/big: 1.00", "x/init: 0.50", "x/small: 0.10",
+    monkeypatch.setattr(kube, "kubectl", lambda *given: json.dumps({"items": nodes if "nodes" in given else found}))
+    assert events.room("test", "cpu") == [
+        "3 pods request 1.60 of 2.00 cpu; the biggest:", "x/big: 1.00", "x/init: 0.50", "x/small: 0.10",
     ]  # fmt: skip

@@ -212,3 +212,15 @@ def test_the_previewed_file_is_gone_afterwards(
     move(words, "prod")
     assert pulumi.previewed
     assert list(tmp_path.glob("Pulumi.*")) == []
+
+
+def test_time_that_is_over_before_the_update_begins_changes_nothing(
+    project: Project, pulumi: Engine, words: Words, clock: Clock
+) -> None:
+    """Another promotion was waited for, say, or a large artefact was copied."""
+    project.point("test", FIRST)
+    before = project.text("prod")
+    clock.now = 100
+    with pytest.raises(DeliveryError, match="5 s were over before the update began, nothing was changed"):
+        promote.promote(MODEL, "prod", None, None, promote.How(True, 5, words.console, began=90))
+    assert (project.text("prod"), pulumi.changes) == (before, [])
