@@ -15,7 +15,7 @@ _SQL_PORT = 5432
 _RESTORE = "tracking-restore"
 _BACKUP_STORAGE = "2Gi"
 # Says that the database needs an upgrade, and of which schema.
-_UPGRADE = "/work/upgrade"
+_UPGRADE = "/steps/upgrade"
 
 
 class TrackingServerArgs(TypedDict):
@@ -264,11 +264,11 @@ def _migration(args: TrackingServerArgs, access: _Access) -> list[core.v1.Contai
             env=[pods.secret_env("MLFLOW_BACKEND_STORE_URI", access.secret, "uri")],
             security_context=pods.RESTRICTED_CONTAINER,
             resources=pods.resources("100m", "1Gi"),
-            volume_mounts=[pods.mount("work", "/work"), pods.mount("tmp", "/tmp")],  # noqa: S108
+            volume_mounts=[pods.mount("work", "/steps"), pods.mount("tmp", "/tmp")],  # noqa: S108
         )
         for step in ("check", "upgrade")
     )
-    backup = _backup_container("backup", ["save", _UPGRADE], args, access, pods.mount("work", "/work", read_only=True))
+    backup = _backup_container("backup", ["save", _UPGRADE], args, access, pods.mount("work", "/steps", read_only=True))
     return [check, backup, upgrade]
 
 
