@@ -120,8 +120,13 @@ def refresh(environment: str, urns: Sequence[str]) -> bool:
 
 @contextmanager
 def _workspace(environment: str, text: str) -> Iterator[tuple[Path, Path]]:
-    """A folder that nobody else can read: the stack file to use, and where the engine's events go."""
-    with tempfile.TemporaryDirectory(prefix="stellwerk-") as folder:
+    """A folder that nobody else can read: the stack file to use, and where the engine's events go.
+
+    It is in the state directory: what a killed command leaves goes with that.
+    """
+    place = layout().temporary
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryDirectory(prefix="update-", dir=place) as folder:
         config = Path(folder, f"Pulumi.{environment}.yaml")
         with config.open("w", encoding="utf-8", newline="") as file:
             file.write(text)

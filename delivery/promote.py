@@ -156,7 +156,7 @@ def _draft(move: Move, how: How, *, shown: bool) -> Draft | None:
     before = _stated(environment, model)
     after = move.wanted(before)
     changed = stackfile.point(environment, model, after.release, after.previous)
-    if shown and before == after and _answers(environment, model, after.release, time.monotonic() + 1):
+    if shown and before == after and _is_done(environment, model, after.release):
         how.console.print(f"{environment} answers with {after.release} already: nothing to do", highlight=False)
         return None
     kube.require(environment)
@@ -170,6 +170,12 @@ def _draft(move: Move, how: How, *, shown: bool) -> Draft | None:
             f"--stack {environment}` first; --allow-other-changes applies it all the same"
         )
     return Draft(environment, model, before, after, text, changed, plan, state)
+
+
+def _is_done(environment: str, model: str, release: str | None) -> bool:
+    """Whether the stack was applied with the release, to its end, and the endpoint answers with it."""
+    applied = engine.outputs(environment).get("models", {}).get(model)
+    return applied == release and _answers(environment, model, release, time.monotonic() + 1)
 
 
 def _stated(environment: str, model: str) -> Pointers:

@@ -86,6 +86,7 @@ def test_a_preview_uses_the_text_it_is_given_and_reads_the_engine_s_events(
     flag, _, config = (tmp_path / "said").read_text().partition(" ")
     assert flag == "true", "the engine takes no --event-log"
     assert not Path(config.strip()).parent.exists()
+    assert Path(config.strip()).is_relative_to(tmp_path / "state"), "what a killed command leaves would stay"
     assert project.text("prod") == before
 
 

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
@@ -203,15 +202,14 @@ def test_another_update_is_waited_for_before_anything_is_previewed(
     assert seen[0] == ("prod", 0)
 
 
-def test_the_previewed_file_is_gone_afterwards(
-    project: Project, pulumi: Engine, words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It holds the whole stack file: encrypted, but nobody else's business."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    project.point("test", FIRST)
+def test_what_answers_but_was_not_applied_to_its_end_is_applied(project: Project, pulumi: Engine, words: Words) -> None:
+    """Killed after the new pods came up, before the engine had saved its outputs."""
+    project.point("test", SECOND)
+    project.point("prod", SECOND, FIRST)
+    pulumi.serving["prod"] = SECOND
+    pulumi.applied["prod"] = {MODEL: FIRST}
     move(words, "prod")
-    assert pulumi.previewed
-    assert list(tmp_path.glob("Pulumi.*")) == []
+    assert pulumi.changes == ["up"]
 
 
 def test_time_that_is_over_before_the_update_begins_changes_nothing(
