@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,7 +18,6 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from components import names
-from delivery.errors import DeliveryError
 from infra.local.cluster.cli import app as cluster_app
 from infra.local.cluster.environment import environment
 from infra.local.toolchain.doctor import app as doctor_app
@@ -70,6 +70,10 @@ def _resumable() -> Iterator[None]:
     except KeyboardInterrupt:
         console.print("interrupted; run the same command again to go on")
         raise typer.Exit(130) from None
+
+
+def _agreed(environment: str, yes: bool) -> bool:
+    return yes or typer.confirm(f"Apply this to {environment}?", err=True)
 
 
 @app.command()
@@ -258,10 +262,7 @@ def drift(
         raise typer.Exit(2)
     with _resumable():
         for name in filter(found.get, found):
-            drifts.preview(name)
-            if not (yes or typer.confirm(f"Apply this to {name}?", err=True)):
-                raise DeliveryError("nothing was changed")
-            drifts.repair(name)
+            drifts.repair(name, partial(_agreed, name, yes), console)
 
 
 @app.command()

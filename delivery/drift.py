@@ -1,11 +1,14 @@
 """`stellwerk drift`: what runs compared with what the stack's state says, and how it is put back."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from delivery import engine, kube
+from rich.console import Console
+
+from delivery import engine, kube, stackfile
 from delivery.errors import DeliveryError
 from infra.values import ENVIRONMENTS
 
@@ -58,18 +61,38 @@ def _resource(step: Mapping[str, Any]) -> Drifted:
     return Drifted(old["type"], name, namespace or None, _CHANGES[step["op"]], fields)
 
 
-def preview(environment: str) -> None:
-    """Shows what putting it back would change; raises DeliveryError when that can't be previewed."""
-    if not _forced("preview", "--refresh", "--diff", "--stack", environment):
-        raise DeliveryError(f"the preview of {environment} failed, see above; nothing was changed")
+def repair(environment: str, confirmed: Callable[[], bool], console: Console) -> None:
+    """Shows and applies what the stack's file says, over changes made by hand.
+
+    The environment is locked but while the question waits, as for a promotion. Raises DeliveryError when the answer is
+    no, when something changed meanwhile, or when the engine fails.
+    """
+    with _settled(environment, console):
+        if not _forced("preview", "--refresh", "--diff", "--stack", environment):
+            raise DeliveryError(f"the preview of {environment} failed, see above; nothing was changed")
+        shown = _inputs(environment)
+    if not confirmed():
+        raise DeliveryError("nothing was changed")
+    with _settled(environment, console):
+        if _inputs(environment) != shown:
+            raise engine.changed(environment)
+        if not _forced("up", "--refresh", "--yes", "--skip-preview", "--stack", environment):
+            # Its refresh is in the state already, where this command would see no drift any more.
+            again = f"{_FORCE} pulumi up --stack {environment}"
+            raise DeliveryError(f"{environment}: the update failed, see above; when that is put right, run `{again}`")
 
 
-def repair(environment: str) -> None:
-    """Applies what the stack's file says, over changes made by hand; raises DeliveryError when that failed."""
-    if not _forced("up", "--refresh", "--yes", "--skip-preview", "--stack", environment):
-        # Its refresh is in the state already, where this command would see no drift any more.
-        again = f"{_FORCE} pulumi up --stack {environment}"
-        raise DeliveryError(f"{environment}: the update failed, see above; when that is put right, run `{again}`")
+@contextmanager
+def _settled(environment: str, console: Console) -> Iterator[None]:
+    """No promotion and no update of the environment is under way."""
+    with engine.locked(environment, console):
+        engine.wait_for_lock(environment, console)
+        yield
+
+
+def _inputs(environment: str) -> object:
+    """What an update depends on: the stack's file and its state."""
+    return stackfile.read(environment), engine.state(environment)
 
 
 def _forced(*arguments: str) -> bool:

@@ -177,6 +177,11 @@ def _interrupt(process: subprocess.Popen[bytes]) -> int:
         return process.wait()
 
 
+def changed(environment: str) -> DeliveryError:
+    """What is said when an environment is not what it was when its change was shown."""
+    return DeliveryError(f"{environment}: the environment changed since the preview, look again; nothing was changed")
+
+
 def _absent() -> DeliveryError:
     return DeliveryError("pulumi: not found; run `stellwerk doctor` to see how to get it")
 

@@ -140,12 +140,8 @@ def _make(move: Move, how: How) -> None:
     with engine.locked(environment, how.console):
         again = _draft(move, how, shown=False)
         if again is None or again.before != draft.before or again.plan.digest != draft.plan.digest:
-            raise _changed(environment)
+            raise engine.changed(environment)
         _carry_out(again, replace(how, began=answered))
-
-
-def _changed(environment: str) -> DeliveryError:
-    return DeliveryError(f"{environment}: the environment changed since the preview, look again; nothing was changed")
 
 
 def _draft(move: Move, how: How, *, shown: bool) -> Draft | None:
@@ -205,7 +201,7 @@ def _carry_out(draft: Draft, how: How) -> None:
     watch = Watch(environment, draft.model, release or "", deadline, how.console)
     engine.wait_for_lock(environment, how.console)
     if engine.state(environment) != draft.state or stackfile.read(environment) != draft.text_before:
-        raise _changed(environment)
+        raise engine.changed(environment)
     if draft.is_new:
         stackfile.write(environment, draft.text_after)
     update = engine.update(environment, draft.text_after, watch.stop, deadline - time.monotonic())

@@ -2,14 +2,15 @@
 
 import json
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from delivery import cli, engine, kube
-from tests.unit.delivery.conftest import Project
+from delivery import cli, drift, engine, kube
+from tests.unit.delivery.conftest import Project, Words
 
 Command = Callable[..., tuple[int, str, str]]
 URN = "urn:pulumi:dev::stellwerk::stellwerk:index:Tenant$kubernetes:core/v1:ResourceQuota::tenant-serving-quota"
@@ -120,6 +121,36 @@ def test_repair_asks_first(
     code, _, err = stellwerk("drift", "--env", "dev", "--repair")
     assert code == 1 and "nothing was changed" in err
     assert [line.split()[1] for line in pulumi()] == ["preview"]
+
+
+def test_repair_applies_nothing_but_what_was_shown(
+    project: Project, pulumi: Callable[..., list[str]], stellwerk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the question waits somebody edits the file, or another update writes the state."""
+    pulumi(CHANGED)
+
+    def answered(*_: object, **__: object) -> bool:
+        project.edit("dev", lambda config: config["quota"].update(pods=41))
+        return True
+
+    monkeypatch.setattr("typer.confirm", answered)
+    code, _, err = stellwerk("drift", "--env", "dev", "--repair")
+    assert code == 1 and "the environment changed since the preview, look again; nothing was changed" in err
+    assert [line.split()[1] for line in pulumi()] == ["preview"]
+
+
+def test_repair_waits_for_a_promotion(pulumi: Callable[..., list[str]], words: Words) -> None:
+    """That writes the file before the engine has its lock: applied by a repair, it could not be undone."""
+    pulumi(CHANGED)
+    with engine.locked("dev", words.console):
+        repair = threading.Thread(target=drift.repair, args=("dev", lambda: True, words.console))
+        repair.start()
+        repair.join(1)
+        assert repair.is_alive()
+        assert pulumi(CHANGED) == []
+    repair.join(60)
+    assert "waiting for another change of dev to end" in words
+    assert [line.split()[1] for line in pulumi()] == ["preview", "up"]
 
 
 def test_a_repair_that_fails_says_how_to_go_on(pulumi: Callable[..., list[str]], stellwerk: Command) -> None:

@@ -1,7 +1,6 @@
 """A cluster that cannot be asked is one message that says what to do; kubectl's real answers, without a cluster."""
 
 import json
-import shutil
 import socket
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,8 @@ import pytest
 from delivery import engine, kube
 from delivery.errors import DeliveryError
 from delivery.plan import Step
+from tests.toolchain_tools import tool
 from tests.unit.delivery.conftest import Project
-
-_REAL = shutil.which("kubectl")
 
 
 def kubeconfig(path: Path, server: str, context: str = "stellwerk") -> Path:
@@ -99,15 +97,15 @@ def test_a_cluster_that_does_not_answer_is_one_line(
     assert "\n" not in message
 
 
-@pytest.mark.skipif(_REAL is None, reason="no kubectl on PATH")
 def test_real_kubectl_s_words_are_understood(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         server = f"https://127.0.0.1:{taken.getsockname()[1]}"
-    use(monkeypatch, kubeconfig(tmp_path / "config", server))
+    path = f"{tool('kubectl').parent}:/usr/bin:/bin"
+    use(monkeypatch, kubeconfig(tmp_path / "config", server), PATH=path)
     with pytest.raises(DeliveryError, match="cluster of prod does not answer: "):
         kube.require("prod")
-    use(monkeypatch, kubeconfig(tmp_path / "config", server, "minikube"))
+    use(monkeypatch, kubeconfig(tmp_path / "config", server, "minikube"), PATH=path)
     with pytest.raises(DeliveryError, match=r"has no context 'stellwerk'; contexts there: minikube;"):
         kube.require("prod")
 
