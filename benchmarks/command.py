@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.errors import BenchmarkError
 from delivery.errors import DeliveryError
-from infra.problems import ConfigError
+from infra.contract.problems import ConfigError
 
 
 def arguments(name: str, description: str | None, repeat: int) -> argparse.ArgumentParser:

@@ -13,7 +13,7 @@ from ruamel.yaml import YAML
 from benchmarks import typed
 from benchmarks.errors import BenchmarkError
 from benchmarks.measure import ROOT, Series, output, timed
-from infra.releases import Releases
+from infra.contract.release import Releases
 from infra.values import NAMESPACE
 from tests.program.harness import run, stack_values
 

@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from components import names
+from components.kit import names
 from infra.local.cluster.cli import app as cluster_app
 from infra.local.cluster.environment import environment
 from infra.local.toolchain.doctor import app as doctor_app
@@ -79,7 +79,7 @@ def _agreed(environment: str, yes: bool) -> bool:
 @app.command()
 def demo() -> None:
     """Everything from nothing: cluster, dev, test, prod, train, release, promote, predict, roll back."""
-    from delivery.demo import run
+    from delivery.operations.demo import run
 
     with _resumable():
         run(Console())
@@ -90,7 +90,7 @@ def init(
     environments: Annotated[list[EnvironmentName], typer.Argument(help="Environments, the registry's owner first.")],
 ) -> None:
     """Make an environment's stack, certificate authority and encrypted credentials; keeps what is there."""
-    from delivery.init import init as make
+    from delivery.operations.init import init as make
 
     for name in environments:
         make(name.value, console)
@@ -112,7 +112,7 @@ def train(
     json: Json = False,
 ) -> None:
     """Train a model in dev as a Kubernetes Job; the same image, parameters and nodes are trained once."""
-    from delivery import train as training
+    from delivery.operations import train as training
 
     with _resumable():
         job = training.train(model, param or [], requirement or [], console)
@@ -128,8 +128,8 @@ def release(
     json: Json = False,
 ) -> None:
     """Write the immutable release file of a training Job's candidate."""
-    from delivery.release import RELEASES
-    from delivery.release import release as make
+    from delivery.operations.release import RELEASES
+    from delivery.operations.release import release as make
 
     identity = make(model, job)
     if json:
@@ -151,8 +151,8 @@ def promote(
     allow_other_changes: OtherChanges = False,
 ) -> None:
     """Move an environment's pointer to a release: preview, ask, apply, wait until it answers, or undo."""
-    from delivery.promote import How
-    from delivery.promote import promote as move
+    from delivery.operations.promote import How
+    from delivery.operations.promote import promote as move
 
     with _resumable():
         move(
@@ -169,8 +169,8 @@ def rollback(
     allow_other_changes: OtherChanges = False,
 ) -> None:
     """Go back to the release before: the inverse diff."""
-    from delivery.promote import How
-    from delivery.promote import rollback as back
+    from delivery.operations.promote import How
+    from delivery.operations.promote import rollback as back
 
     with _resumable():
         back(model, environment.value, How(yes, timeout, console, allow_other_changes))
@@ -189,7 +189,7 @@ def predict(
     json: Json = False,
 ) -> None:
     """Ask a model through the gateway, and compare with the labels."""
-    from delivery import predict as prediction
+    from delivery.operations import predict as prediction
 
     if body is not None:
         _json(prediction.send(environment.value, model, body.read_bytes()))
@@ -207,7 +207,7 @@ def predict(
 @app.command()
 def status(json: Json = False) -> None:
     """Releases per environment, and whether they answer and could come back; exit code 1 when one does not."""
-    from delivery.status import status as look
+    from delivery.operations.status import status as look
 
     report = look()
     models = [
@@ -248,7 +248,7 @@ def drift(
     json: Json = False,
 ) -> None:
     """What was deleted or changed by hand; exit code 2 when something was. Changes nothing without --repair."""
-    from delivery import drift as drifts
+    from delivery.operations import drift as drifts
 
     found = {name: drifts.drift(name) for name in ([environment.value] if environment else drifts.applied())}
     if json:
@@ -277,7 +277,7 @@ def logs(
     json: Json = False,
 ) -> None:
     """Find log lines in the log store, newest first."""
-    from delivery import logs as search
+    from delivery.clients import logs as search
 
     given = {names.REQUEST_FIELD: request_id, names.MODEL_FIELD: model, names.RELEASE_FIELD: release,
              names.RUN_FIELD: run, names.ENVIRONMENT_FIELD: environment and environment.value}  # fmt: skip
@@ -292,7 +292,7 @@ def logs(
 @app.command()
 def runs(model: Model, lines: Annotated[int, typer.Option("-n", min=1)] = 10, json: Json = False) -> None:
     """The tracking server's runs of a model, newest first."""
-    from delivery.runs import runs as look
+    from delivery.clients.runs import runs as look
 
     found = look(model, lines)
     if json:

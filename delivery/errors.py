@@ -1,5 +1,7 @@
 """What the command refuses, in one message."""
 
+from infra.contract.errors import StellwerkError
 
-class DeliveryError(Exception):
+
+class DeliveryError(StellwerkError):
     """The text says what is wrong and what to do."""

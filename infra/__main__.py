@@ -5,8 +5,8 @@ import signal
 import pulumi
 
 from infra import machine, served
+from infra.contract.problems import ConfigError
 from infra.kubeconfig import require_context
-from infra.problems import ConfigError
 from infra.program import Program
 from infra.values import from_program, source
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 
-from infra.config import Environment
-from infra.problems import Problem, show
-from infra.quantities import cpu_text, memory_bytes, memory_text, milli_cores
-from infra.releases import Release
+from infra.contract.environment import Environment
+from infra.contract.problems import Problem, show
+from infra.contract.quantities import cpu_text, memory_bytes, memory_text, milli_cores
+from infra.contract.release import Release
 
 # What the server needs: the artefact mapped and laid out for inference, the interpreter, and requests in flight.
 MEMORY_PER_ARTEFACT = 1.25

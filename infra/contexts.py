@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from infra.problems import ConfigError
+from infra.contract.problems import ConfigError
 
 
 def stage(folder: Path, place: Path) -> Path:

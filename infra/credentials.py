@@ -4,8 +4,8 @@ import pulumi
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from pydantic.alias_generators import to_camel
 
-from infra.config import Environment, Mode
-from infra.problems import ConfigError
+from infra.contract.environment import Environment, Mode
+from infra.contract.problems import ConfigError
 
 KEY = "credentials"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ruamel.yaml.error import YAMLError
 
-from infra.problems import ConfigError, Problem, Source, parse, plain, show, suggest
+from infra.contract.problems import ConfigError, Problem, Source, parse, plain, show, suggest
 
 VARIABLE = "KUBECONFIG"
 _KEY = ("cluster", "context")

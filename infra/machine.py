@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.config import Environment, Mode
+from infra.contract.environment import Environment, Mode
+from infra.contract.problems import ConfigError
 from infra.local.cluster.pki import CONTEXT
-from infra.problems import ConfigError
 
 MANIFESTS = "STELLWERK_MANIFESTS"
 BUILD_CONTEXTS = "STELLWERK_BUILD_CONTEXTS"

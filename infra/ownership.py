@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
-from components.ownership import PROJECT_LABEL, STACK_LABEL, field_manager
+from components.cluster.ownership import PROJECT_LABEL, STACK_LABEL, field_manager
 
 _PROVIDER = "kubernetes:"
 _GROUP = f"{_PROVIDER}yaml/v2:ConfigGroup"

@@ -9,27 +9,27 @@ from typing import TypeVar
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.gateway import Gateway
-from components.image_build import ImageBuild
-from components.image_registry import ImageRegistry
-from components.inference_service import InferenceService, url
-from components.kserve import RUNTIME, KServe
-from components.log_stack import LogStack
-from components.node_pool import NodePool
-from components.object_store import ObjectStore
-from components.ownership import OwnershipPolicy
-from components.pull_secret import PullSecret
-from components.tenant import Tenant
-from components.tracking_server import TrackingServer
-from components.traefik import RouteArgs
-from components.training_pipeline import TrainingPipeline
-from infra.config import Environment, Mode
+from components.cluster.node_pool import NodePool
+from components.cluster.ownership import OwnershipPolicy
+from components.cluster.tenant import Tenant
+from components.gateway.gateway import Gateway
+from components.gateway.traefik import RouteArgs
+from components.logging.log_stack import LogStack
+from components.registry.image_build import ImageBuild
+from components.registry.image_registry import ImageRegistry
+from components.registry.pull_secret import PullSecret
+from components.serving.inference_service import InferenceService, url
+from components.serving.kserve import RUNTIME, KServe
+from components.storage.object_store import ObjectStore
+from components.tracking.tracking_server import TrackingServer
+from components.training.training_pipeline import TrainingPipeline
 from infra.contexts import stage
+from infra.contract.environment import Environment, Mode
+from infra.contract.problems import ConfigError
 from infra.credentials import Credentials, secret
 from infra.local.base_image import EPOCH
 from infra.machine import Machine
 from infra.ownership import mark_objects
-from infra.problems import ConfigError
 from infra.values import KSERVE, PLATFORM, ROOT, SERVING, TRAINING, Loaded
 
 Value = TypeVar("Value")
@@ -170,15 +170,18 @@ class Program:
         """The images that this environment needs and builds itself."""
         values, builds = self.environment, {}
         if not values.cluster.shared:
-            builds["serving"] = _Build(_staged("serving"))
+            builds["serving"] = _Build(_staged("serving", "serving"))
         if values.training:
-            builds["training-torch"] = _Build(_staged("training/torch"), sets_times=True)
-            builds["training"] = _Build(_staged("training"), base="training-torch")
+            builds["training-torch"] = _Build(_staged("training-torch", "training/torch"), sets_times=True)
+            builds["training"] = _Build(_staged("training", "training"), base="training-torch")
         if values.tracking.enabled:
-            builds |= {name: _Build(_staged(f"components/images/{name}")) for name in ("mlflow", "postgres")}
+            folder = "components/tracking/images"
+            builds |= {name: _Build(_staged(name, f"{folder}/{name}")) for name in ("mlflow", "postgres")}
         if self.machine.elasticsearch:
             server = {"elasticsearch": _relative(self.machine.elasticsearch)}
-            builds["elasticsearch"] = _Build(_staged("components/images/elasticsearch"), server)
+            builds["elasticsearch"] = _Build(
+                _staged("elasticsearch", "components/logging/images/elasticsearch"), server
+            )
         return builds
 
     def _images(self, registry: pulumi.Input[str]) -> dict[str, pulumi.Output[str]]:
@@ -432,6 +435,6 @@ def _relative(folder: str | Path) -> str:
     return os.path.relpath(ROOT / folder, ROOT / "infra")
 
 
-def _staged(folder: str) -> str:
-    """A folder of this checkout as a build context, as seen from the program's."""
-    return _relative(stage(ROOT / folder, ROOT / ".contexts" / folder.replace("/", "-")))
+def _staged(image: str, folder: str) -> str:
+    """A folder of this checkout as an image's build context, as seen from the program's."""
+    return _relative(stage(ROOT / folder, ROOT / ".contexts" / image))

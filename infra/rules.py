@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from infra.capacity import never_admitted
-from infra.config import Environment, Mode
-from infra.problems import KeyPath, Problem, show, suggest
+from infra.contract.environment import Environment, Mode
+from infra.contract.problems import KeyPath, Problem, show, suggest
 
 
 def violations(environment: Environment) -> Iterator[Problem]:

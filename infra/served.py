@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import pulumi
 
-from infra.config import Environment
+from infra.contract.environment import Environment
 from infra.values import file_name
 
 

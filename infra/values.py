@@ -11,10 +11,10 @@ from pydantic import ValidationError
 
 from infra import credentials as secrets
 from infra.capacity import too_large
-from infra.config import Environment
+from infra.contract.environment import Environment
+from infra.contract.problems import ConfigError, Problem, Source, parse, plain, problems, show, suggest
+from infra.contract.release import Release, Releases
 from infra.credentials import Credentials
-from infra.problems import ConfigError, Problem, Source, parse, plain, problems, show, suggest
-from infra.releases import Release, Releases
 from infra.rules import violations
 
 ROOT = Path(__file__).resolve().parents[1]

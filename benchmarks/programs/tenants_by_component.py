@@ -3,7 +3,7 @@
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components.tenant import Tenant
+from components.cluster.tenant import Tenant
 
 config = pulumi.Config()
 side = pulumi.get_project()

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
+from infra.contract.errors import StellwerkError
 from infra.local.toolchain.store import locked
 
 SUITE = "bookworm"
@@ -33,7 +34,7 @@ LABEL org.opencontainers.image.title="stellwerk base" org.opencontainers.image.v
 _FOLDER = "rootfs-"
 
 
-class BaseImageError(Exception):
+class BaseImageError(StellwerkError):
     """Why the base could not be made."""
 
 

@@ -16,7 +16,7 @@ _OPTIONS = (
 def locks() -> dict[Path, tuple[str, ...]]:
     """Each lock of the tree and what it is compiled from (paths relative to the root)."""
     found: dict[Path, tuple[str, ...]] = {Path("requirements/dev.txt"): ("--group", "dev", "pyproject.toml")}
-    patterns = ("*/requirements.in", "training/torch/requirements.in", "components/images/*/requirements.in")
+    patterns = ("*/requirements.in", "training/torch/requirements.in", "components/*/images/*/requirements.in")
     for source in sorted(file for pattern in patterns for file in ROOT.glob(pattern)):
         relative = source.relative_to(ROOT)
         found[relative.with_suffix(".txt")] = (str(relative),)

@@ -16,8 +16,8 @@ from typing import Any
 
 import httpx
 
-from components import traefik
-from components.traefik import LimitsArgs, RouteArgs
+from components.gateway import traefik
+from components.gateway.traefik import LimitsArgs, RouteArgs
 
 LIMITS: LimitsArgs = {"max_body_bytes": 1024**2, "in_flight": 4, "requests_per_second": 1000}
 

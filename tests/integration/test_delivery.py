@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from infra.releases import Releases
+from infra.contract.release import Releases
 from tests.integration.conftest import MODEL, Project
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 _LOAD = """
 import json, subprocess, sys
-from delivery.load import Load
+from delivery.operations.load import Load
 with Load("prod", "digits") as load:
     done = subprocess.run(sys.argv[1:], stderr=subprocess.PIPE, text=True)
 print(json.dumps({"code": done.returncode, "words": done.stderr[-3000:], "failed": load.failed,

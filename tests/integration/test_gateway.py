@@ -84,9 +84,11 @@ def test_routes_change_under_load_without_a_restart(start: Start) -> None:
 
 def test_a_broken_file_of_routes_changes_nothing(start: Start, tmp_path: Path) -> None:
     gateway = start(["digits"])
-    broken = tmp_path / "0" / "routes" / "..broken"
+    broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "routes.yaml").write_text("{")
+    # With its content, in one step: the folder itself is watched, what is written below it later is not.
+    broken.rename(tmp_path / "0" / "routes" / "..broken")
     until(lambda: "routes.yaml" in gateway.log, gateway)
     with gateway.client() as client:
         assert client.post(INFER, content=b"{}").status_code == 200

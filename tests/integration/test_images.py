@@ -70,8 +70,8 @@ def test_no_file_of_any_layer_has_the_time_of_its_build(project: Project, regist
 
 
 @pytest.mark.parametrize(
-    "folder", ["serving", "training", "components/images/mlflow", "components/images/postgres",
-               "components/images/elasticsearch"]
+    "folder", ["serving", "training", "components/tracking/images/mlflow", "components/tracking/images/postgres",
+               "components/logging/images/elasticsearch"]
 )  # fmt: skip
 def test_modes_and_stray_files_of_a_checkout_do_not_change_an_image(
     project: Project, folder: str, tmp_path: Path

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from components.log_shipper import shipper_config
+from components.logging.log_shipper import shipper_config
 from tests.integration.conftest import Project
 
 pytestmark = pytest.mark.integration

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 
-from infra.releases import Releases
+from infra.contract.release import Releases
 from tests.integration.conftest import ENVIRONMENTS, MODEL, Project, authority
 from training.data import load
 

@@ -18,7 +18,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from infra.releases import Release, Releases
+from infra.contract.release import Release, Releases
 from tests.integration.conftest import MODEL, Project, authority
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from ruamel.yaml import YAML
 
-from infra.releases import Releases
+from infra.contract.release import Releases
 from tests.integration.conftest import MODEL, Project
 from tests.integration.test_delivery import copy_release
 
@@ -63,7 +63,7 @@ def two_models(project: Project, restored: Callable[[str], None]) -> Iterator[No
     """A second model with two releases, the digits' own files under another name."""
     restored(ENVIRONMENT)
     copied = "\n".join([
-        "import io", "from delivery import store", "from delivery.release import RELEASES",
+        "import io", "from delivery import store", "from delivery.operations.release import RELEASES",
         f"with store.connect({ENVIRONMENT!r}) as there:",
         f"    for release in RELEASES.ids({MODEL!r}):",
         f"        key = RELEASES.load({MODEL!r}, release).artefact.key",

@@ -14,7 +14,7 @@ from infra.kubeconfig import VARIABLE
 from tests.program.harness import ROOT, SENTINEL, Recording, run, stack_values
 
 STACKS = ("dev", "test", "prod")
-FIXTURES = Path(__file__).parents[1] / "config" / "releases"
+FIXTURES = Path(__file__).parents[1] / "infra" / "contract" / "releases"
 
 
 @pytest.fixture(scope="package", autouse=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from components import traefik
+from components.gateway import traefik
 from tests.program.harness import Recording, run, stack_values
 
 Changed = Callable[..., Recording]

@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.ownership import PROJECT_LABEL, STACK_LABEL
+from components.cluster.ownership import PROJECT_LABEL, STACK_LABEL
 from infra.ownership import mark_child
 from tests.program.conftest import STACKS
 from tests.program.harness import Recording, shown

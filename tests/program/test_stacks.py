@@ -10,8 +10,8 @@ import yaml
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from components.log_shipper import shipper_config
-from components.node_pool import GPU, POOL_LABEL
+from components.cluster.node_pool import GPU, POOL_LABEL
+from components.logging.log_shipper import shipper_config
 from tests.program.conftest import STACKS
 from tests.program.harness import DIGEST, SENTINEL, Recording, leaks, run, shown, stack_values
 from tests.program.pod_security import containers, violations

@@ -1,0 +1,57 @@
+"""What components hand to one another to reach a service: values with names, no loose strings."""
+
+from collections.abc import Mapping
+from typing import NotRequired, TypedDict
+
+import pulumi
+
+
+class LoginArgs(TypedDict):
+    """A login of a service."""
+
+    username: pulumi.Input[str]
+    """Name of the user."""
+    password: pulumi.Input[str]
+    """Password of the user, a secret."""
+
+
+class KeyPairArgs(TypedDict):
+    """What a server proves its name with."""
+
+    certificate: pulumi.Input[str]
+    """Certificate, PEM."""
+    key: pulumi.Input[str]
+    """Private key of the certificate, PEM, a secret."""
+
+
+class StaticKeysArgs(TypedDict):
+    """An S3 login that stays the same until somebody changes it."""
+
+    access_key: pulumi.Input[str]
+    """Access key."""
+    secret_key: pulumi.Input[str]
+    """Secret key, a secret."""
+
+
+class WorkloadIdentityArgs(TypedDict):
+    """An identity that the cloud gives to a pod by its service account: IRSA, GKE workload identity and the like."""
+
+    annotations: Mapping[str, str]
+    """Annotations of the pod's service account, such as eks.amazonaws.com/role-arn."""
+
+
+class StoreAccessArgs(TypedDict):
+    """How a pod reaches a bucket of an S3 store; exactly one of `keys` and `identity`."""
+
+    bucket: str
+    """Name of the bucket."""
+    region: str
+    """Region of the store, such as us-east-1."""
+    endpoint: NotRequired[pulumi.Input[str] | None]
+    """URL of the store; absent, it is the cloud's own for the region."""
+    keys: NotRequired[StaticKeysArgs | None]
+    """Static keys."""
+    identity: NotRequired[WorkloadIdentityArgs | None]
+    """Identity of the pod."""
+    trust_bundle: NotRequired[pulumi.Input[str] | None]
+    """Certificates of the authorities that the store's own may come from, PEM; absent, the public ones."""

@@ -1,0 +1,49 @@
+"""The registry login of a namespace's pods."""
+
+import base64
+import json
+from typing import TypedDict
+
+import pulumi
+from pulumi_kubernetes import core, meta
+
+from components.kit.pods import child
+
+
+class PullSecretArgs(TypedDict):
+    """Arguments of PullSecret."""
+
+    namespace: pulumi.Input[str]
+    """Namespace of the pods."""
+    address: str
+    """host:port of the registry."""
+    username: pulumi.Input[str]
+    """Login name."""
+    password: pulumi.Input[str]
+    """Password, a secret output."""
+
+
+class PullSecret(pulumi.ComponentResource):
+    """A Secret of type `kubernetes.io/dockerconfigjson`."""
+
+    secret_name: pulumi.Output[str]
+    """What pods name in `imagePullSecrets`."""
+
+    def __init__(self, name: str, args: PullSecretArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("stellwerk:index:PullSecret", name, None, opts)
+        address = args["address"]
+
+        def document(login: list[str]) -> str:
+            auth = base64.b64encode(":".join(login).encode()).decode()
+            entry = {"username": login[0], "password": login[1], "auth": auth}
+            return json.dumps({"auths": {address: entry}})
+
+        secret = core.v1.Secret(
+            name,
+            metadata=meta.v1.ObjectMetaArgs(namespace=args["namespace"]),
+            type="kubernetes.io/dockerconfigjson",
+            string_data={".dockerconfigjson": pulumi.Output.all(args["username"], args["password"]).apply(document)},
+            opts=child(self),
+        )
+        self.secret_name = secret.metadata.name
+        self.register_outputs({"secret_name": self.secret_name})

@@ -1,0 +1,186 @@
+"""The object stores of environments, and the copy of an artefact from one to the next."""
+
+import hashlib
+import ssl
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import IO, TYPE_CHECKING
+
+import boto3
+from boto3.exceptions import Boto3Error
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from delivery.clients import engine
+from delivery.errors import DeliveryError
+from infra.contract.environment import Mode
+from infra.contract.release import Artefact
+from infra.values import file_name, from_file
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3.client import S3Client
+
+_CHUNK = 1 << 20
+_DOCUMENT = 4 << 20
+
+
+@dataclass(frozen=True)
+class Store:
+    """A client and the bucket of models; `name` is what messages say."""
+
+    client: "S3Client"
+    bucket: str
+    name: str
+
+    @contextmanager
+    def asked(self) -> Iterator["S3Client"]:
+        """The client; whatever goes wrong with it is told with the store's name, as DeliveryError."""
+        try:
+            yield self.client
+        except (BotoCoreError, ClientError, Boto3Error, ssl.SSLError) as error:
+            raise DeliveryError(f"{self.name}: {error}") from error
+
+
+@contextmanager
+def connect(environment: str) -> Iterator[Store]:
+    """The object store of an environment; its CA is verified."""
+    values = from_file(environment).environment
+    access, secret = _login(environment)
+    store = values.object_store
+    endpoint = store.endpoint
+    if store.mode is Mode.EMBEDDED:
+        endpoint = f"https://{values.cluster.address}:{store.node_port}"
+    with tempfile.NamedTemporaryFile("w", suffix=".crt") as authority:
+        authority.write(values.ca_certificate or "")
+        authority.flush()
+        client = boto3.client(
+            "s3",
+            endpoint_url=endpoint,
+            aws_access_key_id=access,
+            aws_secret_access_key=secret,
+            region_name="us-east-1",
+            verify=authority.name if values.ca_certificate else None,
+            config=Config(
+                connect_timeout=5,
+                read_timeout=60,
+                # The own store is an address of the cluster: a proxy for the internet does not lead there.
+                proxies={} if store.mode is Mode.EMBEDDED else None,
+                retries={"mode": "standard", "max_attempts": 4},
+                s3={"addressing_style": "path"},
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            ),
+        )
+        yield Store(client, store.bucket, f"object store of {environment} ({endpoint})")
+
+
+def _login(environment: str) -> tuple[str, str]:
+    """The keys that write."""
+    try:
+        keys = engine.credentials(environment)["objectStore"]
+        return keys["accessKey"], keys["secretKey"]
+    except (KeyError, TypeError, ValueError):
+        raise DeliveryError(
+            f"{file_name(environment)}: stellwerk:credentials has no keys of the object store; "
+            f"run `stellwerk init {environment}`"
+        ) from None
+
+
+def read_json(store: Store, key: str) -> bytes:
+    """A small object; raises DeliveryError when it is not there or larger than a document may be."""
+    with store.asked() as client:
+        try:
+            answer = client.get_object(Bucket=store.bucket, Key=key)
+            if answer["ContentLength"] > _DOCUMENT:
+                raise DeliveryError(f"{store.name}: {store.bucket}/{key} has more than {_DOCUMENT} bytes; not read")
+            return answer["Body"].read()
+        except ClientError as error:
+            if is_absent(error):
+                raise DeliveryError(f"{store.name}: there is no {store.bucket}/{key}") from None
+            raise
+
+
+def is_absent(error: ClientError) -> bool:
+    """Whether the store answered that there is no such object."""
+    return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] == 404)
+
+
+class Content(StrEnum):
+    """What a store has under an artefact's key."""
+
+    ABSENT = "absent"
+    CHANGED = "changed"
+    INTACT = "intact"
+
+
+def content(store: Store, artefact: Artefact) -> Content:
+    """Reads and hashes what the store has: size, name and checksums are written by whoever writes the object."""
+    return _read(store, artefact, None)[0]
+
+
+def intact(environment: str, artefact: Artefact) -> bool:
+    """Whether the environment's store has this very artefact: without it no pod comes back."""
+    with connect(environment) as store:
+        return holds(store, artefact)
+
+
+def holds(store: Store, artefact: Artefact) -> bool:
+    """Whether the store has this very artefact."""
+    return content(store, artefact) is Content.INTACT
+
+
+def fetch(store: Store, artefact: Artefact, file: IO[bytes]) -> None:
+    """Writes the artefact into a file, with little memory at any size.
+
+    Raises DeliveryError when the store has none, or other content than size and digest say.
+    """
+    state, digest = _read(store, artefact, file)
+    place = f"{store.bucket}/{artefact.key}"
+    if state is Content.ABSENT:
+        raise DeliveryError(f"{store.name}: there is no artefact {place}")
+    if state is Content.CHANGED:
+        raise DeliveryError(
+            f"{store.name}: {place} {digest}, expected is {artefact.digest} with {artefact.size} bytes; "
+            "the artefact was changed, and is not used"
+        )
+    file.flush()
+
+
+def _read(store: Store, artefact: Artefact, file: IO[bytes] | None) -> tuple[Content, str]:
+    state = hashlib.sha256()
+    with store.asked() as client:
+        try:
+            answer = client.get_object(Bucket=store.bucket, Key=artefact.key)
+        except ClientError as error:
+            if is_absent(error):
+                return Content.ABSENT, ""
+            raise
+        with closing(answer["Body"]) as body:
+            # Nobody makes this machine read or store more than the artefact is.
+            if answer["ContentLength"] != artefact.size:
+                return Content.CHANGED, f"has {answer['ContentLength']} bytes"
+            for chunk in body.iter_chunks(_CHUNK):
+                state.update(chunk)
+                if file is not None:
+                    file.write(chunk)
+    found = f"sha256:{state.hexdigest()}"
+    return (Content.INTACT if found == artefact.digest else Content.CHANGED), f"has digest {found}"
+
+
+def copy(source: Store, target: Store, artefact: Artefact) -> int:
+    """Copies the artefact unless the target has this very content; returns the bytes moved.
+
+    Raises DeliveryError when the source has none, or another content than the digest says; the target then stays
+    as it is.
+    """
+    if holds(target, artefact):
+        return 0
+    with tempfile.TemporaryFile() as file:
+        fetch(source, artefact, file)
+        file.seek(0)
+        with target.asked() as client:
+            client.upload_fileobj(file, target.bucket, artefact.key)
+    return artefact.size

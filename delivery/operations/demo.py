@@ -1,0 +1,183 @@
+"""`stellwerk demo`: the whole main job, by the commands a user would type."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from components.kit.names import POD_FIELD
+from delivery import stackfile
+from delivery.clients.engine import call, stacks, surroundings, wait_for_lock
+from delivery.errors import DeliveryError
+from delivery.operations.load import Load
+from infra.local.cluster import cli as cluster
+from infra.local.cluster.layout import layout
+from infra.local.prepare import prepare
+
+MODEL = "digits"
+ENVIRONMENTS = ("dev", "test", "prod")
+# The first model stops early on purpose, so that the second one is better.
+FIRST = ("--param", "epochs=3")
+
+
+@dataclass
+class Demo:
+    """The run: what was found out on the way, and how long each step took."""
+
+    console: Console
+    seconds: list[tuple[str, float]] = field(default_factory=list)
+    facts: dict[str, str] = field(default_factory=dict)
+
+    def step(self, title: str, work: Callable[[], None]) -> None:
+        self.console.rule(f"[bold]{title}", align="left")
+        began = time.monotonic()
+        work()
+        self.seconds.append((title, time.monotonic() - began))
+
+    def stellwerk(self, *arguments: str) -> None:
+        self._command([sys.executable, "-m", "delivery.cli", *arguments], f"stellwerk {' '.join(arguments)}")
+
+    def pulumi(self, *arguments: str) -> None:
+        self._command(["pulumi", *arguments], f"pulumi {' '.join(arguments)}")
+
+    def _command(self, command: list[str], shown: str) -> None:
+        self.console.print(f"[bold cyan]$ {shown}", highlight=False)
+        if code := call(command):
+            raise DeliveryError(f"`{shown}` ended with {code}; mend what it says and run the demo again")
+
+    def ask(self, *arguments: str) -> Any:
+        """The JSON answer of a command."""
+        command = [sys.executable, "-m", "delivery.cli", *arguments, "--json"]
+        self.console.print(f"[bold cyan]$ stellwerk {' '.join(arguments)}", highlight=False)
+        done = subprocess.run(command, env=surroundings(), stdout=subprocess.PIPE, text=True, check=False)
+        if done.returncode != 0:
+            raise DeliveryError(f"`stellwerk {' '.join(arguments)}` ended with {done.returncode}")
+        return json.loads(done.stdout)
+
+
+def run(console: Console) -> None:
+    """Everything from nothing; a second run changes nothing where nothing changed.
+
+    Raises DeliveryError naming the command that failed; running it again goes on from there.
+    """
+    demo = Demo(console)
+    began = time.monotonic()
+    demo.step("Toolchain and base image", lambda: prepare(layout(), console))
+    demo.step("Local cluster", lambda: _cluster(demo))
+    demo.step("Credentials", partial(_init, demo))
+    for name in ENVIRONMENTS:
+        demo.step(f"Environment {name}", partial(_up, demo, name))
+    first, second = _releases(demo)
+    _story(demo, first, second)
+    demo.step("Answers, and their log line", lambda: _look(demo, first))
+    _summary(demo, time.monotonic() - began)
+
+
+def _cluster(demo: Demo) -> None:
+    cluster.start(layout())
+
+
+def _init(demo: Demo) -> None:
+    """Credentials; pointers of a cluster that is gone name artefacts that are gone with it."""
+    for name in set(ENVIRONMENTS) - stacks():
+        text = stackfile.point(name, MODEL, None, None)
+        if text != stackfile.read(name):
+            demo.console.print(f"{name}: a new stack has no artefacts yet: its pointers start at null", highlight=False)
+            stackfile.write(name, text)
+    demo.stellwerk("init", *ENVIRONMENTS)
+
+
+def _up(demo: Demo, name: str) -> None:
+    wait_for_lock(name, demo.console)
+    quiet = () if sys.stdout.isatty() else ("--suppress-progress",)
+    demo.pulumi("up", "--stack", name, "--yes", "--skip-preview", *quiet)
+
+
+def _releases(demo: Demo) -> tuple[str, str]:
+    """Trains and releases two models; both commands find what exists already."""
+    found: list[str] = []
+
+    def make(*parameters: str) -> None:
+        job = demo.ask("train", MODEL, "--wait", *parameters)["job"]
+        found.append(demo.ask("release", MODEL, "--job", job)["release"])
+        console = demo.console
+        console.print(f"release {found[-1]}: stacks/releases/{MODEL}/{found[-1]}.yaml", highlight=False)
+
+    demo.step("First model: train, gate, release", lambda: make(*FIRST))
+    demo.step("Second model: train, gate, release", make)
+    return found[0], found[1]
+
+
+def _story(demo: Demo, first: str, second: str) -> None:
+    """Promotes the first, then the second model through all environments, then rolls prod back."""
+    state = demo.ask("status")["environments"]
+    pointers = {name: state[name]["models"][MODEL] for name in ENVIRONMENTS}
+    told = {name: {pointers[name]["release"], pointers[name]["previous"]} for name in ENVIRONMENTS}
+    if (pointers["prod"]["release"], pointers["prod"]["previous"]) == (first, second):
+        demo.console.print("prod has seen both releases and was rolled back: nothing to promote")
+        return
+    for name in ENVIRONMENTS:
+        if not told[name] & {first, second}:
+            demo.step(f"Promote {first} to {name}", partial(_promote, demo, first, name))
+    for name in ENVIRONMENTS:
+        if pointers[name]["release"] != second:
+            demo.step(f"Promote {second} to {name}", partial(_under_load, demo, second, name))
+    demo.step("Roll prod back", lambda: demo.stellwerk("rollback", MODEL, "--env", "prod", "--yes"))
+
+
+def _promote(demo: Demo, release: str, target: str) -> None:
+    source = ("--release", release) if target == "dev" else ()
+    demo.stellwerk("promote", MODEL, "--to", target, *source, "--yes")
+
+
+def _under_load(demo: Demo, release: str, target: str) -> None:
+    """Promotes while a client keeps asking; prod must not fail a single request."""
+    if target != "prod":
+        _promote(demo, release, target)
+        return
+    with Load(target, MODEL) as load:
+        _promote(demo, release, target)
+    demo.facts["requests during the promotion to prod"] = f"{load.answered} answered, {load.failed} failed"
+    demo.console.print(f"while promoting: {load.answered} requests answered by {load.releases}, {load.failed} failed")
+    if load.failed:
+        raise DeliveryError(f"{load.failed} requests failed during the promotion, the first with: {load.first_failure}")
+
+
+def _look(demo: Demo, release: str) -> None:
+    """Asks prod with all held-out rows, then finds one of the predictions in the log store."""
+    answer = demo.ask("predict", MODEL, "--env", "prod", "--all-held-out")
+    if answer["release"] != release:
+        raise DeliveryError(f"prod answers with release {answer['release']}, not with {release}")
+    if abs(answer["accuracy"] - answer["expected_accuracy"]) > 1e-9:
+        raise DeliveryError(f"accuracy is {answer['accuracy']}, the release says {answer['expected_accuracy']}")
+    demo.facts["accuracy in prod, all held-out rows"] = f"{answer['accuracy']:.4f} ({answer['rows']} rows), as released"
+    request = answer["request_ids"][0]
+    line = demo.ask("logs", "--request-id", request, "--wait")["hits"][0]
+    demo.facts["log line of a prediction"] = f"request {request} on pod {line[POD_FIELD]}"
+    run_ = demo.ask("runs", MODEL)["runs"][0]
+    demo.facts["newest MLflow run"] = f"{run_['run_id']}, accuracy {run_['metrics']['accuracy']:.4f}"
+
+
+def _summary(demo: Demo, total: float) -> None:
+    table = Table("step", "seconds", title="What took how long", title_justify="left")
+    for title, seconds in [*demo.seconds, ("all", total)]:
+        table.add_row(title, f"{seconds:.1f}")
+    demo.console.print(table)
+    for name, value in demo.facts.items():
+        demo.console.print(f"{name}: [bold]{value}[/bold]", highlight=False)
+    demo.console.print(
+        "\nWhere to look next:\n"
+        "  stellwerk status                     what runs where\n"
+        '  eval "$(stellwerk env)"              then plain pulumi and kubectl work here\n'
+        "  pulumi preview --stack prod          no changes\n"
+        "  stellwerk promote digits --to prod   the better model again\n"
+        "  stellwerk cluster down               removes all of it",
+        highlight=False,
+    )

@@ -1,0 +1,100 @@
+"""`stellwerk drift`: what runs compared with what the stack's state says, and how it is put back."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+
+from delivery import stackfile
+from delivery.clients import engine, kube
+from delivery.errors import DeliveryError
+from infra.values import ENVIRONMENTS
+
+# Fields that somebody else has set are left alone, unless an update is told to take them over.
+_FORCE = "PULUMI_K8S_ENABLE_PATCH_FORCE=true"
+_CHANGES = {"delete": "deleted", "update": "changed"}
+
+
+@dataclass(frozen=True)
+class Drifted:
+    """A resource that is not what the state says: its type and name, `deleted` or `changed`, the changed fields."""
+
+    type: str
+    name: str
+    namespace: str | None
+    change: str
+    fields: tuple[str, ...]
+
+    def __str__(self) -> str:
+        place = f" in {self.namespace}" if self.namespace else ""
+        fields = f": {', '.join(self.fields)}" if self.fields else ""
+        return f"{self.type.rpartition(':')[2]} {self.name}{place} {self.change}{fields}"
+
+
+def applied() -> list[str]:
+    """The environments that have a stack."""
+    known = engine.stacks()
+    return [name for name in ENVIRONMENTS if name in known]
+
+
+def drift(environment: str) -> list[Drifted]:
+    """Every resource of the environment that was deleted or changed by something else than the engine.
+
+    Only fields that the program sets count. Nothing is changed, nor is the state. Raises DeliveryError when the
+    cluster does not answer or there is no such stack.
+    """
+    if environment not in applied():
+        raise DeliveryError(f"{environment}: there is no such stack yet; run `stellwerk init {environment}`")
+    kube.require(environment)
+    steps = json.loads(engine.run("refresh", "--preview-only", "--json", "--stack", environment))["steps"]
+    return sorted(
+        (_resource(step) for step in steps if step["op"] in _CHANGES), key=lambda item: (item.type, item.name)
+    )
+
+
+def _resource(step: Mapping[str, Any]) -> Drifted:
+    old = step["oldState"]
+    namespace, _, name = (old.get("id") or old["urn"].rpartition("::")[2]).rpartition("/")
+    fields = tuple(sorted(step["detailedDiff"] or {}))
+    return Drifted(old["type"], name, namespace or None, _CHANGES[step["op"]], fields)
+
+
+def repair(environment: str, confirmed: Callable[[], bool], console: Console) -> None:
+    """Shows and applies what the stack's file says, over changes made by hand.
+
+    The environment is locked but while the question waits, as for a promotion. Raises DeliveryError when the answer is
+    no, when something changed meanwhile, or when the engine fails.
+    """
+    with _settled(environment, console):
+        if not _forced("preview", "--refresh", "--diff", "--stack", environment):
+            raise DeliveryError(f"the preview of {environment} failed, see above; nothing was changed")
+        shown = _inputs(environment)
+    if not confirmed():
+        raise DeliveryError("nothing was changed")
+    with _settled(environment, console):
+        if _inputs(environment) != shown:
+            raise engine.changed(environment)
+        if not _forced("up", "--refresh", "--yes", "--skip-preview", "--stack", environment):
+            # Its refresh is in the state already, where this command would see no drift any more.
+            again = f"{_FORCE} pulumi up --stack {environment}"
+            raise DeliveryError(f"{environment}: the update failed, see above; when that is put right, run `{again}`")
+
+
+@contextmanager
+def _settled(environment: str, console: Console) -> Iterator[None]:
+    """No promotion and no update of the environment is under way."""
+    with engine.locked(environment, console):
+        engine.wait_for_lock(environment, console)
+        yield
+
+
+def _inputs(environment: str) -> object:
+    """What an update depends on: the stack's file and its state."""
+    return stackfile.read(environment), engine.state(environment)
+
+
+def _forced(*arguments: str) -> bool:
+    return engine.call(["env", _FORCE, "pulumi", *arguments, "--color=auto", "--suppress-progress"], stdout=2) == 0

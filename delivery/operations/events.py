@@ -1,0 +1,139 @@
+"""Why the cluster does not do something yet: events of an object, quotas, and what takes the room."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from delivery.clients import kube
+from delivery.errors import DeliveryError
+
+_SUFFIXES = {
+    "m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
+    "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40,
+}  # fmt: skip
+_QUANTITY = re.compile(r"([0-9.]+(?:e[0-9]+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti|)")
+
+
+@dataclass(frozen=True)
+class Event:
+    """What the cluster said of an object."""
+
+    reason: str
+    message: str
+    warning: bool
+    uid: str
+
+
+def events(environment: str, namespace: str, kind: str, name: str) -> list[Event]:
+    """The events of an object, the newest last; empty when there are none any more, or when they may not be seen."""
+    selector = f"involvedObject.kind={kind},involvedObject.name={name}"
+    try:
+        items = _items(environment, "--namespace", namespace, "get", "events", "--field-selector", selector)
+    except DeliveryError:
+        return []
+    ordered = sorted(items, key=lambda item: str(item.get("lastTimestamp") or item.get("eventTime") or ""))
+    return [
+        Event(
+            item.get("reason", ""),
+            item.get("message", "").strip(),
+            item.get("type") == "Warning",
+            item["involvedObject"].get("uid", ""),
+        )
+        for item in ordered
+    ]
+
+
+def quantity(text: str) -> float:
+    """A Kubernetes quantity, such as 500m or 2Gi, as a number."""
+    match = _QUANTITY.fullmatch(text)
+    return float(match[1]) * _SUFFIXES[match[2]] if match else 0.0
+
+
+def refuse_beyond_quota(environment: str, namespace: str, pod: dict[str, Any], action: str) -> None:
+    """Raises DeliveryError when a pod requests more than a quota of the namespace allows for all its pods together."""
+    sums: dict[str, float] = {"pods": 1}
+    for container in pod["containers"]:
+        for side, values in container.get("resources", {}).items():
+            for resource, value in values.items() if side in ("requests", "limits") else ():
+                for key in (f"{side}.{resource}", *([resource] if side == "requests" else [])):
+                    sums[key] = sums.get(key, 0) + quantity(value)
+    try:
+        quotas = _items(environment, "--namespace", namespace, "get", "resourcequotas")
+    except DeliveryError:
+        # Who may not see them is told by the cluster itself.
+        return
+    for quota in quotas:
+        hard = quota["spec"].get("hard", {})
+        over = [key for key, value in sums.items() if key in hard and value > quantity(hard[key])]
+        if over:
+            name, allowed = quota["metadata"]["name"], ", ".join(f"{key}={hard[key]}" for key in over)
+            raise DeliveryError(
+                f"{namespace}: its quota {name!r} allows {allowed}, and one pod requests more: it can never run; "
+                f"{action}"
+            )
+
+
+def largest_node(environment: str, resource: str) -> float:
+    """What the largest node that runs anything has of a resource; 0 when that may not be seen."""
+    try:
+        nodes = _items(environment, "get", "nodes")
+    except DeliveryError:
+        return 0
+    sizes = (node["status"].get("allocatable", {}).get(resource, "0") for node in nodes if not _simulated(node))
+    return max(map(quantity, sizes), default=0)
+
+
+def room(environment: str, resource: str, namespace: str | None = None, most: int = 6) -> list[str]:
+    """Which pods take a resource, the biggest request first: of a namespace, or on all nodes that run anything.
+
+    Empty when that may not be seen.
+    """
+    place = ["--namespace", namespace] if namespace else ["--all-namespaces"]
+    try:
+        nodes = [] if namespace else [node for node in _items(environment, "get", "nodes") if not _simulated(node)]
+        pods = _items(environment, "get", "pods", *place)
+    except DeliveryError:
+        return []
+    names = {node["metadata"]["name"] for node in nodes}
+    taken = sorted(
+        (
+            (requested(pod, resource), f"{pod['metadata']['namespace']}/{pod['metadata']['name']}")
+            for pod in pods
+            if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+            and (namespace or pod["spec"].get("nodeName") in names)
+        ),
+        reverse=True,
+    )
+    if not taken:
+        return []
+    size = sum(quantity(node["status"].get("allocatable", {}).get(resource, "0")) for node in nodes)
+    total = shown(sum(amount for amount, _ in taken), resource)
+    of = f" of {shown(size, resource)}" if size else ""
+    lines = [f"{len(taken)} pods request {total}{of} {resource}; the biggest:"]
+    return lines + [f"{name}: {shown(amount, resource)}" for amount, name in taken[:most]]
+
+
+def _items(environment: str, *arguments: str) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = json.loads(kube.kubectl(environment, *arguments, "-o", "json"))["items"]
+    return items
+
+
+def _simulated(node: dict[str, Any]) -> bool:
+    """Nodes without hardware have room for everything and run nothing."""
+    return "kwok.x-k8s.io/node" in node["metadata"].get("annotations", {})
+
+
+def requested(pod: dict[str, Any], resource: str) -> float:
+    """What the scheduler counts: all containers together, or the biggest of those that run before them."""
+
+    def of(container: dict[str, Any]) -> float:
+        return quantity(container.get("resources", {}).get("requests", {}).get(resource, "0"))
+
+    before = [of(container) for container in pod["spec"].get("initContainers", [])]
+    return max([sum(of(container) for container in pod["spec"]["containers"]), *before])
+
+
+def shown(amount: float, resource: str) -> str:
+    """An amount of a resource, as messages say it."""
+    return f"{amount / 2**20:.0f}Mi" if resource == "memory" else f"{amount:.2f}"

@@ -1,0 +1,192 @@
+"""Configuration errors that name the file, the line, the key, the value, what is allowed and what to do."""
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.constructor import RoundTripConstructor
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+from infra.contract.errors import StellwerkError
+from infra.contract.fields import NAME_RULE
+
+KeyPath = tuple[str | int, ...]
+
+
+class ConfigError(StellwerkError):
+    """The configuration is refused; the text is the whole message for the user."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One refused value: where it stands, what it is, what is allowed, what to do."""
+
+    path: KeyPath
+    given: str
+    allowed: str
+    action: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """The file that values come from: its name in messages, and its parsed tree for line numbers."""
+
+    name: str
+    tree: Any = None
+    namespace: str = ""
+
+    def line(self, path: KeyPath) -> int | None:
+        """The line of the deepest part of `path` that stands in the file."""
+        node, found = self.tree, None
+        for step in self._in_file(path):
+            if isinstance(node, CommentedMap) and step in node:
+                found = node.lc.key(step)[0] + 1
+            elif isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node):
+                found = node.lc.item(step)[0] + 1
+            else:
+                break
+            node = node[step]
+        return found
+
+    def _in_file(self, path: KeyPath) -> KeyPath:
+        return ("config", f"{self.namespace}:{path[0]}", *path[1:]) if self.namespace and path else path
+
+    def key(self, path: KeyPath) -> str:
+        """The path as a user writes it: stellwerk:models.digits.release."""
+        text = ".".join(str(step) for step in path)
+        return f"{self.namespace}:{text}" if self.namespace else text
+
+    def error(self, problems: Iterable[Problem]) -> ConfigError:
+        """One message for all problems, in the order of the file."""
+        ordered = sorted(problems, key=lambda problem: self.line(problem.path) or 0)
+        return ConfigError("\n".join(self._render(problem) for problem in ordered))
+
+    def _render(self, problem: Problem) -> str:
+        line = self.line(problem.path)
+        place = f"{self.name}:{line}" if line else self.name
+        return (
+            f"{place}: {self.key(problem.path)}\n"
+            f"  given:   {problem.given}\n  allowed: {problem.allowed}\n  do:      {problem.action}"
+        )
+
+
+class _Constructor(RoundTripConstructor):
+    """Keeps times as the text that stands in the file."""
+
+
+_Constructor.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
+
+
+def parse(file: Path, name: str) -> Any:
+    """The YAML tree of a file, with line numbers.
+
+    Raises ConfigError when the file is missing or is not YAML.
+    """
+    try:
+        yaml = YAML(typ="rt")
+        yaml.Constructor = _Constructor
+        return yaml.load(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{name}: there is no such file; create it, or choose another environment") from None
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{name}:{line}: not YAML: {error.problem}; correct the line") from None
+    except (UnicodeDecodeError, YAMLError) as error:
+        raise ConfigError(f"{name}: not a text in UTF-8: {str(error).splitlines()[0]}; save it as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{name}: {error.strerror}") from None
+
+
+def plain(tree: Any) -> Any:
+    """The tree as dict, list and scalars."""
+    if isinstance(tree, Mapping):
+        return {str(key): plain(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [plain(item) for item in tree]
+    return tree
+
+
+def show(value: Any) -> str:
+    """A value in a message: one line of JSON, cut at 80 characters."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+def suggest(word: str, known: Iterable[str], otherwise: str) -> str:
+    """What to do about an unknown word."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return f"did you mean {close[0]}?" if close else otherwise
+
+
+def problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
+    """Pydantic's errors in the words of the schema's descriptions."""
+    schema = model.model_json_schema()
+    return [_problem(detail["type"], detail, schema) for detail in error.errors(include_url=False)]
+
+
+def _problem(kind: str, detail: Any, schema: dict[str, Any]) -> Problem:
+    path: KeyPath = tuple(step for step in detail["loc"] if step != "[key]")
+    node = _at(schema, path)
+    description = str(node.get("description") or _shape(node) or detail["msg"])
+    if kind == "missing":
+        return Problem(path, "nothing", description, "add the key")
+    if kind == "extra_forbidden":
+        known = sorted(_at(schema, path[:-1]).get("properties", {}))
+        return Problem(
+            path,
+            f"the unknown key {path[-1]}",
+            ", ".join(known),
+            suggest(str(path[-1]), known, "remove the key"),
+        )
+    if "[key]" in detail["loc"]:
+        return Problem(path, f"the name {show(path[-1])}", NAME_RULE, "rename the key")
+    if kind == "value_error":
+        description = str(detail["ctx"]["error"])
+    return Problem(path, show(detail["input"]), description, _action(detail["input"], node))
+
+
+def _action(value: Any, node: dict[str, Any]) -> str:
+    choices = [str(choice) for choice in node.get("enum", [])]
+    if isinstance(value, str) and choices:
+        return suggest(value, choices, "choose one of them")
+    if isinstance(value, int | float) and not isinstance(value, bool) and node.get("type") == "string":
+        return f'put it in quotes: "{value}"'
+    return "correct the value"
+
+
+def _shape(node: dict[str, Any]) -> str:
+    if node.get("properties"):
+        return "a mapping with the keys " + ", ".join(sorted(node["properties"]))
+    return ""
+
+
+def _at(schema: dict[str, Any], path: KeyPath) -> dict[str, Any]:
+    """The schema node of a path, with `$ref` and `X | null` resolved; the nearest description is kept."""
+    node = _resolve(schema, schema)
+    for step in path:
+        if isinstance(step, int):
+            node = _resolve(node.get("items", {}), schema)
+        else:
+            named = next(iter(node.get("patternProperties", {}).values()), node.get("additionalProperties"))
+            node = _resolve(node.get("properties", {}).get(step) or named, schema)
+    return node
+
+
+def _resolve(node: Any, schema: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(node, dict):
+        return {}
+    options = [option for option in node.get("anyOf", []) if option.get("type") != "null"]
+    if len(options) == 1:
+        node = {**options[0], **{key: value for key, value in node.items() if key != "anyOf"}}
+    if "$ref" in node:
+        target = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+        # The class's docstring is for readers of the code; the field's description is for its users.
+        target = {key: value for key, value in target.items() if key != "description"}
+        return target | {key: value for key, value in node.items() if key != "$ref"}
+    return dict(node)

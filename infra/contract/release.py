@@ -1,0 +1,233 @@
+"""Releases: immutable documents in `stacks/releases/<model>/<release>.yaml`, shared by the program and the command."""
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from infra.contract.fields import Count, Digest, Name, PinnedImage, ReleaseId, Section
+from infra.contract.problems import ConfigError, KeyPath, Problem, Source, parse, plain, problems, show, suggest
+
+
+class DataType(StrEnum):
+    """Tensor data types of the Open Inference Protocol v2."""
+
+    BOOL = "BOOL"
+    UINT8 = "UINT8"
+    UINT16 = "UINT16"
+    UINT32 = "UINT32"
+    UINT64 = "UINT64"
+    INT8 = "INT8"
+    INT16 = "INT16"
+    INT32 = "INT32"
+    INT64 = "INT64"
+    FP16 = "FP16"
+    FP32 = "FP32"
+    FP64 = "FP64"
+    BYTES = "BYTES"
+
+
+class Metadata(Section):
+    """Which release this is."""
+
+    model: Name
+    release: ReleaseId
+    created: Annotated[
+        str,
+        Field(
+            pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$",
+            description="an RFC 3339 time in quotes: '2026-01-31T12:00:00Z'",
+        ),
+    ]
+
+
+class Artefact(Section):
+    """The model file, content-addressed."""
+
+    format: Literal["onnx"] = Field(description="onnx")
+    digest: Digest
+    size: int = Field(ge=1, description="bytes, at least 1")
+    key: str = Field(min_length=1, description="the key in the bucket: <model>/sha256-<64 hex>.onnx")
+
+
+class Serving(Section):
+    """What serves the artefact."""
+
+    image: PinnedImage
+
+
+class TrainingRecord(Section):
+    """What trained the artefact."""
+
+    image: PinnedImage
+    job: str
+    parameters: dict[str, Any]
+    commit: str = Field(pattern=r"^([0-9a-f]{7,64}|uncommitted)$", description="a git commit, or uncommitted")
+
+
+class Rows(Section):
+    """Rows per split."""
+
+    train: Count
+    held_out: Count
+
+
+class Data(Section):
+    """The data snapshot."""
+
+    name: str
+    digest: Digest
+    rows: Rows
+
+
+class Run(Section):
+    """The tracking run."""
+
+    experiment: str
+    run_id: str
+    model_version: str
+
+
+class Tensor(Section):
+    """One input or output; a dimension of -1 is open."""
+
+    name: str = Field(min_length=1)
+    datatype: DataType = Field(description="a data type of the Open Inference Protocol v2, such as FP32")
+    shape: tuple[Annotated[int, Field(ge=-1)], ...] = Field(min_length=1, description="a list of sizes, -1 if open")
+
+
+class Interface(Section):
+    """The model's inputs and outputs."""
+
+    inputs: tuple[Tensor, ...] = Field(min_length=1)
+    outputs: tuple[Tensor, ...] = Field(min_length=1)
+
+
+class Operator(StrEnum):
+    """How a metric is compared with its threshold."""
+
+    AT_LEAST = ">="
+    AT_MOST = "<="
+    MORE = ">"
+    LESS = "<"
+
+
+class Gate(Section):
+    """One evaluation gate and its result."""
+
+    metric: str
+    operator: Operator
+    threshold: float
+    value: float
+    passed: bool
+
+
+class Parity(Section):
+    """Agreement of the exported model with the trained one on `rows` rows."""
+
+    max_abs_difference: float = Field(ge=0)
+    rows: Count
+
+
+class Evaluation(Section):
+    """Metrics on held-out data, gates and export parity."""
+
+    metrics: dict[str, float]
+    gates: tuple[Gate, ...]
+    parity: Parity
+
+
+class Statistics(Section):
+    """Per-feature mean and standard deviation of one input."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class Reference(Section):
+    """Reference statistics for drift, by input name."""
+
+    inputs: dict[str, Statistics]
+
+
+class Release(Section):
+    """One immutable model release."""
+
+    api_version: Literal["stellwerk.dev/v1"] = Field(description="stellwerk.dev/v1")
+    kind: Literal["Release"] = Field(description="Release")
+    metadata: Metadata
+    artefact: Artefact
+    serving: Serving
+    training: TrainingRecord
+    data: Data
+    run: Run
+    interface: Interface
+    evaluation: Evaluation
+    reference: Reference
+    requirements: tuple[str, ...] = Field(default=(), description="a list of requirement ids")
+
+
+@dataclass(frozen=True)
+class Releases:
+    """The folder of releases, `stacks/releases`.
+
+    `name` is the folder's name in messages.
+    """
+
+    folder: Path
+    name: str = "stacks/releases"
+
+    def ids(self, model: str) -> list[str]:
+        """The releases of a model, oldest version first."""
+        found = [file.stem for file in (self.folder / model).glob("v*.yaml")]
+        return sorted(found, key=lambda release: (int(release[1:].split("-")[0]), release))
+
+    def file(self, model: str, release: str) -> Path:
+        """Where a release is, or would be written."""
+        return self.folder / model / f"{release}.yaml"
+
+    def load(self, model: str, release: str) -> Release:
+        """The release, validated.
+
+        Raises ConfigError naming the expected file and the releases that exist, or every wrong value by line.
+        """
+        name = f"{self.name}/{model}/{release}.yaml"
+        if not self.file(model, release).is_file():
+            known = self.ids(model)
+            raise ConfigError(
+                f"{name}: there is no such release; releases of {model}: {', '.join(known) or 'none yet'}; "
+                + suggest(release, known, f"run `stellwerk release {model}`, or name one that exists")
+            )
+        return read_release(self.file(model, release), name, model, release)
+
+
+def read_release(file: Path, name: str, model: str, release: str) -> Release:
+    """One release file, which must be `release` of `model`; raises ConfigError naming every wrong value."""
+    tree = parse(file, name)
+    source = Source(name, tree)
+    try:
+        document = Release.model_validate_json(json.dumps(plain(tree)))
+    except ValidationError as error:
+        raise source.error(problems(error, Release)) from None
+    wrong = list(_contradictions(document, model, release))
+    if wrong:
+        raise source.error(wrong)
+    return document
+
+
+def _contradictions(document: Release, model: str, release: str) -> list[Problem]:
+    digest = document.artefact.digest.removeprefix("sha256:")
+    expected: list[tuple[KeyPath, str, str]] = [
+        (("metadata", "model"), document.metadata.model, model),
+        (("metadata", "release"), document.metadata.release, release),
+        (("metadata", "release"), document.metadata.release.partition("-")[2], digest[:8]),
+        (("artefact", "key"), document.artefact.key, f"{model}/sha256-{digest}.onnx"),
+    ]
+    return [
+        Problem(path, show(given), show(allowed), "releases are immutable and never edited: restore the file from git")
+        for path, given, allowed in expected
+        if given != allowed
+    ]

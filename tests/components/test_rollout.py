@@ -1,0 +1,190 @@
+"""The wait for a revision, against kubectl's answers as a cluster gives them."""
+
+import asyncio
+import copy
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from components.serving.rollout import NotServingError, Pace, Revision, observe, until_created, until_served
+
+REVISION = Revision(namespace="x-serving", model="digits", digest="new", replicas=2, seconds=300)
+FAST = Pace(poll=0, patience=0)
+
+
+def deployment(**status: Any) -> dict[str, Any]:
+    """A Deployment whose rollout of the revision is complete, but for `status`."""
+    complete = {"observedGeneration": 7, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}
+    return {
+        "kind": "Deployment",
+        "metadata": {"name": "digits-predictor", "generation": 7},
+        "spec": {"replicas": 2, "template": {"metadata": {"annotations": {"stellwerk.dev/revision": "new"}}}},
+        "status": complete | status,
+    }
+
+
+def pod(*containers: dict[str, Any], digest: str = "new", **status: Any) -> dict[str, Any]:
+    return {
+        "kind": "Pod",
+        "metadata": {"name": "digits-predictor-1", "annotations": {"stellwerk.dev/revision": digest}},
+        "spec": {"containers": [{"name": "kserve-container", "resources": {"limits": {"memory": "64Mi"}}}]},
+        "status": {"containerStatuses": list(containers)} | status,
+    }
+
+
+def container(state: dict[str, Any], last: dict[str, Any] | None = None, ready: bool = False) -> dict[str, Any]:
+    return {"name": "kserve-container", "ready": ready, "state": state, "lastState": last or {}, "restartCount": 3}
+
+
+STARTING = container({"waiting": {"reason": "ContainerCreating"}})
+RUNNING = container({"running": {}})
+PULL = container({"waiting": {"reason": "ImagePullBackOff", "message": "Back-off pulling image x@sha256:00"}})
+KILLED = container(
+    {"waiting": {"reason": "CrashLoopBackOff"}}, {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+)
+CRASHED = container({"running": {}}, {"terminated": {"reason": "Error", "exitCode": 1}})
+QUOTA = {
+    "type": "ReplicaFailure",
+    "status": "True",
+    "message": "pods x is forbidden: exceeded quota: quota, used: pods=1",
+}
+NO_NODE = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "Insufficient cpu"}
+
+
+EVENTS = [
+    {"kind": "Event", "reason": reason, "message": message, "involvedObject": {"kind": "Pod", "name": name}}
+    for name, reason, message in (
+        ("digits-predictor-1", "FailedMount", "no such secret"),
+        ("digits-predictor-1", "FailedMount", "no such secret"),
+        ("digits-predictor-1", "Unhealthy", "Startup probe failed: connection refused"),
+        ("other-predictor-1", "FailedMount", "no such volume"),
+    )
+]
+
+
+class Cluster:
+    """Answers kubectl: `looks` one after the other, the last one for ever."""
+
+    def __init__(self, *looks: Sequence[Any]) -> None:
+        self.looks = list(looks)
+        self.asked: list[tuple[str, ...]] = []
+        self.told: list[str] = []
+
+    def __call__(self, *words: str) -> str:
+        self.asked.append(words)
+        if words[:2] == ("get", "deployments,pods"):
+            return json.dumps({"items": self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]})
+        if words[:2] == ("get", "events"):
+            return json.dumps({"items": EVENTS})
+        assert words[0] == "logs"
+        return "reading the artefact\nit is not there\n"
+
+    def wait(self, revision: Revision = REVISION, pace: Pace = FAST) -> None:
+        asyncio.run(until_served(revision, self, self.told.append, pace))
+
+
+def without_annotation() -> dict[str, Any]:
+    found = copy.deepcopy(deployment())
+    del found["spec"]["template"]["metadata"]["annotations"]
+    return found
+
+
+def of_another_revision() -> dict[str, Any]:
+    found = copy.deepcopy(deployment())
+    found["spec"]["template"]["metadata"]["annotations"]["stellwerk.dev/revision"] = "old"
+    return found
+
+
+def scaled() -> dict[str, Any]:
+    found = copy.deepcopy(deployment())
+    found["spec"]["replicas"] = 1
+    return found
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        pytest.param(of_another_revision, id="KServe has not seen it yet"),
+        pytest.param(without_annotation, id="made before there were revisions"),
+        pytest.param(lambda: deployment(observedGeneration=6), id="the status is of the generation before"),
+        pytest.param(lambda: deployment(updatedReplicas=1), id="half is updated"),
+        pytest.param(lambda: deployment(updatedReplicas=0), id="nothing is updated, everything available"),
+        pytest.param(lambda: deployment(replicas=3), id="an old pod is left"),
+        pytest.param(lambda: deployment(availableReplicas=1), id="half is available"),
+        pytest.param(scaled, id="another number of pods"),
+    ],
+)
+def test_only_a_whole_rollout_of_this_revision_serves(before: Callable[[], dict[str, Any]]) -> None:
+    cluster = Cluster([before()], [before()], [deployment()])
+    cluster.wait()
+    assert [words[:2] for words in cluster.asked].count(("get", "deployments,pods")) == 3
+
+
+@pytest.mark.parametrize(
+    ("items", "reason"),
+    [
+        ([pod(PULL)], "ImagePullBackOff: Back-off pulling image x@sha256:00"),
+        ([pod(KILLED)], "OOMKilled: it needs more memory than its limit of 64Mi"),
+        ([pod(CRASHED)], "Error with exit code 1"),
+        ([pod(initContainerStatuses=[CRASHED])], "Error with exit code 1"),
+        ([deployment(updatedReplicas=0, conditions=[QUOTA])], "exceeded quota"),
+        ([pod(status="", reason="Evicted", message="node was low on memory")], "evicted: node was low on memory"),
+    ],
+)
+def test_a_reason_that_stands_ends_the_wait_and_is_told_before(items: list[Any], reason: str) -> None:
+    cluster = Cluster([deployment(availableReplicas=1), *items] if items[0]["kind"] == "Pod" else items)
+    with pytest.raises(NotServingError, match="digits does not serve its new revision in x-serving") as raised:
+        cluster.wait()
+    assert reason in str(raised.value)
+    assert "models.digits.release" in str(raised.value)
+    assert len(cluster.told) == 1, "each reason once"
+    assert reason in cluster.told[0]
+
+
+def test_the_last_lines_of_a_container_that_ended_and_the_events_of_its_pod_are_shown() -> None:
+    with pytest.raises(NotServingError) as raised:
+        Cluster([pod(CRASHED)]).wait()
+    assert "log of kserve-container: it is not there" in str(raised.value)
+    assert str(raised.value).count("event: FailedMount: no such secret") == 1
+    assert "no such volume" not in str(raised.value)
+
+
+def test_what_only_events_tell_is_told() -> None:
+    cluster = Cluster([deployment(availableReplicas=0), pod(STARTING, phase="Pending")], [deployment()])
+    cluster.wait()
+    assert cluster.told == ["digits does not serve yet: digits-predictor-1: FailedMount: no such secret"]
+
+
+def test_what_passes_by_itself_does_not_end_the_wait() -> None:
+    starting = deployment(availableReplicas=0)
+    waiting = [starting, pod(STARTING, conditions=[NO_NODE])]
+    cluster = Cluster(waiting, waiting, [starting, pod(STARTING)], [starting, pod(RUNNING)], [deployment()])
+    cluster.wait()
+    assert [reason.partition(": ")[2] for reason in cluster.told] == [
+        "digits-predictor-1 has no node: Insufficient cpu"
+    ]
+
+
+def test_a_reason_that_goes_away_is_no_failure() -> None:
+    broken = [deployment(availableReplicas=0), pod(PULL)]
+    Cluster(broken, broken, broken, [deployment()]).wait(pace=Pace(poll=0, patience=60))
+
+
+def test_pods_of_the_revision_before_are_no_reason() -> None:
+    assert observe([pod(KILLED, digest="old")], REVISION).problems == []
+
+
+def test_the_wait_ends_after_its_time() -> None:
+    late = Revision(namespace="x-serving", model="digits", digest="new", replicas=2, seconds=-1)
+    with pytest.raises(NotServingError, match="has no node: Insufficient cpu"):
+        Cluster([deployment(availableReplicas=0), pod(STARTING, conditions=[NO_NODE])]).wait(late)
+    with pytest.raises(NotServingError, match="its pods are not ready"):
+        Cluster([deployment(availableReplicas=0)]).wait(late)
+
+
+def test_a_deployment_that_never_comes_is_told() -> None:
+    with pytest.raises(NotServingError, match="KServe made no Deployment in x-serving"):
+        asyncio.run(until_created(REVISION, lambda *_: "", seconds=-1))
+    asyncio.run(until_created(REVISION, lambda *_: "deployment.apps/digits-predictor\n", seconds=-1))

@@ -1,0 +1,182 @@
+"""`stellwerk drift`: the engine's steps in, the resources and an exit code out; repairing asks and forces."""
+
+import json
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from delivery import cli
+from delivery.clients import engine, kube
+from delivery.operations import drift
+from tests.delivery.conftest import Project, Words
+
+Command = Callable[..., tuple[int, str, str]]
+URN = "urn:pulumi:dev::stellwerk::stellwerk:index:Tenant$kubernetes:core/v1:ResourceQuota::tenant-serving-quota"
+
+
+def outcome(op: str, kind: str, identity: str, *fields: str) -> dict[str, Any]:
+    """What the engine says of a resource after it was read."""
+    difference = {field: {"kind": "update", "inputDiff": False} for field in fields} or None
+    old = {"urn": URN, "type": kind, "id": identity, "inputs": {}, "outputs": {}}
+    return {"op": op, "urn": URN, "oldState": old, "detailedDiff": difference}
+
+
+GONE = outcome("delete", "kubernetes:serving.kserve.io/v1beta1:InferenceService", "dev-serving/digits")
+CHANGED = outcome(
+    "update", "kubernetes:core/v1:ResourceQuota", "dev-serving/quota", "spec.hard.pods", "metadata.labels"
+)
+CLUSTER_WIDE = outcome("delete", "kubernetes:core/v1:Namespace", "dev-training")
+WELL = outcome("refresh", "kubernetes:core/v1:ConfigMap", "dev-serving/config")
+
+
+@pytest.fixture
+def pulumi(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Puts a script in the place of pulumi; what it was called with, when asked again."""
+    folder, called = tmp_path / "bin", tmp_path / "called"
+    folder.mkdir()
+    called.touch()
+    surroundings = engine.surroundings() | {"PATH": f"{folder}:{os.environ['PATH']}"}
+    monkeypatch.setattr(engine, "surroundings", lambda: surroundings)
+    monkeypatch.setattr(kube, "require", lambda _: None)
+
+    def say(*steps: dict[str, Any], answers: str = "exit 0", up: str = "exit 0") -> list[str]:
+        said = called.read_text().splitlines()
+        (tmp_path / "answer").write_text(json.dumps({"steps": [WELL, *steps], "duration": 1}))
+        script = f"""#!/bin/sh
+            case "$1" in
+            stack) echo '[{{"name": "dev"}}, {{"name": "prod"}}]';;
+            refresh) cat {tmp_path}/answer; {answers};;
+            up) echo "$PULUMI_K8S_ENABLE_PATCH_FORCE $*" >> {called}; {up};;
+            *) echo "$PULUMI_K8S_ENABLE_PATCH_FORCE $*" >> {called};;
+            esac
+        """
+        (folder / "pulumi").write_text(script)
+        (folder / "pulumi").chmod(0o755)
+        return said
+
+    return say
+
+
+@pytest.fixture
+def stellwerk(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs the command in this process; its exit code, standard output and standard error."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["stellwerk", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        captured = capsys.readouterr()
+        code = ended.value.code
+        assert isinstance(code, int)
+        return code, captured.out, captured.err
+
+    return run
+
+
+def test_nothing_was_changed(pulumi: Callable[..., list[str]], stellwerk: Command) -> None:
+    pulumi()
+    assert stellwerk("drift")[:2] == (0, "dev: no drift\nprod: no drift\n")
+    code, out, _ = stellwerk("drift", "--json")
+    assert (code, json.loads(out)) == (0, {"environments": {"dev": [], "prod": []}})
+
+
+def test_each_resource_is_named_with_its_fields(pulumi: Callable[..., list[str]], stellwerk: Command) -> None:
+    pulumi(GONE, CHANGED, CLUSTER_WIDE)
+    code, out, _ = stellwerk("drift", "--env", "dev")
+    assert code == 2
+    assert out.splitlines() == [
+        "dev: Namespace dev-training deleted",
+        "dev: ResourceQuota quota in dev-serving changed: metadata.labels, spec.hard.pods",
+        "dev: InferenceService digits in dev-serving deleted",
+    ]
+    code, out, _ = stellwerk("drift", "--env", "dev", "--json")
+    (_, quota, _) = json.loads(out)["environments"]["dev"]
+    assert (code, quota) == (2, {
+        "type": "kubernetes:core/v1:ResourceQuota", "name": "quota", "namespace": "dev-serving",
+        "change": "changed", "fields": ["metadata.labels", "spec.hard.pods"],
+    })  # fmt: skip
+
+
+def test_without_repair_the_engine_only_looks(pulumi: Callable[..., list[str]], stellwerk: Command) -> None:
+    pulumi(GONE)
+    stellwerk("drift")
+    assert pulumi() == []
+
+
+def test_repair_previews_and_applies_over_the_change(pulumi: Callable[..., list[str]], stellwerk: Command) -> None:
+    pulumi(CHANGED)
+    assert stellwerk("drift", "--env", "dev", "--repair", "--yes")[0] == 0
+    preview, up = pulumi()
+    assert preview.startswith("true preview --refresh") and "--stack dev" in preview
+    assert up.startswith("true up --refresh") and "--stack dev" in up
+
+
+def test_repair_asks_first(
+    pulumi: Callable[..., list[str]], stellwerk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pulumi(CHANGED)
+    monkeypatch.setattr("typer.confirm", lambda *_, **__: False)
+    code, _, err = stellwerk("drift", "--env", "dev", "--repair")
+    assert code == 1 and "nothing was changed" in err
+    assert [line.split()[1] for line in pulumi()] == ["preview"]
+
+
+def test_repair_applies_nothing_but_what_was_shown(
+    project: Project, pulumi: Callable[..., list[str]], stellwerk: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the question waits somebody edits the file, or another update writes the state."""
+    pulumi(CHANGED)
+
+    def answered(*_: object, **__: object) -> bool:
+        project.edit("dev", lambda config: config["quota"].update(pods=41))
+        return True
+
+    monkeypatch.setattr("typer.confirm", answered)
+    code, _, err = stellwerk("drift", "--env", "dev", "--repair")
+    assert code == 1 and "the environment changed since the preview, look again; nothing was changed" in err
+    assert [line.split()[1] for line in pulumi()] == ["preview"]
+
+
+def test_repair_waits_for_a_promotion(pulumi: Callable[..., list[str]], words: Words) -> None:
+    """That writes the file before the engine has its lock: applied by a repair, it could not be undone."""
+    pulumi(CHANGED)
+    with engine.locked("dev", words.console):
+        repair = threading.Thread(target=drift.repair, args=("dev", lambda: True, words.console))
+        repair.start()
+        repair.join(1)
+        assert repair.is_alive()
+        assert pulumi(CHANGED) == []
+    repair.join(60)
+    assert "waiting for another change of dev to end" in words
+    assert [line.split()[1] for line in pulumi()] == ["preview", "up"]
+
+
+def test_a_repair_that_fails_says_how_to_go_on(pulumi: Callable[..., list[str]], stellwerk: Command) -> None:
+    """The engine's refresh has written the change into the state: there is no drift any more."""
+    pulumi(CHANGED, up="exit 255")
+    code, _, err = stellwerk("drift", "--env", "dev", "--repair", "--yes")
+    assert code == 1 and "pulumi up --stack dev" in err
+
+
+def test_repair_of_what_is_well_does_nothing(pulumi: Callable[..., list[str]], stellwerk: Command) -> None:
+    pulumi()
+    assert stellwerk("drift", "--repair", "--yes")[0] == 0
+    assert pulumi() == []
+
+
+def test_what_can_not_be_read_is_no_drift(pulumi: Callable[..., list[str]], stellwerk: Command) -> None:
+    """Exit code 1, not 0 and not 2: nobody knows."""
+    pulumi(answers="echo 'error: the cluster went away' >&2; exit 255")
+    code, out, err = stellwerk("drift", "--env", "dev")
+    assert (code, out) == (1, "")
+    assert "the cluster went away" in err
+
+
+def test_an_environment_that_was_never_made(pulumi: Callable[..., list[str]], stellwerk: Command) -> None:
+    pulumi()
+    code, _, err = stellwerk("drift", "--env", "test")
+    assert code == 1 and "stellwerk init test" in err

@@ -1,0 +1,335 @@
+"""`stellwerk init`: what is absent is made, what is there stays."""
+
+import json
+import ssl
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+import pytest
+from cryptography import x509
+
+from delivery import stackfile
+from delivery.clients import engine
+from delivery.errors import DeliveryError
+from delivery.operations import authority
+from delivery.operations.init import init
+from infra import credentials, values
+from tests.delivery.conftest import ENVIRONMENTS, Engine, Project, Words
+from tests.delivery.test_authority import handshake
+
+EXTERNAL_STORE = {"mode": "external", "endpoint": "https://s3.example.com", "bucket": "models"}
+EXTERNAL_REGISTRY = {"mode": "external", "address": "registry.example.com/ml"}
+
+
+def secrets(pulumi: Engine, environment: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(pulumi.secrets[environment])
+    return found
+
+
+def forget(pulumi: Engine, environment: str, *path: str) -> Any:
+    """Takes a value out of the credentials, and returns it."""
+    found = secrets(pulumi, environment)
+    node = found
+    for step in path[:-1]:
+        node = node[step]
+    value = node.pop(path[-1])
+    pulumi.secrets[environment] = json.dumps(found)
+    return value
+
+
+@pytest.fixture
+def made(pulumi: Engine, words: Words) -> Engine:
+    """All environments, initialised."""
+    for name in ENVIRONMENTS:
+        init(name, words.console)
+    return pulumi
+
+
+def test_the_program_accepts_what_init_makes(made: Engine) -> None:
+    assert made.stacks == set(ENVIRONMENTS)
+    for name in ENVIRONMENTS:
+        loaded = values.from_file(name).environment
+        found = credentials.read(made.secrets[name], loaded, values.file_name(name))
+        assert found.registry.username == name
+        assert (found.log_store is not None) == (name == "dev")
+        assert "PRIVATE KEY" not in made.project.file(name).read_text()
+
+
+def test_a_second_run_changes_nothing(made: Engine, words: Words) -> None:
+    files, before = [made.project.text(name) for name in ENVIRONMENTS], dict(made.secrets)
+    made.commands.clear()
+    for name in ENVIRONMENTS:
+        init(name, words.console)
+        assert f"{name}: credentials are complete" in words
+    assert [made.project.text(name) for name in ENVIRONMENTS] == files
+    assert made.secrets == before
+    assert [command for command in made.commands if command[1] in ("init", "set")] == []
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        [("tracking",), ("objectStore", "secretKey"), ("tls", "gateway")],
+        [("registry", "password"), ("registry", "htpasswd"), ("registry", "push"), ("logStore", "users", "reader")],
+    ],
+)
+def test_only_what_is_absent_is_made(paths: list[tuple[str, ...]], made: Engine, words: Words) -> None:
+    certificate = values.from_file("dev").environment.ca_certificate
+    for path in paths:
+        forget(made, "dev", *path)
+    rest = secrets(made, "dev")
+    init("dev", words.console)
+    assert values.from_file("dev").environment.ca_certificate == certificate
+    for path in paths:
+        forget(made, "dev", *path)
+    assert secrets(made, "dev") == rest
+
+
+def test_a_certificate_made_later_is_signed_by_the_same_authority(made: Engine, words: Words, tmp_path: Path) -> None:
+    forget(made, "dev", "tls", "logStore")
+    init("dev", words.console)
+    trusted = values.from_file("dev").environment.ca_certificate
+    assert trusted
+    pair = secrets(made, "dev")["tls"]["logStore"]
+    assert handshake(pair, trusted, "log-store.dev-platform.svc.cluster.local", tmp_path) == b"hello"
+
+
+def test_a_lost_authority_key_makes_authority_and_certificates_anew(made: Engine, words: Words, tmp_path: Path) -> None:
+    before, login = values.from_file("test").environment.ca_certificate, secrets(made, "test")["objectStore"]
+    assert before
+    forget(made, "test", "caKey")
+    init("test", words.console)
+    after = values.from_file("test").environment.ca_certificate
+    assert after
+    assert after != before
+    pair = secrets(made, "test")["tls"]["gateway"]
+    assert handshake(pair, after, "gateway.test-platform.svc", tmp_path) == b"hello"
+    with pytest.raises(ssl.SSLCertVerificationError):
+        handshake(pair, before, "gateway.test-platform.svc", tmp_path)
+    assert secrets(made, "test")["objectStore"] == login
+
+
+def test_an_interruption_between_certificate_and_credentials_is_mended(
+    made: Engine, words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: str, stdin: str | None = None) -> str:
+        if arguments[:2] == ("config", "set"):
+            raise DeliveryError("no space left")
+        return made.run(*arguments, stdin=stdin)
+
+    made.project.edit("test", lambda config: config.pop("caCertificate"))
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "run", full)
+        with pytest.raises(DeliveryError, match="no space left"):
+            init("test", words.console)
+    init("test", words.console)
+    trusted = values.from_file("test").environment.ca_certificate
+    assert trusted
+    assert handshake(secrets(made, "test")["tls"]["gateway"], trusted, "gateway", tmp_path) == b"hello"
+
+
+def test_certificates_name_service_and_node_address(made: Engine) -> None:
+    services = {
+        "gateway": "gateway.{}-platform",
+        "objectStore": "object-store.{}-platform",
+        "registry": "registry.{}-platform",
+        "logStore": "log-store.{}-platform",
+        "kserveWebhook": "kserve-webhook-server-service.{}-kserve",
+    }
+    for environment in ENVIRONMENTS:
+        address = values.from_file(environment).environment.cluster.address
+        pairs = secrets(made, environment)["tls"]
+        assert set(pairs) == (set(services) if environment == "dev" else {"gateway", "objectStore"})
+        for name, pair in pairs.items():
+            certificate = x509.load_pem_x509_certificate(pair["certificate"].encode())
+            names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            assert f"{services[name].format(environment)}.svc" in names.get_values_for_type(x509.DNSName)
+            assert [str(ip) for ip in names.get_values_for_type(x509.IPAddress)] == [address]
+
+
+def test_test_and_prod_take_the_login_that_dev_made_for_them(made: Engine) -> None:
+    logins = secrets(made, "dev")["registry"]["logins"]
+    assert set(logins) == set(ENVIRONMENTS)
+    assert len(set(logins.values())) == len(ENVIRONMENTS), "a leaked login could not be changed alone"
+    for name in ("test", "prod"):
+        assert secrets(made, name)["registry"] == {"username": name, "password": logins[name]}
+
+
+def test_only_the_builder_s_login_may_push_and_only_who_builds_has_it(made: Engine) -> None:
+    registry = secrets(made, "dev")["registry"]
+    push = registry["push"]
+    (line,) = push["htpasswd"].splitlines()
+    name, _, hashed = line.partition(":")
+    assert name == push["username"]
+    assert name not in ENVIRONMENTS
+    assert bcrypt.checkpw(push["password"].encode(), hashed.encode())
+    assert push["password"] not in registry["logins"].values()
+    assert name not in registry["htpasswd"]
+    assert all("push" not in secrets(made, other)["registry"] for other in ("test", "prod"))
+
+
+def test_credentials_of_an_older_version_are_completed(made: Engine, words: Words, tmp_path: Path) -> None:
+    """They know no builder, and their webhook's certificate names the namespace in which KServe was."""
+    forget(made, "dev", "registry", "push")
+    found = secrets(made, "dev")
+    certificate = values.from_file("dev").environment.ca_certificate
+    assert certificate
+    found["tls"]["kserveWebhook"] = authority.sign(
+        certificate, found["caKey"], ["kserve-webhook-server-service.dev-platform.svc"]
+    )
+    made.secrets["dev"] = json.dumps(found)
+    init("dev", words.console)
+    assert secrets(made, "dev")["registry"]["push"]["username"] == "builder"
+    pair = secrets(made, "dev")["tls"]["kserveWebhook"]
+    assert handshake(pair, certificate, "kserve-webhook-server-service.dev-kserve.svc", tmp_path) == b"hello"
+    assert secrets(made, "dev")["registry"]["logins"] == found["registry"]["logins"]
+
+
+def test_an_environment_that_builds_pushes_to_dev_s_registry_as_the_builder(
+    made: Engine, project: Project, words: Words
+) -> None:
+    project.edit("test", lambda config: config["images"].update(basePython={"image": "python:3.11"}))
+    init("test", words.console)
+    assert secrets(made, "test")["registry"]["push"] == secrets(made, "dev")["registry"]["push"]
+
+
+def test_a_registry_elsewhere_may_have_a_login_of_its_own_for_pushing(
+    project: Project, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.edit("dev", lambda config: config.update(registry=EXTERNAL_REGISTRY))
+    for variable in ("USERNAME", "PASSWORD", "PUSH_USERNAME"):
+        monkeypatch.setenv(f"STELLWERK_REGISTRY_{variable}", f"given-{variable}")
+    with pytest.raises(DeliveryError, match=r"^STELLWERK_REGISTRY_PUSH_PASSWORD is not set"):
+        init("dev", words.console)
+    monkeypatch.setenv("STELLWERK_REGISTRY_PUSH_PASSWORD", "given-PUSH_PASSWORD")
+    init("dev", words.console)
+    assert secrets(pulumi, "dev")["registry"] == {
+        "username": "given-USERNAME",
+        "password": "given-PASSWORD",
+        "push": {"username": "given-PUSH_USERNAME", "password": "given-PUSH_PASSWORD"},
+    }
+
+
+def test_without_dev_test_says_to_make_dev_first(pulumi: Engine, words: Words) -> None:
+    before = pulumi.project.text("test")
+    with pytest.raises(DeliveryError) as raised:
+        init("test", words.console)
+    assert str(raised.value) == "test: its registry is dev's; run `stellwerk init dev` first"
+    assert pulumi.project.text("test") == before
+    assert pulumi.secrets == {}
+
+
+def test_htpasswd_and_user_hashes_belong_to_their_passwords(made: Engine) -> None:
+    found = secrets(made, "dev")
+    lines = dict(line.split(":", 1) for line in found["registry"]["htpasswd"].splitlines())
+    assert set(lines) == set(ENVIRONMENTS)
+    for name, login in found["registry"]["logins"].items():
+        assert bcrypt.checkpw(login.encode(), lines[name].encode())
+        assert not bcrypt.checkpw(b"another", lines[name].encode())
+    users = found["logStore"]["users"]
+    assert set(users) == {"shipper", "reader", "elastic"}
+    for user in users.values():
+        assert bcrypt.checkpw(user["password"].encode(), user["hash"].encode())
+    assert len({user["password"] for user in users.values()}) == len(users)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "variables"),
+    [
+        ("objectStore", EXTERNAL_STORE, ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]),
+        ("registry", EXTERNAL_REGISTRY, ["STELLWERK_REGISTRY_USERNAME", "STELLWERK_REGISTRY_PASSWORD"]),
+    ],
+)
+def test_an_absent_external_login_names_its_variable(
+    key: str, value: Any, variables: list[str], project: Project, pulumi: Engine, words: Words,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    project.edit("dev", lambda config: config.update({key: value}))
+    before = project.text("dev")
+    for variable in variables:
+        with pytest.raises(DeliveryError, match=rf"^{variable} is not set; it is the login of [^\n]*$"):
+            init("dev", words.console)
+        assert project.text("dev") == before
+        assert pulumi.secrets == {}
+        monkeypatch.setenv(variable, f"given-{variable}")
+    init("dev", words.console)
+    assert {f"given-{variable}" for variable in variables} <= set(secrets(pulumi, "dev")[key].values())
+
+
+def test_the_local_node_trusts_the_registry_of_the_stack_that_runs_it(
+    pulumi: Engine, words: Words, tmp_path: Path
+) -> None:
+    trust = tmp_path / "state" / "config" / "registry-ca.crt"
+    init("dev", words.console)
+    assert not trust.exists(), "there is no local node"
+    trust.parent.mkdir(parents=True)
+    init("dev", words.console)
+    assert trust.read_text() == values.from_file("dev").environment.ca_certificate
+    init("test", words.console)
+    assert trust.read_text() == values.from_file("dev").environment.ca_certificate
+
+
+def test_the_rest_of_the_stack_file_stays(made: Engine, project: Project) -> None:
+    lines = set(project.file("dev").read_text().splitlines())
+    project.edit("dev", lambda config: [config.pop(key) for key in ("caCertificate", "credentials")])
+    assert set(project.file("dev").read_text().splitlines()) <= lines
+    assert "stellwerk:credentials" in stackfile.config("test")
+
+
+def test_a_stack_that_is_new_gets_credentials_of_its_own(made: Engine, words: Words) -> None:
+    """After `cluster down` the passphrase is gone, the encrypted credentials still stand in the file."""
+    file = made.project.file("test")
+    file.write_text(file.read_text() + "encryptionsalt: v1:of-another-passphrase\n")
+    before = secrets(made, "test")
+    made.stacks.discard("test")
+    init("test", words.console)
+    assert secrets(made, "test")["caKey"] != before["caKey"]
+    assert "making new ones" in words
+    assert "of-another-passphrase" not in file.read_text()
+    assert "test" in made.stacks
+
+
+def test_credentials_of_an_older_command_get_the_readers_key(made: Engine, words: Words, tmp_path: Path) -> None:
+    before = {name: secrets(made, name) for name in ENVIRONMENTS}
+    for name in ENVIRONMENTS:
+        reader = forget(made, name, "objectStore", "reader")
+        assert set(reader) == {"accessKey", "secretKey"}
+        assert reader["secretKey"] != before[name]["objectStore"]["secretKey"]
+        found = secrets(made, name)
+        loaded = values.from_file(name).environment
+        # As it was signed: for the writer's name alone.
+        pair = found["tls"]["objectStore"]
+        assert loaded.ca_certificate
+        found["tls"]["objectStore"] = authority.sign(
+            loaded.ca_certificate, found["caKey"], ["object-store", f"object-store.{name}-platform.svc"]
+        )
+        made.secrets[name] = json.dumps(found)
+        init(name, words.console)
+        after = secrets(made, name)
+        assert {key: after["objectStore"][key] for key in ("accessKey", "secretKey")} == {
+            key: before[name]["objectStore"][key] for key in ("accessKey", "secretKey")
+        }
+        assert set(after["objectStore"]["reader"]) == {"accessKey", "secretKey"}
+        assert after["tls"]["objectStore"] != pair
+        host = f"object-store-reader.{name}-platform.svc.cluster.local"
+        assert handshake(after["tls"]["objectStore"], loaded.ca_certificate, host, tmp_path) == b"hello"
+
+
+def test_an_external_store_may_have_a_readers_key(
+    project: Project, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.edit("dev", lambda config: config.update(objectStore=EXTERNAL_STORE))
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(variable, f"given-{variable}")
+    init("dev", words.console)
+    found = credentials.read(pulumi.secrets["dev"], values.from_file("dev").environment, "dev")
+    assert found.object_store.for_models == found.object_store, "one login for all"
+    monkeypatch.setenv("AWS_READER_ACCESS_KEY_ID", "reads")
+    with pytest.raises(DeliveryError, match=r"^AWS_READER_SECRET_ACCESS_KEY is not set; it is the login of those who"):
+        init("dev", words.console)
+    monkeypatch.setenv("AWS_READER_SECRET_ACCESS_KEY", "only")
+    init("dev", words.console)
+    found = credentials.read(pulumi.secrets["dev"], values.from_file("dev").environment, "dev")
+    assert found.object_store.for_models.access_key.get_secret_value() == "reads"
+    assert secrets(pulumi, "dev")["objectStore"]["accessKey"] == "given-AWS_ACCESS_KEY_ID"

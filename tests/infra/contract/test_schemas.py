@@ -1,0 +1,41 @@
+"""The JSON Schemas are up to date, and agree with the loader on the files of this repository."""
+
+from pathlib import Path
+
+import jsonschema
+import pytest
+from ruamel.yaml import YAML
+
+from infra.contract.release import Releases
+from infra.contract.schema import documents, environment_schema, release_schema
+from infra.values import ROOT, from_file
+
+RELEASES = Path(__file__).parent / "releases"
+yaml = YAML(typ="safe")
+
+
+def test_the_written_schemas_are_up_to_date() -> None:
+    stale = [file.name for file, text in documents().items() if file.read_text(encoding="utf-8") != text]
+    assert not stale, "run: python -m infra.contract.schema"
+
+
+@pytest.mark.parametrize("environment", ["dev", "test", "prod"])
+def test_the_stack_files_are_valid(environment: str) -> None:
+    document = yaml.load(ROOT / "stacks" / f"Pulumi.{environment}.yaml")
+    jsonschema.Draft202012Validator(environment_schema()).validate(document)
+    assert from_file(environment).environment.environment == environment
+
+
+def test_the_schema_refuses_what_the_loader_refuses() -> None:
+    document = yaml.load(ROOT / "stacks" / "Pulumi.dev.yaml")
+    document["config"]["stellwerk:modells"] = {}
+    document["config"]["stellwerk:gateway"]["nodePort"] = 443
+    errors = jsonschema.Draft202012Validator(environment_schema()).iter_errors(document)
+    assert {tuple(error.path) for error in errors} == {("config",), ("config", "stellwerk:gateway", "nodePort")}
+
+
+@pytest.mark.parametrize("release", Releases(RELEASES).ids("digits"))
+def test_a_release_is_valid_for_schema_and_loader(release: str) -> None:
+    store = Releases(RELEASES)
+    jsonschema.Draft202012Validator(release_schema()).validate(yaml.load(store.file("digits", release)))
+    assert store.load("digits", release).metadata.release == release
