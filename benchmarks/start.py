@@ -55,7 +55,7 @@ def _prepare(folder: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     ))  # fmt: skip
     register = [sys.executable, "-m", "benchmarks.registration"]
     imports = {
-        _OURS: [sys.executable, "-c", "import infra.machine, infra.program, infra.values"],
+        _OURS: [sys.executable, "-c", "import infra.program, pulumi_kubernetes"],
         _PLAIN: [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(folder)!r}); import plain_imports"],
         "import pulumi alone": [sys.executable, "-c", "import pulumi"],
     }

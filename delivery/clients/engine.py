@@ -21,7 +21,7 @@ from delivery.errors import DeliveryError
 from delivery.operations.plan import Plan, parse, stored
 from infra.local.cluster.environment import environment as variables
 from infra.local.cluster.layout import layout
-from infra.machine import DEADLINE
+from infra.targets.variables import DEADLINE
 from infra.values import ROOT
 
 _PASSPHRASE = ("incorrect passphrase", "PULUMI_CONFIG_PASSPHRASE")

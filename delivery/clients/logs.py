@@ -9,7 +9,8 @@ import httpx
 from components.kit.names import LOG_INDEX_PATTERN, TIME_FIELD
 from delivery.clients import engine
 from delivery.errors import DeliveryError
-from infra.contract.environment import Environment, Mode
+from infra.contract.environment import Environment
+from infra.services import logging
 from infra.values import ENVIRONMENTS, from_file
 
 _WAIT_SECONDS = 60
@@ -22,7 +23,7 @@ def logs(filters: dict[str, str], limit: int, *, wait: bool) -> list[dict[str, A
     """
     owner = _owner()
     user = engine.credentials(owner.environment.value)["logStore"]["users"]["reader"]
-    address = f"https://{owner.cluster.address}:{owner.logging.node_port}"
+    address = logging.url(owner)
     trust = ssl.create_default_context(cadata=owner.ca_certificate)
     deadline = time.monotonic() + (_WAIT_SECONDS if wait else 0)
     with httpx.Client(verify=trust, auth=("reader", user["password"]), timeout=20, trust_env=False) as client:
@@ -40,7 +41,7 @@ def logs(filters: dict[str, str], limit: int, *, wait: bool) -> list[dict[str, A
 def _owner() -> Environment:
     for name in ENVIRONMENTS:
         values = from_file(name).environment
-        if values.logging.mode is Mode.EMBEDDED:
+        if logging.runs(values):
             return values
     raise DeliveryError("no environment runs a log store (stellwerk:logging mode: embedded); ask your own one")
 

@@ -16,8 +16,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from delivery.clients import engine
 from delivery.errors import DeliveryError
-from infra.contract.environment import Mode
 from infra.contract.release import Artefact
+from infra.services import object_store
 from infra.values import file_name, from_file
 
 if TYPE_CHECKING:
@@ -49,10 +49,7 @@ def connect(environment: str) -> Iterator[Store]:
     """The object store of an environment; its CA is verified."""
     values = from_file(environment).environment
     access, secret = _login(environment)
-    store = values.object_store
-    endpoint = store.endpoint
-    if store.mode is Mode.EMBEDDED:
-        endpoint = f"https://{values.cluster.address}:{store.node_port}"
+    endpoint = object_store.external_url(values)
     with tempfile.NamedTemporaryFile("w", suffix=".crt") as authority:
         authority.write(values.ca_certificate or "")
         authority.flush()
@@ -67,14 +64,14 @@ def connect(environment: str) -> Iterator[Store]:
                 connect_timeout=5,
                 read_timeout=60,
                 # The own store is an address of the cluster: a proxy for the internet does not lead there.
-                proxies={} if store.mode is Mode.EMBEDDED else None,
+                proxies={} if object_store.runs(values) else None,
                 retries={"mode": "standard", "max_attempts": 4},
                 s3={"addressing_style": "path"},
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
             ),
         )
-        yield Store(client, store.bucket, f"object store of {environment} ({endpoint})")
+        yield Store(client, object_store.bucket(values), f"object store of {environment} ({endpoint})")
 
 
 def _login(environment: str) -> tuple[str, str]:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from delivery.errors import DeliveryError
 from delivery.operations.release import RELEASES
 from infra.contract.release import Release
+from infra.services import gateway
+from infra.services.serving import models
 from infra.values import file_name, from_file
 from training import data
 
@@ -41,10 +43,9 @@ class Endpoint:
 def endpoint(environment: str, model: str) -> Endpoint:
     """The model's endpoint; raises DeliveryError when the environment does not serve such a model."""
     values = from_file(environment).environment
-    if model not in values.models:
-        known = ", ".join(values.models) or "none"
+    if model not in models(values):
+        known = ", ".join(models(values)) or "none"
         raise DeliveryError(f"{file_name(environment)}: there is no model {model!r}; models there: {known}")
-    address = f"https://{values.cluster.address}:{values.gateway.node_port}"
     try:
         trust = ssl.create_default_context(cadata=values.ca_certificate)
     except ssl.SSLError as error:
@@ -52,13 +53,13 @@ def endpoint(environment: str, model: str) -> Endpoint:
             f"{file_name(environment)}: stellwerk:caCertificate cannot be read ({error.reason}); restore it "
             f"from git, or delete it and run `stellwerk init {environment}`"
         ) from error
-    return Endpoint(f"{address}/v2/models/{model}", trust)
+    return Endpoint(f"{gateway.url(values)}/v2/models/{model}", trust)
 
 
 def serving_release(environment: str, model: str) -> Release:
     """The release that the environment's file points at; raises DeliveryError while there is none."""
     endpoint(environment, model)
-    identity = from_file(environment).environment.models[model].release
+    identity = models(from_file(environment).environment)[model].release
     if identity is None:
         raise DeliveryError(
             f"{environment} has no release of {model} yet; run `stellwerk promote {model} --to {environment}`"

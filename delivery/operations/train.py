@@ -14,6 +14,7 @@ from delivery.clients.kube import get, kubectl
 from delivery.errors import DeliveryError
 from delivery.operations.events import refuse_beyond_quota
 from delivery.operations.waiting import Waiting
+from infra.services.training import pipelines
 from infra.values import ROOT, TRAINING, file_name, from_file
 from training import settings
 
@@ -26,7 +27,7 @@ def train(model: str, parameters: Sequence[str], requirements: Sequence[str], co
 
     A Job that failed is made again. Raises DeliveryError naming a parameter that is not known.
     """
-    known = from_file(ENVIRONMENT).environment.training
+    known = pipelines(from_file(ENVIRONMENT).environment)
     if model not in known:
         raise DeliveryError(
             f"{file_name(ENVIRONMENT)}: stellwerk:training has no {model!r}; models there: {', '.join(known) or 'none'}"

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,6 +122,12 @@ def suggest(word: str, known: Iterable[str], otherwise: str) -> str:
     """What to do about an unknown word."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"did you mean {close[0]}?" if close else otherwise
+
+
+def required(path: KeyPath, value: object, allowed: str) -> Iterator[Problem]:
+    """Yield a problem where a value is absent that another one makes necessary."""
+    if value is None:
+        yield Problem(path, "nothing", allowed, "add the key, or change the mode")
 
 
 def problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:

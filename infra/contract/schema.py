@@ -1,6 +1,7 @@
-"""Writes the JSON Schemas of environments and releases: `python -m infra.contract.schema`."""
+"""The JSON Schemas of the documents."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,9 @@ FOLDER = Path(__file__).parent / "schemas"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
-def environment_schema() -> dict[str, Any]:
-    """The schema of a whole stack file, `stacks/Pulumi.<env>.yaml`."""
-    schema = Environment.model_json_schema()
+def environment_schema(document: type[Environment]) -> dict[str, Any]:
+    """Return the schema of a whole stack file, `stacks/Pulumi.<env>.yaml`, with the sections of `document`."""
+    schema = document.model_json_schema()
     keys = {f"stellwerk:{key}": value for key, value in schema["properties"].items()}
     keys["stellwerk:credentials"] = {"type": "object", "description": "encrypted, written by `stellwerk init`"}
     config = {
@@ -35,19 +36,18 @@ def environment_schema() -> dict[str, Any]:
 
 
 def release_schema() -> dict[str, Any]:
-    """The schema of a release file."""
+    """Return the schema of a release file."""
     return {"$schema": DIALECT, **Release.model_json_schema(), "title": "Stellwerk release v1"}
 
 
-def documents() -> dict[Path, str]:
-    """The schema files and their text."""
-    schemas = {"environment-v1": environment_schema(), "release-v1": release_schema()}
+def schemas(document: type[Environment]) -> Mapping[str, dict[str, Any]]:
+    """Return each schema by the name of its file."""
+    return {"environment-v1": environment_schema(document), "release-v1": release_schema()}
+
+
+def documents(document: type[Environment]) -> dict[Path, str]:
+    """Return the schema files and their text."""
     return {
         FOLDER / f"{name}.schema.json": json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
-        for name, schema in schemas.items()
+        for name, schema in schemas(document).items()
     }
-
-
-if __name__ == "__main__":
-    for file, text in documents().items():
-        file.write_text(text, encoding="utf-8")

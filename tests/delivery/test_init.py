@@ -14,7 +14,13 @@ from delivery.clients import engine
 from delivery.errors import DeliveryError
 from delivery.operations import authority
 from delivery.operations.init import init
-from infra import credentials, values
+from infra import values
+from infra.composition import credentials
+from infra.contract.errors import StellwerkError
+from infra.services.logging import LogStoreKeys
+from infra.services.object_store import ObjectStoreKeys
+from infra.services.registry import RegistryLogins
+from infra.targets.variables import REGISTRY_CA
 from tests.delivery.conftest import ENVIRONMENTS, Engine, Project, Words
 from tests.delivery.test_authority import handshake
 
@@ -49,10 +55,11 @@ def made(pulumi: Engine, words: Words) -> Engine:
 def test_the_program_accepts_what_init_makes(made: Engine) -> None:
     assert made.stacks == set(ENVIRONMENTS)
     for name in ENVIRONMENTS:
-        loaded = values.from_file(name).environment
-        found = credentials.read(made.secrets[name], loaded, values.file_name(name))
-        assert found.registry.username == name
-        assert (found.log_store is not None) == (name == "dev")
+        stack = values.from_file(name).stack
+        found = credentials.read(made.secrets[name], stack, values.file_name(name))
+        (logins,) = (part for part in found.parts.values() if isinstance(part, RegistryLogins))
+        assert logins.username == name
+        assert (LogStoreKeys in found.parts) == (name == "dev")
         assert "PRIVATE KEY" not in made.project.file(name).read_text()
 
 
@@ -189,7 +196,7 @@ def test_credentials_of_an_older_version_are_completed(made: Engine, words: Word
 def test_an_environment_that_builds_pushes_to_dev_s_registry_as_the_builder(
     made: Engine, project: Project, words: Words
 ) -> None:
-    project.edit("test", lambda config: config["images"].update(basePython={"image": "python:3.11"}))
+    project.edit("test", lambda config: config.update(images={"basePython": {"image": "python:3.11"}}))
     init("test", words.console)
     assert secrets(made, "test")["registry"]["push"] == secrets(made, "dev")["registry"]["push"]
 
@@ -200,7 +207,7 @@ def test_a_registry_elsewhere_may_have_a_login_of_its_own_for_pushing(
     project.edit("dev", lambda config: config.update(registry=EXTERNAL_REGISTRY))
     for variable in ("USERNAME", "PASSWORD", "PUSH_USERNAME"):
         monkeypatch.setenv(f"STELLWERK_REGISTRY_{variable}", f"given-{variable}")
-    with pytest.raises(DeliveryError, match=r"^STELLWERK_REGISTRY_PUSH_PASSWORD is not set"):
+    with pytest.raises(StellwerkError, match=r"^STELLWERK_REGISTRY_PUSH_PASSWORD is not set"):
         init("dev", words.console)
     monkeypatch.setenv("STELLWERK_REGISTRY_PUSH_PASSWORD", "given-PUSH_PASSWORD")
     init("dev", words.console)
@@ -213,7 +220,7 @@ def test_a_registry_elsewhere_may_have_a_login_of_its_own_for_pushing(
 
 def test_without_dev_test_says_to_make_dev_first(pulumi: Engine, words: Words) -> None:
     before = pulumi.project.text("test")
-    with pytest.raises(DeliveryError) as raised:
+    with pytest.raises(StellwerkError) as raised:
         init("test", words.console)
     assert str(raised.value) == "test: its registry is dev's; run `stellwerk init dev` first"
     assert pulumi.project.text("test") == before
@@ -248,7 +255,7 @@ def test_an_absent_external_login_names_its_variable(
     project.edit("dev", lambda config: config.update({key: value}))
     before = project.text("dev")
     for variable in variables:
-        with pytest.raises(DeliveryError, match=rf"^{variable} is not set; it is the login of [^\n]*$"):
+        with pytest.raises(StellwerkError, match=rf"^{variable} is not set; it is the login of [^\n]*$"):
             init("dev", words.console)
         assert project.text("dev") == before
         assert pulumi.secrets == {}
@@ -258,9 +265,10 @@ def test_an_absent_external_login_names_its_variable(
 
 
 def test_the_local_node_trusts_the_registry_of_the_stack_that_runs_it(
-    pulumi: Engine, words: Words, tmp_path: Path
+    pulumi: Engine, words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trust = tmp_path / "state" / "config" / "registry-ca.crt"
+    trust = tmp_path / "node" / "registry-ca.crt"
+    monkeypatch.setenv(REGISTRY_CA, str(trust))
     init("dev", words.console)
     assert not trust.exists(), "there is no local node"
     trust.parent.mkdir(parents=True)
@@ -316,6 +324,10 @@ def test_credentials_of_an_older_command_get_the_readers_key(made: Engine, words
         assert handshake(after["tls"]["objectStore"], loaded.ca_certificate, host, tmp_path) == b"hello"
 
 
+def external_keys(pulumi: Engine) -> ObjectStoreKeys:
+    return credentials.read(pulumi.secrets["dev"], values.from_file("dev").stack, "dev").get(ObjectStoreKeys)
+
+
 def test_an_external_store_may_have_a_readers_key(
     project: Project, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -323,13 +335,12 @@ def test_an_external_store_may_have_a_readers_key(
     for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(variable, f"given-{variable}")
     init("dev", words.console)
-    found = credentials.read(pulumi.secrets["dev"], values.from_file("dev").environment, "dev")
-    assert found.object_store.for_models == found.object_store, "one login for all"
+    found = external_keys(pulumi)
+    assert found.for_models == found, "one login for all"
     monkeypatch.setenv("AWS_READER_ACCESS_KEY_ID", "reads")
-    with pytest.raises(DeliveryError, match=r"^AWS_READER_SECRET_ACCESS_KEY is not set; it is the login of those who"):
+    with pytest.raises(StellwerkError, match=r"^AWS_READER_SECRET_ACCESS_KEY is not set; it is the login of those who"):
         init("dev", words.console)
     monkeypatch.setenv("AWS_READER_SECRET_ACCESS_KEY", "only")
     init("dev", words.console)
-    found = credentials.read(pulumi.secrets["dev"], values.from_file("dev").environment, "dev")
-    assert found.object_store.for_models.access_key.get_secret_value() == "reads"
+    assert external_keys(pulumi).for_models.access_key.get_secret_value() == "reads"
     assert secrets(pulumi, "dev")["objectStore"]["accessKey"] == "given-AWS_ACCESS_KEY_ID"

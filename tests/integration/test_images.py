@@ -11,7 +11,7 @@ import httpx
 import pytest
 import zstandard
 
-from infra.local.base_image import EPOCH
+from infra.contract.versions import EPOCH
 from infra.local.cluster.layout import Layout
 from tests.integration import image_kit
 from tests.integration.conftest import ROOT, Project, authority

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -12,14 +12,13 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from components.cluster.node_pool import GPU, POOL_LABEL
 from components.logging.log_shipper import shipper_config
-from tests.program.conftest import STACKS
-from tests.program.harness import DIGEST, SENTINEL, Recording, leaks, run, shown, stack_values
+from tests.program.conftest import STACKS, Refused, Run
+from tests.program.harness import DIGEST, SENTINEL, Recording, leaks, shown, stack_values
 from tests.program.pod_security import containers, violations
 
 RELEASE = "v2-3f2a9c1d"
 IMAGE = f"198.18.0.1:30500/serving@sha256:{'ab' * 32}"
 Programs = Mapping[str, Recording]
-Refused = Callable[[str, Mapping[str, Any]], str]
 
 
 class Yaml(SingleFileSnapshotExtension):
@@ -198,7 +197,7 @@ def test_an_update_waits_for_this_revision_and_a_preview_for_nothing(released: P
     assert annotations["stellwerk.dev/replicas"] == "1"
 
 
-def test_a_revision_is_what_its_pods_are_made_of(released: Programs) -> None:
+def test_a_revision_is_what_its_pods_are_made_of(released: Programs, run: Run) -> None:
     one = run(serving_values(nodePool="gpu-sim"), "prod")
     assert revision(one) == revision(released["prod"])
     more = run(serving_values(nodePool="gpu-sim", replicas=3), "prod")
@@ -207,7 +206,7 @@ def test_a_revision_is_what_its_pods_are_made_of(released: Programs) -> None:
     assert revision(larger) != revision(one)
 
 
-def test_the_number_of_pods_is_declared_and_nothing_scales_them() -> None:
+def test_the_number_of_pods_is_declared_and_nothing_scales_them(run: Run) -> None:
     program = run(serving_values(replicas=3), "prod")
     (scale,) = program.of_kind("DeploymentPatch").values()
     assert (scale["metadata"]["name"], scale["spec"]) == ("digits-predictor", {"replicas": 3})
@@ -217,7 +216,7 @@ def test_the_number_of_pods_is_declared_and_nothing_scales_them() -> None:
     assert budget["spec"]["maxUnavailable"] == 1
 
 
-def test_pods_of_a_model_ask_for_its_resources(programs: Programs) -> None:
+def test_pods_of_a_model_ask_for_its_resources(run: Run) -> None:
     given = serving_values(resources={"cpu": "3", "memory": "2Gi"})
     given["quota"]["cpu"] = "6"
     program = run(given, "prod")
@@ -291,7 +290,7 @@ def normalised(program: Recording, stack: str) -> Any:
     return json.loads(re.sub(digests, r'\1"digest"', text))
 
 
-def test_test_and_prod_are_one_program_under_two_names(released: Programs) -> None:
+def test_test_and_prod_are_one_program_under_two_names(released: Programs, run: Run) -> None:
     """prod with the values of test, but for its name, is test: nothing in the program asks for a name."""
     given = stack_values("test") | {"environment": "prod"}
     given["credentials"]["registry"]["username"] = "prod"
@@ -347,25 +346,22 @@ def test_an_absent_authority_names_the_command(refused: Refused) -> None:
 
 
 @pytest.mark.parametrize("variable", ["STELLWERK_MANIFESTS", "STELLWERK_BUILD_CONTEXTS"])
-def test_a_machine_without_the_folders_is_told_how_to_get_them(
-    variable: str, refused: Refused, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv(variable)
-    message = refused("dev", stack_values("dev"))
+def test_a_machine_without_the_folders_is_told_how_to_get_them(variable: str, refused: Refused, run: Run) -> None:
+    message = refused("dev", stack_values("dev"), **{variable: None})
     assert message.startswith(f"{variable}: it is not set")
     assert 'eval "$(stellwerk env)"' in message
-    assert run(stack_values("prod"), "prod").inputs, "prod needs none of them"
+    assert run(stack_values("prod"), "prod", **{variable: None}).inputs, "prod needs none of them"
 
 
-def test_a_deadline_that_is_no_time_is_refused(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STELLWERK_DEADLINE", "soon")
-    assert refused("prod", stack_values("prod")).startswith("STELLWERK_DEADLINE: soon is no time")
+def test_a_deadline_that_is_no_time_is_refused(refused: Refused) -> None:
+    assert refused("prod", stack_values("prod"), STELLWERK_DEADLINE="soon").startswith(
+        "STELLWERK_DEADLINE: soon is no time"
+    )
 
 
-def test_a_kubeconfig_that_is_not_there_is_refused(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_kubeconfig_that_is_not_there_is_refused(refused: Refused) -> None:
     """Otherwise the provider takes the cluster for unreachable, and previews without it."""
-    monkeypatch.setenv("KUBECONFIG", "/nowhere")
-    message = refused("prod", stack_values("prod"))
+    message = refused("prod", stack_values("prod"), KUBECONFIG="/nowhere")
     assert "KUBECONFIG=/nowhere" in message and "no such file" in message
 
 

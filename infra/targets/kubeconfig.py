@@ -8,8 +8,8 @@ from typing import Any
 from ruamel.yaml.error import YAMLError
 
 from infra.contract.problems import ConfigError, Problem, Source, parse, plain, show, suggest
+from infra.targets.variables import KUBECONFIG
 
-VARIABLE = "KUBECONFIG"
 _KEY = ("cluster", "context")
 
 
@@ -18,10 +18,10 @@ def require_context(context: str, source: Source, environment: Mapping[str, str]
 
     Raises ConfigError when none of them exists, one is no kubeconfig, or the context or its cluster is in none.
     """
-    given = environment.get(VARIABLE)
+    given = environment.get(KUBECONFIG)
     files = [Path(name) for name in given.split(os.pathsep) if name] if given else []
     files = files or [Path(environment.get("HOME") or Path.home(), ".kube", "config")]
-    place = f"{VARIABLE}={given}" if given else str(files[0])
+    place = f"{KUBECONFIG}={given}" if given else str(files[0])
     # Like kubectl: a file of the list that does not exist is left out.
     documents = [_document(file) for file in files if file.exists()]
     if not documents:
