@@ -6,9 +6,9 @@ from contextlib import suppress
 from typing import Any
 
 from delivery.clients import store
+from delivery.clients.endpoint import answering_release, endpoint
 from delivery.errors import DeliveryError
 from delivery.operations import pods
-from delivery.operations.predict import answering_release, endpoint
 from delivery.operations.release import RELEASES
 from infra.services.serving import Model, models
 from infra.values import ENVIRONMENTS, from_file

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from infra.composition.credentials import Credentials, KeyPair
+from infra.composition.credentials import Credentials
 from infra.composition.discovery import CompositionError
 from infra.composition.service import Service, Stack
 from infra.contract.environment import Environment
@@ -17,6 +17,8 @@ from infra.targets.target import Target
 if TYPE_CHECKING:
     import pulumi
     from pydantic import SecretStr
+
+    from components.kit.access import KeyPairArgs
 
 Value = TypeVar("Value")
 
@@ -53,10 +55,11 @@ class Composition:
         return certificate
 
     @property
-    def key_pair(self) -> KeyPair:
+    def tls(self) -> "KeyPairArgs":
         """The key pair of the service's own certificate."""
         (certificate,) = self.service.certificates
-        return self.credentials.key_pairs[certificate.key]
+        pair = self.credentials.key_pairs[certificate.key]
+        return {"certificate": pair.certificate, "key": secret(pair.key)}
 
     def get(self, kind: type[Value]) -> Value:
         """Return what another service has handed over; raise CompositionError where `needs` does not name it."""

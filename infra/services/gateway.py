@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from infra.composition.context import Composition, secret
+from infra.composition.context import Composition
 from infra.composition.service import Certificate, NodePort, Service
 from infra.contract.environment import PLATFORM, SERVING, Environment, PlatformImage, SectionField
 from infra.contract.fields import NodePort as NodePortNumber
@@ -66,14 +66,13 @@ def _compose(context: Composition) -> None:
 
     from components.gateway.gateway import Gateway
 
-    values, pair, section = context.environment, context.key_pair, _section(context.environment)
+    values, section = context.environment, _section(context.environment)
     gateway = Gateway(
         "gateway",
         {
             "namespace": context.get(Namespaces)[PLATFORM],
             "image": values.image(_IMAGE),
-            "certificate": pair.certificate,
-            "key": secret(pair.key),
+            "tls": context.tls,
             "address": values.cluster.address,
             "node_port": section.node_port,
             "replicas": section.replicas,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from components.kit.names import KSERVE_WEBHOOK
-from infra.composition.context import Composition, secret
+from infra.composition.context import Composition
 from infra.composition.service import Build, Certificate, Namespace, Service
 from infra.contract.environment import KSERVE, Environment, PlatformImage
 from infra.services.images import BuiltImages
@@ -34,7 +34,6 @@ def runs(environment: Environment) -> bool:
 def _compose(context: Composition) -> None:
     from components.serving.kserve import KServe
 
-    pair = context.key_pair
     serving = KServe(
         "kserve",
         {
@@ -42,9 +41,8 @@ def _compose(context: Composition) -> None:
             "image": context.environment.image(_MANAGER),
             "manifests": context.relative(context.target.folder(_MANIFESTS)),
             "runtime_image": context.get(BuiltImages)["serving"],
-            "certificate": pair.certificate,
-            "key": secret(pair.key),
-            "ca_certificate": context.authority,
+            "tls": context.tls,
+            "authority": context.authority,
         },
         context.opts,
     )

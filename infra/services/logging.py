@@ -137,7 +137,7 @@ def _compose(context: Composition) -> None:
 
     from components.logging.log_stack import LogStack
 
-    values, pair, store = context.environment, context.key_pair, _own(context.environment)
+    values, store = context.environment, _own(context.environment)
     if store is None:
         return
     stack = LogStack(
@@ -148,9 +148,8 @@ def _compose(context: Composition) -> None:
             "image": context.get(BuiltImages)["elasticsearch"],
             "shipper_image": values.image(_SHIPPER),
             "pull_secret": context.get(PullSecrets)[PLATFORM],
-            "certificate": pair.certificate,
-            "key": secret(pair.key),
-            "ca_certificate": context.authority,
+            "tls": context.tls,
+            "trust_bundle": context.authority,
             "users": {
                 name: {"password": secret(user.password), "hash": secret(user.hash)}
                 for name, user in context.credentials.get(LogStoreKeys).users

@@ -20,6 +20,8 @@ from infra.services.tenancy import Namespaces
 if TYPE_CHECKING:
     import pulumi
 
+    from components.kit.access import StaticKeysArgs, StoreAccessArgs
+
 _IMAGE, _TOOLS = PlatformImage("versitygw"), PlatformImage("busybox")
 _STORAGE = "10Gi"
 _KEY = "objectStore"
@@ -42,6 +44,10 @@ class S3Keys(CredentialsPart):
     access_key: SecretStr
     secret_key: SecretStr
 
+    def args(self) -> "StaticKeysArgs":
+        """Return the login as components take it."""
+        return {"access_key": secret(self.access_key), "secret_key": secret(self.secret_key)}
+
 
 class ObjectStoreKeys(S3Keys):
     """The login that writes, for training, tracking and the command; models get the reader's, where there is one."""
@@ -61,20 +67,11 @@ class OwnObjectStoreKeys(ObjectStoreKeys):
 
 
 @dataclass(frozen=True)
-class StoreAccess:
-    """How a pod reaches the store: the bucket, the URL inside the cluster, and a login."""
+class ObjectStoreAccess:
+    """How pods reach the store: those that write, and those that only read."""
 
-    bucket: str
-    endpoint: "pulumi.Input[str]"
-    keys: S3Keys
-
-
-@dataclass(frozen=True)
-class ObjectStoreEndpoints:
-    """The store for those who write, and for those who only read."""
-
-    writer: StoreAccess
-    reader: StoreAccess
+    writer: "StoreAccessArgs"
+    reader: "StoreAccessArgs"
 
 
 SECTION: SectionField[ObjectStoreSection] = SectionField("object_store", ObjectStoreSection)
@@ -142,7 +139,7 @@ def _compose(context: Composition) -> None:
 
     from components.storage.object_store import ObjectStore
 
-    pair, keys = context.key_pair, context.credentials.get(OwnObjectStoreKeys)
+    keys = context.credentials.get(OwnObjectStoreKeys)
     (port,) = _ports(context.environment)
     store = ObjectStore(
         "object-store",
@@ -151,12 +148,9 @@ def _compose(context: Composition) -> None:
             "image": context.environment.image(_IMAGE),
             "tool_image": context.environment.image(_TOOLS),
             "buckets": [bucket(context.environment)],
-            "access_key": secret(keys.access_key),
-            "secret_key": secret(keys.secret_key),
-            "reader_access_key": secret(keys.reader.access_key),
-            "reader_secret_key": secret(keys.reader.secret_key),
-            "certificate": pair.certificate,
-            "key": secret(pair.key),
+            "owner": keys.args(),
+            "reader": keys.reader.args(),
+            "tls": context.tls,
             "address": context.environment.cluster.address,
             "node_port": port.port,
             "storage": _STORAGE,
@@ -178,8 +172,16 @@ def _connect(context: Composition) -> None:
 def _hand_over(
     context: Composition, keys: ObjectStoreKeys, endpoint: "pulumi.Input[str]", reader: "pulumi.Input[str]"
 ) -> None:
-    name = bucket(context.environment)
-    context.give(ObjectStoreEndpoints(StoreAccess(name, endpoint, keys), StoreAccess(name, reader, keys.for_models)))
+    context.give(ObjectStoreAccess(_access(context, endpoint, keys), _access(context, reader, keys.for_models)))
+
+
+def _access(context: Composition, endpoint: "pulumi.Input[str]", keys: S3Keys) -> "StoreAccessArgs":
+    return {
+        "bucket": bucket(context.environment),
+        "endpoint": endpoint,
+        "keys": keys.args(),
+        "trust_bundle": context.authority,
+    }
 
 
 SERVICE = Service(
@@ -187,7 +189,7 @@ SERVICE = Service(
     section=SECTION,
     images=(_IMAGE, _TOOLS),
     needs=(Namespaces,),
-    gives=(ObjectStoreEndpoints,),
+    gives=(ObjectStoreAccess,),
     runs=runs,
     rules=_rules,
     credentials=_credentials,

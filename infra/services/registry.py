@@ -19,6 +19,8 @@ from infra.services.tenancy import Namespaces
 if TYPE_CHECKING:
     import pulumi
 
+    from components.kit.access import LoginArgs
+
 _IMAGE, _PROXY = PlatformImage("registry"), PlatformImage("traefik")
 _STORAGE = "15Gi"
 _BUILDER = "builder"
@@ -44,6 +46,10 @@ class Login(CredentialsPart):
 
     username: str
     password: SecretStr
+
+    def args(self) -> "LoginArgs":
+        """Return the login as components take it."""
+        return {"username": self.username, "password": secret(self.password)}
 
 
 class PushLogin(Login):
@@ -185,15 +191,14 @@ def _pair(draft: Draft, prefix: str) -> dict[str, str]:
 def _compose(context: Composition) -> None:
     from components.registry.image_registry import ImageRegistry
 
-    pair, logins = context.key_pair, context.credentials.get(OwnRegistryLogins)
+    logins = context.credentials.get(OwnRegistryLogins)
     registry = ImageRegistry(
         "registry",
         {
             "namespace": context.get(Namespaces)[PLATFORM],
             "image": context.environment.image(_IMAGE),
             "address": address(context.environment),
-            "certificate": pair.certificate,
-            "key": secret(pair.key),
+            "tls": context.tls,
             "proxy_image": context.environment.image(_PROXY),
             "readers": secret(logins.htpasswd),
             "writers": secret(logins.push.htpasswd),
@@ -222,8 +227,7 @@ def _pull_secret(context: Composition, login: Login, purpose: str) -> "pulumi.Ou
         {
             "namespace": context.get(Namespaces)[purpose],
             "address": address(context.environment),
-            "username": login.username,
-            "password": secret(login.password),
+            "login": login.args(),
         },
         context.opts,
     )

@@ -13,7 +13,7 @@ from infra.composition.service import Build, Service
 from infra.contract.environment import PLATFORM, TRAINING, Environment, SectionField
 from infra.contract.fields import Section
 from infra.services.images import BuiltImages
-from infra.services.object_store import ObjectStoreEndpoints
+from infra.services.object_store import ObjectStoreAccess
 from infra.services.registry import PullSecrets
 from infra.services.tenancy import Namespaces
 
@@ -66,7 +66,7 @@ def _make_credentials(draft: Draft) -> None:
 def _compose(context: Composition) -> None:
     from components.tracking.tracking_server import TrackingServer
 
-    namespaces, images, store = context.get(Namespaces), context.get(BuiltImages), context.get(ObjectStoreEndpoints)
+    namespaces, images = context.get(Namespaces), context.get(BuiltImages)
     server = TrackingServer(
         "tracking",
         {
@@ -76,11 +76,7 @@ def _compose(context: Composition) -> None:
             "pull_secret": context.get(PullSecrets)[PLATFORM],
             "database_password": secret(context.credentials.get(TrackingKeys).postgres_password),
             "storage": _STORAGE,
-            "artefacts": f"s3://{store.writer.bucket}/mlflow",
-            "s3_endpoint": store.writer.endpoint,
-            "access_key": secret(store.writer.keys.access_key),
-            "secret_key": secret(store.writer.keys.secret_key),
-            "ca_certificate": context.authority,
+            "store": context.get(ObjectStoreAccess).writer,
             "clients": namespaces.by_purpose.get(TRAINING, namespaces[PLATFORM]),
         },
         context.opts,
@@ -91,7 +87,7 @@ def _compose(context: Composition) -> None:
 SERVICE = Service(
     "tracking",
     section=SECTION,
-    needs=(Namespaces, BuiltImages, PullSecrets, ObjectStoreEndpoints),
+    needs=(Namespaces, BuiltImages, PullSecrets, ObjectStoreAccess),
     gives=(TrackingUri,),
     runs=runs,
     switch="tracking",

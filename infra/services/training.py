@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from infra.composition.context import Composition, secret
+from infra.composition.context import Composition
 from infra.composition.service import Build, Namespace, Service, Stack
 from infra.contract.environment import TRAINING, Environment, Resources, SectionField
 from infra.contract.fields import Name, Section
@@ -11,7 +11,7 @@ from infra.contract.quantities import memory_bytes, milli_cores
 from infra.services import tracking
 from infra.services.images import BuiltImages
 from infra.services.node_pools import unknown_pool
-from infra.services.object_store import ObjectStoreEndpoints
+from infra.services.object_store import ObjectStoreAccess
 from infra.services.registry import PullSecrets
 from infra.services.tenancy import Namespaces
 from infra.services.tracking import TrackingUri
@@ -69,7 +69,6 @@ def _never_admitted(environment: Environment, model: str, asked: Resources) -> I
 def _compose(context: Composition) -> None:
     from components.training.training_pipeline import TrainingPipeline
 
-    store = context.get(ObjectStoreEndpoints).writer
     for model, pipeline in pipelines(context.environment).items():
         TrainingPipeline(
             f"train-{model}",
@@ -79,11 +78,7 @@ def _compose(context: Composition) -> None:
                 "image": context.get(BuiltImages)["training"],
                 "pull_secret": context.get(PullSecrets)[TRAINING],
                 "tracking_uri": context.get(TrackingUri).uri,
-                "bucket": store.bucket,
-                "s3_endpoint": store.endpoint,
-                "access_key": secret(store.keys.access_key),
-                "secret_key": secret(store.keys.secret_key),
-                "ca_certificate": context.authority,
+                "store": context.get(ObjectStoreAccess).writer,
                 "cpu": pipeline.resources.cpu,
                 "memory": pipeline.resources.memory,
                 "node_pool": pipeline.node_pool,
@@ -95,7 +90,7 @@ def _compose(context: Composition) -> None:
 SERVICE = Service(
     "training",
     section=SECTION,
-    needs=(Namespaces, BuiltImages, PullSecrets, ObjectStoreEndpoints, TrackingUri),
+    needs=(Namespaces, BuiltImages, PullSecrets, ObjectStoreAccess, TrackingUri),
     runs=runs,
     switch="training",
     rules=_rules,

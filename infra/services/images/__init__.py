@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infra.composition.context import Composition, secret
+from infra.composition.context import Composition
 from infra.composition.service import Build, Service, Stack
 from infra.contract.environment import Environment
 from infra.contract.problems import KeyPath, Problem, show
@@ -97,8 +97,7 @@ def _image(
         {
             "repository": name,
             "registry": registry.address,
-            "username": registry.builder.username,
-            "password": secret(registry.builder.password),
+            "login": registry.builder.args(),
             "context": folder,
             "epoch": EPOCH,
             "base_image": base,

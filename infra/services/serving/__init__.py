@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from infra.composition.context import Composition, secret
+from infra.composition.context import Composition
 from infra.composition.service import Namespace, Service, Stack
 from infra.contract.environment import PLATFORM, SERVING
 from infra.contract.problems import Problem, show
 from infra.contract.release import Release
 from infra.services.kserve import ServingRuntime
 from infra.services.node_pools import unknown_pool
-from infra.services.object_store import ObjectStoreEndpoints
+from infra.services.object_store import ObjectStoreAccess
 from infra.services.registry import PullSecrets
 from infra.services.serving.capacity import never_admitted
 from infra.services.serving.endings import warn
@@ -46,7 +46,7 @@ def _compose(context: Composition) -> None:
 def _serve(context: Composition, name: str, model: Model, release: Release) -> None:
     from components.serving.inference_service import InferenceService
 
-    values, store, namespaces = context.environment, context.get(ObjectStoreEndpoints).reader, context.get(Namespaces)
+    values, namespaces = context.environment, context.get(Namespaces)
     InferenceService(
         name,
         {
@@ -58,14 +58,10 @@ def _serve(context: Composition, name: str, model: Model, release: Release) -> N
             "image": release.serving.image,
             "pull_secret": context.get(PullSecrets)[SERVING],
             "runtime": context.get(ServingRuntime).name,
-            "bucket": store.bucket,
+            "store": context.get(ObjectStoreAccess).reader,
             "artefact_key": release.artefact.key,
             "artefact_digest": release.artefact.digest,
             "artefact_size": release.artefact.size,
-            "s3_endpoint": store.endpoint,
-            "access_key": secret(store.keys.access_key),
-            "secret_key": secret(store.keys.secret_key),
-            "ca_certificate": context.authority,
             "clients": namespaces[PLATFORM],
             "replicas": model.replicas,
             "cpu": model.resources.cpu,
@@ -81,7 +77,7 @@ def _serve(context: Composition, name: str, model: Model, release: Release) -> N
 SERVICE = Service(
     "serving",
     section=SECTION,
-    needs=(Namespaces, PullSecrets, ObjectStoreEndpoints, ServingRuntime),
+    needs=(Namespaces, PullSecrets, ObjectStoreAccess, ServingRuntime),
     rules=_rules,
     namespaces=(Namespace(SERVING),),
     compose=_compose,
