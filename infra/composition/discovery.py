@@ -58,8 +58,18 @@ def discover(*packages: ModuleType) -> Services:
 
 def ordered(services: Iterable[Service]) -> list[Service]:
     """Return the services, each after those that give what it needs; raise CompositionError where none does."""
-    by_name = {service.name: service for service in services}
-    giver = {kind: service.name for service in by_name.values() for kind in service.gives}
+    by_name: dict[str, Service] = {}
+    giver: dict[type, str] = {}
+    for service in services:
+        if service.name in by_name:
+            raise CompositionError(f"two services are called {service.name}; give one of them another name")
+        by_name[service.name] = service
+        for kind in service.gives:
+            if kind in giver:
+                raise CompositionError(
+                    f"{giver[kind]} and {service.name} both give {kind.__name__}; let one of them give another type"
+                )
+            giver[kind] = service.name
     graph: dict[str, set[str]] = {}
     for service in by_name.values():
         for kind in service.needs:

@@ -14,8 +14,10 @@ from delivery.clients import engine
 from delivery.errors import DeliveryError
 from delivery.operations import authority
 from delivery.operations.init import init
+from infra import services as own
 from infra import values
 from infra.composition import credentials
+from infra.composition.discovery import discover
 from infra.contract.errors import StellwerkError
 from infra.services.logging import LogStoreKeys
 from infra.services.object_store import ObjectStoreKeys
@@ -23,6 +25,8 @@ from infra.services.registry import RegistryLogins
 from infra.targets.variables import REGISTRY_CA
 from tests.delivery.conftest import ENVIRONMENTS, Engine, Project, Words
 from tests.delivery.test_authority import handshake
+from tests.support import made_up
+from tests.support.made_up.feature_store import FeatureStoreKeys
 
 EXTERNAL_STORE = {"mode": "external", "endpoint": "https://s3.example.com", "bucket": "models"}
 EXTERNAL_REGISTRY = {"mode": "external", "address": "registry.example.com/ml"}
@@ -344,3 +348,16 @@ def test_an_external_store_may_have_a_readers_key(
     init("dev", words.console)
     assert external_keys(pulumi).for_models.access_key.get_secret_value() == "reads"
     assert secrets(pulumi, "dev")["objectStore"]["accessKey"] == "given-AWS_ACCESS_KEY_ID"
+
+
+def test_one_more_service_gets_its_credentials_and_certificate(project: Project, pulumi: Engine, words: Words) -> None:
+    services = discover(own, made_up)
+    for name in ENVIRONMENTS:
+        project.edit(name, lambda config: config.update(featureStore={"nodePort": 30990}))
+    init("dev", words.console, services)
+    stack = values.from_file("dev", project.root, services=services).stack
+    made = credentials.read(pulumi.secrets["dev"], stack, "dev")
+    assert len(made.get(FeatureStoreKeys).password.get_secret_value()) > 20
+    certificate = x509.load_pem_x509_certificate(made.key_pairs["featureStore"].certificate.encode())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert "feature-store.dev-platform.svc" in names.get_values_for_type(x509.DNSName)

@@ -47,7 +47,9 @@ class Run(Protocol):
 class Refused(Protocol):
     """The message with which the program refuses values."""
 
-    def __call__(self, stack: str, given: Mapping[str, Any], **changed: str | None) -> str: ...
+    def __call__(
+        self, stack: str, given: Mapping[str, Any], services: Services | None = None, **changed: str | None
+    ) -> str: ...
 
 
 @pytest.fixture(scope="package")
@@ -113,9 +115,9 @@ def released(run: Run) -> Mapping[str, Recording]:
 def refused(run: Run) -> Refused:
     """The message with which the program refuses values."""
 
-    def message(stack: str, given: Mapping[str, Any], **changed: str | None) -> str:
+    def message(stack: str, given: Mapping[str, Any], services: Services | None = None, **changed: str | None) -> str:
         with pytest.raises(pulumi.RunError) as raised:
-            run(given, stack, **changed)
+            run(given, stack, services, **changed)
         return str(raised.value)
 
     return message
