@@ -27,8 +27,8 @@ def main(program: str, values: str) -> None:
                 state = state | {"metadata": {"name": f"{args.name}-generated"} | state.get("metadata", {})}
             return f"{args.name}-id", state
 
-        def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-            return {}, None
+        def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]]]:
+            return {}, []
 
     with open(values, encoding="utf-8") as file:
         given = json.load(file)
