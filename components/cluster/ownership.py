@@ -5,7 +5,7 @@ from typing import TypedDict
 import pulumi
 from pulumi_kubernetes import admissionregistration, meta
 
-from components.kit.pods import child
+from components.kit.options import child
 
 PROJECT_LABEL = "stellwerk.dev/project"
 STACK_LABEL = "stellwerk.dev/stack"

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 import pulumi
-from pulumi_kubernetes import core, meta, networking, rbac
+from pulumi_kubernetes import core, meta, rbac
 
 from components.cluster.rights import RIGHTS
-from components.kit.pods import child
+from components.kit.network import deny_ingress
+from components.kit.options import child
 
 # What a container that says nothing may write to its own file system, its logs and its scratch folders.
 _SCRATCH_GIB = 4
@@ -93,14 +94,7 @@ class Tenant(pulumi.ComponentResource):
             ),
             opts=inside,
         )
-        networking.v1.NetworkPolicy(
-            f"{name}-{purpose}-deny",
-            metadata=meta.v1.ObjectMetaArgs(name="default-deny", namespace=title),
-            spec=networking.v1.NetworkPolicySpecArgs(
-                pod_selector=meta.v1.LabelSelectorArgs(), policy_types=["Ingress"]
-            ),
-            opts=inside,
-        )
+        deny_ingress(f"{name}-{purpose}-deny", title, inside)
         for role, groups in (("developers", args.get("developers", ())), ("operators", args.get("operators", ()))):
             if groups and purpose in RIGHTS[role]:
                 self._role(f"{name}-{purpose}-{role}", namespace, role, purpose, groups)

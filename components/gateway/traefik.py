@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import TypedDict
 
-PORT = 8443
-HEALTH = 8081
+from components.kit import ports
+
 ROUTES = "/etc/gateway/routes"
 TLS = "/etc/tls"
 # Seconds after SIGTERM in which a gateway still takes requests: proxies and clients learn of its end meanwhile.
@@ -50,12 +50,12 @@ def static_file() -> str:
         # Of a whole request: a client that sends a byte now and then holds nothing for longer.
         "respondingTimeouts": {"readTimeout": "60s", "idleTimeout": "120s"},
     }
-    https = {"address": f":{PORT}", "transport": transport, "http": {"maxHeaderBytes": 64 * 1024}}
+    https = {"address": f":{ports.GATEWAY}", "transport": transport, "http": {"maxHeaderBytes": 64 * 1024}}
     document = {
         # The health port ends with the other: it says "not ready" while the gateway drains.
         "entryPoints": {
             "https": https,
-            "health": {"address": f":{HEALTH}", "transport": {"lifeCycle": transport["lifeCycle"]}},
+            "health": {"address": f":{ports.GATEWAY_HEALTH}", "transport": {"lifeCycle": transport["lifeCycle"]}},
         },
         # Routed by the file of routes: a gateway without its routes is not ready.
         "ping": {"manualRouting": True},

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from components.kit import ports
 from components.kit.names import LOG_INDEX, LOG_STORE, NAMESPACE_PURPOSES
 
 SHIPPER = "log-shipper"
 EVENT_SHIPPER = "event-shipper"
-STORE_PORT = 9200
+
 POD_LOGS = "/var/log/pods"
 POSITIONS = "/var/lib/log-shipper"
 _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -64,7 +65,7 @@ def _config(kind: str, receiver: dict[str, Any], namespace: str) -> dict[str, An
 
 def _exporter(namespace: str) -> dict[str, Any]:
     return {
-        "endpoints": [f"https://{LOG_STORE}.{namespace}.svc.cluster.local:{STORE_PORT}"],
+        "endpoints": [f"https://{LOG_STORE}.{namespace}.svc.cluster.local:{ports.LOG_STORE}"],
         "user": "shipper",
         "password": "${file:/secret/password}",
         "tls": {"ca_file": "/secret/ca.crt", "min_version": "1.2"},

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 REVISION = "stellwerk.dev/revision"
-_MODEL = "serving.kserve.io/inferenceservice"
+# KServe's label of the pods and what they belong to.
+SERVICE_LABEL = "serving.kserve.io/inferenceservice"
 # Containers that wait for one of these run by themselves, or say more in their last state.
 _STARTING = ("ContainerCreating", "PodInitializing", "CrashLoopBackOff")
 # What only events tell: the pod itself waits in silence.
@@ -114,7 +115,7 @@ async def until_served(revision: Revision, run: Kubectl, tell: Callable[[str], N
 
 def _look(revision: Revision, run: Kubectl) -> list[Any]:
     """The Deployment and the pods of the model, and the warnings of the namespace's pods."""
-    pods = run("get", "deployments,pods", "-l", f"{_MODEL}={revision.model}", "-o", "json")
+    pods = run("get", "deployments,pods", "-l", f"{SERVICE_LABEL}={revision.model}", "-o", "json")
     events = run("get", "events", "--field-selector", "involvedObject.kind=Pod,type=Warning", "-o", "json")
     return [item for text in (pods, events) for item in json.loads(text)["items"]]
 

@@ -9,7 +9,8 @@ import pytest
 
 from components.kit.access import StoreAccessArgs
 from components.kit.store_access import secret_data
-from components.serving.inference_service import InferenceService, InferenceServiceArgs
+from components.serving.arguments import InferenceServiceArgs
+from components.serving.inference_service import InferenceService
 from components.tracking.tracking_server import TrackingServer, TrackingServerArgs
 from components.training.training_pipeline import TrainingPipeline, TrainingPipelineArgs
 from tests.components.mocks import declared
