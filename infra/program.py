@@ -20,8 +20,7 @@ from components.registry.image_build import ImageBuild
 from components.registry.image_registry import ImageRegistry
 from components.registry.pull_secret import PullSecret
 from components.serving.inference_service import InferenceService, url
-from components.serving.kserve import KServe
-from components.serving.runtime import RUNTIME
+from components.serving.kserve import RUNTIME, KServe
 from components.storage.object_store import ObjectStore
 from components.tracking.tracking_server import TrackingServer
 from components.training.training_pipeline import TrainingPipeline

@@ -13,8 +13,10 @@ from components.kit.names import KSERVE_WEBHOOK
 from components.kit.options import child
 from components.kit.volumes import secret_volume
 from components.kit.workload import Workload
-from components.serving.runtime import RUNTIME, runtime
+from components.serving.runtime import runtime
 from components.serving.webhooks import declare_webhooks
+
+RUNTIME = "stellwerk-onnx"
 
 _APP = "kserve-controller-manager"
 # What the API server connects to.

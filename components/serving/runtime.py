@@ -6,7 +6,6 @@ from components.kit import pods, ports
 from components.kit.security import CONTAINER_MANIFEST, POD_MANIFEST
 from components.serving.manifests import Container, Probe, Runtime, RuntimeSecurity
 
-RUNTIME = "stellwerk-onnx"
 # Seconds after SIGTERM in which a server still takes requests.
 DRAIN_SECONDS = 5
 MODEL_FOLDER = "/mnt/models"
