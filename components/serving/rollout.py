@@ -7,15 +7,16 @@ import asyncio
 import json
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from components.kit import pod_state
+from components.kit.pod_state import Fault, FaultKind
 
 REVISION = "stellwerk.dev/revision"
 # KServe's label of the pods and what they belong to.
 SERVICE_LABEL = "serving.kserve.io/inferenceservice"
-# Containers that wait for one of these run by themselves, or say more in their last state.
-_STARTING = ("ContainerCreating", "PodInitializing", "CrashLoopBackOff")
 # What only events tell: the pod itself waits in silence.
 _BEFORE_START = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
 
@@ -128,12 +129,10 @@ def observe(items: Sequence[Any], revision: Revision) -> Observation:
             seen.serves = _complete(item, revision)
             if item["spec"]["replicas"] != revision.replicas:
                 seen.waiting.append(f"its Deployment asks for {item['spec']['replicas']} pods, not {revision.replicas}")
-            for condition in item.get("status", {}).get("conditions", []):
-                # Quota and admission: pods that are never made have no state of their own.
-                if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-                    seen.problems.append(f"no pod is made: {condition.get('message', condition.get('reason'))}")
+            # Pods that are never made have no state of their own.
+            seen.problems += [f"no pod is made: {refusal}" for refusal in pod_state.refusals(item)]
     for pod in _pods(items, revision):
-        _pod(pod, seen)
+        _judge(pod, seen)
         if pod.get("status", {}).get("phase") == "Pending":
             events = _events(items, pod)
             seen.waiting += [f"{pod['metadata']['name']}: {text}" for reason, text in events if reason in _BEFORE_START]
@@ -170,46 +169,26 @@ def _pods(items: Sequence[Any], revision: Revision) -> list[Any]:
         for item in items
         if item["kind"] == "Pod"
         and item["metadata"].get("annotations", {}).get(REVISION) == revision.digest
-        and "deletionTimestamp" not in item["metadata"]
+        and not pod_state.leaving(item)
     ]
 
 
-def _pod(pod: Any, seen: Observation) -> None:
-    name, status = pod["metadata"]["name"], pod.get("status", {})
-    for condition in status.get("conditions", []):
-        if condition.get("reason") == "Unschedulable":
-            seen.waiting.append(f"{name} has no node: {condition.get('message', '')}")
-    if status.get("reason") == "Evicted":
-        seen.problems.append(f"{name} was evicted: {status.get('message', '')}")
-    for container in _containers(pod):
-        if reason := _reason(container, _limit(pod, container["name"])):
-            seen.problems.append(f"{name}, container {container['name']}: {reason}")
+def _judge(pod: Any, seen: Observation) -> None:
+    name = pod["metadata"]["name"]
+    for fault in pod_state.faults(pod):
+        if fault.kind is FaultKind.UNSCHEDULABLE:
+            seen.waiting.append(f"{name} has no node: {fault.message}")
+        elif fault.kind is FaultKind.EVICTED:
+            seen.problems.append(f"{name} was evicted: {fault.message}")
+        elif not fault.ready:
+            seen.problems.append(f"{name}, container {fault.container}: {_reason(fault)}")
 
 
-def _containers(pod: Any) -> list[Any]:
-    status = pod.get("status", {})
-    return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
-
-
-def _limit(pod: Any, container: str) -> str:
-    """The memory limit of a container, as the pod says it."""
-    spec = pod.get("spec", {})
-    named = {item["name"]: item for item in [*spec.get("initContainers", []), *spec.get("containers", [])]}
-    limit = named.get(container, {}).get("resources", {}).get("limits", {}).get("memory", "")
-    return f" of {limit}" if limit else ""
-
-
-def _reason(container: Mapping[str, Any], limit: str) -> str:
-    """Why a container does not run; empty while it runs or starts."""
-    waiting = container.get("state", {}).get("waiting", {})
-    if waiting and waiting.get("reason") not in _STARTING:
-        return f"{waiting.get('reason')}: {waiting.get('message', '')}"
-    ended = container.get("state", {}).get("terminated") or container.get("lastState", {}).get("terminated") or {}
-    if container.get("ready") or ended.get("exitCode", 0) == 0:
-        return ""
-    if ended.get("reason") == "OOMKilled":
-        return f"OOMKilled: it needs more memory than its limit{limit}"
-    return f"{ended.get('reason', 'ended')} with exit code {ended['exitCode']}"
+def _reason(fault: Fault) -> str:
+    """Return why a container does not run."""
+    if fault.kind is not FaultKind.CRASH:
+        return f"{fault.reason}: {fault.message}"
+    return fault.out_of_memory or f"{fault.reason or 'ended'} with exit code {fault.exit_code}"
 
 
 def _details(revision: Revision, items: Sequence[Any], run: Kubectl) -> list[str]:
@@ -217,7 +196,7 @@ def _details(revision: Revision, items: Sequence[Any], run: Kubectl) -> list[str
     details: list[str] = []
     for pod in _pods(items, revision)[:1]:
         name = pod["metadata"]["name"]
-        for container in _containers(pod):
+        for container in pod_state.container_states(pod):
             if container.get("lastState", {}).get("terminated") or container.get("state", {}).get("terminated"):
                 previous = ["--previous"] if container.get("state", {}).get("running") else []
                 lines = _try(run, "logs", name, "-c", container["name"], "--tail=5", *previous)
