@@ -101,7 +101,7 @@ class Tenant(pulumi.ComponentResource):
         return namespace
 
     def _role(self, name: str, namespace: core.v1.Namespace, role: str, purpose: str, groups: Sequence[str]) -> None:
-        """The role's rights here, and who has them; other than cluster roles, two environments share none of it."""
+        """Declare the role's rights and who has them; other than cluster roles, two environments share none of it."""
         api = "rbac.authorization.k8s.io"
         metadata = meta.v1.ObjectMetaArgs(name=role, namespace=namespace.metadata.name)
         rights = rbac.v1.Role(
@@ -123,13 +123,13 @@ class Tenant(pulumi.ComponentResource):
             metadata=metadata,
             role_ref=rbac.v1.RoleRefArgs(api_group=api, kind="Role", name=role),
             subjects=[rbac.v1.SubjectArgs(api_group=api, kind="Group", name=group) for group in groups],
-            # Who is no administrator may bind only a role that is there, with rights of their own.
+            # Who is no administrator may bind only a role that exists, with rights of their own.
             opts=child(self, [rights]),
         )
 
 
 def _limits(quota: QuotaArgs, node_ports: int) -> dict[str, str]:
-    """What the pods, claims and services of one namespace may take together."""
+    """Return what the pods, claims and services of one namespace may take together."""
     return {
         "requests.cpu": quota["cpu"],
         "requests.memory": quota["memory"],

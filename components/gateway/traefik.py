@@ -43,7 +43,7 @@ class LimitsArgs(TypedDict):
 
 
 def static_file() -> str:
-    """The static configuration; a change needs a new process."""
+    """Return the static configuration; a change needs a new process."""
     transport = {
         "keepAliveMaxTime": f"{_CONNECTION_SECONDS}s",
         "lifeCycle": {"requestAcceptGraceTimeout": f"{DRAIN_SECONDS}s", "graceTimeOut": f"{FINISH_SECONDS}s"},
@@ -67,7 +67,7 @@ def static_file() -> str:
 
 
 def routes_file(routes: Sequence[RouteArgs], limits: LimitsArgs) -> str:
-    """The dynamic configuration."""
+    """Return the dynamic configuration."""
     routers: dict[str, object] = {
         route["name"]: {
             "entryPoints": ["https"],
@@ -105,7 +105,7 @@ def routes_file(routes: Sequence[RouteArgs], limits: LimitsArgs) -> str:
 
 
 def _middlewares(limits: LimitsArgs) -> dict[str, object]:
-    """In the order in which a request meets them."""
+    """Return the middlewares in the order in which a request meets them."""
     rate = limits["requests_per_second"]
     return {
         "rate": {"rateLimit": {"average": rate, "burst": 2 * rate}},

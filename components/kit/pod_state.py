@@ -52,7 +52,7 @@ class Fault:
 
     @property
     def out_of_memory(self) -> str:
-        """What to say of a container that took more memory than it may; empty where that is not the reason."""
+        """Return what to say of a container that took more memory than it may; empty where that is not the reason."""
         limit = f" of {self.memory_limit}" if self.memory_limit else ""
         return f"OOMKilled: it needs more memory than its limit{limit}" if self.reason == "OOMKilled" else ""
 

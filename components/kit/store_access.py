@@ -69,10 +69,10 @@ def environment(
     store: StoreAccessArgs, secret: pulumi.Input[str] | None, endpoint_variables: Sequence[str] = ENDPOINT_VARIABLES
 ) -> list[core.v1.EnvVarArgs]:
     """Return the environment variables of a container; `secret` names the Secret with `secret_data`."""
-    found = pods.env(variables(store, endpoint_variables))
+    entries = pods.env(variables(store, endpoint_variables))
     if store.get("keys") is not None and secret is not None:
-        found += [pods.secret_env(name, secret, key) for name, key in KEY_VARIABLES.items()]
-    return found
+        entries += [pods.secret_env(name, secret, key) for name, key in KEY_VARIABLES.items()]
+    return entries
 
 
 def trust_mounts(store: StoreAccessArgs) -> list[core.v1.VolumeMountArgs]:

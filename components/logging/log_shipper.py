@@ -16,7 +16,7 @@ _ENVIRONMENT = rf"^([a-z][a-z0-9]*)-(?:{'|'.join(NAMESPACE_PURPOSES)})$"
 
 
 def shipper_config(namespace: str) -> dict[str, Any]:
-    """Configuration of the collector that ships container logs to the store in `namespace`.
+    """Return the configuration of the collector that ships container logs to the store in `namespace`.
 
     Lines are neither lost nor stored twice: reading goes on from positions on disk, what is read waits in a queue on
     disk, and a line sent again has the same document id, which Elasticsearch refuses.
@@ -37,7 +37,7 @@ def shipper_config(namespace: str) -> dict[str, Any]:
 
 
 def events_config(namespace: str) -> dict[str, Any]:
-    """Configuration of the collector that ships the cluster's events to the store in `namespace`."""
+    """Return the configuration of the collector that ships the cluster's events to the store in `namespace`."""
     receiver = {
         "api": "https://kubernetes.default.svc.cluster.local",
         "ca_file": f"{_ACCOUNT}/ca.crt",

@@ -51,7 +51,7 @@ class LogStack(pulumi.ComponentResource):
         ship_events(f"{name}-events", args["environment"], collector, self, store)
 
     def _shipper_namespace(self, name: str, environment: str) -> pulumi.Output[str]:
-        """The shippers' own: Pod Security "restricted" and "baseline" refuse the hostPath volumes they live on."""
+        """Declare the shippers' namespace: "restricted" and "baseline" refuse the hostPath volumes they need."""
         namespace = core.v1.Namespace(
             f"{name}-namespace",
             metadata=meta.v1.ObjectMetaArgs(

@@ -62,7 +62,7 @@ def _pod(
             claim_volume("data", claim),
             secret_volume("secret", secret),
             config_volume("state", config),
-            # The key is copied there: it stays off the node's disk.
+            # The key is copied into it: it stays off the node's disk.
             scratch_volume("config", "8Mi", memory=True),
             scratch_volume("tmp"),
         ],

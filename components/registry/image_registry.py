@@ -39,7 +39,7 @@ _STATIC = {
 
 
 def _routes() -> dict[str, Any]:
-    """Traefik's dynamic configuration: who may do what, which the registry itself does not distinguish."""
+    """Return Traefik's dynamic configuration: who may do what, which the registry itself does not distinguish."""
 
     def router(rule: str, priority: int, *middlewares: str) -> dict[str, Any]:
         return {"rule": rule, "priority": priority, "service": _APP, "middlewares": middlewares, "tls": {}}
@@ -67,7 +67,7 @@ def _routes() -> dict[str, Any]:
 
 
 def files() -> dict[str, str]:
-    """The configuration files of registry and proxy, by name; JSON is YAML."""
+    """Return the configuration files of registry and proxy, by name; JSON is YAML."""
     documents = {"config.yml": _CONFIG, "traefik.yaml": _STATIC, "routes.yaml": _routes()}
     return {name: json.dumps(document, sort_keys=True) for name, document in documents.items()}
 

@@ -68,7 +68,7 @@ class InferenceService(pulumi.ComponentResource):
     ) -> apps.v1.DeploymentPatch:
         """Declare the number of pods, set once KServe has made the Deployment."""
         opts = child(self, [service])
-        # Gone with the service: patched alone, a Deployment that is not there would be made.
+        # Gone with the service: patched alone, a Deployment that does not exist would be made.
         opts.deleted_with = service
         opts.hooks = self._before(f"{name}-exists", args, rollout.until_created)
         return apps.v1.DeploymentPatch(
@@ -130,7 +130,7 @@ class InferenceService(pulumi.ComponentResource):
         args: InferenceServiceArgs,
         wait: Callable[[rollout.Revision, rollout.Kubectl], Awaitable[None]],
     ) -> pulumi.ResourceHookBinding:
-        """Lets a resource be created or updated only once `wait` has returned; previews wait for nothing."""
+        """Return hooks by which a resource is created or updated only once `wait` has returned, previews excepted."""
         seconds = _START_SECONDS + args["artefact_size"] / _BYTES_PER_SECOND
 
         async def before(given: pulumi.ResourceHookArgs) -> None:

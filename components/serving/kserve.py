@@ -123,7 +123,7 @@ class KServe(pulumi.ComponentResource):
         return account
 
     def _leases(self, workload: Workload, subject: rbac.v1.SubjectArgs) -> None:
-        """Which of the replicas works stands in a Lease beside them."""
+        """Declare the rights to the Lease that says which of the replicas works."""
         metadata = meta.v1.ObjectMetaArgs(name=_LEASES, namespace=workload.namespace)
         rule = rbac.v1.PolicyRuleArgs(
             api_groups=["coordination.k8s.io"], resources=["leases"], verbs=["create", "get", "update"]

@@ -16,7 +16,7 @@ def predictor(
     args: InferenceServiceArgs, secret: pulumi.Input[str] | None, account: pulumi.Input[str] | None
 ) -> Predictor:
     """Return the pods; `secret` and `account` are what the store's access has in the cluster."""
-    found: Predictor = {
+    served: Predictor = {
         "deploymentStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "terminationGracePeriodSeconds": DRAIN_SECONDS + 25,
         "automountServiceAccountToken": False,
@@ -27,14 +27,14 @@ def predictor(
     }
     if secret is not None and args["store"].get("trust_bundle") is not None:
         items = [{"key": store_access.TRUST_KEY, "path": store_access.TRUST_KEY}]
-        found["volumes"] = [{"name": store_access.TRUST_VOLUME, "secret": {"secretName": secret, "items": items}}]
+        served["volumes"] = [{"name": store_access.TRUST_VOLUME, "secret": {"secretName": secret, "items": items}}]
     if account is not None:
-        found["serviceAccountName"] = account
+        served["serviceAccountName"] = account
     pool = args.get("node_pool")
     if pool:
-        found["nodeSelector"] = {POOL_LABEL: pool}
-        found["tolerations"] = [{"key": GPU, "operator": "Exists"}]
-    return found
+        served["nodeSelector"] = {POOL_LABEL: pool}
+        served["tolerations"] = [{"key": GPU, "operator": "Exists"}]
+    return served
 
 
 def _model(args: InferenceServiceArgs) -> Model:

@@ -17,7 +17,7 @@ from components.kit.pod_state import Fault, FaultKind
 REVISION = "stellwerk.dev/revision"
 # KServe's label of the pods and what they belong to.
 SERVICE_LABEL = "serving.kserve.io/inferenceservice"
-# What only events tell: the pod itself waits in silence.
+# What only events report: the pod itself waits in silence.
 _BEFORE_START = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
 
 
@@ -60,14 +60,14 @@ Kubectl = Callable[..., str]
 
 
 def kubectl(context: str, namespace: str) -> Kubectl:
-    """Runs kubectl in a namespace; raises NotServingError with its last words."""
+    """Return a function that runs kubectl in a namespace; raises NotServingError with its error output."""
 
     def run(*arguments: str) -> str:
         words = ["kubectl", "--context", context, "--namespace", namespace, "--request-timeout=20s", *arguments]
         try:
             done = subprocess.run(words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         except FileNotFoundError:
-            raise NotServingError("kubectl is not on PATH, so nobody can tell whether the pods serve") from None
+            raise NotServingError("kubectl is not on PATH, so it is not known whether the pods serve") from None
         if done.returncode != 0:
             raise NotServingError(f"kubectl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
@@ -76,7 +76,7 @@ def kubectl(context: str, namespace: str) -> Kubectl:
 
 
 async def until_created(revision: Revision, run: Kubectl, seconds: float = 60) -> None:
-    """Returns once KServe has made the Deployment; raises NotServingError when it does not."""
+    """Return once KServe has made the Deployment; raises NotServingError when it does not."""
     end = time.monotonic() + seconds
     while not await asyncio.to_thread(
         run, "get", "deployment", f"{revision.model}-predictor", "-o", "name", "--ignore-not-found"
@@ -89,11 +89,11 @@ async def until_created(revision: Revision, run: Kubectl, seconds: float = 60) -
         await asyncio.sleep(1)
 
 
-async def until_served(revision: Revision, run: Kubectl, tell: Callable[[str], None], pace: Pace = Pace()) -> None:
-    """Returns once all pods of the revision serve and none of another is left.
+async def until_served(revision: Revision, run: Kubectl, report: Callable[[str], None], pace: Pace = Pace()) -> None:
+    """Return once all pods of the revision serve and none of another is left.
 
-    `tell` gets every new reason at once. Raises NotServingError when a reason has stood for `pace.patience` seconds, or
-    after `revision.seconds`.
+    `report` gets every new reason at once. Raises NotServingError when a reason has stood for `pace.patience` seconds,
+    or after `revision.seconds`.
     """
     begin, since, said = time.monotonic(), None, set[str]()
     while True:
@@ -105,7 +105,7 @@ async def until_served(revision: Revision, run: Kubectl, tell: Callable[[str], N
         for reason in (*seen.problems, *seen.waiting):
             if reason not in said:
                 said.add(reason)
-                tell(f"{revision.model} does not serve yet: {reason}")
+                report(f"{revision.model} does not serve yet: {reason}")
         since = (since or now) if seen.problems else None
         if now - begin > revision.seconds or (since is not None and now - since > pace.patience):
             reasons = [*seen.problems, *seen.waiting] or ["its pods are not ready"]
@@ -115,14 +115,14 @@ async def until_served(revision: Revision, run: Kubectl, tell: Callable[[str], N
 
 
 def _look(revision: Revision, run: Kubectl) -> list[Any]:
-    """The Deployment and the pods of the model, and the warnings of the namespace's pods."""
+    """Return the Deployment and the pods of the model, and the warnings of the namespace's pods."""
     pods = run("get", "deployments,pods", "-l", f"{SERVICE_LABEL}={revision.model}", "-o", "json")
     events = run("get", "events", "--field-selector", "involvedObject.kind=Pod,type=Warning", "-o", "json")
     return [item for text in (pods, events) for item in json.loads(text)["items"]]
 
 
 def observe(items: Sequence[Any], revision: Revision) -> Observation:
-    """Judges the Deployment, pods and events of a model, as the API shows them."""
+    """Return the judgement of the Deployment, pods and events of a model, as the API shows them."""
     seen = Observation()
     for item in items:
         if item["kind"] == "Deployment":
@@ -140,17 +140,17 @@ def observe(items: Sequence[Any], revision: Revision) -> Observation:
 
 
 def _events(items: Sequence[Any], pod: Any) -> list[tuple[str, str]]:
-    """Reasons and texts of a pod's warnings, each once."""
-    found = {
+    """Return reasons and texts of a pod's warnings, each once."""
+    reasons = {
         (item["reason"], f"{item['reason']}: {item.get('message', '')[:500]}")
         for item in items
         if item["kind"] == "Event" and item["involvedObject"].get("name") == pod["metadata"]["name"]
     }
-    return sorted(found)
+    return sorted(reasons)
 
 
 def _complete(deployment: Any, revision: Revision) -> bool:
-    """Whether a rollout of this revision is over, as `kubectl rollout status` sees it."""
+    """Return whether a rollout of this revision is over, as `kubectl rollout status` sees it."""
     metadata, spec, status = deployment["metadata"], deployment["spec"], deployment.get("status", {})
     complete: bool = (
         spec["template"]["metadata"].get("annotations", {}).get(REVISION) == revision.digest
@@ -163,7 +163,7 @@ def _complete(deployment: Any, revision: Revision) -> bool:
 
 
 def _pods(items: Sequence[Any], revision: Revision) -> list[Any]:
-    """The pods of this revision that are not on their way out."""
+    """Return the pods of this revision that are not on their way out."""
     return [
         item
         for item in items
@@ -192,7 +192,7 @@ def _reason(fault: Fault) -> str:
 
 
 def _details(revision: Revision, items: Sequence[Any], run: Kubectl) -> list[str]:
-    """The last lines of containers that ended, and the warnings of the pods; what cannot be read is left out."""
+    """Return the last lines of containers that ended, and the warnings of the pods; what cannot be read is left out."""
     details: list[str] = []
     for pod in _pods(items, revision)[:1]:
         name = pod["metadata"]["name"]

@@ -2,13 +2,16 @@
 
 import base64
 from collections.abc import Sequence
+from typing import TypeVar
 
 import pulumi
 from pulumi_kubernetes import admissionregistration, meta
+from pulumi_kubernetes.admissionregistration.v1 import MutatingWebhookArgs, ValidatingWebhookArgs
 
 from components.kit.names import KSERVE_WEBHOOK
 from components.kit.options import child
 
+Webhook = TypeVar("Webhook", MutatingWebhookArgs, ValidatingWebhookArgs)
 _CONFIGURATION = "inferenceservice.serving.kserve.io"
 _SERVER = "inferenceservice.kserve-webhook-server"
 _PATH = "serving-kserve-io-v1beta1-inferenceservice"
@@ -29,34 +32,31 @@ def declare_webhooks(
     mutating = admissionregistration.v1.MutatingWebhookConfiguration(
         f"{name}-mutating",
         metadata=meta.v1.ObjectMetaArgs(name=_CONFIGURATION),
-        webhooks=[
-            admissionregistration.v1.MutatingWebhookArgs(
-                name=f"{_SERVER}.defaulter",
-                client_config=_client(f"/mutate-{_PATH}", namespace, authority),
-                failure_policy="Fail",
-                side_effects="None",
-                admission_review_versions=["v1beta1"],
-                rules=[_rule()],
-            )
-        ],
+        webhooks=[_webhook(MutatingWebhookArgs, "defaulter", _client("mutate", namespace, authority))],
         opts=child(parent, depends_on),
     )
     validating = admissionregistration.v1.ValidatingWebhookConfiguration(
         f"{name}-validating",
         metadata=meta.v1.ObjectMetaArgs(name=_CONFIGURATION),
         webhooks=[
-            admissionregistration.v1.ValidatingWebhookArgs(
-                name=f"{_SERVER}.validator",
-                client_config=_client(f"/validate-{_PATH}", namespace, authority),
-                failure_policy="Fail",
-                side_effects="None",
-                admission_review_versions=["v1beta1"],
-                rules=[_rule()],
+            _webhook(
+                admissionregistration.v1.ValidatingWebhookArgs, "validator", _client("validate", namespace, authority)
             )
         ],
         opts=child(parent, depends_on),
     )
     return [mutating, validating]
+
+
+def _webhook(kind: type[Webhook], title: str, client: admissionregistration.v1.WebhookClientConfigArgs) -> Webhook:
+    return kind(
+        name=f"{_SERVER}.{title}",
+        client_config=client,
+        failure_policy="Fail",
+        side_effects="None",
+        admission_review_versions=["v1beta1"],
+        rules=[_rule()],
+    )
 
 
 def _rule() -> admissionregistration.v1.RuleWithOperationsArgs:
@@ -69,8 +69,9 @@ def _rule() -> admissionregistration.v1.RuleWithOperationsArgs:
 
 
 def _client(
-    path: str, namespace: pulumi.Input[str], authority: pulumi.Input[str]
+    action: str, namespace: pulumi.Input[str], authority: pulumi.Input[str]
 ) -> admissionregistration.v1.WebhookClientConfigArgs:
     bundle = pulumi.Output.from_input(authority).apply(lambda pem: base64.b64encode(pem.encode()).decode())
+    path = f"/{action}-{_PATH}"
     service = admissionregistration.v1.ServiceReferenceArgs(name=KSERVE_WEBHOOK, namespace=namespace, path=path)
     return admissionregistration.v1.WebhookClientConfigArgs(ca_bundle=bundle, service=service)
