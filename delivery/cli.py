@@ -18,17 +18,26 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from components.kit import names
-from infra.local.cluster.cli import app as cluster_app
-from infra.local.cluster.environment import environment
-from infra.local.toolchain.doctor import app as doctor_app
+from infra.local.cluster.cli import cluster_app
+from infra.local.cluster.environment import ask_for
+from infra.local.cluster.layout import layout
+from infra.local.toolchain.doctor import doctor_app
+from infra.targets.needs import Needs
+
+
+def _needs() -> Needs:
+    from infra.needs import local_needs
+
+    return local_needs()
+
 
 app = typer.Typer(
     help="Stellwerk: dev, test and prod as stacks of the same components; promotion is an infrastructure diff.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-app.add_typer(cluster_app, name="cluster")
-app.add_typer(doctor_app, name="doctor")
+app.add_typer(cluster_app(_needs), name="cluster")
+app.add_typer(doctor_app(_needs), name="doctor")
 # Progress goes to standard error: standard output is the answer alone.
 console = Console(stderr=True)
 answer = Console(highlight=False)
@@ -99,7 +108,7 @@ def init(
 @app.command()
 def env() -> None:
     """Print shell lines under which plain pulumi and kubectl work here: eval "$(stellwerk env)"."""
-    for name, value in environment().items():
+    for name, value in ask_for(layout()).items():
         typer.echo(f"export {name}={shlex.quote(value)}")
 
 
