@@ -28,17 +28,17 @@ _PROXY_TABLES = ("ip kube-proxy", "ip6 kube-proxy")
 
 
 def _addresses(tools: Tools) -> dict[str, str]:
-    """IPv4 addresses of the machine and the interface of each."""
+    """Return the IPv4 addresses of the machine and the interface of each."""
     links = json.loads(run([tools.path("ip"), "-json", "-4", "address"]))
     return {entry["local"]: link["ifname"] for link in links for entry in link.get("addr_info", [])}
 
 
 def up(tools: Tools, layout: Layout) -> None:
-    """Idempotent. Raises ClusterError when the node's address belongs to another interface."""
+    """Make what is missing; raise ClusterError when the node's address belongs to another interface."""
     present = _addresses(tools)
     if present.get(ADDRESS, "lo") != "lo":
         raise ClusterError(
-            f"{ADDRESS} is taken by interface {present[ADDRESS]}; remove it there to use the local cluster"
+            f"{ADDRESS} belongs to interface {present[ADDRESS]}; remove it from that interface to use the local cluster"
         )
     if ADDRESS not in present:
         run([tools.path("ip"), "address", "add", f"{ADDRESS}/32", "dev", "lo"])
@@ -52,14 +52,14 @@ def up(tools: Tools, layout: Layout) -> None:
 
 
 def made(layout: Layout) -> bool:
-    """Whether this state directory has made a node's network; else it may be another cluster's."""
+    """Return whether this state directory has made a node's network; else it may be another cluster's."""
     return _saved(layout).exists()
 
 
 def down(tools: Tools, layout: Layout) -> None:
-    """Removes the rules, the bridge with its pairs, and the address; puts the settings back.
+    """Remove the rules, the bridge with its pairs, and the address; put the settings back.
 
-    A reboot has done so already: the network that is there after it belongs to another cluster.
+    A reboot has done so already: a network that exists after it belongs to another cluster.
     """
     before = _settings_before(layout)
     if before is not None:
@@ -73,7 +73,7 @@ def down(tools: Tools, layout: Layout) -> None:
 
 
 def _settings_before(layout: Layout) -> dict[str, str] | None:
-    """The settings as they were before `up`; None when that was not since the machine's start."""
+    """Return the settings as they were before `up`; None when that was not since the machine's start."""
     if not made(layout):
         return None
     saved = json.loads(_saved(layout).read_text())

@@ -32,7 +32,7 @@ def run(
     environment: Mapping[str, str] | None = None,
     log: str = "",
 ) -> str:
-    """Runs `command`, keeps its output in the log of `tool`, returns its standard output.
+    """Run `command`, keep its output in the log of `tool`, return its standard output.
 
     Raises ToolchainError with the command, its last lines and the log's path when it fails.
     """
@@ -48,7 +48,7 @@ def run(
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=file, text=True, check=False,
             )  # fmt: skip
         except OSError as error:
-            raise ToolchainError(f"{tool}: can't start {words[0]}: {error}") from error
+            raise ToolchainError(f"{tool}: cannot start {words[0]}: {error}") from error
         file.write(done.stdout)
     if done.returncode != 0:
         tail = "\n  ".join(path.read_text(errors="replace").rstrip().splitlines()[-12:])

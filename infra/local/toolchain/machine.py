@@ -33,7 +33,7 @@ class Check:
 
 
 def checks(state: Path, ports: Mapping[int, str], tools_missing: bool, deployed: bool) -> list[Check]:
-    """All requirements of the local cluster, whose data lives in `state` and whose listeners are `ports`."""
+    """Return all requirements of the local cluster, whose data lives in `state` and whose listeners are `ports`."""
     return [
         supported_platform(),
         _root(),
@@ -46,14 +46,14 @@ def checks(state: Path, ports: Mapping[int, str], tools_missing: bool, deployed:
 
 
 def require_platform() -> None:
-    """Raises ToolchainError where no tool of the manifest runs."""
+    """Raise ToolchainError where no tool of the manifest runs."""
     found = supported_platform()
     if not found.ok:
         raise ToolchainError(f"{found.detail}: {found.fix}")
 
 
 def require_space_for_builds() -> None:
-    """Raises ToolchainError when the disk is too full for the Go builds; what Go has cached already counts."""
+    """Raise ToolchainError when the disk is too full for the Go builds; what Go has cached already counts."""
     cached = _size(_go_cache())
     needed = max(2, TOOLS_GIB - cached // GIB)
     lacking = [check for check in disk({cache(): needed}) if not check.ok]
@@ -68,11 +68,11 @@ def supported_platform() -> Check:
 
 
 def disk(needs: Mapping[Path, int]) -> list[Check]:
-    """Free space (GiB) for folders; those on one file system add up."""
+    """Return a check of the free space (GiB) for each file system; folders on one file system add up."""
     systems: dict[int, list[tuple[Path, int]]] = {}
     for folder, gib in needs.items():
-        there = next(path for path in [folder, *folder.parents] if path.exists())
-        systems.setdefault(there.stat().st_dev, []).append((there, gib))
+        existing = next(path for path in [folder, *folder.parents] if path.exists())
+        systems.setdefault(existing.stat().st_dev, []).append((existing, gib))
     found = []
     for entries in systems.values():
         needed = sum(gib for _, gib in entries)
@@ -113,7 +113,7 @@ def _nf_tables() -> Check:
 
 
 def _in_kernel(symbol: str) -> bool:
-    """Whether the kernel exports `symbol`, loaded or built in: /sys/module lists only those with parameters."""
+    """Return whether the kernel exports `symbol`, loaded or built in: /sys/module lists only those with parameters."""
     try:
         with KERNEL_SYMBOLS.open() as lines:
             return any(line.split()[2] == symbol for line in lines)
@@ -132,12 +132,12 @@ def _ports(ports: Mapping[int, str]) -> list[Check]:
     taken = [port for port in ports if not port_free(port)]
     if not taken:
         return [Check("ports", True, f"{len(ports)} free")]
-    fix = "stop the process that listens there; `ss -ltnp 'sport = :{}'` names it"
+    fix = "stop the process that listens on it; `ss -ltnp 'sport = :{}'` names it"
     return [Check(f"port {port}", False, f"taken, wanted for {ports[port]}", fix.format(port)) for port in taken]
 
 
 def port_free(port: int) -> bool:
-    """False when another process listens on `port` on all addresses, which would shadow the cluster's own."""
+    """Return False when another process listens on `port` on all addresses, which would shadow the cluster's own."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
