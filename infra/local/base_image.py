@@ -104,9 +104,9 @@ def _mirror() -> str:
     """Return the Debian mirror this machine uses itself; empty for debootstrap's own default."""
     for source in (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list")):
         if source.exists():
-            found = re.search(r"^(?:URIs:|deb)\s+(?:\[[^]]*\]\s*)?(\S+/debian/?)\s*", source.read_text(), re.MULTILINE)
-            if found:
-                return found.group(1)
+            match = re.search(r"^(?:URIs:|deb)\s+(?:\[[^]]*\]\s*)?(\S+/debian/?)\s*", source.read_text(), re.MULTILINE)
+            if match:
+                return match.group(1)
     return ""
 
 

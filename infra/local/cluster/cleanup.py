@@ -43,10 +43,10 @@ def kill_leftovers(layout: Layout) -> None:
 
 
 def _processes(layout: Layout) -> list[int]:
-    marker, ours = f"{layout.root}/".encode(), _ancestors()
-    found = []
+    marker, ancestors = f"{layout.root}/".encode(), _ancestors()
+    pids = []
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) in ours:
+        if not entry.name.isdigit() or int(entry.name) in ancestors:
             continue
         try:
             command, group = (entry / "cmdline").read_bytes(), (entry / "cgroup").read_text()
@@ -55,8 +55,8 @@ def _processes(layout: Layout) -> list[int]:
         program = command.split(b"\0")[0].rsplit(b"/", 1)[-1]
         part = marker in command and program not in (b"sh", b"bash", b"python", b"python3", b"tail", b"pulumi")
         if part or ("supervisor" in command.decode(errors="replace") and marker in command) or _in_pod(group, layout):
-            found.append(int(entry.name))
-    return found
+            pids.append(int(entry.name))
+    return pids
 
 
 def _in_pod(cgroup: str, layout: Layout) -> bool:

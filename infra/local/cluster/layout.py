@@ -27,10 +27,11 @@ PROVISIONER = "stellwerk:local-path-provisioner"
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths inside the state directory, and the checkout's link to the toolchain."""
+    """Paths inside the state directory, the checkout's link to the toolchain, and the kernel's settings."""
 
     root: Path
     tools: Path = LINK
+    kernel: Path = Path("/proc/sys")
 
     @cached_property
     def kubeconfig(self) -> Path:

@@ -7,7 +7,6 @@ from infra.local.cluster.commands import Tools, run
 from infra.local.cluster.errors import ClusterError
 from infra.local.cluster.layout import ADDRESS, BRIDGE, POD_SUBNET, TABLE, Layout
 
-SYSTEM = Path("/proc/sys")
 SETTINGS = {
     "net/ipv4/ip_forward": "1",
     # Without it replies between pods of one node bypass the Service translation.
@@ -43,11 +42,11 @@ def up(tools: Tools, layout: Layout) -> None:
     if ADDRESS not in present:
         run([tools.path("ip"), "address", "add", f"{ADDRESS}/32", "dev", "lo"])
     if _settings_before(layout) is None:
-        before = {key: _setting(key).read_text().strip() for key in SETTINGS if _setting(key).exists()}
-        _saved(layout).write_text(json.dumps({"boot": _boot(), "settings": before}))
+        before = {key: _setting(layout, key).read_text().strip() for key in SETTINGS if _setting(layout, key).exists()}
+        _saved(layout).write_text(json.dumps({"boot": _boot(layout), "settings": before}))
     for key, value in SETTINGS.items():
-        if _setting(key).exists():
-            _setting(key).write_text(value)
+        if _setting(layout, key).exists():
+            _setting(layout, key).write_text(value)
     run([tools.path("nft"), "-f", "-"], stdin=_NFT)
 
 
@@ -68,7 +67,7 @@ def down(tools: Tools, layout: Layout) -> None:
         run([tools.path("ip"), "link", "delete", BRIDGE], check=False)
         run([tools.path("ip"), "address", "delete", f"{ADDRESS}/32", "dev", "lo"], check=False)
         for key, value in before.items():
-            _setting(key).write_text(value)
+            _setting(layout, key).write_text(value)
     _saved(layout).unlink()
 
 
@@ -78,16 +77,16 @@ def _settings_before(layout: Layout) -> dict[str, str] | None:
         return None
     saved = json.loads(_saved(layout).read_text())
     settings: dict[str, str] = saved["settings"]
-    return settings if saved["boot"] == _boot() else None
+    return settings if saved["boot"] == _boot(layout) else None
 
 
 def _saved(layout: Layout) -> Path:
     return layout.run / "network.json"
 
 
-def _boot() -> str:
-    return _setting("kernel/random/boot_id").read_text().strip()
+def _boot(layout: Layout) -> str:
+    return _setting(layout, "kernel/random/boot_id").read_text().strip()
 
 
-def _setting(key: str) -> Path:
-    return SYSTEM / key
+def _setting(layout: Layout, key: str) -> Path:
+    return layout.kernel / key

@@ -98,9 +98,11 @@ class Run:
 
     def _require(self, builds: Sequence[Tool]) -> None:
         """Raise ToolchainError naming every tool that is not available, before anything long starts."""
-        lost = [f"- {tool.name} {tool.version}: {self._plan.reasons(tool)}" for tool in builds if tool.go is None]
-        if lost:
-            raise ToolchainError("these tools are not available on this machine:\n" + "\n".join(lost))
+        unavailable = [
+            f"- {tool.name} {tool.version}: {self._plan.reasons(tool)}" for tool in builds if tool.go is None
+        ]
+        if unavailable:
+            raise ToolchainError("these tools are not available on this machine:\n" + "\n".join(unavailable))
         if builds:
             machine.require_space_for_builds()
 

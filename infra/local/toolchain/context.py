@@ -3,7 +3,7 @@
 import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.local.toolchain.errors import ToolchainError
@@ -13,7 +13,10 @@ from infra.local.toolchain.manifest import Manifest
 
 @dataclass(frozen=True)
 class Context:
-    """`work` is scratch space on the store's file system, `note` shows a tool's current step, `jobs` is go's -p."""
+    """`work` is scratch space on the store's file system, `note` shows a tool's current step, `jobs` is go's -p.
+
+    `user` is the id of who runs it: root may install packages.
+    """
 
     manifest: Manifest
     work: Path
@@ -21,6 +24,7 @@ class Context:
     hosts: Hosts
     note: Callable[[str, str], None]
     jobs: int = 0
+    user: int = field(default_factory=os.geteuid)
 
 
 def run(

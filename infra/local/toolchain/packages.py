@@ -28,7 +28,7 @@ def debian_unavailable(tool: Tool, context: Context) -> str | None:
     debian = _section(tool, tool.debian)
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         return f"package {debian.package}: not a Debian-like system"
-    if debian.install and os.geteuid() != 0:
+    if debian.install and context.user != 0:
         return f"package {debian.package}: installing needs root (`sudo apt-get install {debian.package}`)"
     return None
 
@@ -60,7 +60,7 @@ def _apt(tool: Tool, arguments: list[str], cwd: Path, context: Context) -> None:
     try:
         run(tool.name, command, context, cwd=cwd, environment=environment)
     except ToolchainError as error:
-        if os.geteuid() != 0:
+        if context.user != 0:
             raise
         repair = _CONFIGURE if " ".join(_CONFIGURE) in str(error) else ["apt-get", "-q", "update"]
         run(tool.name, repair, context, environment=environment)

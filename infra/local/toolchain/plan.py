@@ -49,15 +49,15 @@ class Plan:
 
     def installed(self, tool: Tool) -> Installed | None:
         """Return the tool among the installed commands."""
-        found = probe(tool)
-        if found is None:
+        command = probe(tool)
+        if command is None:
             return None
-        if found.reason:
-            self.blame(tool, f"installed {next(iter(found.files.values()))} {found.reason}")
+        if command.reason:
+            self.blame(tool, f"installed {next(iter(command.files.values()))} {command.reason}")
             return None
-        files = {name: str(path) for name, path in found.files.items()}
+        files = {name: str(path) for name, path in command.files.items()}
         stamps = {path: os.stat(path).st_mtime_ns for path in files.values()}
-        return Installed(tool.name, found.version, "installed", files, stamps=stamps)
+        return Installed(tool.name, command.version, "installed", files, stamps=stamps)
 
     def stored(self, tool: Tool) -> Installed | None:
         """Return the tool in the store, whichever source it once came from."""

@@ -54,8 +54,8 @@ def probe(tool: Tool) -> Probe | None:
     if tool.path is None:
         return None
     names = tool.outputs or [tool.name]
-    found = {name: find(name, tool.path.folders) for name in names}
-    files = {name: path for name, path in found.items() if path is not None}
+    paths = {name: find(name, tool.path.folders) for name in names}
+    files = {name: path for name, path in paths.items() if path is not None}
     if not files:
         return None
     if len(files) < len(names):
