@@ -12,6 +12,7 @@ from delivery.operations import authority
 from infra.composition.discovery import Services, known
 from infra.composition.draft import Draft, Neighbours
 from infra.composition.service import Stack
+from infra.services import registry
 from infra.targets.target import Target
 from infra.values import ENVIRONMENTS, file_name, from_file
 
@@ -37,7 +38,7 @@ def init(environment: str, console: Console, services: Services | None = None) -
         console.print(f"{environment}: wrote encrypted credentials to {file_name(environment)}", highlight=False)
     else:
         console.print(f"{environment}: credentials are complete", highlight=False)
-    if any(service.trusted_by_nodes for service in stack.running()):
+    if registry.runs(stack.environment):
         Target(engine.surroundings()).trust_registry(stack.environment.cluster.context, certificate)
 
 

@@ -25,10 +25,11 @@ class Certificate:
 
 @dataclass(frozen=True)
 class NodePort:
-    """A port that a service takes on every node, and the key that says so."""
+    """A port that a service takes on every node: the key that says so, and who listens there."""
 
     path: KeyPath
     port: int
+    listener: str
 
     @property
     def key(self) -> str:
@@ -76,8 +77,6 @@ class Service:
     credentials: Callable[[Environment], Mapping[str, type[CredentialsPart]]] = lambda _: {}
     make_credentials: Callable[["Draft"], None] = lambda _: None
     certificates: tuple[Certificate, ...] = ()
-    # Nodes pull from it, and trust the environment's authority for it.
-    trusted_by_nodes: bool = False
     namespaces: tuple[Namespace, ...] = ()
     node_ports: Callable[[Environment], Iterable[NodePort]] = lambda _: ()
     folders: Callable[[Environment], Iterable[Folder]] = lambda _: ()

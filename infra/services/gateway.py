@@ -94,6 +94,6 @@ SERVICE = Service(
     images=(_IMAGE,),
     needs=(Namespaces,),
     certificates=(Certificate("gateway", ("gateway",)),),
-    node_ports=lambda environment: [NodePort(("gateway", "nodePort"), _section(environment).node_port)],
+    node_ports=lambda environment: [NodePort(("gateway", "nodePort"), _section(environment).node_port, "gateway")],
     compose=_compose,
 )

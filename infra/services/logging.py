@@ -114,7 +114,7 @@ def _rules(stack: Stack) -> Iterator[Problem]:
 
 def _ports(environment: Environment) -> Iterator[NodePort]:
     if store := _own(environment):
-        yield NodePort(("logging", "nodePort"), store.node_port)
+        yield NodePort(("logging", "nodePort"), store.node_port, "log store")
 
 
 def _credentials(environment: Environment) -> Mapping[str, type[CredentialsPart]]:

@@ -110,7 +110,7 @@ def _rules(stack: Stack) -> Iterator[Problem]:
 def _ports(environment: Environment) -> Iterator[NodePort]:
     port = _section(environment).node_port
     if port is not None:
-        yield NodePort(("objectStore", "nodePort"), port)
+        yield NodePort(("objectStore", "nodePort"), port, "object store")
 
 
 def _credentials(environment: Environment) -> Mapping[str, type[CredentialsPart]]:

@@ -245,8 +245,7 @@ SERVICE = Service(
     credentials=_credentials,
     make_credentials=_make_credentials,
     certificates=(Certificate("registry", ("registry",)),),
-    trusted_by_nodes=True,
-    node_ports=lambda environment: [NodePort(("registry", "address"), _section(environment).port)],
+    node_ports=lambda environment: [NodePort(("registry", "address"), _section(environment).port, "image registry")],
     compose=_compose,
     connect=_connect,
 )

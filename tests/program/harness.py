@@ -51,7 +51,7 @@ class Recording(mocks.MockMonitor):
             self.providers[key] = request.provider or dict(request.providers).get("kubernetes", "")
             self.waits[key] = (list(request.hooks.before_create), list(request.hooks.before_update))
             self.transforms[key] = [callback.token for callback in request.transforms]
-        return super().RegisterResource(request)
+        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
 
     def register_resource_hook(self, hook: pulumi.ResourceHook) -> None:
         """What the callback server of a real engine is asked for."""

@@ -6,7 +6,7 @@ from infra.composition.context import Composition, secret
 from infra.composition.credentials import CredentialsPart
 from infra.composition.draft import password
 from infra.composition.service import Certificate, NodePort, Service
-from infra.contract.environment import PLATFORM, PlatformImage, SectionField
+from infra.contract.environment import PLATFORM, Environment, PlatformImage, SectionField
 from infra.contract.fields import NodePort as NodePortNumber
 from infra.contract.fields import Section
 from infra.services.object_store import ObjectStoreAccess
@@ -28,6 +28,10 @@ class FeatureStoreKeys(CredentialsPart):
 
 
 SECTION: SectionField[FeatureStoreSection] = SectionField("feature_store", FeatureStoreSection)
+
+
+def _ports(environment: Environment) -> list[NodePort]:
+    return [NodePort(("featureStore", "nodePort"), environment.section(SECTION).node_port, "feature store")]
 
 
 def _compose(context: Composition) -> None:
@@ -57,6 +61,6 @@ SERVICE = Service(
     credentials=lambda _: {"featureStore": FeatureStoreKeys},
     make_credentials=lambda draft: draft.need("featureStore", "password", make=password),
     certificates=(Certificate("featureStore", ("feature-store",)),),
-    node_ports=lambda environment: [NodePort(("featureStore", "nodePort"), environment.section(SECTION).node_port)],
+    node_ports=_ports,
     compose=_compose,
 )

@@ -1,0 +1,31 @@
+"""What the environments that run on the embedded cluster ask of its node."""
+
+from infra.composition.service import Stack
+from infra.services import images, registry
+from infra.targets.needs import Needs
+from infra.targets.variables import LOCAL_CONTEXT
+from infra.values import ENVIRONMENTS, from_file
+
+
+def local_needs() -> Needs:
+    """Return the needs of all environments of this project whose context is the embedded cluster's.
+
+    Raise ConfigError when a stack file is wrong.
+    """
+    stacks = [from_file(name).stack for name in ENVIRONMENTS]
+    return needs([stack for stack in stacks if stack.environment.cluster.context == LOCAL_CONTEXT])
+
+
+def needs(stacks: list[Stack]) -> Needs:
+    """Return what these stacks ask of one node that runs them all."""
+    environments = [stack.environment for stack in stacks]
+    registries = [registry.address(environment) for environment in environments if registry.runs(environment)]
+    return Needs(
+        registry=registries[0] if registries else None,
+        ports={
+            port.port: f"{stack.environment.environment} {port.listener}"
+            for stack in stacks
+            for port in stack.node_ports()
+        },
+        builds_base=any(images.builds_base(environment) for environment in environments),
+    )
