@@ -54,9 +54,10 @@ def test_python_packages_of_a_tool_have_its_version() -> None:
     """The engine's plugins are those that the SDKs of the same release ask for; uv compiles the locks that it reads."""
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
     pins = dict(
-        line.split("==") for line in [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+        line.split("==")
+        for line in [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
         if "==" in line
-    )  # fmt: skip
+    )
     shared = pins.keys() & versions().keys()
     assert {"pulumi", "pulumi-docker-build", "pulumi-kubernetes", "uv"} <= shared
     assert {name: pins[name] for name in shared} == {name: versions()[name] for name in shared}
