@@ -39,7 +39,7 @@ def test_an_editable_install_leads_to_the_checkout(checkout: Path, tmp_path: Pat
     target = tmp_path / "installed"
     uv = Path(sys.executable).with_name("uv")
     options = ["--python", sys.executable, "--target", str(target), "--editable", str(checkout)]
-    command = [uv, *"pip install --quiet --offline --no-deps --no-build-isolation".split(), *options]
+    command = [uv, "pip", "install", "--quiet", "--offline", "--no-deps", "--no-build-isolation", *options]
     subprocess.run(command, check=True, env={**os.environ, "UV_CACHE_DIR": str(tmp_path / "cache")})
     program = f"import site; site.addsitedir({str(target)!r}); import delivery; print(delivery.__file__)"
     done = subprocess.run(
