@@ -11,12 +11,12 @@ from rich.console import Console
 
 from components.kit import pod_state
 from components.kit.pod_state import Fault, FaultKind
+from components.serving.rollout import SERVICE_LABEL
 from delivery.clients import kube
 from delivery.errors import DeliveryError
 from delivery.operations.events import room
 from infra.values import SERVING
 
-_LABEL = "serving.kserve.io/inferenceservice"
 _REVISION = "deployment.kubernetes.io/revision"
 # What the cluster autoscaler and Karpenter say of a pod for which they make a node.
 _SCALING = ("TriggeredScaleUp", "Nominated")
@@ -129,7 +129,7 @@ def troubles(environment: str, model: str, release: str) -> list[Trouble]:
     """What keeps the newest pods of a release from serving, the most definite first; empty when nothing does."""
     namespace = f"{environment}-{SERVING}"
     items = kube.objects(
-        environment, "--namespace", namespace, "get", "replicasets,pods", "--selector", f"{_LABEL}={model}"
+        environment, "--namespace", namespace, "get", "replicasets,pods", "--selector", f"{SERVICE_LABEL}={model}"
     )
     sets = [item for item in items if item["kind"] == "ReplicaSet" and _runs(item["spec"]["template"]["spec"], release)]
     if not sets:
