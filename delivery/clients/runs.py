@@ -4,11 +4,12 @@ from typing import Any
 
 import httpx
 
-from components.kit import names, ports
 from delivery.clients.kube import forwarded
 from delivery.errors import DeliveryError
 from delivery.operations.train import ENVIRONMENT
 from infra.values import PLATFORM
+
+PORT = 5000
 
 
 def runs(model: str, limit: int) -> list[dict[str, Any]]:
@@ -16,7 +17,7 @@ def runs(model: str, limit: int) -> list[dict[str, Any]]:
 
     Raises DeliveryError when the server is not reached or knows no such experiment.
     """
-    with forwarded(ENVIRONMENT, f"{ENVIRONMENT}-{PLATFORM}", names.TRACKING, ports.TRACKING) as port:
+    with forwarded(ENVIRONMENT, f"{ENVIRONMENT}-{PLATFORM}", "tracking", PORT) as port:
         try:
             found = _search(f"http://127.0.0.1:{port}/api/2.0/mlflow", model, limit)
         except httpx.HTTPError as error:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from components.kit import pod_state
 from components.kit.pod_state import Fault, FaultKind
-from components.serving.rollout import SERVICE_LABEL
+from components.serving.rollout import SERVICE_LABEL as _LABEL
 from delivery.clients import kube
 from delivery.errors import DeliveryError
 from delivery.operations.events import room
@@ -129,7 +129,7 @@ def troubles(environment: str, model: str, release: str) -> list[Trouble]:
     """What keeps the newest pods of a release from serving, the most definite first; empty when nothing does."""
     namespace = f"{environment}-{SERVING}"
     items = kube.objects(
-        environment, "--namespace", namespace, "get", "replicasets,pods", "--selector", f"{SERVICE_LABEL}={model}"
+        environment, "--namespace", namespace, "get", "replicasets,pods", "--selector", f"{_LABEL}={model}"
     )
     sets = [item for item in items if item["kind"] == "ReplicaSet" and _runs(item["spec"]["template"]["spec"], release)]
     if not sets:

@@ -18,7 +18,6 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from components.kit import ports
 from infra.contract.release import Release, Releases
 from tests.integration.conftest import MODEL, Project, authority
 
@@ -41,7 +40,7 @@ def client(project: Project, environment: str, service: str, pair: dict[str, Any
     trust.write_text(authority(project, environment))
     return boto3.client(
         "s3",
-        endpoint_url=f"https://{service}.{environment}-platform.svc:{ports.OBJECT_STORE}",
+        endpoint_url=f"https://{service}.{environment}-platform.svc:7070",
         aws_access_key_id=pair["accessKey"],
         aws_secret_access_key=pair["secretKey"],
         region_name="us-east-1",
