@@ -1,0 +1,45 @@
+"""The files of this checkout that the rules of the house look at."""
+
+import ast
+import subprocess
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+_KNOWN = "tests/house/known.toml"
+# Written by tools: locks, schemas, snapshots, raw results. Nobody edits them, so no rule about writing applies to them.
+_GENERATED = (".txt", ".sum", ".mod", ".json", ".ambr")
+_GENERATED_PLACES = ("tests/program/__snapshots__/", "benchmarks/results/", _KNOWN)
+
+
+@cache
+def written() -> dict[str, str]:
+    """Return the text of each file that people write, by its path; what git ignores is not looked at."""
+    command = ["git", "-c", "safe.directory=*", "ls-files", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    return {
+        name: (ROOT / name).read_text(encoding="utf-8")
+        for name in sorted(names)
+        if (ROOT / name).is_file() and not name.endswith(_GENERATED) and not name.startswith(_GENERATED_PLACES)
+    }
+
+
+@cache
+def modules() -> dict[str, ast.Module]:
+    """Return the syntax tree of each Python module by its path."""
+    return {name: ast.parse(text) for name, text in written().items() if name.endswith(".py")}
+
+
+def hold(rule: str, offenders: Mapping[str, str]) -> None:
+    """Compare what breaks a rule (place → what is wrong) with the places listed for it in known.toml.
+
+    Raise AssertionError for an offender that is not listed, and for a listed one that offends no more.
+    """
+    known = set(tomllib.loads((ROOT / _KNOWN).read_text(encoding="utf-8")).get(rule, []))
+    new = [f"{place}: {offenders[place]}" for place in sorted(offenders.keys() - known)]
+    done = [
+        f"{place}: holds the rule now; take it off the list `{rule}` in {_KNOWN}" for place in known - set(offenders)
+    ]
+    assert not new + done, "\n".join(["", *new, *sorted(done)])
