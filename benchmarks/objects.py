@@ -7,7 +7,6 @@ from typing import Any
 from benchmarks.errors import BenchmarkError
 from benchmarks.measure import Sample, Series, timed
 from benchmarks.workspace import Project, workspace
-from infra.local.cluster.pki import CONTEXT
 
 # Three namespaces with six objects each.
 _PER_TENANT = 18

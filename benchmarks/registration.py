@@ -12,7 +12,7 @@ from typing import Any
 
 
 def main(program: str, values: str) -> None:
-    """Runs `program`, a file or folder, as the engine's language host does, with the values as configuration."""
+    """Run `program`, a file or folder, as the engine's language host does, with the values as configuration."""
     import pulumi
     from pulumi.runtime import mocks
     from pulumi.runtime.stack import run_pulumi_func
@@ -42,10 +42,10 @@ def main(program: str, values: str) -> None:
 
     loop.run_until_complete(run_pulumi_func(start))
     loop.close()
-    _tell(declared)
+    _report(declared)
 
 
-def _tell(declared: list[Any]) -> None:
+def _report(declared: list[Any]) -> None:
     """How many resources other than components there were, and a digest of them all."""
     texts = sorted(json.dumps(item, sort_keys=True) for item in declared if not item[0].startswith("stellwerk:"))
     print(json.dumps({"objects": len(texts), "digest": hashlib.sha256("".join(texts).encode()).hexdigest()}))

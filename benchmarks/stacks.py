@@ -30,7 +30,7 @@ def measure(repeat: int, env: Mapping[str, str]) -> list[Series]:
 
 
 def deployed(env: Mapping[str, str]) -> list[str]:
-    """The environments that have a stack in the user's backend."""
+    """Return the environments that have a stack in the user's backend."""
     listed = {stack["name"] for stack in json.loads(output(["pulumi", "stack", "ls", "--json"], ROOT, env))}
     return [name for name in ENVIRONMENTS if name in listed]
 

@@ -22,7 +22,7 @@ _OURS, _PLAIN = "stellwerk", "plain typed SDK"
 
 
 def measure(repeat: int) -> list[Series]:
-    """Imports alone, then imports and registration under mocks; interleaved, after one round that does not count."""
+    """Import alone, then imports and registration under mocks; interleaved, after one round that does not count."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
@@ -39,7 +39,7 @@ def measure(repeat: int) -> list[Series]:
 
 
 def _prepare(folder: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Writes the peer's program; the commands of both measurements by side."""
+    """Write the peer's program; the commands of both measurements by side."""
     config = _config()
     resources = run(config, STACK).inputs
     kept = {key: value for key, value in resources.items() if not key.startswith("stellwerk:")}
@@ -78,7 +78,7 @@ def _config() -> dict[str, Any]:
 
 
 def _same(commands: Mapping[str, list[str]], env: Mapping[str, str]) -> int:
-    """The number of resources; raises BenchmarkError when the programs do not declare the same."""
+    """Return the number of resources; raises BenchmarkError when the programs do not declare the same."""
     told = {side: json.loads(output(command, ROOT, env).splitlines()[-1]) for side, command in commands.items()}
     if len({found["digest"] for found in told.values()}) != 1:
         raise BenchmarkError(f"the programs declare different resources: {told}")

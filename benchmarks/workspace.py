@@ -23,7 +23,7 @@ _PROGRAMS = Path(__file__).parent / "programs"
 
 
 def surroundings() -> dict[str, str]:
-    """The process's variables and those of `stellwerk env`; raises BenchmarkError when no cluster answers."""
+    """Return the process's variables and those of `stellwerk env`; raises BenchmarkError when no cluster answers."""
     env = {**os.environ, **environment()}
     try:
         output(["kubectl", "--context", CONTEXT, "get", "--raw", "/readyz", "--request-timeout=5s"], ROOT, env)
@@ -44,7 +44,7 @@ class Project:
     env: Mapping[str, str]
 
     def run(self, verb: str, *options: str) -> dict[str, float]:
-        """A timed `pulumi <verb>`; raises BenchmarkError with the engine's last words."""
+        """Return a timed `pulumi <verb>`; raises BenchmarkError with the engine's last words."""
         return timed(["pulumi", verb, "--stack", _STACK, "--non-interactive", *options], self.folder, self.env)
 
     def create(self) -> dict[str, float]:
@@ -60,7 +60,7 @@ class Project:
         return self.run("destroy", "--yes", "--skip-preview")
 
     def objects(self) -> list[dict[str, Any]]:
-        """The Kubernetes objects of the stack, as the program declares them."""
+        """Return the Kubernetes objects of the stack, as the program declares them."""
         text = output(["pulumi", "stack", "export", "--stack", _STACK], self.folder, self.env)
         resources = json.loads(text)["deployment"].get("resources", [])
         return [item["inputs"] for item in resources if item["type"].startswith("kubernetes:")]
@@ -75,7 +75,7 @@ class Workspace:
     env: Mapping[str, str]
 
     def project(self, name: str, program: str, **config: str) -> Project:
-        """A project whose program is a file of `benchmarks/programs`, with an empty stack."""
+        """Return a project whose program is a file of `benchmarks/programs`, with an empty stack."""
         folder = self.folder / name
         folder.mkdir()
         shutil.copy(_PROGRAMS / f"{program}.py", folder / "__main__.py")
@@ -89,7 +89,7 @@ class Workspace:
 
 @contextmanager
 def workspace(env: Mapping[str, str]) -> Iterator[Workspace]:
-    """A workspace; whatever happens, its namespaces and its folder are gone afterwards."""
+    """Return a workspace; whatever happens, its namespaces and its folder are gone afterwards."""
     run = f"bench-{secrets.token_hex(2)}"
     folder = Path(tempfile.mkdtemp(prefix=f"{run}-"))
     try:
@@ -104,7 +104,7 @@ def workspace(env: Mapping[str, str]) -> Iterator[Workspace]:
 
 
 def _own(env: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """The variables with a backend, an engine home and caches in `folder`; plugins are those of the user."""
+    """Return the variables with a backend, an engine home and caches in `folder`; plugins are those of the user."""
     home, backend = folder / "home", folder / "state"
     home.mkdir()
     backend.mkdir()
