@@ -1,6 +1,7 @@
 """`python -m benchmarks.engine`: create, preview, destroy and program start, side by side with the plain engine."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from benchmarks import objects, stacks, start
@@ -16,6 +17,7 @@ def main() -> None:
     """Measure the parts asked for, one after the other, and write the result."""
     parser = arguments("python -m benchmarks.engine", __doc__, repeat=3)
     parser.add_argument("--size", type=positive, default=100, help="number of Kubernetes objects, about (default 100)")
+    parser.add_argument("--before", type=Path, help="checkout of an older commit, to measure start and stacks against")
     parser.add_argument("--part", choices=_PARTS, action="append", help="only this part; repeatable (default: all)")
     run(lambda: _measure(parser.parse_args()))
 
@@ -28,13 +30,14 @@ def _measure(given: argparse.Namespace) -> None:
     series: list[Series] = []
     if "start" in parts:
         # A start takes two seconds: more of them cost nothing.
-        series += start.measure(given.repeat * 3)
+        series += start.measure(given.repeat * 3, given.before)
     if "objects" in parts:
         series += objects.measure(given.size, given.repeat, env)
     if "stacks" in parts:
-        series += stacks.measure(given.repeat, env)
+        series += stacks.measure(given.repeat, env, given.before)
     size = [str(given.size)] if "objects" in parts else []
-    default = RESULTS / f"{'-'.join(['engine', *(given.part or ()), *size])}.json"
+    before = ["before"] if given.before else []
+    default = RESULTS / f"{'-'.join(['engine', *(given.part or ()), *size, *before])}.json"
     print(table(save(given.output or default, document, series)))
 
 

@@ -20,6 +20,7 @@ from benchmarks.errors import BenchmarkError
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+OURS, BEFORE = "stellwerk", "stellwerk before"
 SECONDS, CPU_SECONDS = "seconds", "CPU seconds"
 Sample = Mapping[str, float]
 """Figures of one run of one side by their names; names that end in `seconds` are times."""
@@ -75,7 +76,13 @@ def timed(
         given.seek(0)
         began = time.monotonic()
         process = subprocess.Popen(
-            command, cwd=cwd, env=dict(env), stdin=given, stdout=printed, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            cwd=cwd,
+            env=dict(env),
+            stdin=given,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             _, status, usage = os.wait4(process.pid, 0)
@@ -102,6 +109,11 @@ def output(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> str:
         words = (done.stderr or done.stdout).strip()
         raise BenchmarkError(f"`{' '.join(command[:4])}` ended with {done.returncode}:\n{words[-2000:]}")
     return done.stdout
+
+
+def of_checkout(folder: Path, env: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables with which Python takes the packages of this project from the checkout in `folder`."""
+    return {**env, "PYTHONPATH": str(folder)}
 
 
 def facts(env: Mapping[str, str], cluster: bool) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What one process of the start-up measurement does: nothing but the imports, or a whole program under mocks.
 
-`python -m benchmarks.registration <program> <values.json>`; the last line of a program's output says what it declared.
+`python benchmarks/registration.py <program> <values.json>`, for programs of older checkouts, too. The last line of the
+output says what the program declared.
 """
 
 import asyncio
@@ -28,7 +29,7 @@ def main(program: str, values: str) -> None:
             return f"{args.name}-id", state
 
         def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-            return {}, None
+            return {}, []
 
     with open(values, encoding="utf-8") as file:
         given = json.load(file)
@@ -46,7 +47,7 @@ def main(program: str, values: str) -> None:
 
 
 def _report(declared: list[Any]) -> None:
-    """How many resources other than components there were, and a digest of them all."""
+    """Print how many resources other than components there were, and a digest of them all."""
     texts = sorted(json.dumps(item, sort_keys=True) for item in declared if not item[0].startswith("stellwerk:"))
     print(json.dumps({"objects": len(texts), "digest": hashlib.sha256("".join(texts).encode()).hexdigest()}))
 

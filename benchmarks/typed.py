@@ -36,7 +36,7 @@ def imports(resources: Resources) -> str:
 
 
 def _class_of(kind: str) -> str:
-    """`core.v1.Secret` of `kubernetes:core/v1:Secret`; kinds that the SDK does not know are custom resources."""
+    """Return `core.v1.Secret` of `kubernetes:core/v1:Secret`; kinds that the SDK does not know are custom resources."""
     _, module, name = kind.split(":")
     group, _, version = module.partition("/")
     path = f"{group.split('.')[0]}.{version}.{name}"
@@ -59,7 +59,7 @@ def _constructor(kind: str, name: str, inputs: Mapping[str, Any]) -> str:
 
 
 def _fields(arguments: type, inputs: Mapping[str, Any]) -> Iterator[str]:
-    """Keyword arguments of an argument class."""
+    """Return keyword arguments of an argument class."""
     types = input_type_types(arguments)
     for python, wire in input_type_py_to_pulumi_names(arguments).items():
         if wire in inputs:

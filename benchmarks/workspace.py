@@ -14,22 +14,23 @@ from typing import Any
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.measure import ROOT, output, timed
-from infra.local.cluster.environment import environment
-from infra.local.cluster.pki import CONTEXT
+from infra.targets.variables import KUBECONFIG, LOCAL_CONTEXT, PULUMI_BACKEND_URL
 
 LABEL = "stellwerk.dev/environment"
 _STACK = "bench"
 _PROGRAMS = Path(__file__).parent / "programs"
 
 
-def surroundings() -> dict[str, str]:
-    """Return the process's variables and those of `stellwerk env`; raises BenchmarkError when no cluster answers."""
-    env = {**os.environ, **environment()}
+def variables() -> dict[str, str]:
+    """Return the process's variables; raises BenchmarkError unless they name a backend and a cluster that answers."""
+    env = dict(os.environ)
+    if missing := [name for name in (KUBECONFIG, PULUMI_BACKEND_URL) if not env.get(name)]:
+        raise BenchmarkError(f'{" and ".join(missing)} not set; run: eval "$(stellwerk env)"')
     try:
-        output(["kubectl", "--context", CONTEXT, "get", "--raw", "/readyz", "--request-timeout=5s"], ROOT, env)
+        output(["kubectl", "--context", LOCAL_CONTEXT, "get", "--raw", "/readyz", "--request-timeout=5s"], ROOT, env)
     except BenchmarkError as error:
         raise BenchmarkError(
-            f"no cluster answers under the context {CONTEXT}; run `stellwerk cluster up` (or `make demo`), then "
+            f"no cluster answers under the context {LOCAL_CONTEXT}; run `stellwerk cluster up` (or `make demo`), then "
             f'eval "$(stellwerk env)"\n{error}'
         ) from None
     return env
@@ -44,19 +45,19 @@ class Project:
     env: Mapping[str, str]
 
     def run(self, verb: str, *options: str) -> dict[str, float]:
-        """Return a timed `pulumi <verb>`; raises BenchmarkError with the engine's last words."""
+        """Run and time `pulumi <verb>`; raises BenchmarkError with the end of the engine's output."""
         return timed(["pulumi", verb, "--stack", _STACK, "--non-interactive", *options], self.folder, self.env)
 
     def create(self) -> dict[str, float]:
-        """`pulumi up`."""
+        """Run `pulumi up`."""
         return self.run("up", "--yes", "--skip-preview")
 
     def preview(self) -> dict[str, float]:
-        """`pulumi preview`; raises BenchmarkError when something would change."""
+        """Run `pulumi preview`; raises BenchmarkError when something would change."""
         return self.run("preview", "--diff", "--expect-no-changes")
 
     def destroy(self) -> dict[str, float]:
-        """`pulumi destroy`; waits until everything is gone."""
+        """Run `pulumi destroy`; waits until everything is gone."""
         return self.run("destroy", "--yes", "--skip-preview")
 
     def objects(self) -> list[dict[str, Any]]:
@@ -75,12 +76,12 @@ class Workspace:
     env: Mapping[str, str]
 
     def project(self, name: str, program: str, **config: str) -> Project:
-        """Return a project whose program is a file of `benchmarks/programs`, with an empty stack."""
+        """Make a project whose program is a file of `benchmarks/programs`, with an empty stack."""
         folder = self.folder / name
         folder.mkdir()
         shutil.copy(_PROGRAMS / f"{program}.py", folder / "__main__.py")
         (folder / "Pulumi.yaml").write_text(json.dumps({"name": name, "runtime": "python"}), encoding="utf-8")
-        values = {"run": self.run, "context": CONTEXT, **config}
+        values = {"run": self.run, "context": LOCAL_CONTEXT, **config}
         text = json.dumps({"config": {f"{name}:{key}": value for key, value in values.items()}})
         (folder / f"Pulumi.{_STACK}.yaml").write_text(text, encoding="utf-8")
         output(["pulumi", "stack", "init", _STACK, "--no-select", "--non-interactive"], folder, self.env)
@@ -89,17 +90,15 @@ class Workspace:
 
 @contextmanager
 def workspace(env: Mapping[str, str]) -> Iterator[Workspace]:
-    """Return a workspace; whatever happens, its namespaces and its folder are gone afterwards."""
+    """Make a workspace; whatever happens, its namespaces and its folder are gone afterwards."""
     run = f"bench-{secrets.token_hex(2)}"
     folder = Path(tempfile.mkdtemp(prefix=f"{run}-"))
     try:
         yield Workspace(run, folder, _own(env, folder))
     finally:
         # A killed update leaves objects that no state knows: the label finds them all.
-        subprocess.run(
-            ["kubectl", "--context", CONTEXT, "delete", "namespace", "--selector", f"{LABEL}={run}"],
-            env=dict(env), stdout=subprocess.DEVNULL, check=False, start_new_session=True,
-        )  # fmt: skip
+        remove = ["kubectl", "--context", LOCAL_CONTEXT, "delete", "namespace", "--selector", f"{LABEL}={run}"]
+        subprocess.run(remove, env=dict(env), stdout=subprocess.DEVNULL, check=False, start_new_session=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 
