@@ -10,8 +10,6 @@ from infra.contract.errors import StellwerkError
 FILE = Path(__file__).resolve().parents[1] / "versions.toml"
 # Where the local node's image store has the platform images: built on the node, pulled from nowhere.
 LOCAL_IMAGES = "stellwerk.local"
-# Image: the name of its version, where that is another.
-_VERSIONED_AS = {"kserve-manager": "kserve"}
 
 
 @lru_cache
@@ -33,4 +31,4 @@ def version(name: str) -> str:
 
 def platform_image(name: str) -> str:
     """Return the reference of a platform image on the local node, such as `stellwerk.local/traefik:<version>`."""
-    return f"{LOCAL_IMAGES}/{name}:{version(_VERSIONED_AS.get(name, name))}"
+    return f"{LOCAL_IMAGES}/{name}:{version(name)}"

@@ -18,4 +18,3 @@ def test_a_platform_image_is_named_by_its_version(tmp_path: Path) -> None:
     file.write_text('[versions]\ntraefik = "9.9"\n')
     assert versions.versions(file) == {"traefik": "9.9"}
     assert versions.platform_image("traefik") == f"stellwerk.local/traefik:{versions.version('traefik')}"
-    assert versions.platform_image("kserve-manager").endswith(f":{versions.version('kserve')}")
