@@ -1,6 +1,7 @@
 """One thing is written once: no run of equal lines stands in two places outside tests."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from itertools import combinations
@@ -25,6 +26,17 @@ def test_no_eight_lines_stand_in_two_places() -> None:
         if not _allowed(first, second)
     }
     hold("equal lines", equal)
+
+
+def test_images_take_build_secrets_in_one_way() -> None:
+    """A Dockerfile cannot include another: what has to be equal in all of them is compared here."""
+    blocks = re.compile(r"if \[ -s /run/secrets/(?:apt|ca)[^\n]*\n.*?(?=\n    (?:python3|pip|export|echo))", re.DOTALL)
+    for secret in ("id=apt", "id=pip"):
+        files = [text for name, text in written().items() if PurePath(name).name == "Dockerfile" and secret in text]
+        # One image keeps its files of the build in a folder that goes as a whole.
+        ways = {"".join(blocks.findall(text)).replace("/tmp/build/", "/tmp/") for text in files}
+        assert len(files) > 1
+        assert len(ways) == 1, ways
 
 
 def _allowed(first: str, second: str) -> bool:
