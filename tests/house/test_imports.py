@@ -5,7 +5,7 @@ import sys
 import tomllib
 from fnmatch import fnmatch
 
-from tests.house.tree import ROOT, hold, modules
+from tests.house.tree import ROOT, hold, modules, written
 
 _OUTSIDE = {"pulumi", "pulumi_docker_build", "pulumi_kubernetes"}
 
@@ -17,8 +17,8 @@ def test_every_package_has_a_layer() -> None:
     listed = {name.strip(" ()") for layer in layers for name in layer.replace("|", ":").split(":")}
     packages = {
         name.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
-        for name in modules()
-        if name.startswith(tuple(f"{room}/" for room in settings["root_packages"]))
+        for name in written()
+        if name.endswith(".py") and name.startswith(tuple(f"{room}/" for room in settings["root_packages"]))
     }
     without = {name for name in packages if not any(name == layer or name.startswith(f"{layer}.") for layer in listed)}
     # Above the layers of a room stands the room itself; it has no code.
@@ -29,17 +29,17 @@ def test_components_use_pulumi_and_the_standard_library() -> None:
     allowed = _OUTSIDE | {"components"} | sys.stdlib_module_names
     offenders = {
         f"{module} in {name}": "components are used by programs that have Pulumi and nothing else"
-        for name, tree in modules().items()
+        for name, nodes in modules().items()
         if name.startswith("components/") and not fnmatch(name, "components/*/images/*")
-        for module in _imported(tree) - allowed
+        for module in _imported(nodes) - allowed
     }
     hold("packages of components", offenders)
 
 
-def _imported(tree: ast.Module) -> set[str]:
+def _imported(nodes: list[ast.AST]) -> set[str]:
     """Return the first names of what a module imports."""
     names: set[str] = set()
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             names.update(alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -64,32 +64,32 @@ def test_no_two_services_of_the_stack_files_have_one_node_port() -> None:
 
 
 def test_a_port_of_a_component_is_a_constant_of_its_module() -> None:
-    constants = {name: set(_constants(tree)) for name, tree in _rooms("components/").items()}
+    constants = {name: set(_constants(nodes)) for name, nodes in _rooms("components/").items()}
     known = set().union(*constants.values())
     assert known, "no component has a constant PORT or ..._PORT"
     offenders = {
         f"{port} in {name}": "import the constant of the component"
-        for name, tree in _rooms("components/", "delivery/", "infra/", "benchmarks/").items()
-        for port in known.intersection(_numbers(tree)) - constants.get(name, set())
+        for name, nodes in _rooms("components/", "delivery/", "infra/", "benchmarks/").items()
+        for port in known.intersection(_numbers(nodes)) - constants.get(name, set())
     }
     hold("ports", offenders)
 
 
-def _rooms(*folders: str) -> dict[str, ast.Module]:
-    return {name: tree for name, tree in modules().items() if name.startswith(folders)}
+def _rooms(*folders: str) -> dict[str, list[ast.AST]]:
+    return {name: nodes for name, nodes in modules().items() if name.startswith(folders)}
 
 
-def _constants(tree: ast.Module) -> Iterator[int]:
+def _constants(nodes: list[ast.AST]) -> Iterator[int]:
     """Return the values of the module's constants whose name ends with PORT."""
-    for node in tree.body:
+    for node in nodes:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, int):
             names = [target.id for target in node.targets if isinstance(target, ast.Name)]
             yield from (node.value.value for name in names if name.endswith("PORT"))
 
 
-def _numbers(tree: ast.Module) -> Iterator[int]:
+def _numbers(nodes: list[ast.AST]) -> Iterator[int]:
     """Return the numbers of a module, and those after a colon in its texts, as in addresses."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Constant) and type(node.value) is int:
             yield node.value
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):

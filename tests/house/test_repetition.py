@@ -48,10 +48,9 @@ def _allowed(first: str, second: str) -> bool:
 def _lines(name: str) -> Iterator[str]:
     """Return what a file says, line by line: no blank lines, no imports, white space made equal."""
     imports: set[int] = set()
-    if name in modules():
-        for node in ast.walk(modules()[name]):
-            if isinstance(node, ast.Import | ast.ImportFrom):
-                imports.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
+    for node in modules().get(name, ()):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            imports.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
     for number, line in enumerate(written()[name].splitlines(), 1):
         if line.strip() and number not in imports:
             yield " ".join(line.split())

@@ -32,14 +32,14 @@ def test_no_word_is_used_that_the_field_does_not_use() -> None:
 def test_a_value_is_called_what_it_is() -> None:
     offenders = {
         name: f"the name `{word}` says nothing of the value"
-        for name, tree in modules().items()
-        for word in sorted(_NAMES.intersection(_names(tree)))
+        for name, nodes in modules().items()
+        for word in sorted(_NAMES.intersection(_names(nodes)))
     }
     hold("names", offenders)
 
 
-def _names(tree: ast.Module) -> Iterator[str]:
-    for node in ast.walk(tree):
+def _names(nodes: list[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.id
         elif isinstance(node, ast.arg):

@@ -3,7 +3,7 @@
 import ast
 import subprocess
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -27,19 +27,20 @@ def written() -> dict[str, str]:
 
 
 @cache
-def modules() -> dict[str, ast.Module]:
-    """Return the syntax tree of each Python module by its path."""
-    return {name: ast.parse(text) for name, text in written().items() if name.endswith(".py")}
+def modules() -> dict[str, list[ast.AST]]:
+    """Return the nodes of the syntax tree of each Python module by its path; the module itself comes first."""
+    return {name: list(ast.walk(ast.parse(text))) for name, text in written().items() if name.endswith(".py")}
 
 
 def hold(rule: str, offenders: Mapping[str, str]) -> None:
-    """Compare what breaks a rule (place → what is wrong) with the places listed for it in known.toml.
+    """Raise AssertionError unless just the places listed for `rule` in known.toml break it (place → what is wrong)."""
+    known = tomllib.loads((ROOT / _KNOWN).read_text(encoding="utf-8")).get(rule, [])
+    differences = compare(offenders, known)
+    assert not differences, "\n".join([f"{rule}, as listed in {_KNOWN}:", *differences])
 
-    Raise AssertionError for an offender that is not listed, and for a listed one that offends no more.
-    """
-    known = set(tomllib.loads((ROOT / _KNOWN).read_text(encoding="utf-8")).get(rule, []))
-    new = [f"{place}: {offenders[place]}" for place in sorted(offenders.keys() - known)]
-    done = [
-        f"{place}: holds the rule now; take it off the list `{rule}` in {_KNOWN}" for place in known - set(offenders)
-    ]
-    assert not new + done, "\n".join(["", *new, *sorted(done)])
+
+def compare(offenders: Mapping[str, str], known: Iterable[str]) -> list[str]:
+    """Return a line for each offender that is not known, and for each known one that offends no more."""
+    listed = set(known)
+    new = [f"{place}: {offenders[place]}" for place in sorted(offenders.keys() - listed)]
+    return new + [f"{place}: holds the rule now; take it off the list" for place in sorted(listed - offenders.keys())]
