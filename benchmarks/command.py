@@ -6,9 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.errors import BenchmarkError
-from delivery.errors import DeliveryError
-from infra.contract.problems import ConfigError
+from infra.contract.errors import StellwerkError
 
 
 def arguments(name: str, description: str | None, repeat: int) -> argparse.ArgumentParser:
@@ -34,7 +32,7 @@ def run(work: Callable[[], None]) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         work()
-    except (BenchmarkError, DeliveryError, ConfigError) as error:
+    except StellwerkError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

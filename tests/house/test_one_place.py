@@ -11,6 +11,7 @@ from tests.house.tree import ROOT, hold, modules, written
 _MANIFEST, _VERSIONS = "infra/local/toolchain/manifest.toml", "infra/versions.toml"
 # Documentation may show a version; tests of infra/contract hold the pins of packages against infra/versions.toml.
 _ELSEWHERE = ("docs/", "pyproject.toml")
+_PORTS = "components/kit/ports.py"
 _NODE_PORT = re.compile(r"(?<![\d.])3[0-2]\d{3}(?![\d.])")
 
 
@@ -64,7 +65,7 @@ def test_no_two_services_of_the_stack_files_have_one_node_port() -> None:
 
 
 def test_a_port_of_a_component_is_a_constant_of_its_module() -> None:
-    constants = {name: set(_constants(nodes)) for name, nodes in _rooms("components/").items()}
+    constants = {name: set(_constants(nodes, name == _PORTS)) for name, nodes in _rooms("components/").items()}
     known = set().union(*constants.values())
     assert known, "no component has a constant PORT or ..._PORT"
     offenders = {
@@ -79,12 +80,12 @@ def _rooms(*folders: str) -> dict[str, list[ast.AST]]:
     return {name: nodes for name, nodes in modules().items() if name.startswith(folders)}
 
 
-def _constants(nodes: list[ast.AST]) -> Iterator[int]:
-    """Return the values of the module's constants whose name ends with PORT."""
+def _constants(nodes: list[ast.AST], every: bool) -> Iterator[int]:
+    """Return the values of the module's constants that are numbers; unless `every`, of those named PORT or …_PORT."""
     for node in nodes:
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, int):
             names = [target.id for target in node.targets if isinstance(target, ast.Name)]
-            yield from (node.value.value for name in names if name.endswith("PORT"))
+            yield from (node.value.value for name in names if every or name.endswith("PORT"))
 
 
 def _numbers(nodes: list[ast.AST]) -> Iterator[int]:
