@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from infra.local.toolchain import doctor, machine
 from infra.local.toolchain.errors import ToolchainError
+from infra.targets.needs import Needs
 from tests.infra.local.toolchain.toolchain_kit import MakeManifest
 
 
@@ -69,11 +70,12 @@ def test_doctor_reports_tools_and_machine(make_manifest: MakeManifest, monkeypat
         '[[tool]]\nname = "lost"\nversion = "1"\n[tool.release]\nurl = "http://127.0.0.1:1/x"\nchecksum = "x"\n'
     )
     monkeypatch.setattr("infra.local.toolchain.manifest.load", lambda: manifest)
-    result = CliRunner().invoke(doctor.app, ["--json"])
+    app = doctor.doctor_app(Needs)
+    result = CliRunner().invoke(app, ["--json"])
     assert result.exit_code == 1
     report = json.loads(result.stdout)
     assert [(tool["name"], tool["ok"]) for tool in report["tools"]] == [("go", True), ("lost", False)]
     assert {"platform", "root", "memory", "disk"} <= {check["name"] for check in report["machine"]}
-    shown = CliRunner().invoke(doctor.app, [])
+    shown = CliRunner().invoke(app, [])
     assert "✗ lost" in shown.stdout.replace("  ", " ").replace("  ", " ")
     assert "does not answer" in shown.stdout
