@@ -47,9 +47,11 @@ def main(program: str, values: str) -> None:
 
 
 def _report(declared: list[Any]) -> None:
-    """Print how many resources other than components there were, and a digest of them all."""
+    """Print how many resources other than components there were, a digest of them all, and this project's modules."""
     texts = sorted(json.dumps(item, sort_keys=True) for item in declared if not item[0].startswith("stellwerk:"))
-    print(json.dumps({"objects": len(texts), "digest": hashlib.sha256("".join(texts).encode()).hexdigest()}))
+    modules = sorted(name for name in sys.modules if name.startswith(("components.", "infra.")))
+    digest = hashlib.sha256("".join(texts).encode()).hexdigest()
+    print(json.dumps({"objects": len(texts), "digest": digest, "modules": modules}))
 
 
 if __name__ == "__main__":
