@@ -6,8 +6,8 @@ from hatchling.builders.config import BuilderConfig
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 REFUSAL = (
-    "Stellwerk is not offered as a wheel: a checkout is the team's own Pulumi project, with its models and stacks, and is "
-    "installed in place. Clone the repository and run `make setup` in it (docs/upgrades.md)."
+    "Stellwerk is not offered as a wheel: a checkout is the team's own Pulumi project, with its models and stacks. "
+    "It is installed in place: clone the repository and run `make setup` in it (docs/upgrades.md)."
 )
 
 

@@ -22,7 +22,7 @@ PIDS_PER_POD = 1024
 
 
 def _containerd(layout: Layout, tools: Tools) -> str:
-    # restrict_oom_score_adj: without CAP_SYS_RESOURCE runc can't lower the score and every sandbox fails.
+    # restrict_oom_score_adj: without CAP_SYS_RESOURCE runc cannot lower the score and every sandbox fails.
     return f"""\
 version = 3
 root = "{layout.data}/containerd"

@@ -10,7 +10,7 @@ from infra.contract.versions import LOCAL_IMAGES, platform_image
 from infra.local.toolchain.paths import LINK
 
 NODE = "stellwerk"
-# RFC 2544 benchmarking range: never routed, so it can't collide with a real network.
+# RFC 2544 benchmarking range: never routed, so it cannot collide with a real network.
 ADDRESS = "198.18.0.1"
 POD_SUBNET = "10.244.0.0/24"
 SERVICE_SUBNET = "10.96.0.0/16"
@@ -27,10 +27,11 @@ PROVISIONER = "stellwerk:local-path-provisioner"
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths inside the state directory, and the checkout's link to the toolchain."""
+    """Paths inside the state directory, the checkout's link to the toolchain, and the kernel's settings."""
 
     root: Path
     tools: Path = LINK
+    kernel: Path = Path("/proc/sys")
 
     @cached_property
     def kubeconfig(self) -> Path:

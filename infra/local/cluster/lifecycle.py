@@ -61,11 +61,11 @@ def _wait(layout: Layout, what: str, done: Callable[[], bool], seconds: float = 
     deadline = time.monotonic() + seconds
     while not done():
         if time.monotonic() > deadline:
-            bad = {
+            stopped = {
                 name: info["state"] for name, info in supervision.states(layout).items() if info["state"] != "RUNNING"
             }
             raise ClusterError(
-                f"{what} is not ready after {seconds:.0f} s; not running: {bad or 'none'}; logs in {layout.logs}"
+                f"{what} is not ready after {seconds:.0f} s; not running: {stopped or 'none'}; logs in {layout.logs}"
             )
         time.sleep(0.3)
 
@@ -93,8 +93,8 @@ def own_authorities(bundle: str) -> list[str]:
     """
 
     def split(text: str) -> dict[str, str]:
-        found = re.findall("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", text, re.DOTALL)
-        return {"".join(pem.split()): pem for pem in found}
+        certificates = re.findall("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", text, re.DOTALL)
+        return {"".join(pem.split()): pem for pem in certificates}
 
     public = split(certifi.contents())
     return [pem for key, pem in split(bundle).items() if key not in public]

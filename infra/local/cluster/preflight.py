@@ -26,17 +26,24 @@ _PORTS = {
 }
 
 
-def checks(layout: Layout, needs: Needs, *, tools_missing: bool) -> list[machine.Check]:
+def checks(
+    layout: Layout, needs: Needs, *, tools_missing: bool, host: machine.Host | None = None
+) -> list[machine.Check]:
     """Return all requirements of the local cluster; one that is deployed needs less disk."""
     deployed = any((layout.backend / ".pulumi" / "stacks").glob("*/*.json"))
-    return machine.checks(layout.root, {**_PORTS, **needs.ports}, tools_missing, deployed)
+    return machine.checks(layout.root, {**_PORTS, **needs.ports}, tools_missing, deployed, host)
 
 
 def check(
-    layout: Layout, needs: Needs, *, tools_missing: bool = False, api: tuple[str, int] = (ADDRESS, API_PORT)
+    layout: Layout,
+    needs: Needs,
+    *,
+    tools_missing: bool = False,
+    api: tuple[str, int] = (ADDRESS, API_PORT),
+    host: machine.Host | None = None,
 ) -> None:
     """Raise ClusterError naming everything that prevents a start; `api` is where a node's API server listens."""
-    unmet = [one for one in checks(layout, needs, tools_missing=tools_missing) if not one.ok]
+    unmet = [one for one in checks(layout, needs, tools_missing=tools_missing, host=host) if not one.ok]
     problems = [f"{one.name}: {one.detail}; {one.fix}" for one in unmet]
     if not supervision.states(layout) and _another_cluster(*api):
         problems.append(

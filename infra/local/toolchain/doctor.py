@@ -9,17 +9,19 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from infra.local.cluster.layout import layout
+from infra.local.cluster.layout import Layout, layout
 from infra.local.cluster.preflight import checks
 from infra.local.toolchain import inspect, machine
 from infra.local.toolchain.inspection import ToolStatus
 from infra.targets.needs import Needs
 
 
-def doctor_app(needs: Callable[[], Needs]) -> typer.Typer:
-    """Return the command; `needs` says what the environments ask of a local node."""
+def doctor_app(
+    needs: Callable[[], Needs], inspect: Callable[[], list[ToolStatus]] = inspect, place: Callable[[], Layout] = layout
+) -> typer.Typer:
+    """Return the command; `needs` says what the environments ask of a local node, `inspect` which tools exist."""
     app = typer.Typer(help="What this machine has, lacks, and how to get it.")
-    app.callback(invoke_without_command=True)(_Doctor(needs).doctor)
+    app.callback(invoke_without_command=True)(_Doctor(needs, inspect, place).doctor)
     return app
 
 
@@ -28,12 +30,14 @@ class _Doctor:
     """The command that checks machine and tools."""
 
     needs: Callable[[], Needs]
+    inspect: Callable[[], list[ToolStatus]]
+    place: Callable[[], Layout]
 
     def doctor(self, json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False) -> None:
         """Check the machine and the tools; exit code 1 when the local cluster cannot run here."""
-        tools = inspect()
+        tools = self.inspect()
         missing = any(tool.found is None for tool in tools)
-        done = checks(layout(), self.needs(), tools_missing=missing)
+        done = checks(self.place(), self.needs(), tools_missing=missing)
         if json:
             report = {"machine": [asdict(check) for check in done], "tools": [asdict(t) | {"ok": t.ok} for t in tools]}
             typer.echo(json_format.dumps(report, indent=1))

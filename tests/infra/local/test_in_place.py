@@ -31,7 +31,7 @@ def test_a_wheel_is_refused_with_the_way_to_install(checkout: Path, tmp_path: Pa
     )  # fmt: skip
     assert done.returncode != 0
     assert "Stellwerk is not offered as a wheel" in done.stdout + done.stderr
-    assert "Clone the repository and run `make setup` in it" in done.stdout + done.stderr
+    assert "clone the repository and run `make setup` in it" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert not list(tmp_path.glob("wheels/*"))
 

@@ -14,6 +14,7 @@ from infra.local.cluster.commands import Tools
 from infra.local.cluster.errors import ClusterError
 from infra.local.cluster.layout import ADDRESS, Layout, state_directory
 from infra.local.cluster.parts import parts
+from infra.local.toolchain import machine
 from infra.targets.needs import Needs
 
 
@@ -93,10 +94,9 @@ def test_a_taken_port_is_reported_before_anything_starts(place: Layout) -> None:
             preflight.check(place, Needs(ports={port: "image registry"}))
 
 
-def test_without_root_the_message_says_what_to_do(monkeypatch: pytest.MonkeyPatch, place: Layout) -> None:
-    monkeypatch.setattr("os.geteuid", lambda: 1000)
+def test_without_root_the_message_says_what_to_do(place: Layout) -> None:
     with pytest.raises(ClusterError, match="need root"):
-        preflight.check(place, Needs())
+        preflight.check(place, Needs(), host=machine.Host(user=1000))
 
 
 def test_the_state_directory_follows_the_environment(tmp_path: Path) -> None:
