@@ -7,6 +7,7 @@ from pulumi_kubernetes import batch, core, meta
 
 from components.cluster.node_pool import GPU, POOL_LABEL
 from components.kit import pods
+from components.kit.names import REVISION
 
 
 class TrainingPipelineArgs(TypedDict):
@@ -18,6 +19,8 @@ class TrainingPipelineArgs(TypedDict):
     """Name of the model; the image's first argument."""
     image: pulumi.Input[str]
     """Training image by digest."""
+    revision: str
+    """What the image was built from: a commit, with a digest of what differs from it."""
     pull_secret: pulumi.Input[str]
     """Name of the Secret with the registry login."""
     tracking_uri: pulumi.Input[str]
@@ -82,7 +85,8 @@ class TrainingPipeline(pulumi.ComponentResource):
                 suspend=True,
                 schedule="0 0 31 2 *",
                 job_template=batch.v1.JobTemplateSpecArgs(
-                    metadata=meta.v1.ObjectMetaArgs(labels=labels),
+                    # A release's commit is held against it: a Job keeps it when the template moves on.
+                    metadata=meta.v1.ObjectMetaArgs(labels=labels, annotations={REVISION: args["revision"]}),
                     spec=job,
                 ),
             ),
@@ -101,7 +105,6 @@ class TrainingPipeline(pulumi.ComponentResource):
             env=[
                 core.v1.EnvVarArgs(name="JOB_NAME", value_from=core.v1.EnvVarSourceArgs(field_ref=job_name)),
                 core.v1.EnvVarArgs(name="TRAINING_IMAGE", value=args["image"]),
-                core.v1.EnvVarArgs(name="GIT_COMMIT", value="uncommitted"),
                 core.v1.EnvVarArgs(name="MLFLOW_TRACKING_URI", value=args["tracking_uri"]),
                 core.v1.EnvVarArgs(name="MODEL_BUCKET", value=args["bucket"]),
                 core.v1.EnvVarArgs(name="AWS_ENDPOINT_URL_S3", value=args["s3_endpoint"]),

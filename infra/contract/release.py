@@ -1,5 +1,7 @@
 """Releases: immutable documents in `stacks/releases/<model>/<release>.yaml`, shared by the program and the command."""
 
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -130,6 +132,18 @@ class Operator(StrEnum):
     AT_MOST = "<="
     MORE = ">"
     LESS = "<"
+
+    def holds(self, value: float, threshold: float) -> bool:
+        """Return whether `value` compares so with `threshold`; NaN never does."""
+        return _COMPARISONS[self](value, threshold)
+
+
+_COMPARISONS: dict[Operator, Callable[[float, float], bool]] = {
+    Operator.AT_LEAST: operator.ge,
+    Operator.AT_MOST: operator.le,
+    Operator.MORE: operator.gt,
+    Operator.LESS: operator.lt,
+}
 
 
 class Gate(Section):
