@@ -10,6 +10,7 @@ from pulumi_kubernetes import apps, core, meta, policy
 from components.gateway import traefik
 from components.gateway.traefik import LimitsArgs, RouteArgs
 from components.kit import pods
+from components.kit.access import KeyPairArgs
 
 _APP = "gateway"
 
@@ -21,10 +22,8 @@ class GatewayArgs(TypedDict):
     """Namespace it runs in."""
     image: str
     """Image of Traefik."""
-    certificate: pulumi.Input[str]
-    """TLS certificate, PEM."""
-    key: pulumi.Input[str]
-    """Key of the certificate, PEM."""
+    tls: KeyPairArgs
+    """TLS certificate and its key."""
     address: str
     """Address of the nodes."""
     node_port: int
@@ -54,7 +53,7 @@ class Gateway(pulumi.ComponentResource):
         secret = core.v1.Secret(
             f"{name}-tls",
             metadata=meta.v1.ObjectMetaArgs(namespace=namespace),
-            string_data={"tls.crt": args["certificate"], "tls.key": args["key"]},
+            string_data={"tls.crt": args["tls"]["certificate"], "tls.key": args["tls"]["key"]},
             opts=pods.child(self),
         )
         volumes = [

@@ -65,22 +65,6 @@ def claim(
     )
 
 
-def store_secret(
-    name: str,
-    namespace: pulumi.Input[str],
-    login: tuple[pulumi.Input[str], pulumi.Input[str], pulumi.Input[str]],
-    opts: pulumi.ResourceOptions,
-) -> core.v1.Secret:
-    """An object store's access key, secret key and CA certificate, for the pods that read it."""
-    access, secret, authority = login
-    return core.v1.Secret(
-        name,
-        metadata=meta.v1.ObjectMetaArgs(namespace=namespace),
-        string_data={"access": access, "secret": secret, "ca.crt": authority},
-        opts=opts,
-    )
-
-
 def claim_volume(name: str, claim: pulumi.Input[str]) -> core.v1.VolumeArgs:
     """A volume of a PersistentVolumeClaim."""
     source = core.v1.PersistentVolumeClaimVolumeSourceArgs(claim_name=claim)

@@ -9,6 +9,7 @@ import pulumi
 from pulumi_kubernetes import apps, core, meta, networking
 
 from components.kit import pods
+from components.kit.access import KeyPairArgs
 from components.kit.names import (
     CONTAINER_FIELD,
     ENVIRONMENT_FIELD,
@@ -92,12 +93,10 @@ class LogStackArgs(TypedDict):
     """Image of the log shipper: an OpenTelemetry Collector as entry point, which any node can pull."""
     pull_secret: pulumi.Input[str]
     """Name of the Secret with the registry login, in `namespace`."""
-    certificate: pulumi.Input[str]
-    """TLS certificate, PEM, for `log-store.<namespace>.svc.cluster.local` and for `address`."""
-    key: pulumi.Input[str]
-    """Key of the certificate, PEM."""
-    ca_certificate: pulumi.Input[str]
-    """CA that signed the certificate, PEM."""
+    tls: KeyPairArgs
+    """TLS certificate for `log-store.<namespace>.svc.cluster.local` and for `address`, and its key."""
+    trust_bundle: pulumi.Input[str]
+    """Certificates of the authorities that the shippers take the store's certificate from, PEM."""
     users: Mapping[str, LogUserArgs]
     """Users by name: `shipper` (needed), `reader` and `elastic` (superuser)."""
     heap: str
@@ -134,7 +133,7 @@ class LogStack(pulumi.ComponentResource):
         secret = core.v1.Secret(
             f"{name}-secret",
             metadata=meta.v1.ObjectMetaArgs(namespace=namespace),
-            string_data={"tls.crt": args["certificate"], "tls.key": args["key"], **_realm(args["users"])},
+            string_data={"tls.crt": args["tls"]["certificate"], "tls.key": args["tls"]["key"], **_realm(args["users"])},
             opts=pods.child(self),
         )
         state = {"index_templates": {"composable_index_templates": {LOG_INDEX: _TEMPLATE}}}
@@ -223,7 +222,7 @@ class LogStack(pulumi.ComponentResource):
                 "password": pulumi.Output.secret(args["users"]["shipper"]["password"]).apply(
                     lambda word: word.replace("$", "$$")
                 ),
-                "ca.crt": args["ca_certificate"],
+                "ca.crt": args["trust_bundle"],
             },
             opts=pods.child(self),
         )

@@ -9,6 +9,7 @@ import pulumi
 from pulumi_kubernetes import apps, core, meta
 
 from components.kit import pods
+from components.kit.access import KeyPairArgs
 
 _APP = "registry"
 _PORT = 5000
@@ -78,10 +79,8 @@ class ImageRegistryArgs(TypedDict):
     """Image of Traefik, which checks who may do what."""
     address: str
     """host:port under which nodes and builders reach it; the port is its node port."""
-    certificate: pulumi.Input[str]
-    """TLS certificate, PEM."""
-    key: pulumi.Input[str]
-    """Key of the certificate, PEM."""
+    tls: KeyPairArgs
+    """TLS certificate and its key."""
     readers: pulumi.Input[str]
     """Logins that may pull, one bcrypt htpasswd line each."""
     writers: pulumi.Input[str]
@@ -109,8 +108,8 @@ class ImageRegistry(pulumi.ComponentResource):
             f"{name}-secret",
             metadata=meta.v1.ObjectMetaArgs(namespace=namespace),
             string_data={
-                "tls.crt": args["certificate"],
-                "tls.key": args["key"],
+                "tls.crt": args["tls"]["certificate"],
+                "tls.key": args["tls"]["key"],
                 "readers": pulumi.Output.all(args["readers"], args["writers"]).apply("".join),
                 "writers": args["writers"],
             },

@@ -10,7 +10,8 @@ import pulumi
 from pulumi_kubernetes import apiextensions, apps, meta, networking, policy
 
 from components.cluster.node_pool import GPU, POOL_LABEL
-from components.kit import pods
+from components.kit import pods, store_access
+from components.kit.access import StoreAccessArgs
 from components.serving import rollout
 from components.serving.kserve import DRAIN_SECONDS
 
@@ -39,22 +40,14 @@ class InferenceServiceArgs(TypedDict):
     """Name of the Secret with the registry login."""
     runtime: pulumi.Input[str]
     """Name of the ClusterServingRuntime."""
-    bucket: str
-    """Bucket of the artefact."""
+    store: StoreAccessArgs
+    """Store of the artefact; an identity is that of the service account `<model>-predictor`."""
     artefact_key: str
     """Key of the artefact."""
     artefact_digest: str
     """Digest of the artefact; another one is not served."""
     artefact_size: int
     """Bytes of the artefact: a large one may take longer to start."""
-    s3_endpoint: pulumi.Input[str]
-    """URL of the object store."""
-    access_key: pulumi.Input[str]
-    """S3 access key."""
-    secret_key: pulumi.Input[str]
-    """S3 secret key."""
-    ca_certificate: pulumi.Input[str]
-    """CA of the object store, PEM."""
     clients: pulumi.Input[str]
     """Namespace whose pods may connect."""
     replicas: int
@@ -83,13 +76,11 @@ class InferenceService(pulumi.ComponentResource):
     def __init__(self, name: str, args: InferenceServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellwerk:index:InferenceService", name, None, opts)
         namespace, model = args["namespace"], args["model"]
-        secret = pods.store_secret(
-            f"{name}-secret",
-            namespace,
-            (args["access_key"], args["secret_key"], args["ca_certificate"]),
-            pods.child(self),
+        secret = store_access.store_secret(f"{name}-secret", namespace, args["store"], pods.child(self))
+        account = store_access.service_account(
+            f"{name}-account", f"{model}-predictor", namespace, args["store"], pods.child(self)
         )
-        predictor = _predictor(args, secret.metadata.name)
+        predictor = _predictor(args, secret, account)
         revision = pulumi.Output.json_dumps(predictor, sort_keys=True).apply(
             lambda text: hashlib.sha256(text.encode()).hexdigest()[:16]
         )
@@ -215,7 +206,9 @@ def url(namespace: str, model: str) -> str:
     return f"http://{model}-predictor.{namespace}.svc.cluster.local"
 
 
-def _predictor(args: InferenceServiceArgs, secret: pulumi.Input[str]) -> pulumi.Inputs:
+def _predictor(
+    args: InferenceServiceArgs, secret: pulumi.Input[str] | None, account: pulumi.Input[str] | None
+) -> pulumi.Inputs:
     values = {
         "ENVIRONMENT": args["environment"],
         "MODEL_NAME": args["model"],
@@ -224,18 +217,20 @@ def _predictor(args: InferenceServiceArgs, secret: pulumi.Input[str]) -> pulumi.
         "RUN_ID": args["run_id"],
     }
     served = [{"name": key, "value": value} for key, value in values.items()]
-    store: list[pulumi.Inputs] = [
-        {"name": "ENVIRONMENT", "value": args["environment"]},
-        {"name": "MODEL_BUCKET", "value": args["bucket"]},
-        {"name": "MODEL_KEY", "value": args["artefact_key"]},
-        {"name": "MODEL_DIGEST", "value": args["artefact_digest"]},
-        {"name": "AWS_ENDPOINT_URL_S3", "value": args["s3_endpoint"]},
-        {"name": "AWS_CA_BUNDLE", "value": "/ca/ca.crt"},
-        *(
+    bucket, trusts = args["store"]["bucket"], args["store"].get("trust_bundle") is not None
+    fetched: dict[str, pulumi.Input[str]] = {
+        "ENVIRONMENT": args["environment"],
+        "MODEL_BUCKET": bucket,
+        "MODEL_KEY": args["artefact_key"],
+        "MODEL_DIGEST": args["artefact_digest"],
+        **store_access.variables(args["store"]),
+    }
+    fetch_env: list[pulumi.Inputs] = [{"name": key, "value": value} for key, value in fetched.items()]
+    if args["store"].get("keys") is not None:
+        fetch_env += [
             {"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": field}}}
-            for key, field in (("AWS_ACCESS_KEY_ID", "access"), ("AWS_SECRET_ACCESS_KEY", "secret"))
-        ),
-    ]
+            for key, field in store_access.KEY_VARIABLES.items()
+        ]
     restricted = {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
@@ -248,13 +243,17 @@ def _predictor(args: InferenceServiceArgs, secret: pulumi.Input[str]) -> pulumi.
         "name": "storage-initializer",
         "image": args["image"],
         "command": ["python", "-m", "serving.fetch"],
-        "env": store,
+        "env": fetch_env,
         # The larger of the two counts for the pod: what the server needs anyway.
         "resources": _resources(args),
         "securityContext": restricted,
         "volumeMounts": [
             {"name": "model", "mountPath": "/mnt/models"},
-            {"name": "ca", "mountPath": "/ca", "readOnly": True},
+            *(
+                [{"name": store_access.TRUST_VOLUME, "mountPath": store_access.TRUST_FOLDER, "readOnly": True}]
+                if trusts
+                else []
+            ),
         ],
     }
     predictor: dict[str, object] = {
@@ -274,16 +273,18 @@ def _predictor(args: InferenceServiceArgs, secret: pulumi.Input[str]) -> pulumi.
             "protocolVersion": "v2",
             "runtime": args["runtime"],
             # Without it KServe takes the service for a multi-model server.
-            "storageUri": f"s3://{args['bucket']}/{args['artefact_key']}",
+            "storageUri": f"s3://{bucket}/{args['artefact_key']}",
             "image": args["image"],
             "env": served,
             "resources": _resources(args),
         },
         "initContainers": [fetch],
-        "volumes": [
-            {"name": "ca", "secret": {"secretName": secret, "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
-        ],
     }
+    if trusts:
+        items = [{"key": store_access.TRUST_KEY, "path": store_access.TRUST_KEY}]
+        predictor["volumes"] = [{"name": store_access.TRUST_VOLUME, "secret": {"secretName": secret, "items": items}}]
+    if account is not None:
+        predictor["serviceAccountName"] = account
     pool = args.get("node_pool")
     if pool:
         predictor |= {"nodeSelector": {POOL_LABEL: pool}, "tolerations": [{"key": GPU, "operator": "Exists"}]}

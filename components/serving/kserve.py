@@ -8,6 +8,7 @@ import pulumi
 from pulumi_kubernetes import admissionregistration, apiextensions, apps, core, meta, policy, rbac, yaml
 
 from components.kit import pods
+from components.kit.access import KeyPairArgs
 from components.kit.names import KSERVE_WEBHOOK
 
 RUNTIME = "stellwerk-onnx"
@@ -57,12 +58,10 @@ class KServeArgs(TypedDict):
     """Folder with `crds/` and `rbac/role.yaml` of the same version."""
     runtime_image: pulumi.Input[str]
     """Image of the ONNX runtime; an inference service names its release's own."""
-    certificate: pulumi.Input[str]
-    """TLS certificate of the webhook, PEM."""
-    key: pulumi.Input[str]
-    """Key of the certificate, PEM."""
-    ca_certificate: pulumi.Input[str]
-    """CA that signed it, PEM."""
+    tls: KeyPairArgs
+    """TLS certificate of the webhook, and its key."""
+    authority: pulumi.Input[str]
+    """Certificate of the authority that signed it, PEM; the API server trusts no other here."""
 
 
 class KServe(pulumi.ComponentResource):
@@ -94,7 +93,7 @@ class KServe(pulumi.ComponentResource):
             f"{name}-webhook",
             metadata=meta.v1.ObjectMetaArgs(namespace=namespace),
             type="kubernetes.io/tls",
-            string_data={"tls.crt": args["certificate"], "tls.key": args["key"]},
+            string_data={"tls.crt": args["tls"]["certificate"], "tls.key": args["tls"]["key"]},
             opts=pods.child(self),
         )
         manager = apps.v1.Deployment(
@@ -128,7 +127,7 @@ class KServe(pulumi.ComponentResource):
             opts=pods.child(self),
         )
         pods.allow_ingress(f"{name}-ingress", namespace, _APP, _PORT, None, pods.child(self))
-        hooks = self._webhooks(name, namespace, args["ca_certificate"], [manager, service])
+        hooks = self._webhooks(name, namespace, args["authority"], [manager, service])
         runtime = apiextensions.CustomResource(
             f"{name}-runtime",
             api_version="serving.kserve.io/v1alpha1",
@@ -212,10 +211,10 @@ class KServe(pulumi.ComponentResource):
         self,
         name: str,
         namespace: pulumi.Input[str],
-        ca_certificate: pulumi.Input[str],
+        authority: pulumi.Input[str],
         depends_on: list[pulumi.Resource],
     ) -> list[pulumi.Resource]:
-        bundle = pulumi.Output.from_input(ca_certificate).apply(lambda pem: base64.b64encode(pem.encode()).decode())
+        bundle = pulumi.Output.from_input(authority).apply(lambda pem: base64.b64encode(pem.encode()).decode())
         rule = admissionregistration.v1.RuleWithOperationsArgs(
             api_groups=["serving.kserve.io"],
             api_versions=["v1beta1"],

@@ -7,6 +7,7 @@ import pulumi
 from pulumi_kubernetes import apps, core, meta
 
 from components.kit import pods
+from components.kit.access import KeyPairArgs, StaticKeysArgs
 
 _APP = "object-store"
 # Inside the cluster under a name of its own: a second port of a node port's service would be open on the nodes, too.
@@ -26,18 +27,12 @@ class ObjectStoreArgs(TypedDict):
     """Image with a shell's tools, for making the bucket folders."""
     buckets: Sequence[str]
     """Buckets that exist from the start."""
-    access_key: pulumi.Input[str]
-    """S3 access key that may read and write."""
-    secret_key: pulumi.Input[str]
-    """Secret key of it."""
-    reader_access_key: pulumi.Input[str]
-    """S3 access key that may only read."""
-    reader_secret_key: pulumi.Input[str]
-    """Secret key of it."""
-    certificate: pulumi.Input[str]
-    """TLS certificate, PEM."""
-    key: pulumi.Input[str]
-    """Key of the certificate, PEM."""
+    owner: StaticKeysArgs
+    """Keys that may read and write."""
+    reader: StaticKeysArgs
+    """Keys that may only read."""
+    tls: KeyPairArgs
+    """TLS certificate and its key."""
     address: str
     """Address of the nodes."""
     node_port: int
@@ -63,12 +58,12 @@ class ObjectStore(pulumi.ComponentResource):
             f"{name}-secret",
             metadata=meta.v1.ObjectMetaArgs(namespace=namespace),
             string_data={
-                "access": args["access_key"],
-                "secret": args["secret_key"],
-                "reader-access": args["reader_access_key"],
-                "reader-secret": args["reader_secret_key"],
-                "tls.crt": args["certificate"],
-                "tls.key": args["key"],
+                "access": args["owner"]["access_key"],
+                "secret": args["owner"]["secret_key"],
+                "reader-access": args["reader"]["access_key"],
+                "reader-secret": args["reader"]["secret_key"],
+                "tls.crt": args["tls"]["certificate"],
+                "tls.key": args["tls"]["key"],
             },
             opts=pods.child(self),
         )

@@ -6,7 +6,8 @@ from typing import TypedDict
 import pulumi
 from pulumi_kubernetes import apps, batch, core, meta, networking
 
-from components.kit import pods
+from components.kit import pods, store_access
+from components.kit.access import StoreAccessArgs
 
 _APP = "tracking"
 _DATABASE = "tracking-db"
@@ -16,6 +17,8 @@ _RESTORE = "tracking-restore"
 _BACKUP_STORAGE = "2Gi"
 # Says that the database needs an upgrade, and of which schema.
 _UPGRADE = "/steps/upgrade"
+# MLflow's own client of the store reads another name than boto3.
+_ENDPOINT_VARIABLES = (*store_access.ENDPOINT_VARIABLES, "MLFLOW_S3_ENDPOINT_URL")
 
 
 class TrackingServerArgs(TypedDict):
@@ -33,26 +36,19 @@ class TrackingServerArgs(TypedDict):
     """Password of the database's owner."""
     storage: str
     """Size of the database's volume, in bytes with a binary unit."""
-    artefacts: pulumi.Input[str]
-    """s3:// URL of the artefact folder."""
-    s3_endpoint: pulumi.Input[str]
-    """URL of the object store."""
-    access_key: pulumi.Input[str]
-    """S3 access key."""
-    secret_key: pulumi.Input[str]
-    """S3 secret key."""
-    ca_certificate: pulumi.Input[str]
-    """CA of the object store, PEM."""
+    store: StoreAccessArgs
+    """Store of the artefacts, in the folder `mlflow`; an identity is that of the service account `tracking`."""
     clients: pulumi.Input[str]
     """Namespace whose pods may connect."""
 
 
 @dataclass(frozen=True)
 class _Access:
-    """Names of the Secret with the logins and of the claim with the backups."""
+    """Names of the Secret with the logins, of the claim with the backups, and of the service account, if any."""
 
     secret: pulumi.Input[str]
     backups: pulumi.Input[str]
+    account: pulumi.Input[str] | None
 
 
 class TrackingServer(pulumi.ComponentResource):
@@ -73,15 +69,14 @@ class TrackingServer(pulumi.ComponentResource):
                 "uri": password.apply(
                     lambda word: f"postgresql+psycopg2://mlflow:{word}@{_DATABASE}:{_SQL_PORT}/mlflow"
                 ),
-                "access": args["access_key"],
-                "secret": args["secret_key"],
-                "ca.crt": args["ca_certificate"],
+                **store_access.secret_data(args["store"]),
             },
             opts=pods.child(self),
         )
         database = self._database(f"{name}-database", args, secret.metadata.name)
         backups = pods.claim(f"{name}-backups", namespace, _BACKUP_STORAGE, pods.child(self))
-        access = _Access(secret.metadata.name, backups.metadata.name)
+        account = store_access.service_account(f"{name}-account", _APP, namespace, args["store"], pods.child(self))
+        access = _Access(secret.metadata.name, backups.metadata.name, account)
         server = self._stateful_set(name, args, self._server(args, access), [database])
         self._restore(f"{name}-restore", args, access)
         service = self._service(f"{name}-service", _APP, namespace, _PORT)
@@ -136,7 +131,11 @@ class TrackingServer(pulumi.ComponentResource):
         return self._deployment(name, _DATABASE, args, pod)
 
     def _server(self, args: TrackingServerArgs, access: _Access) -> core.v1.PodSpecArgs:
-        secret = access.secret
+        secret, bucket = access.secret, args["store"]["bucket"]
+        located: StoreAccessArgs = {
+            **args["store"],
+            "region": args["store"].get("region") or store_access.DEFAULT_REGION,
+        }
         hosts = pulumi.Output.from_input(args["namespace"]).apply(
             lambda space: f"{_APP}:*,{_APP}.{space}.svc.cluster.local:*,localhost:*,127.0.0.1:*,10.*"
         )
@@ -147,32 +146,25 @@ class TrackingServer(pulumi.ComponentResource):
             env=[
                 pods.secret_env("MLFLOW_BACKEND_STORE_URI", secret, "uri"),
                 core.v1.EnvVarArgs(name="MLFLOW_SERVER_ALLOWED_HOSTS", value=hosts),
-                core.v1.EnvVarArgs(name="MLFLOW_ARTIFACTS_DESTINATION", value=args["artefacts"]),
-                core.v1.EnvVarArgs(name="AWS_ENDPOINT_URL_S3", value=args["s3_endpoint"]),
-                core.v1.EnvVarArgs(name="MLFLOW_S3_ENDPOINT_URL", value=args["s3_endpoint"]),
-                core.v1.EnvVarArgs(name="AWS_CA_BUNDLE", value="/ca/ca.crt"),
-                core.v1.EnvVarArgs(name="AWS_REGION", value="us-east-1"),
-                pods.secret_env("AWS_ACCESS_KEY_ID", secret, "access"),
-                pods.secret_env("AWS_SECRET_ACCESS_KEY", secret, "secret"),
+                core.v1.EnvVarArgs(name="MLFLOW_ARTIFACTS_DESTINATION", value=f"s3://{bucket}/mlflow"),
+                *store_access.environment(located, secret, _ENDPOINT_VARIABLES),
             ],
             security_context=pods.RESTRICTED_CONTAINER,
             resources=pods.resources("100m", "1536Mi"),
             readiness_probe=core.v1.ProbeArgs(
                 http_get=core.v1.HTTPGetActionArgs(path="/health", port=_PORT), period_seconds=2
             ),
-            volume_mounts=[pods.mount("ca", "/ca", read_only=True), pods.mount("tmp", "/tmp")],  # noqa: S108
-        )
-        authority = core.v1.SecretVolumeSourceArgs(
-            secret_name=secret, default_mode=0o440, items=[core.v1.KeyToPathArgs(key="ca.crt", path="ca.crt")]
+            volume_mounts=[*store_access.trust_mounts(args["store"]), pods.mount("tmp", "/tmp")],  # noqa: S108
         )
         return core.v1.PodSpecArgs(
             security_context=pods.RESTRICTED_POD,
+            service_account_name=access.account,
             automount_service_account_token=False,
             image_pull_secrets=[core.v1.LocalObjectReferenceArgs(name=args["pull_secret"])],
             init_containers=_migration(args, access),
             containers=[container],
             volumes=[
-                core.v1.VolumeArgs(name="ca", secret=authority),
+                *store_access.trust_volumes(args["store"], secret),
                 pods.scratch_volume("tmp", "1Gi"),
                 pods.scratch_volume("work", "1Mi"),
                 pods.claim_volume("backups", access.backups),

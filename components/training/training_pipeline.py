@@ -6,7 +6,8 @@ import pulumi
 from pulumi_kubernetes import batch, core, meta
 
 from components.cluster.node_pool import GPU, POOL_LABEL
-from components.kit import pods
+from components.kit import pods, store_access
+from components.kit.access import StoreAccessArgs
 from components.kit.names import REVISION
 
 
@@ -25,16 +26,8 @@ class TrainingPipelineArgs(TypedDict):
     """Name of the Secret with the registry login."""
     tracking_uri: pulumi.Input[str]
     """MLFLOW_TRACKING_URI."""
-    bucket: str
-    """Bucket of artefacts and candidates."""
-    s3_endpoint: pulumi.Input[str]
-    """URL of the object store."""
-    access_key: pulumi.Input[str]
-    """S3 access key."""
-    secret_key: pulumi.Input[str]
-    """S3 secret key."""
-    ca_certificate: pulumi.Input[str]
-    """CA of the object store, PEM."""
+    store: StoreAccessArgs
+    """Store of artefacts and candidates; an identity is that of the service account `train-<model>`."""
     cpu: str
     """CPU cores, as text."""
     memory: str
@@ -52,12 +45,9 @@ class TrainingPipeline(pulumi.ComponentResource):
     def __init__(self, name: str, args: TrainingPipelineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellwerk:index:TrainingPipeline", name, None, opts)
         namespace, model = args["namespace"], args["model"]
-        secret = pods.store_secret(
-            f"{name}-secret",
-            namespace,
-            (args["access_key"], args["secret_key"], args["ca_certificate"]),
-            pods.child(self),
-        )
+        store = args["store"]
+        secret = store_access.store_secret(f"{name}-secret", namespace, store, pods.child(self))
+        account = store_access.service_account(f"{name}-account", f"train-{model}", namespace, store, pods.child(self))
         labels = {"app": "training", "stellwerk.dev/model": model}
         job = batch.v1.JobSpecArgs(
             # A gate that is missed is missed again; nodes that go away are another matter.
@@ -74,7 +64,7 @@ class TrainingPipeline(pulumi.ComponentResource):
                 ]
             ),
             template=core.v1.PodTemplateSpecArgs(
-                metadata=meta.v1.ObjectMetaArgs(labels=labels), spec=self._pod(args, secret.metadata.name)
+                metadata=meta.v1.ObjectMetaArgs(labels=labels), spec=self._pod(args, secret, account)
             ),
         )
         template = batch.v1.CronJob(
@@ -95,7 +85,9 @@ class TrainingPipeline(pulumi.ComponentResource):
         self.template = template.metadata.name
         self.register_outputs({"template": self.template})
 
-    def _pod(self, args: TrainingPipelineArgs, secret: pulumi.Input[str]) -> core.v1.PodSpecArgs:
+    def _pod(
+        self, args: TrainingPipelineArgs, secret: pulumi.Input[str] | None, account: pulumi.Input[str] | None
+    ) -> core.v1.PodSpecArgs:
         job_name = core.v1.ObjectFieldSelectorArgs(field_path="metadata.labels['batch.kubernetes.io/job-name']")
         pool = args.get("node_pool")
         container = core.v1.ContainerArgs(
@@ -106,27 +98,22 @@ class TrainingPipeline(pulumi.ComponentResource):
                 core.v1.EnvVarArgs(name="JOB_NAME", value_from=core.v1.EnvVarSourceArgs(field_ref=job_name)),
                 core.v1.EnvVarArgs(name="TRAINING_IMAGE", value=args["image"]),
                 core.v1.EnvVarArgs(name="MLFLOW_TRACKING_URI", value=args["tracking_uri"]),
-                core.v1.EnvVarArgs(name="MODEL_BUCKET", value=args["bucket"]),
-                core.v1.EnvVarArgs(name="AWS_ENDPOINT_URL_S3", value=args["s3_endpoint"]),
-                core.v1.EnvVarArgs(name="AWS_CA_BUNDLE", value="/ca/ca.crt"),
-                pods.secret_env("AWS_ACCESS_KEY_ID", secret, "access"),
-                pods.secret_env("AWS_SECRET_ACCESS_KEY", secret, "secret"),
+                core.v1.EnvVarArgs(name="MODEL_BUCKET", value=args["store"]["bucket"]),
+                *store_access.environment(args["store"], secret),
                 core.v1.EnvVarArgs(name="STELLWERK_DEVICE", value="cuda" if pool else "cpu"),
             ],
             security_context=pods.RESTRICTED_CONTAINER,
             resources=pods.resources(args["cpu"], args["memory"], devices={GPU: "1"} if pool else None),
-            volume_mounts=[pods.mount("ca", "/ca", read_only=True), pods.mount("tmp", "/tmp")],  # noqa: S108
-        )
-        authority = core.v1.SecretVolumeSourceArgs(
-            secret_name=secret, default_mode=0o440, items=[core.v1.KeyToPathArgs(key="ca.crt", path="ca.crt")]
+            volume_mounts=[*store_access.trust_mounts(args["store"]), pods.mount("tmp", "/tmp")],  # noqa: S108
         )
         return core.v1.PodSpecArgs(
             restart_policy="Never",
             security_context=pods.RESTRICTED_POD,
+            service_account_name=account,
             automount_service_account_token=False,
             image_pull_secrets=[core.v1.LocalObjectReferenceArgs(name=args["pull_secret"])],
             node_selector={POOL_LABEL: pool} if pool else None,
             tolerations=[core.v1.TolerationArgs(key=GPU, operator="Exists")] if pool else None,
             containers=[container],
-            volumes=[core.v1.VolumeArgs(name="ca", secret=authority), pods.scratch_volume("tmp", "4Gi")],
+            volumes=[*store_access.trust_volumes(args["store"], secret), pods.scratch_volume("tmp", "4Gi")],
         )

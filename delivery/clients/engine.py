@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from delivery.errors import DeliveryError
+from delivery.errors import DeliveryError, not_runnable, system_errors
 from delivery.operations.plan import Plan, parse, stored
 from infra.local.cluster.environment import environment as variables
 from infra.local.cluster.layout import layout
@@ -34,7 +34,8 @@ _GRACE_SECONDS = 60
 
 def surroundings() -> dict[str, str]:
     """The process's environment with the toolchain, the backend and the cluster in it."""
-    return {**os.environ, **variables()}
+    with system_errors("making the state directory", "let STELLWERK_STATE name a folder that you may write"):
+        return {**os.environ, **variables()}
 
 
 def run(*arguments: str, stdin: str | None = None) -> str:
@@ -45,8 +46,8 @@ def run(*arguments: str, stdin: str | None = None) -> str:
             ["pulumi", *arguments, "--non-interactive"],
             cwd=ROOT, env=given, input=stdin, capture_output=True, text=True, check=False,
         )  # fmt: skip
-    except FileNotFoundError:
-        raise _absent() from None
+    except OSError as error:
+        raise not_runnable("pulumi", error) from None
     if done.returncode != 0:
         words = (done.stderr or done.stdout).strip()
         if any(mark in words for mark in _PASSPHRASE):
@@ -125,21 +126,21 @@ def _workspace(environment: str, text: str) -> Iterator[tuple[Path, Path]]:
     It is in the state directory: what a killed command leaves goes with that.
     """
     place = layout().temporary
-    place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryDirectory(prefix="update-", dir=place) as folder:
-        config = Path(folder, f"Pulumi.{environment}.yaml")
-        with config.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
+    action = f"make {place} writable, or let STELLWERK_STATE name another folder"
+    with ExitStack() as cleanup:
+        with system_errors("writing the engine's configuration", action):
+            place.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="update-", dir=place))
+            config = Path(folder, f"Pulumi.{environment}.yaml")
+            with config.open("w", encoding="utf-8", newline="") as file:
+                file.write(text)
         yield config, Path(folder, "events.json")
 
 
 def show(*arguments: str, stop: Callable[[], bool] | None = None, variables: Mapping[str, str] | None = None) -> bool:
     """An engine command whose output the user sees (on standard error); True when it succeeded."""
     terminal = ["--color=always"] if os.isatty(2) else ["--color=never", "--suppress-progress"]
-    try:
-        return call(["pulumi", *arguments, *terminal], stdout=2, stop=stop, variables=variables) == 0
-    except FileNotFoundError:
-        raise _absent() from None
+    return call(["pulumi", *arguments, *terminal], stdout=2, stop=stop, variables=variables) == 0
 
 
 def call(
@@ -150,7 +151,10 @@ def call(
 ) -> int:
     """Runs a command in the checkout; its exit code. An interrupt is left to the command: its end is waited for."""
     given = surroundings() | _EVENT_LOG | dict(variables or {})
-    process = subprocess.Popen(command, cwd=ROOT, env=given, stdout=stdout)
+    try:
+        process = subprocess.Popen(command, cwd=ROOT, env=given, stdout=stdout)
+    except OSError as error:
+        raise not_runnable(command[0], error) from None
     try:
         while stop is not None:
             with suppress(subprocess.TimeoutExpired):
@@ -182,15 +186,12 @@ def changed(environment: str) -> DeliveryError:
     return DeliveryError(f"{environment}: the environment changed since the preview, look again; nothing was changed")
 
 
-def _absent() -> DeliveryError:
-    return DeliveryError("pulumi: not found; run `stellwerk doctor` to see how to get it")
-
-
 def stacks() -> set[str]:
     """Names of the stacks in the backend; an empty file backend is made."""
     backend = surroundings()["PULUMI_BACKEND_URL"]
     if backend.startswith("file://"):
-        Path(urlsplit(backend).path).mkdir(parents=True, exist_ok=True)
+        with system_errors("making the backend's folder", "let PULUMI_BACKEND_URL name a folder that you may write"):
+            Path(urlsplit(backend).path).mkdir(parents=True, exist_ok=True)
     return {stack["name"] for stack in json.loads(run("stack", "ls", "--json"))}
 
 
@@ -238,9 +239,10 @@ def locked(environment: str, console: Console) -> Iterator[None]:
     that is killed. Against other machines, and plain `pulumi up`, the engine's own lock holds.
     """
     file = _lock_file(environment)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    # Others may hold it, too, on a machine that several people share: reading is enough for that.
-    descriptor = os.open(file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    with system_errors(f"locking {environment}", f"make {file.parent} writable"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Others may hold it, too, on a machine that several people share: reading is enough for that.
+        descriptor = os.open(file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         said = False
         while True:

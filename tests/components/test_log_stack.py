@@ -1,19 +1,17 @@
 """What LogStack registers: where secrets stand, what the shipper may do, and how documents look."""
 
-import asyncio
 import json
 import re
-import threading
 from typing import Any
 
 import pulumi
 import pytest
-from pulumi.runtime.stack import run_pulumi_func
 
 from components.kit import names
 from components.logging import log_shipper, log_stack
 from components.logging.log_shipper import events_config, shipper_config
 from components.logging.log_stack import LogStack, LogStackArgs
+from tests.components.mocks import declared
 from tests.program.harness import SECRET, SENTINEL, SIGNATURE, Recording, leaks
 
 USERS = ("elastic", "reader", "shipper")
@@ -30,9 +28,8 @@ def arguments(heap: str = "512m", users: tuple[str, ...] = USERS) -> LogStackArg
         "image": "registry/elasticsearch@sha256:" + "ab" * 32,
         "shipper_image": "stellwerk.local/log-shipper:0.147.0",
         "pull_secret": "pull",
-        "certificate": "certificate",
-        "key": pulumi.Output.secret(f"{SENTINEL}-tls"),
-        "ca_certificate": "authority",
+        "tls": {"certificate": "certificate", "key": pulumi.Output.secret(f"{SENTINEL}-tls")},
+        "trust_bundle": "authority",
         "users": {
             user: {"password": pulumi.Output.secret(keys["password"]), "hash": pulumi.Output.secret(keys["hash"])}
             for user, keys in marked.items()
@@ -47,27 +44,7 @@ def arguments(heap: str = "512m", users: tuple[str, ...] = USERS) -> LogStackArg
 
 def registered(urls: list[str] | None = None, **changes: Any) -> Recording:
     """What the component registers, as the engine would see it; its URL goes to `urls`."""
-    recording, failure = Recording(), list[BaseException]()
-
-    def program() -> None:
-        asyncio.set_event_loop(asyncio.new_event_loop())
-        pulumi.runtime.set_mocks(recording.mocks, "stellwerk", "dev", preview=False, monitor=recording)
-
-        def declare() -> None:
-            LogStack("logs", arguments(**changes)).url.apply(([] if urls is None else urls).append)
-
-        try:
-            asyncio.get_event_loop().run_until_complete(run_pulumi_func(declare))
-        except BaseException as error:
-            failure.append(error)
-
-    # A new thread starts with an empty context: no settings of another test are left.
-    thread = threading.Thread(target=program)
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return recording
+    return declared(lambda: LogStack("logs", arguments(**changes)).url.apply(([] if urls is None else urls).append))
 
 
 @pytest.fixture(scope="module")

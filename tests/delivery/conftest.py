@@ -26,7 +26,7 @@ from ruamel.yaml.representer import RoundTripRepresenter
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from delivery import stackfile  # fmt: skip
-from delivery.clients import engine
+from delivery.clients import endpoint, engine
 from delivery.errors import DeliveryError
 from delivery.operations import accepted, authority, pods, predict, promote, release, status, train, waiting
 from delivery.operations.plan import Plan, Step
@@ -274,12 +274,12 @@ class Engine:
             if environment == name
         ]
 
-    def environment_of(self, target: predict.Endpoint) -> str:
+    def environment_of(self, target: endpoint.Endpoint) -> str:
         if not self.names:
             self.names = {self.project.config(name)["gateway"]["nodePort"]: name for name in ENVIRONMENTS}
         return self.names[httpx.URL(target.url).port]
 
-    def answering(self, target: predict.Endpoint, client: httpx.Client) -> str | None:
+    def answering(self, target: endpoint.Endpoint, client: httpx.Client) -> str | None:
         name = self.environment_of(target)
         return self.answers(name) if self.answers else self.serving.get(name)
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from infra.contract.versions import LOCAL_IMAGES, platform_image
+
 NODE = "stellwerk"
 # RFC 2544 benchmarking range: never routed, so it can't collide with a real network.
 ADDRESS = "198.18.0.1"
@@ -12,8 +14,8 @@ POD_SUBNET = "10.244.0.0/24"
 SERVICE_SUBNET = "10.96.0.0/16"
 BRIDGE = "stellwerk0"
 TABLE = "stellwerk"
-PAUSE_IMAGE = "stellwerk.local/pause:1"
-HELPER_IMAGE = "stellwerk.local/busybox:1"
+PAUSE_IMAGE = f"{LOCAL_IMAGES}/pause:1"
+HELPER_IMAGE = platform_image("busybox")
 # Who makes the volumes' folders: the user of its certificate.
 PROVISIONER = "stellwerk:local-path-provisioner"
 

@@ -1,9 +1,11 @@
-"""Where the toolchain keeps its results. Standard library only: every command imports this."""
+"""Where the toolchain keeps its results. Nothing outside the standard library: every command imports this."""
 
 import os
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
+
+from infra.contract import versions
 
 HOME = Path(__file__).parent
 CHECKOUT = Path(__file__).resolve().parents[3]
@@ -30,9 +32,9 @@ def digest(*roots: Path) -> str:
 
 
 @lru_cache
-def manifest_digest(manifest: Path = MANIFEST, modules: Path = MODULES) -> str:
-    """Names the set of tools: two checkouts with different pins never share a view."""
-    return digest(manifest, modules)[:16]
+def manifest_digest(manifest: Path = MANIFEST, modules: Path = MODULES, versions: Path = versions.FILE) -> str:
+    """Return the name of the set of tools: two checkouts with different pins never share a view."""
+    return digest(manifest, modules, versions)[:16]
 
 
 def view() -> Path:
