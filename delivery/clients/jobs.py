@@ -43,8 +43,9 @@ def stated_digest(job: Object, pods: list[Object]) -> str | None:
     container = job["spec"]["template"]["spec"]["containers"][0]
     for pod in pods:
         owners = [owner.get("uid") for owner in pod["metadata"].get("ownerReferences", [])]
-        image = pod["spec"]["containers"][0].get("image")
-        if job["metadata"]["uid"] not in owners or image != container["image"]:
+        # A cluster may pull through a mirror: the digest stays.
+        ran, wanted = (item["image"].partition("@")[2] for item in (pod["spec"]["containers"][0], container))
+        if job["metadata"]["uid"] not in owners or ran != wanted:
             continue
         for status in pod.get("status", {}).get("containerStatuses", []):
             ended = status.get("state", {}).get("terminated") or {}
