@@ -85,7 +85,7 @@ def promote(model: str, target: str, source: str | None, release: str | None, ho
     if missed:
         raise DeliveryError(f"release {wanted}: gates not passed: {', '.join(missed)}; it is not promoted")
     if target != "dev":
-        _bring_objects(SOURCES[target], target, document, how.console)
+        _bring_artefact(SOURCES[target], target, document, how.console)
 
     def forward(now: Pointers) -> Pointers:
         return Pointers(wanted, now.previous if now.release == wanted else now.release)
@@ -112,7 +112,7 @@ def rollback(model: str, environment: str, how: How) -> None:
     _make(Move(environment, model, swapped), how)
 
 
-def _bring_objects(origin: str, target: str, document: Release, console: Console) -> None:
+def _bring_artefact(origin: str, target: str, document: Release, console: Console) -> None:
     """Copy the artefact, and the example rows where the release has them, to the target's store."""
     objects: dict[str, StoredObject] = {"artefact": document.artefact}
     if document.examples:
