@@ -6,6 +6,9 @@ KSERVE_WEBHOOK = "kserve-webhook-server-service"
 LOG_STORE = "log-store"
 """Service of Elasticsearch; its certificate carries the name."""
 
+TRACKING = "tracking"
+"""Service of MLflow, its pods' label, and the name of its StatefulSet: the pod is `tracking-0`."""
+
 # What readers of the log store need. Every string but `message` is indexed as it stands: `term` queries find it.
 LOG_INDEX = "logs-stellwerk"
 LOG_INDEX_PATTERN = "logs-*"
@@ -23,4 +26,4 @@ CONTAINER_FIELD = "kubernetes.container.name"
 NAMESPACE_PURPOSES = ("platform", "serving", "training", "logging", "kserve")
 
 REVISION = "stellwerk.dev/image-revision"
-"""Annotation of training Jobs: what their image was built from."""
+"""Annotation of training pods: what their image was built from."""

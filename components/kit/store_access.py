@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 import pulumi
-from pulumi_kubernetes import core, meta
+from pulumi_kubernetes import core
 
 from components.kit import pods
 from components.kit.access import StoreAccessArgs
+from components.kit.volumes import secret_volume
+from components.kit.workload import Workload
 
 # Where a container finds the trust bundle, and under which keys of a Secret keys and bundle are kept.
 TRUST_FOLDER = "/ca"
@@ -33,34 +35,19 @@ def secret_data(store: StoreAccessArgs) -> dict[str, pulumi.Input[str]]:
     return data if bundle is None else {**data, TRUST_KEY: bundle}
 
 
-def store_secret(
-    name: str, namespace: pulumi.Input[str], store: StoreAccessArgs, opts: pulumi.ResourceOptions
-) -> pulumi.Output[str] | None:
+def store_secret(workload: Workload, store: StoreAccessArgs) -> pulumi.Output[str] | None:
     """Declare the Secret of an access and return its name; None where the access keeps nothing in one."""
     data = secret_data(store)
-    if not data:
-        return None
-    secret = core.v1.Secret(name, metadata=meta.v1.ObjectMetaArgs(namespace=namespace), string_data=data, opts=opts)
-    title: pulumi.Output[str] = secret.metadata.name
-    return title
+    return workload.secret(data) if data else None
 
 
-def service_account(
-    name: str, title: str, namespace: pulumi.Input[str], store: StoreAccessArgs, opts: pulumi.ResourceOptions
-) -> pulumi.Output[str] | None:
-    """Declare the service account `title` that carries the identity and return its name; None with static keys."""
+def store_account(workload: Workload, title: str, store: StoreAccessArgs) -> pulumi.Output[str] | None:
+    """Declare the service account `title` that carries the identity and return its name; None with static keys.
+
+    It has no token of the API server: the cloud mounts one of its own for the store.
+    """
     identity = store.get("identity")
-    if identity is None:
-        return None
-    account = core.v1.ServiceAccount(
-        name,
-        metadata=meta.v1.ObjectMetaArgs(name=title, namespace=namespace, annotations=dict(identity["annotations"])),
-        # The cloud mounts a token of its own for the store; nobody here talks to the API server.
-        automount_service_account_token=False,
-        opts=opts,
-    )
-    found: pulumi.Output[str] = account.metadata.name
-    return found
+    return None if identity is None else workload.account(title, identity["annotations"])
 
 
 def variables(
@@ -82,11 +69,10 @@ def environment(
     store: StoreAccessArgs, secret: pulumi.Input[str] | None, endpoint_variables: Sequence[str] = ENDPOINT_VARIABLES
 ) -> list[core.v1.EnvVarArgs]:
     """Return the environment variables of a container; `secret` names the Secret with `secret_data`."""
-    values = variables(store, endpoint_variables)
-    found = [core.v1.EnvVarArgs(name=name, value=value) for name, value in values.items()]
+    entries = pods.env(variables(store, endpoint_variables))
     if store.get("keys") is not None and secret is not None:
-        found += [pods.secret_env(name, secret, key) for name, key in KEY_VARIABLES.items()]
-    return found
+        entries += [pods.secret_env(name, secret, key) for name, key in KEY_VARIABLES.items()]
+    return entries
 
 
 def trust_mounts(store: StoreAccessArgs) -> list[core.v1.VolumeMountArgs]:
@@ -98,7 +84,4 @@ def trust_volumes(store: StoreAccessArgs, secret: pulumi.Input[str] | None) -> l
     """Return the volume of the trust bundle; nothing where the public authorities are enough."""
     if store.get("trust_bundle") is None or secret is None:
         return []
-    source = core.v1.SecretVolumeSourceArgs(
-        secret_name=secret, default_mode=0o440, items=[core.v1.KeyToPathArgs(key=TRUST_KEY, path=TRUST_KEY)]
-    )
-    return [core.v1.VolumeArgs(name=TRUST_VOLUME, secret=source)]
+    return [secret_volume(TRUST_VOLUME, secret, [TRUST_KEY])]

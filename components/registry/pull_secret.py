@@ -8,7 +8,7 @@ import pulumi
 from pulumi_kubernetes import core, meta
 
 from components.kit.access import LoginArgs
-from components.kit.pods import child
+from components.kit.options import child
 
 
 class PullSecretArgs(TypedDict):

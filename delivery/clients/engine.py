@@ -20,8 +20,8 @@ from rich.console import Console
 from delivery.errors import DeliveryError, not_runnable, system_errors
 from delivery.operations.plan import Plan, parse, stored
 from infra.local.cluster.environment import environment as variables
-from infra.local.cluster.layout import layout
 from infra.machine import DEADLINE
+from infra.targets.variables import PULUMI_BACKEND_URL, PULUMI_PASSPHRASE_FILE, WORK
 from infra.values import ROOT
 
 _PASSPHRASE = ("incorrect passphrase", "PULUMI_CONFIG_PASSPHRASE")
@@ -59,6 +59,17 @@ def run(*arguments: str, stdin: str | None = None) -> str:
         tail = "\n".join(words.splitlines()[-8:])
         raise DeliveryError(f"`pulumi {' '.join(arguments[:4])}` ended with {done.returncode}:\n{tail}")
     return done.stdout
+
+
+def _backend() -> str:
+    """Return where the engine keeps its state; raise DeliveryError where nothing says so."""
+    backend = surroundings().get(PULUMI_BACKEND_URL)
+    if not backend:
+        raise DeliveryError(
+            f"{PULUMI_BACKEND_URL} is not set, and this machine has no local cluster; run `stellwerk cluster up`, or "
+            f"name the backend of your cluster's stacks, with KUBECONFIG and {PULUMI_PASSPHRASE_FILE}"
+        )
+    return backend
 
 
 @dataclass(frozen=True)
@@ -119,18 +130,25 @@ def refresh(environment: str, urns: Sequence[str]) -> bool:
     return show("refresh", "--stack", environment, "--yes", "--skip-preview", *targets)
 
 
+def _work() -> Path | None:
+    """Return the target's folder for files of the command, None where it has none."""
+    given = surroundings().get(WORK)
+    if not given:
+        return None
+    Path(given).mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Path(given)
+
+
 @contextmanager
 def _workspace(environment: str, text: str) -> Iterator[tuple[Path, Path]]:
     """A folder that nobody else can read: the stack file to use, and where the engine's events go.
 
-    It is in the state directory: what a killed command leaves goes with that.
+    The local target has it in its state directory: what a killed command leaves goes with that.
     """
-    place = layout().temporary
-    action = f"make {place} writable, or let STELLWERK_STATE name another folder"
+    action = f"make the folder writable, or let {WORK} name another one"
     with ExitStack() as cleanup:
         with system_errors("writing the engine's configuration", action):
-            place.mkdir(parents=True, exist_ok=True, mode=0o700)
-            folder = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="update-", dir=place))
+            folder = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="update-", dir=_work()))
             config = Path(folder, f"Pulumi.{environment}.yaml")
             with config.open("w", encoding="utf-8", newline="") as file:
                 file.write(text)
@@ -188,7 +206,7 @@ def changed(environment: str) -> DeliveryError:
 
 def stacks() -> set[str]:
     """Names of the stacks in the backend; an empty file backend is made."""
-    backend = surroundings()["PULUMI_BACKEND_URL"]
+    backend = _backend()
     if backend.startswith("file://"):
         with system_errors("making the backend's folder", "let PULUMI_BACKEND_URL name a folder that you may write"):
             Path(urlsplit(backend).path).mkdir(parents=True, exist_ok=True)
@@ -223,7 +241,7 @@ def history(environment: str, updates: int = 100) -> list[dict[str, Any]]:
 
 def state(environment: str) -> object:
     """Equal as long as no update has written the stack's state; only a file backend can be asked cheaply."""
-    backend = surroundings()["PULUMI_BACKEND_URL"]
+    backend = _backend()
     if not backend.startswith("file://"):
         return None
     folder = Path(urlsplit(backend).path) / ".pulumi" / "stacks" / "stellwerk"
@@ -259,10 +277,11 @@ def locked(environment: str, console: Console) -> Iterator[None]:
 
 
 def _lock_file(environment: str) -> Path:
-    backend = surroundings()["PULUMI_BACKEND_URL"]
+    backend = _backend()
     if backend.startswith("file://"):
         return Path(urlsplit(backend).path) / f"stellwerk-{environment}.lock"
-    return layout().root / "locks" / f"{environment}-{sha256(backend.encode()).hexdigest()[:16]}.lock"
+    folder = _work() or Path(tempfile.gettempdir(), f"stellwerk-{os.getuid()}")
+    return folder / "locks" / f"{environment}-{sha256(backend.encode()).hexdigest()[:16]}.lock"
 
 
 def lock_holder(environment: str) -> str | None:
@@ -276,7 +295,7 @@ def lock_holder(environment: str) -> str | None:
 
 def _engine_locks(environment: str) -> Path | None:
     """Where a file backend keeps the locks of a stack; other backends know their clients themselves."""
-    backend = surroundings()["PULUMI_BACKEND_URL"]
+    backend = _backend()
     if not backend.startswith("file://"):
         return None
     return Path(urlsplit(backend).path) / ".pulumi" / "locks" / "organization" / "stellwerk" / environment

@@ -9,9 +9,18 @@ from delivery.commands import demo, environments, logs, models
 from delivery.failures import EXPECTED, INTERRUPTED, report_unexpected
 from delivery.terminal import console
 from infra.contract.errors import StellwerkError
-from infra.local.cluster.cli import app as cluster_app
+from infra.local.cluster.cli import cluster_app
 from infra.local.cluster.layout import state_directory
-from infra.local.toolchain.doctor import app as doctor_app
+from infra.local.toolchain.doctor import doctor_app
+from infra.targets.needs import Needs
+
+
+def _needs() -> Needs:
+    # Only the commands about the local node read every stack file.
+    from infra.needs import local_needs
+
+    return local_needs()
+
 
 app = typer.Typer(
     help="Stellwerk: dev, test and prod as stacks of the same components; promotion is an infrastructure diff.",
@@ -33,8 +42,8 @@ for command in (
     models.runs,
 ):
     app.command()(command)
-app.add_typer(cluster_app, name="cluster")
-app.add_typer(doctor_app, name="doctor")
+app.add_typer(cluster_app(_needs), name="cluster")
+app.add_typer(doctor_app(_needs), name="doctor")
 
 
 def main() -> None:

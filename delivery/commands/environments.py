@@ -27,9 +27,10 @@ def init(
 
 def env() -> None:
     """Print shell lines under which plain pulumi and kubectl work here: eval "$(stellwerk env)"."""
-    from infra.local.cluster.environment import environment
+    from infra.local.cluster.environment import ask_for
+    from infra.local.cluster.layout import layout
 
-    for name, value in environment().items():
+    for name, value in ask_for(layout()).items():
         typer.echo(f"export {name}={shlex.quote(value)}")
 
 

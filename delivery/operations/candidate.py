@@ -118,16 +118,16 @@ def _hold_against_job(candidate: Candidate, job: dict[str, Any], jobs: TrainingJ
             f"run `pulumi up --stack {jobs.environment}`"
         )
     expected, pod = template["spec"]["jobTemplate"]["spec"]["template"]["spec"], job["spec"]["template"]["spec"]
-    container, metadata = pod["containers"][0], job["metadata"]
+    container, annotations = pod["containers"][0], job["spec"]["template"].get("metadata", {}).get("annotations", {})
     request = train.read_arguments(name, model, container.get("args", []))
     repository = engine.outputs(jobs.environment)["images"]["training"].partition("@")[0]
     claims = [
-        ("the Job's model", metadata.get("labels", {}).get("stellwerk.dev/model"), candidate.model),
+        ("the Job's model", job["metadata"].get("labels", {}).get("stellwerk.dev/model"), candidate.model),
         ("the Job's name", name, train.job_name(candidate.model, pod)),
         ("the Job's containers", _shape(pod), _shape(expected)),
         ("the image's repository", candidate.training.image.partition("@")[0], repository),
         ("training.image", candidate.training.image, container["image"]),
-        ("training.commit", candidate.training.commit, metadata.get("annotations", {}).get(REVISION)),
+        ("training.commit", candidate.training.commit, annotations.get(REVISION)),
         ("training.parameters", candidate.training.parameters, request.parameters),
         ("requirements", list(candidate.requirements), list(request.requirements)),
     ]

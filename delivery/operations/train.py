@@ -114,12 +114,10 @@ def _job(template: dict[str, Any], model: str, arguments: list[str]) -> dict[str
     pod = body["spec"]["template"]["spec"]
     container = pod["containers"][0]
     container["args"] = arguments
-    # The annotations name the revision of the image: the Job keeps it when the template moves on.
-    kept = {key: body["metadata"][key] for key in ("labels", "annotations") if key in body["metadata"]}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": job_name(model, pod), **kept},
+        "metadata": {"name": job_name(model, pod), "labels": body["metadata"]["labels"]},
         "spec": body["spec"],
     }
 

@@ -4,94 +4,29 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import pulumi
 import pytest
 
 from components.kit.access import StoreAccessArgs
 from components.kit.store_access import secret_data
-from components.serving.inference_service import InferenceService, InferenceServiceArgs
-from components.tracking.tracking_server import TrackingServer, TrackingServerArgs
-from components.training.training_pipeline import TrainingPipeline, TrainingPipelineArgs
+from components.serving.inference_service import InferenceService
+from components.tracking.tracking_server import TrackingServer
+from components.training.training_pipeline import TrainingPipeline
+from tests.components.declarations import ROLE, cloud, inference_args, static, tracking_args, training_args
 from tests.components.mocks import declared
 from tests.program.harness import SENTINEL, Recording, leaks
 
-ROLE = {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/models"}
-DIGEST = "sha256:" + "ab" * 32
 COMPONENTS = ("inference", "training", "tracking")
 ACCOUNTS = {"inference": "digits-predictor", "training": "train-digits", "tracking": "tracking"}
 
 
-def static() -> StoreAccessArgs:
-    """A store of one's own."""
-    keys = {name: pulumi.Output.secret(f"{SENTINEL}-{name}") for name in ("access", "secret")}
-    return {
-        "bucket": "models",
-        "endpoint": "https://store.example:7070",
-        "keys": {"access_key": keys["access"], "secret_key": keys["secret"]},
-        "trust_bundle": "authorities",
-    }
-
-
-def cloud() -> StoreAccessArgs:
-    """A store of a cloud, which knows pods by their service account."""
-    return {"bucket": "models", "region": "eu-central-1", "identity": {"annotations": ROLE}}
-
-
-def inference(store: StoreAccessArgs) -> InferenceService:
-    args: InferenceServiceArgs = {
-        "namespace": "prod-serving",
-        "environment": "prod",
-        "model": "digits",
-        "release": "v1-abababab",
-        "run_id": "1",
-        "image": f"registry/serving@{DIGEST}",
-        "pull_secret": "pull",
-        "runtime": "stellwerk-onnx",
-        "store": store,
-        "artefact_key": "digits/1.onnx",
-        "artefact_digest": DIGEST,
-        "artefact_size": 1,
-        "clients": "prod-platform",
-        "replicas": 1,
-        "cpu": "1",
-        "memory": "1Gi",
-        "context": "stellwerk",
-    }
-    return InferenceService("it", args)
-
-
-def training(store: StoreAccessArgs) -> TrainingPipeline:
-    args: TrainingPipelineArgs = {
-        "namespace": "dev-training",
-        "model": "digits",
-        "image": f"registry/training@{DIGEST}",
-        "pull_secret": "pull",
-        "tracking_uri": "http://tracking",
-        "store": store,
-        "cpu": "1",
-        "memory": "1Gi",
-    }
-    return TrainingPipeline("it", args)
-
-
-def tracking(store: StoreAccessArgs) -> TrackingServer:
-    args: TrackingServerArgs = {
-        "namespace": "dev-platform",
-        "image": f"registry/mlflow@{DIGEST}",
-        "database_image": f"registry/postgres@{DIGEST}",
-        "pull_secret": "pull",
-        "database_password": pulumi.Output.secret(f"{SENTINEL}-postgres"),
-        "storage": "1Gi",
-        "store": store,
-        "clients": "dev-training",
-    }
-    return TrackingServer("it", args)
-
-
 def component(kind: str, store: Callable[[], StoreAccessArgs]) -> Recording:
     """What the component registers with this access to its store."""
-    declare = {"inference": inference, "training": training, "tracking": tracking}[kind]
-    return declared(lambda: declare(store()))
+    declare: dict[str, Callable[[], object]] = {
+        "inference": lambda: InferenceService("it", inference_args(store())),
+        "training": lambda: TrainingPipeline("it", training_args(store())),
+        "tracking": lambda: TrackingServer("it", tracking_args(store())),
+    }
+    return declared(declare[kind])
 
 
 def pod(program: Recording) -> Any:

@@ -150,8 +150,8 @@ def _surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     state = tmp_path / "state"
     monkeypatch.setenv("STELLWERK_STATE", str(state))
-    backend = {"PULUMI_BACKEND_URL": f"file://{state}/backend"}
-    monkeypatch.setattr(engine, "surroundings", lambda: {**os.environ, **backend})
+    target = {"PULUMI_BACKEND_URL": f"file://{state}/backend", "STELLWERK_WORK": f"{state}/work"}
+    monkeypatch.setattr(engine, "surroundings", lambda: {**os.environ, **target})
 
 
 @dataclass

@@ -82,7 +82,7 @@ class Training:
             bucket="models",
             job=job["metadata"]["name"],
             image=container["image"],
-            commit=job["metadata"]["annotations"][REVISION],
+            commit=job["spec"]["template"]["metadata"]["annotations"][REVISION],
             device="cpu",
         )
         models, scores = training_models(), self.scores
@@ -113,7 +113,7 @@ class Jobs(TrainingJobs):
     def done(self, number: int, *, commit: str = "0123456", forge: Forge = lambda _: None, **more: Any) -> str:
         """The name of a Job that has published and stated what `forge` makes of its candidate."""
         template = copy.deepcopy(self.templates[MODEL])
-        template["spec"]["jobTemplate"]["metadata"]["annotations"] = {REVISION: commit}
+        template["spec"]["jobTemplate"]["spec"]["template"]["metadata"] = {"annotations": {REVISION: commit}}
         job = train._job(template, MODEL, [MODEL, "--seed", str(number), "--requirement", "REQ-1"])
         job["metadata"]["uid"] = f"uid-{number}"
         training = Training(number, **more)
@@ -434,7 +434,7 @@ def test_content_that_is_not_the_digest_is_refused(jobs: Jobs, store: Releases) 
         (lambda job: container(job).update(args=["letters"]), "its arguments are not those of `stellwerk train`"),
         (lambda job: container(job).update(args=[MODEL, "--seed"]), "its arguments are not those of `stellwerk train`"),
         (lambda job: container(job).update(args=[MODEL, "--seed", "x"]), "its arguments: 'x' is not allowed for seed"),
-        (lambda job: job["metadata"].pop("annotations"), "training.commit: "),
+        (lambda job: job["spec"]["template"].pop("metadata"), "training.commit: "),
     ],
 )
 def test_a_job_that_stellwerk_train_did_not_make_is_refused(

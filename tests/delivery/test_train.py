@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from components.kit.names import REVISION
 from delivery.clients import kube
 from delivery.errors import DeliveryError
 from delivery.operations import train
@@ -20,15 +21,15 @@ from tests.delivery.conftest import Clock, Project, Words
 
 IMAGE = f"registry.test/training@sha256:{'1' * 64}"
 LABELS = {"app": "training", "stellwerk.dev/model": "digits"}
-ANNOTATIONS = {"stellwerk.dev/image-revision": "0123456"}
 TEMPLATE = {
     "spec": {
         "suspend": True,
         "jobTemplate": {
-            "metadata": {"labels": LABELS, "annotations": ANNOTATIONS},
+            "metadata": {"labels": LABELS},
             "spec": {
                 "backoffLimit": 0,
                 "template": {
+                    "metadata": {"annotations": {REVISION: "0123456"}},
                     "spec": {
                         "containers": [
                             {
@@ -38,7 +39,7 @@ TEMPLATE = {
                                 "env": [{"name": "TRAINING_IMAGE", "value": IMAGE}],
                             }
                         ],
-                    }
+                    },
                 },
             },
         },
@@ -132,8 +133,9 @@ def test_a_job_is_made_of_the_template(cluster: Cluster, words: Words) -> None:
     name = start(words, "epochs=3", "learning_rate=0.01", requirements=("REQ-1", "REQ-2"))
     (job,) = cluster.created
     assert job["kind"] == "Job"
-    assert job["metadata"] == {"name": name, "labels": LABELS, "annotations": ANNOTATIONS}
+    assert job["metadata"] == {"name": name, "labels": LABELS}
     assert job["spec"]["backoffLimit"] == 0
+    assert job["spec"]["template"]["metadata"]["annotations"] == {REVISION: "0123456"}
     (container,) = job["spec"]["template"]["spec"]["containers"]
     assert container["image"] == IMAGE
     assert container["args"] == [
@@ -161,7 +163,7 @@ def other_surroundings(template: Any) -> None:
     """More memory, another label, a new variable, another commit: not what a model is made of."""
     template["metadata"] = {"resourceVersion": "7"}
     template["spec"]["jobTemplate"]["metadata"]["labels"]["more"] = "yes"
-    template["spec"]["jobTemplate"]["metadata"]["annotations"] = {"stellwerk.dev/image-revision": "89abcde"}
+    template["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["annotations"] = {REVISION: "89abcde"}
     container = template["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
     container["resources"] = {"limits": {"memory": "4Gi"}}
     container["env"].append({"name": "MORE", "value": "yes"})

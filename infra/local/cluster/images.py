@@ -69,7 +69,7 @@ def _key(image: PlatformImage, binary: Path) -> str:
 
 
 def present(tools: Tools, layout: Layout) -> set[str]:
-    """References in the node's image store."""
+    """Return the references in the node's image store."""
     listing = run(
         [tools.path("ctr"), "--address", layout.containerd_socket, "--namespace", "k8s.io", "images", "ls", "-q"]
     )
@@ -77,14 +77,14 @@ def present(tools: Tools, layout: Layout) -> set[str]:
 
 
 def build(tools: Tools, layout: Layout, progress: Callable[[str], None]) -> None:
-    """Builds what is missing or made from another binary."""
+    """Build what is missing or made from another binary."""
     record_file = layout.data / "platform-images.json"
     record = json.loads(record_file.read_text()) if record_file.exists() else {}
-    there = present(tools, layout)
+    stored = present(tools, layout)
     for image in IMAGES:
         binary = tools.path(image.tool)
         key = _key(image, binary)
-        if record.get(image.reference) == key and image.reference in there:
+        if record.get(image.reference) == key and image.reference in stored:
             continue
         progress(f"image {image.reference}")
         with tempfile.TemporaryDirectory(dir=layout.run) as folder:

@@ -127,7 +127,7 @@ class Tool(_Model):
 
     @property
     def outputs(self) -> list[str]:
-        """The files it consists of; empty for a folder."""
+        """Return the files it consists of; empty for a folder."""
         return self.files or ([] if self.is_folder else [self.name])
 
     @property
@@ -141,11 +141,11 @@ class Tool(_Model):
         return self
 
     def expand(self, text: str) -> str:
-        """Fills {version} in."""
+        """Return `text` with the version filled in."""
         return text.replace("{version}", self.version)
 
     def accepts(self, found: str) -> bool:
-        """True when an installed `found` can stand in for the wanted version."""
+        """Return whether an installed `found` can stand in for the wanted version."""
         minimum = self.path.minimum if self.path else ""
         return found == self.version or (bool(minimum) and numbers(found) >= numbers(minimum))
 
@@ -170,19 +170,19 @@ class Manifest(_Model):
             raise ValueError(f"named twice: {', '.join(twice)}")
         for tool in self.tools:
             if tool.go and not (self.modules / tool.go.group / "go.sum").is_file():
-                raise ValueError(f"{tool.name}: there is no Go module group {tool.go.group} with a go.sum")
+                raise ValueError(f"{tool.name}: no Go module group {tool.go.group} with a go.sum")
         return self
 
     def tool(self, name: str) -> Tool:
-        """Raises ToolchainError for an unknown name."""
+        """Return the tool called `name`; raise ToolchainError for an unknown one."""
         for tool in self.tools:
             if tool.name == name:
                 return tool
-        raise ToolchainError(f"there is no tool called {name!r}; there are: {', '.join(t.name for t in self.tools)}")
+        raise ToolchainError(f"no tool called {name!r}; known: {', '.join(t.name for t in self.tools)}")
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """`1.26.8` and `v1.26` as comparable tuples; anything after the digits and dots is ignored."""
+    """Return `1.26.8` and `v1.26` as comparable tuples; anything after the digits and dots is ignored."""
     parts: list[int] = []
     for part in version.lstrip("v").split("."):
         digits = "".join(c if c.isdigit() else " " for c in part).split(" ")[0]

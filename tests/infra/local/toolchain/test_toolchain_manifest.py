@@ -114,7 +114,7 @@ def test_unknown_key_names_tool_and_key(make_manifest: MakeManifest) -> None:
     [
         ('[[tool]]\nname = "demo"\nversion = "1"\n', "names no source besides PATH"),
         ('[[tool]]\nname = "go"\nversion = "1"\ndebian = { package = "x" }\n', "named twice: go"),
-        ('[[tool]]\nname = "a"\nversion = "1"\ngo = { group = "b" }\n', "a: there is no Go module group b"),
+        ('[[tool]]\nname = "a"\nversion = "1"\ngo = { group = "b" }\n', "a: no Go module group b"),
     ],
 )
 def test_inconsistent_manifest(make_manifest: MakeManifest, text: str, message: str) -> None:
@@ -123,7 +123,7 @@ def test_inconsistent_manifest(make_manifest: MakeManifest, text: str, message: 
 
 
 def test_unknown_tool_lists_the_known() -> None:
-    with pytest.raises(ToolchainError, match="no tool called 'helm'; there are: go, kubectl"):
+    with pytest.raises(ToolchainError, match="no tool called 'helm'; known: go, kubectl"):
         load().tool("helm")
 
 
