@@ -1,12 +1,13 @@
 """Models: `models/<name>/model.yaml`, the team's, says what a model is, its parameters and its gates."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from infra.contract.fields import Name, Section
 from infra.contract.problems import ConfigError, suggest
@@ -14,9 +15,7 @@ from infra.contract.reading import differing, read
 from infra.contract.release import Operator
 
 FILE = "model.yaml"
-ParameterName = Annotated[
-    str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$", description="lower-case letters, digits and '_', at most 40")
-]
+_PARAMETER = r"^[a-z][a-z0-9_]{0,39}$"
 
 
 class Task(StrEnum):
@@ -93,8 +92,20 @@ class Model(Section):
     name: Name
     description: str = Field(min_length=1, description="a few words")
     task: Task = Field(description="classification")
-    parameters: dict[ParameterName, Parameter] = Field(default_factory=dict, description="hyperparameters by name")
+    parameters: dict[str, Parameter] = Field(
+        default_factory=dict,
+        description="hyperparameters by name",
+        json_schema_extra={"propertyNames": {"pattern": _PARAMETER}},
+    )
     gates: tuple[Gate, ...] = Field(min_length=1, description="a list of gates, at least one")
+
+    @field_validator("parameters")
+    @classmethod
+    def _check_names(cls, given: dict[str, Parameter]) -> dict[str, Parameter]:
+        wrong = [name for name in given if not re.fullmatch(_PARAMETER, name)]
+        if wrong:
+            raise ValueError(f"names of lower-case letters, digits and '_', at most 40; not {', '.join(wrong)}")
+        return given
 
 
 @dataclass(frozen=True)
