@@ -21,7 +21,6 @@ PREFIX = "stellwerk:"
 SIGNATURE = "4dabf18193072939515e22adb298388d"
 SECRET = "1b47061264138c4ac30d75fd1eb44270"
 SENTINEL = "sentinel-secret"
-REVISIONS = ("REVISION", "org.opencontainers.image.revision", "stellwerk.dev/image-revision")
 DIGEST = "sha256:" + "cd" * 32
 
 
@@ -194,8 +193,7 @@ def shown(value: Any) -> Any:
     if isinstance(value, dict):
         if value.get(SIGNATURE) == SECRET:
             return "[secret]"
-        # Another commit is no other program.
-        return {key: "[revision]" if key in REVISIONS else shown(item) for key, item in sorted(value.items())}
+        return {key: shown(item) for key, item in sorted(value.items())}
     if isinstance(value, list):
         return [shown(item) for item in value]
     if isinstance(value, float) and value.is_integer():
