@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pulumi
 
-from infra.composition.discovery import Services, known
 from infra.contract.errors import StellwerkError
+from infra.discovery import Services, known
 from infra.program import run
 from infra.targets.target import Target
 from infra.values import ROOT

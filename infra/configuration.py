@@ -8,8 +8,8 @@ import pulumi
 
 from infra.composition import credentials
 from infra.composition.credentials import Credentials
-from infra.composition.discovery import Services
 from infra.contract.environment import file_name
+from infra.discovery import Services
 from infra.values import Loaded, own, source, validate
 
 

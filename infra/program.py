@@ -6,8 +6,8 @@ import pulumi
 
 from infra.composition.context import Composition
 from infra.composition.credentials import Credentials
-from infra.composition.discovery import Services
 from infra.configuration import from_program
+from infra.discovery import Services
 from infra.services.ownership.marks import mark_objects
 from infra.targets.kubeconfig import require_context
 from infra.targets.target import Target

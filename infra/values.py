@@ -8,7 +8,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from infra.composition.discovery import Services, known
 from infra.composition.rules import violations
 from infra.composition.service import Stack
 from infra.contract.environment import ENVIRONMENTS as ENVIRONMENTS
@@ -20,6 +19,7 @@ from infra.contract.environment import Environment
 from infra.contract.environment import file_name as file_name
 from infra.contract.problems import ConfigError, Problem, Source, parse, plain, problems, show, suggest
 from infra.contract.release import Release, Releases
+from infra.discovery import Services, known
 from infra.services.serving.capacity import too_large
 from infra.services.serving.section import pointed_releases
 

@@ -9,9 +9,9 @@ from rich.console import Console
 from delivery import stackfile
 from delivery.clients import engine
 from delivery.operations import authority
-from infra.composition.discovery import Services, known
 from infra.composition.draft import Draft, Neighbours
 from infra.composition.service import Stack
+from infra.discovery import Services, known
 from infra.services import registry
 from infra.targets.target import Target
 from infra.values import ENVIRONMENTS, file_name, from_file

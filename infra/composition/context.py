@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from infra.composition.credentials import Credentials
-from infra.composition.discovery import CompositionError
-from infra.composition.service import Service, Stack
+from infra.composition.service import CompositionError, Service, Stack
 from infra.contract.environment import Environment
 from infra.contract.problems import ConfigError
 from infra.contract.release import Release

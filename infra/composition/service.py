@@ -2,16 +2,22 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra.composition.credentials import CredentialsPart
 from infra.contract.environment import PLATFORM, Environment, PlatformImage, SectionField
+from infra.contract.errors import StellwerkError
 from infra.contract.problems import KeyPath, Problem
 from infra.targets.target import Folder
 
 if TYPE_CHECKING:
     from infra.composition.context import Composition
     from infra.composition.draft import Draft
+
+
+class CompositionError(StellwerkError):
+    """The services do not fit together."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +53,14 @@ class Namespace:
 
 @dataclass(frozen=True)
 class Build:
-    """An image of this stack: its folder, the named contexts it copies from, the image before it that it builds on."""
+    """An image of this stack: its folder, the named contexts it copies from, the image before it that it builds on.
+
+    `sources` are the folders of the checkout that go into it: the last commit that touched them is its revision.
+    """
 
     folder: str
-    contexts: Mapping[str, Folder] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+    contexts: Mapping[str, Callable[["Composition"], Path]] = field(default_factory=dict)
     base: str | None = None
     sets_times: bool = False
 

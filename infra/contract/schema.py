@@ -1,15 +1,21 @@
 """The JSON Schemas of the documents."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
+from infra.contract.candidate import Candidate
 from infra.contract.environment import Environment
+from infra.contract.evidence import Evidence
+from infra.contract.examples import Examples
+from infra.contract.model import Model
 from infra.contract.release import Release
 
 FOLDER = Path(__file__).parent / "schemas"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_KINDS: tuple[type[BaseModel], ...] = (Model, Candidate, Examples, Release, Evidence)
 
 
 def environment_schema(document: type[Environment]) -> dict[str, Any]:
@@ -35,19 +41,16 @@ def environment_schema(document: type[Environment]) -> dict[str, Any]:
     }
 
 
-def release_schema() -> dict[str, Any]:
-    """Return the schema of a release file."""
-    return {"$schema": DIALECT, **Release.model_json_schema(), "title": "Stellwerk release v1"}
-
-
-def schemas(document: type[Environment]) -> Mapping[str, dict[str, Any]]:
-    """Return each schema by the name of its file."""
-    return {"environment-v1": environment_schema(document), "release-v1": release_schema()}
+def schema_of(kind: type[BaseModel]) -> dict[str, Any]:
+    """Return the schema of a document that is a file, or an object, of its own."""
+    return {"$schema": DIALECT, **kind.model_json_schema(), "title": f"Stellwerk {kind.__name__.lower()} v1"}
 
 
 def documents(document: type[Environment]) -> dict[Path, str]:
-    """Return the schema files and their text."""
+    """Return the schema files and their text; `document` is the environment's with the sections of all services."""
+    schemas = {"environment-v1": environment_schema(document)}
+    schemas |= {f"{kind.__name__.lower()}-v1": schema_of(kind) for kind in _KINDS}
     return {
         FOLDER / f"{name}.schema.json": json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
-        for name, schema in schemas(document).items()
+        for name, schema in schemas.items()
     }

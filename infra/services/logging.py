@@ -180,7 +180,10 @@ SERVICE = Service(
     node_ports=_ports,
     folders=lambda _: [_SERVER],
     builds=lambda _: {
-        "elasticsearch": Build("components/logging/images/elasticsearch", contexts={"elasticsearch": _SERVER})
+        "elasticsearch": Build(
+            "components/logging/images/elasticsearch",
+            contexts={"elasticsearch": lambda context: context.target.folder(_SERVER)},
+        )
     },
     compose=_compose,
 )

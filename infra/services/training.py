@@ -1,20 +1,27 @@
 """Training pipelines: what Jobs of a model are made from."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from infra.composition.context import Composition
 from infra.composition.service import Build, Namespace, Service, Stack
 from infra.contract.environment import TRAINING, Environment, Resources, SectionField
 from infra.contract.fields import Name, Section
+from infra.contract.model import Models
 from infra.contract.problems import Problem, show
 from infra.contract.quantities import memory_bytes, milli_cores
+from infra.revision import revision
 from infra.services import tracking
-from infra.services.images import BuiltImages
+from infra.services.images import STAGED, BuiltImages
+from infra.services.images.contexts import stage_documents
 from infra.services.node_pools import unknown_pool
 from infra.services.object_store import ObjectStoreAccess
 from infra.services.registry import PullSecrets
 from infra.services.tenancy import Namespaces
 from infra.services.tracking import TrackingUri
+
+# What goes into the training image.
+_SOURCES = ("training", "models")
 
 
 class TrainingSection(Section):
@@ -66,6 +73,12 @@ def _never_admitted(environment: Environment, model: str, asked: Resources) -> I
             )
 
 
+def _documents(context: Composition) -> Path:
+    """The documents of all models, as the training image takes them."""
+    documents = Models(context.root / "models").documents()
+    return stage_documents(documents, "model.json", context.root / STAGED / "models")
+
+
 def _compose(context: Composition) -> None:
     from components.training.training_pipeline import TrainingPipeline
 
@@ -76,6 +89,7 @@ def _compose(context: Composition) -> None:
                 "namespace": context.get(Namespaces)[TRAINING],
                 "model": model,
                 "image": context.get(BuiltImages)["training"],
+                "revision": revision(context.root, _SOURCES),
                 "pull_secret": context.get(PullSecrets)[TRAINING],
                 "tracking_uri": context.get(TrackingUri).uri,
                 "store": context.get(ObjectStoreAccess).writer,
@@ -97,7 +111,7 @@ SERVICE = Service(
     namespaces=(Namespace(TRAINING),),
     builds=lambda _: {
         "training-torch": Build("training/torch", sets_times=True),
-        "training": Build("training", base="training-torch"),
+        "training": Build("training", _SOURCES, contexts={"models": _documents}, base="training-torch"),
     },
     compose=_compose,
 )

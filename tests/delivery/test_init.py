@@ -17,8 +17,8 @@ from delivery.operations.init import init
 from infra import services as own
 from infra import values
 from infra.composition import credentials
-from infra.composition.discovery import discover
 from infra.contract.errors import StellwerkError
+from infra.discovery import discover
 from infra.services.logging import LogStoreKeys
 from infra.services.object_store import ObjectStoreKeys
 from infra.services.registry import RegistryLogins

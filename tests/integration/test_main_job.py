@@ -12,6 +12,7 @@ import pytest
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 
 from infra.contract.release import Releases
+from infra.revision import revision
 from tests.integration.conftest import ENVIRONMENTS, MODEL, Project, authority
 from training.data import load
 
@@ -37,7 +38,8 @@ def test_a_preview_shows_no_changes(project: Project, environment: str) -> None:
 def test_another_checkout_on_another_machine_previews_no_changes(project: Project, tmp_path: Path) -> None:
     """No path and no build secret of the machine that applied dev counts: CI previews from a checkout of its own."""
     checkout, cache = tmp_path / "checkout", tmp_path / "cache"
-    ignored = shutil.ignore_patterns(".venv", ".toolchain", ".git")
+    # With its history: the revision of an image is a commit.
+    ignored = shutil.ignore_patterns(".venv", ".toolchain")
     shutil.copytree(project.root, checkout, ignore=ignored)
     (checkout / ".venv").symlink_to(project.root / ".venv")
     shutil.copytree(project.root / ".toolchain" / "build-contexts" / "base-python", cache / "base-python")
@@ -76,6 +78,7 @@ def test_the_tracking_server_has_both_runs(project: Project) -> None:
         assert run["parameters"]["epochs"] == str(release.training.parameters["epochs"])
         assert run["data_digest"] == release.data.digest == load(MODEL).digest
         assert run["commit"] == release.training.commit
+        assert run["commit"] == revision(project.root, ("training", "models"))
         assert re.fullmatch(r"[0-9a-f]{40}", run["commit"])
 
 

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import pulumi
 import pytest
 
-from infra.composition.discovery import Services
 from infra.contract.environment import ENVIRONMENTS, file_name
+from infra.discovery import Services
 from infra.targets import variables
 from infra.targets.target import Target
 from tests.program import harness

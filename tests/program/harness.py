@@ -16,7 +16,7 @@ from pulumi.runtime.stack import run_pulumi_func
 from ruamel.yaml import YAML
 
 from infra.__main__ import main
-from infra.composition.discovery import Services
+from infra.discovery import Services
 from infra.targets.target import Target
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from infra import services as own
-from infra.composition.discovery import Services, discover
+from infra.discovery import Services, discover
 from tests.program.conftest import Refused, Run
 from tests.program.harness import SENTINEL, Recording, certificate, shown, stack_values
 from tests.support import made_up

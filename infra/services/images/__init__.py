@@ -10,6 +10,7 @@ from infra.composition.service import Build, Service, Stack
 from infra.contract.environment import Environment
 from infra.contract.problems import KeyPath, Problem, show
 from infra.contract.versions import EPOCH
+from infra.revision import revision
 from infra.services.images.contexts import stage
 from infra.services.registry import RegistryAccess
 from infra.targets.target import Folder
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 _BASE = "base-python"
 _BASE_FOLDER = Folder(BUILD_CONTEXTS, _BASE)
-_STAGED = Path(".contexts")
+STAGED = Path(".contexts")
 
 
 @dataclass(frozen=True)
@@ -77,17 +78,17 @@ def _compose(context: Composition) -> None:
     base_python = context.environment.images.base_python
     base: pulumi.Input[str] | None = base_python.image if base_python else None
     if builds_base(context.environment):
-        base = _image(context, _BASE, context.relative(context.target.folder(_BASE_FOLDER)), Build(""), None)
+        base = _image(context, _BASE, context.target.folder(_BASE_FOLDER), None, None)
     images: dict[str, pulumi.Output[str]] = {}
     for name, build in context.stack.builds().items():
         # The provider hashes modes, of which git keeps but one bit: it gets a copy that is the same in each checkout.
-        folder = context.relative(stage(context.root / build.folder, context.root / _STAGED / name))
+        folder = stage(context.root / build.folder, context.root / STAGED / name)
         images[name] = _image(context, name, folder, build, images[build.base] if build.base else base)
     _hand_over(context, images)
 
 
 def _image(
-    context: Composition, name: str, folder: str, build: Build, base: "pulumi.Input[str] | None"
+    context: Composition, name: str, folder: Path, build: Build | None, base: "pulumi.Input[str] | None"
 ) -> "pulumi.Output[str]":
     from components.registry.image_build import ImageBuild
 
@@ -98,13 +99,12 @@ def _image(
             "repository": name,
             "registry": registry.address,
             "login": registry.builder.args(),
-            "context": folder,
+            "context": context.relative(folder),
             "epoch": EPOCH,
             "base_image": base,
-            "contexts": {
-                key: context.relative(context.target.folder(wanted)) for key, wanted in build.contexts.items()
-            },
-            "sets_times": build.sets_times,
+            "contexts": {key: context.relative(find(context)) for key, find in build.contexts.items()} if build else {},
+            "sets_times": build.sets_times if build else False,
+            "revision": revision(context.root, build.sources or (build.folder,)) if build else None,
             "secrets": context.target.build_secrets(),
         },
     )

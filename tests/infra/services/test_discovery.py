@@ -7,10 +7,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from infra import services as own
-from infra.composition.discovery import CompositionError, discover, known, ordered
 from infra.composition.service import Service
 from infra.contract.problems import ConfigError
 from infra.contract.schema import environment_schema
+from infra.discovery import CompositionError, discover, known, ordered
 from infra.values import ROOT, Loaded, file_name, from_file
 from tests.support import made_up
 from tests.support.made_up.feature_store import SECTION

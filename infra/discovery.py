@@ -9,14 +9,9 @@ from importlib import import_module
 from types import ModuleType
 
 from infra import services as own
-from infra.composition.service import Service, Stack
+from infra.composition.service import CompositionError, Service, Stack
 from infra.contract import environment
 from infra.contract.environment import Environment
-from infra.contract.errors import StellwerkError
-
-
-class CompositionError(StellwerkError):
-    """The services do not fit together."""
 
 
 @dataclass(frozen=True)
