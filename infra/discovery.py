@@ -40,15 +40,15 @@ def known() -> Services:
 
 def discover(*packages: ModuleType) -> Services:
     """Return the services of the modules of these packages; raise CompositionError where they do not fit together."""
-    found = []
+    services = []
     for package in packages:
         for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda each: each.name):
             loaded = import_module(f"{package.__name__}.{module.name}")
             service = getattr(loaded, "SERVICE", None)
             if not isinstance(service, Service):
                 raise CompositionError(f"{loaded.__name__}: no SERVICE; declare one, or move the module elsewhere")
-            found.append(service)
-    return Services(tuple(ordered(found)))
+            services.append(service)
+    return Services(tuple(ordered(services)))
 
 
 def ordered(services: Iterable[Service]) -> list[Service]:

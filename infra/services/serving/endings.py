@@ -34,6 +34,6 @@ def _outputs() -> Mapping[str, Mapping[str, str | None]]:
     import pulumi
 
     name = "/".join(filter(None, (pulumi.get_organization(), pulumi.get_project(), pulumi.get_stack())))
-    found = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": name}).value
-    outputs: Mapping[str, Mapping[str, str | None]] = (found or {}).get("outputs") or {}
+    answer = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": name}).value
+    outputs: Mapping[str, Mapping[str, str | None]] = (answer or {}).get("outputs") or {}
     return outputs
