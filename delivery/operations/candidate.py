@@ -135,9 +135,14 @@ def _hold_against_job(candidate: Candidate, job: dict[str, Any], jobs: TrainingJ
 
 
 def _shape(pod: dict[str, Any]) -> list[Any]:
-    """Return what decides which code runs: containers, their commands and the names of their variables."""
+    """Return what decides which code runs: containers, commands, names of variables and places of volumes."""
     return [
-        (container["name"], container.get("command"), sorted(item["name"] for item in container.get("env", [])))
+        (
+            container["name"],
+            container.get("command"),
+            sorted(item["name"] for item in container.get("env", [])),
+            sorted(item["mountPath"] for item in container.get("volumeMounts", [])),
+        )
         for container in [*pod.get("initContainers", []), *pod["containers"]]
     ]
 
