@@ -48,17 +48,21 @@ def read(source: store.Store, model: str, job: str) -> Published:
 
 def _wrong(error: ValidationError) -> str:
     kinds = {"missing": "missing", "extra_forbidden": "unknown"}
-    found: dict[str, list[str]] = {}
+    keys_by_kind: dict[str, list[str]] = {}
     for detail in error.errors():
-        found.setdefault(kinds.get(detail["type"], "wrong"), []).append(".".join(map(str, detail["loc"])) or "the text")
-    return "it does not make a release; " + "; ".join(f"{kind}: {', '.join(keys)}" for kind, keys in found.items())
+        keys_by_kind.setdefault(kinds.get(detail["type"], "wrong"), []).append(
+            ".".join(map(str, detail["loc"])) or "the text"
+        )
+    return "it does not make a release; " + "; ".join(
+        f"{kind}: {', '.join(keys)}" for kind, keys in keys_by_kind.items()
+    )
 
 
 def verify(published: Published, source: store.Store, jobs: TrainingJobs, model: models.Model) -> None:
     """Hold the candidate against the Job, the artefact, the examples and the gates of the model's document.
 
     Whoever has the store's key can write a candidate. Nobody but the Job's own pod can state its digest in the API
-    server: with that it is known to be the Job's, and what it says of data and run is what the Job observed. Raise
+    server: with that it is known to be the Job's: data and run are as the Job observed them. Raise
     DeliveryError with every difference.
     """
     candidate = published.candidate
@@ -69,8 +73,8 @@ def verify(published: Published, source: store.Store, jobs: TrainingJobs, model:
         path = Path(folder) / "model.onnx"
         with path.open("wb") as file:
             store.fetch(source, candidate.artefact, file)
-        found = measured.measure(candidate, path, source, model)
-    _refuse(candidate.training.job, different(measured.claims(candidate, found, model)))
+        own = measured.measure(candidate, path, source, model)
+    _refuse(candidate.training.job, different(measured.claims(candidate, own, model)))
 
 
 def _ended_job(candidate: Candidate, jobs: TrainingJobs) -> dict[str, Any]:

@@ -207,8 +207,8 @@ def test_of_many_rows_the_jobs_own_metrics_count(jobs: Jobs, store: Releases) ->
     rows = load(MODEL).held_out
     many = Split(np.tile(rows.inputs, (3, 1)), np.tile(rows.labels, 3))
     job = jobs.done(1, dataset=replace(load(MODEL), held_out=many))
-    found = store.load(MODEL, release.release(MODEL, job, jobs))
-    assert found.examples and (found.examples.rows, found.data.rows.held_out) == (1000, len(many.labels))
+    made = store.load(MODEL, release.release(MODEL, job, jobs))
+    assert made.examples and (made.examples.rows, made.data.rows.held_out) == (1000, len(many.labels))
 
 
 def test_content_that_is_not_the_digest_is_refused(jobs: Jobs, store: Releases) -> None:

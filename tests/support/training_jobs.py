@@ -141,8 +141,8 @@ class Jobs(TrainingJobs):
         return self.stated[job]
 
     def document(self, job: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.stores.get("dev", f"candidates/{MODEL}/{job}.json"))
-        return found
+        document: dict[str, Any] = json.loads(self.stores.get("dev", f"candidates/{MODEL}/{job}.json"))
+        return document
 
 
 def pod(job: dict[str, Any], message: str, code: int = 0) -> dict[str, Any]:
