@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.revision import revision
+from infra.revision import TRAINING_SOURCES, revision
 
 IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@localhost")
 
@@ -132,3 +132,16 @@ def test_a_hooks_variables_name_no_other_repository(checkout: Path, monkeypatch:
     expected = revision(checkout, ("training",))
     monkeypatch.setenv("GIT_DIR", "/nowhere")
     assert revision(checkout, ("training",)) == expected
+
+
+def test_of_a_models_folder_its_document_alone_goes_into_the_training_image(checkout: Path) -> None:
+    before = revision(checkout, TRAINING_SOURCES)
+    assert before == git(checkout, "rev-parse", "HEAD")
+    (checkout / "models" / "digits" / "notes.md").write_text("new")
+    assert revision(checkout, TRAINING_SOURCES) == before
+    (checkout / "models" / "digits" / "model.yaml").write_text("other")
+    assert revision(checkout, TRAINING_SOURCES).startswith(f"{before}+")
+    commit(checkout, "model")
+    (checkout / "models" / "letters").mkdir()
+    (checkout / "models" / "letters" / "model.yaml").write_text("new")
+    assert "+" in revision(checkout, TRAINING_SOURCES)
