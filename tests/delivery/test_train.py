@@ -35,7 +35,7 @@ def test_the_same_is_trained_once(cluster: Cluster, words: Words) -> None:
     name = start(words, "epochs=3")
     assert start(words, "epochs=3") == name
     assert len(cluster.created) == 1
-    assert "is there already, same image, parameters and nodes" in words
+    assert "exists already, same image, parameters and nodes" in words
 
 
 def other_image(template: Any) -> None:
