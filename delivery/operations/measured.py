@@ -95,7 +95,7 @@ def _difference(answers: list[NDArray[Any]], expected: list[NDArray[Any]]) -> tu
 
 
 def claims(candidate: Candidate, own: Measured, model: models.Model) -> list[tuple[str, Any, Any]]:
-    """Return what the candidate claims beside what was measured.
+    """Return what the candidate claims beside the command's own measurement.
 
     Raise DeliveryError when a gate of the model's document is missed, whatever the candidate says.
     """
