@@ -10,7 +10,7 @@ import pytest
 
 from components.registry.image_registry import files
 from delivery.operations import authority
-from tests.toolchain_tools import eventually, free_port, running, tool
+from tests.support.tools import eventually, free_port, running, tool
 
 PULL, PUSH = ("prod", "pull-password"), ("builder", "push-password")
 LAYER = b"layer" * 1000

@@ -11,7 +11,7 @@ from delivery.clients import engine, kube
 from delivery.errors import DeliveryError
 from delivery.operations.plan import Step
 from tests.delivery.conftest import Project
-from tests.toolchain_tools import tool
+from tests.support.tools import tool
 
 
 def kubeconfig(path: Path, server: str, context: str = "stellwerk") -> Path:

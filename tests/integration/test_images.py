@@ -1,7 +1,5 @@
 """The images that dev built, as they lie in the registry."""
 
-import json
-import ssl
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +11,8 @@ import zstandard
 
 from infra.local.base_image import EPOCH
 from infra.local.cluster.layout import Layout
-from tests.integration import image_kit
-from tests.integration.conftest import ROOT, Project, authority
+from tests.support import images
+from tests.support.project import ROOT, Project
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 _TYPES = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json"
@@ -23,9 +21,8 @@ _TYPES = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.man
 @pytest.fixture
 def registry(project: Project) -> Iterator[httpx.Client]:
     """The registry's own interface, as the login of the builds."""
-    login = json.loads(project.pulumi("config", "get", "stellwerk:credentials", "--stack", "dev").stdout)["registry"]
-    context = ssl.create_default_context(cadata=authority(project, "dev"))
-    with httpx.Client(verify=context, auth=(login["username"], login["password"]), timeout=60) as client:
+    login = project.credentials("dev")["registry"]
+    with httpx.Client(verify=project.trust("dev"), auth=(login["username"], login["password"]), timeout=60) as client:
         yield client
 
 
@@ -51,10 +48,10 @@ class Body:
 
 def test_no_file_of_any_layer_has_the_time_of_its_build(project: Project, registry: httpx.Client) -> None:
     """Then another build of the same input, on another day and from another checkout, has the same digest."""
-    images = json.loads(project.pulumi("stack", "output", "images", "--stack", "dev", "--json").stdout)
+    built = project.output("images", "dev")
     late: dict[str, set[str]] = {}
     seen: set[str] = set()
-    for name, reference in images.items():
+    for name, reference in built.items():
         address, digest = reference.split("@")
         url = f"https://{address.replace('/', '/v2/', 1)}"
         for layer in manifest(registry, url, digest)["layers"]:
@@ -66,7 +63,7 @@ def test_no_file_of_any_layer_has_the_time_of_its_build(project: Project, regist
                 with tarfile.open(fileobj=plain, mode="r|") as tar:
                     late.setdefault(name, set()).update(entry.name for entry in tar if entry.mtime > EPOCH)
     assert {name: sorted(files)[:5] for name, files in late.items() if files} == {}
-    assert len(seen) > len(images), "hardly any layer was looked at"
+    assert len(seen) > len(built), "hardly any layer was looked at"
 
 
 @pytest.mark.parametrize(
@@ -77,11 +74,11 @@ def test_modes_and_stray_files_of_a_checkout_do_not_change_an_image(
     project: Project, folder: str, tmp_path: Path
 ) -> None:
     mine, others = ROOT / folder, tmp_path / "others"
-    image_kit.checkout_of_another(mine, others)
-    lines = image_kit.copies((mine / "Dockerfile").read_text())
+    images.checkout_of_another(mine, others)
+    lines = images.copies((mine / "Dockerfile").read_text())
     buildctl, socket = project.root / ".toolchain/bin/buildctl", Layout(project.state).buildkit_socket
     digests = {
-        image_kit.build(buildctl, socket, context, lines, tmp_path / name)
+        images.build(buildctl, socket, context, lines, tmp_path / name)
         for name, context in (("mine", mine), ("theirs", others))
     }
     assert len(digests) == 1

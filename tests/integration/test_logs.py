@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from infra.local.cluster.layout import HELPER_IMAGE
-from tests.integration.conftest import Project
-from tests.integration.test_log_shipper import TRACEBACK, ecs
+from tests.support.lines import TRACEBACK, ecs
+from tests.support.project import Project
 
 pytestmark = pytest.mark.integration
 Find = Callable[[Callable[[dict[str, Any]], bool], int], list[dict[str, Any]]]

@@ -2,19 +2,15 @@
 
 import json
 import socket
-import ssl
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 import yaml
 
 from infra.local.cluster.layout import ADDRESS
-from tests import rights
-from tests.integration.conftest import MODEL, Project, authority
-from tests.integration.test_faults import eventually
+from tests.support import rights
+from tests.support.project import MODEL, Project, eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 CONTROLLER = ("-n", "dev-kserve", "deployment/kserve-controller-manager")
@@ -24,10 +20,7 @@ SERVES = f"serving.kserve.io/inferenceservice={MODEL}"
 @pytest.fixture
 def kubectl(project: Project) -> rights.Kubectl:
     def call(*arguments: str, stdin: str = "") -> tuple[int, str]:
-        done = subprocess.run(
-            ["kubectl", *arguments], env={**project.base, **project.environment}, input=stdin,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        done = project.run("kubectl", *arguments, stdin=stdin)
         return done.returncode, done.stdout + done.stderr
 
     return call
@@ -36,7 +29,7 @@ def kubectl(project: Project) -> rights.Kubectl:
 @pytest.fixture
 def as_role(project: Project, request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     """The variables under which every command acts as a member of the role's group."""
-    document = yaml.safe_load(Path(project.environment["KUBECONFIG"]).read_text())
+    document = yaml.safe_load(Path(project.variables["KUBECONFIG"]).read_text())
     document["users"][0]["user"] |= {"as": "somebody", "as-groups": [rights.GROUPS[request.param]]}
     target = tmp_path / "kubeconfig"
     target.touch(mode=0o600)
@@ -168,14 +161,8 @@ def test_the_node_s_own_ports_do_not_answer_to_pods() -> None:
 
 
 def test_an_environment_s_login_pulls_and_does_not_push(project: Project) -> None:
-    def registry(environment: str) -> dict[str, Any]:
-        shown = project.pulumi("config", "get", "stellwerk:credentials", "--stack", environment).stdout
-        found: dict[str, Any] = json.loads(shown)["registry"]
-        return found
-
-    trust = ssl.create_default_context(cadata=authority(project, "dev"))
-    own, builder = registry("test"), registry("dev")["push"]
-    with httpx.Client(base_url=f"https://{ADDRESS}:30500", verify=trust, trust_env=False) as client:
+    own, builder = project.credentials("test")["registry"], project.credentials("dev")["registry"]["push"]
+    with httpx.Client(base_url=f"https://{ADDRESS}:30500", verify=project.trust("dev"), trust_env=False) as client:
         login = (own["username"], own["password"])
         assert "serving" in client.get("/v2/_catalog", auth=login).json()["repositories"]
         assert client.post("/v2/serving/blobs/uploads/", auth=login).status_code == 401

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from infra.local.toolchain import doctor, machine
 from infra.local.toolchain.errors import ToolchainError
-from tests.infra.local.toolchain.toolchain_kit import MakeManifest
+from tests.support.toolchain import MakeManifest
 
 
 def test_needs_on_one_file_system_add_up(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from infra.local.toolchain.errors import ToolchainError
 from infra.local.toolchain.manifest import load, numbers
 from infra.local.toolchain.paths import MANIFEST, MODULES
-from tests.infra.local.toolchain.toolchain_kit import MakeManifest
+from tests.support.toolchain import MakeManifest
 
 # Words of the names of package indexes: which one is asked is the machine's own setting.
 REGISTRIES = ("proxy.golang", "pypi.", "pythonhosted", "npmjs", "repo1.maven", "deb.debian")

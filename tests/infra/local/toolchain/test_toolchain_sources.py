@@ -14,7 +14,7 @@ from infra.local.toolchain.context import Context
 from infra.local.toolchain.errors import ToolchainError
 from infra.local.toolchain.hosts import Hosts
 from infra.local.toolchain.probing import is_dynamic, probe
-from tests.infra.local.toolchain.toolchain_kit import MakeManifest, ReleaseServer, script, tarball
+from tests.support.toolchain import MakeManifest, ReleaseServer, script, tarball
 
 DIGEST = "ab" * 32
 TOOL = """

@@ -1,7 +1,6 @@
 """The log shipper's own binary over files like the container runtime's, with a store that answers as Elasticsearch."""
 
 import json
-import os
 import random
 import shutil
 import subprocess
@@ -16,22 +15,11 @@ from typing import Any
 import pytest
 
 from components.logging.log_shipper import shipper_config
-from tests.integration.conftest import Project
+from tests.support.lines import TRACEBACK, ecs
+from tests.support.tools import tool
 
-pytestmark = pytest.mark.integration
+pytestmark = pytest.mark.tools
 CHUNK = 16 * 1024
-TRACEBACK = """Traceback (most recent call last):
-  File "job.py", line 1, in <module>
-    1/0
-    ~^~
-ZeroDivisionError: division by zero
-
-During handling of the above exception, another exception occurred:
-
-Traceback (most recent call last):
-  File "job.py", line 3, in <module>
-    raise ValueError("no data")
-ValueError: no data""".splitlines()
 
 
 class Store(ThreadingHTTPServer):
@@ -132,18 +120,14 @@ def cri(text: str | bytes, stream: str = "stdout", age: float = 0) -> bytes:
     return b"".join(f"{stamp} {stream} {tag} ".encode() + c + b"\n" for tag, c in zip(tags, chunks, strict=True))
 
 
-def ecs(message: str, **fields: Any) -> str:
-    return json.dumps({"@timestamp": "2026-01-02T03:04:05.678Z", "message": message, **fields})
-
-
 def append(path: Path, *parts: bytes) -> None:
     with path.open("ab") as file:
         file.write(b"".join(parts))
 
 
 @pytest.fixture(scope="module")
-def binary(project: Project) -> Path:
-    return Path(project.environment["PATH"].split(os.pathsep)[0]) / "log-shipper"
+def binary() -> Path:
+    return tool("log-shipper")
 
 
 @pytest.fixture
