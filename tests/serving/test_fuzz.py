@@ -20,7 +20,8 @@ import httpx
 import numpy as np
 import pytest
 
-from tests.serving.conftest import Server, serve, wide_model
+from tests.support.onnx_models import wide_model
+from tests.support.server import Server, serve
 
 LIMIT = 512 * 1024**2
 MOST = 16 * 1024**2

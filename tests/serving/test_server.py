@@ -15,14 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.serving.conftest import (
-    RELEASE,
-    Server,
-    digest_of,
-    doubling_model,
-    environment,
-    tensor,
-)
+from tests.support.onnx_models import digest_of, doubling_model, tensor
+from tests.support.server import RELEASE, Server, environment
 
 MODEL = "/v2/models/digits"
 

@@ -18,15 +18,9 @@ import httpx
 
 from components.gateway import traefik
 from components.gateway.traefik import LimitsArgs, RouteArgs
+from tests.support.tools import free_port
 
 LIMITS: LimitsArgs = {"max_body_bytes": 1024**2, "in_flight": 4, "requests_per_second": 1000}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Backend:
