@@ -70,10 +70,8 @@ class Project:
 
     def start(self, *command: str, **options: Any) -> subprocess.Popen[str]:
         """Start a command in the checkout as the leader of a process group; both outputs go to one pipe."""
-        return subprocess.Popen(
-            command, cwd=self.root, env={**self.shell, **self.variables}, start_new_session=True, text=True,
-            **{"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **options},
-        )  # fmt: skip
+        usual = {"env": {**self.shell, **self.variables}, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        return subprocess.Popen(command, cwd=self.root, start_new_session=True, text=True, **{**usual, **options})
 
     def stellwerk(self, *arguments: str, ok: bool = True, **extra: str) -> subprocess.CompletedProcess[str]:
         """Run the command; with `ok` a failure fails the test with the command's output."""
