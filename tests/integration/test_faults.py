@@ -59,7 +59,8 @@ def test_a_promotion_and_a_rollback_that_are_killed_complete_when_run_again(proj
 def move_killed(project: Project, seconds: float, release: str, *command: str) -> None:
     """Kill a move of prod's pointer `seconds` after the file has it, then complete it."""
     process = project.start(project.command, *command, stdout=DEVNULL, stderr=DEVNULL)
-    eventually("the file points at it", 120, lambda: project.pointers("prod")[0] == release)
+    line, file = f"\n      release: {release}", project.stack_file("prod")
+    eventually("the file points at it", 120, lambda: line in file.read_text(), interval=0.05)
     time.sleep(seconds)
     kill_group(process)
     project.stellwerk("promote", MODEL, "--to", "prod", "--from", "test", "--release", release, "--yes")

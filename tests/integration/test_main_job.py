@@ -150,7 +150,7 @@ def test_every_pod_is_restricted_but_the_shipper(project: Project) -> None:
     ours = {name: labels for name, labels in spaces.items() if "stellwerk.dev/environment" in labels}
     levels = {name: labels["pod-security.kubernetes.io/enforce"] for name, labels in ours.items()}
     assert {name for name, level in levels.items() if level != "restricted"} == {"dev-logging"}
-    pods = [pod for pod in project.objects("pods", "-A") if pod["metadata"]["namespace"] in ours]
+    pods = [pod for pod in project.pods("-A") if pod["metadata"]["namespace"] in ours]
     assert pods
     for pod in pods:
         for container in [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]:
@@ -173,7 +173,7 @@ def test_no_secret_stands_in_state_files_or_output(project: Project) -> None:
 
 
 def test_the_serving_image_holds_no_torch(project: Project) -> None:
-    (pod, *_) = project.objects("pods", "-n", "prod-serving")
+    (pod, *_) = project.pods("-n", "prod-serving")
     command = "import importlib.util as u; print(u.find_spec('torch'), u.find_spec('onnxruntime') is not None)"
     name = pod["metadata"]["name"]
     arguments = ("-n", "prod-serving", "exec", name, "-c", "kserve-container", "--", "python", "-c", command)

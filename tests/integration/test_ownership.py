@@ -86,6 +86,8 @@ def test_drift_is_seen_and_put_back(project: Project) -> None:
     """The endpoint answers 502, and the engine alone sees nothing."""
     assert project.ask("drift") == {"environments": {name: [] for name in ENVIRONMENTS}}
     project.kubectl("-n", "dev-serving", "delete", "inferenceservice", MODEL, "--wait")
+    # The garbage collector takes it later.
+    project.kubectl("-n", "dev-serving", "wait", f"deployment/{MODEL}-predictor", "--for=delete", "--timeout=60s")
     project.kubectl("-n", "dev-serving", "patch", "resourcequota", "quota", "-p", '{"spec": {"hard": {"pods": "39"}}}')
     project.assert_no_changes("dev")
     seen = project.stellwerk("drift", "--env", "dev", "--json", ok=False)

@@ -107,7 +107,9 @@ def test_an_operators_day_on_which_dev_s_controller_is_away(project: Project, as
     do(*serving, "delete", "configmap", "of-an-operator")
     do("-n", "dev-training", "create", "job", "of-an-operator", f"--from=cronjob/train-{MODEL}", "--dry-run=server")
     assert json.loads(project.stellwerk("runs", MODEL, "--json", **as_role).stdout)
-    (before,) = do(*serving, "get", "pods", "-l", SERVES, "-o", "name").split()
+    eventually("one pod of prod answers", 60, lambda: ready_pod(project))
+    before = ready_pod(project)
+    assert before in do(*serving, "get", "pods", "-l", SERVES, "-o", "name").split()
     project.kubectl("scale", *CONTROLLER, "--replicas=0")
     try:
         eventually("the controller is away", 60, lambda: not project.objects("pods", "-n", "dev-kserve"))
@@ -122,9 +124,9 @@ def ready_pod(project: Project) -> str:
     """The one pod of prod that answers, else nothing."""
     answering = [
         f"pod/{pod['metadata']['name']}"
-        for pod in project.objects("pods", "-n", "prod-serving", "-l", SERVES)
+        for pod in project.pods("-n", "prod-serving", "-l", SERVES)
         for condition in pod["status"].get("conditions", [])
-        if condition["type"] == "Ready" and condition["status"] == "True" and "deletionTimestamp" not in pod["metadata"]
+        if condition["type"] == "Ready" and condition["status"] == "True"
     ]
     return answering[0] if len(answering) == 1 else ""
 
@@ -141,7 +143,7 @@ def test_a_namespace_s_node_ports_and_a_pod_s_processes_are_bounded(project: Pro
     code, said = kubectl(*service)
     assert code != 0
     assert "exceeded quota" in said
-    for pod in project.objects("pods", "-n", "prod-serving"):
+    for pod in project.pods("-n", "prod-serving"):
         uid = pod["metadata"]["uid"]
         # A control group of the pod: version 1 has one tree per resource.
         found = [

@@ -112,6 +112,10 @@ class Project:
         items: list[dict[str, Any]] = json.loads(self.kubectl("get", *arguments, "-o", "json"))["items"]
         return items
 
+    def pods(self, *arguments: str) -> list[dict[str, Any]]:
+        """Return the pods that are not on their way out."""
+        return [pod for pod in self.objects("pods", *arguments) if "deletionTimestamp" not in pod["metadata"]]
+
     def status(self, environment: str) -> dict[str, Any]:
         """Return what `stellwerk status` says of the model in an environment."""
         done = self.stellwerk("status", "--json", ok=False)
@@ -236,12 +240,12 @@ def kill_group(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
-def eventually(what: str, seconds: float, check: Callable[[], bool]) -> None:
+def eventually(what: str, seconds: float, check: Callable[[], Any], interval: float = 0.5) -> None:
     """Poll until `check` is true; fail with `what` was not reached after `seconds`."""
     deadline = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
-        time.sleep(0.5)
+        time.sleep(interval)
 
 
 def read_until(process: subprocess.Popen[str], ended: Callable[[str], bool], seconds: float) -> str:
