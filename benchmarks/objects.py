@@ -7,7 +7,7 @@ from typing import Any
 from benchmarks.errors import BenchmarkError
 from benchmarks.measure import Sample, Series, timed
 from benchmarks.workspace import Project, workspace
-from infra.local.cluster.pki import CONTEXT
+from infra.targets.variables import LOCAL_CONTEXT
 
 # Three namespaces with six objects each.
 _PER_TENANT = 18
@@ -61,5 +61,5 @@ def _objects(project: Project) -> list[Any]:
 
 def _diff(project: Project, manifests: str) -> Sample:
     """`kubectl diff` as its documentation starts it; exit code 1 says that it found differences."""
-    command = ["kubectl", "--context", CONTEXT, "diff", "--filename", "-"]
+    command = ["kubectl", "--context", LOCAL_CONTEXT, "diff", "--filename", "-"]
     return timed(command, project.folder, project.env, fine=(0, 1), stdin=manifests)

@@ -17,9 +17,9 @@ from benchmarks.report import table
 from benchmarks.stacks import deployed
 from benchmarks.workspace import surroundings
 from delivery import stackfile
+from delivery.clients.endpoint import answering_release, endpoint
 from delivery.clients.engine import wait_for_lock
 from delivery.operations.load import Load
-from delivery.operations.predict import answering_release, endpoint
 from infra.values import ENVIRONMENTS, from_file
 
 MODEL, TARGET, SOURCE = "digits", "prod", "test"

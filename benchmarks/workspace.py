@@ -14,8 +14,7 @@ from typing import Any
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.measure import ROOT, output, timed
-from infra.local.cluster.environment import environment
-from infra.local.cluster.pki import CONTEXT
+from infra.targets.variables import LOCAL_CONTEXT
 
 LABEL = "stellwerk.dev/environment"
 _STACK = "bench"
@@ -23,13 +22,13 @@ _PROGRAMS = Path(__file__).parent / "programs"
 
 
 def surroundings() -> dict[str, str]:
-    """The process's variables and those of `stellwerk env`; raises BenchmarkError when no cluster answers."""
-    env = {**os.environ, **environment()}
+    """Return the process's variables; raise BenchmarkError when no cluster answers under them."""
+    env = dict(os.environ)
     try:
-        output(["kubectl", "--context", CONTEXT, "get", "--raw", "/readyz", "--request-timeout=5s"], ROOT, env)
+        output(["kubectl", "--context", LOCAL_CONTEXT, "get", "--raw", "/readyz", "--request-timeout=5s"], ROOT, env)
     except BenchmarkError as error:
         raise BenchmarkError(
-            f"no cluster answers under the context {CONTEXT}; run `stellwerk cluster up` (or `make demo`), then "
+            f"no cluster answers under the context {LOCAL_CONTEXT}; run `stellwerk cluster up` (or `make demo`), then "
             f'eval "$(stellwerk env)"\n{error}'
         ) from None
     return env
@@ -80,7 +79,7 @@ class Workspace:
         folder.mkdir()
         shutil.copy(_PROGRAMS / f"{program}.py", folder / "__main__.py")
         (folder / "Pulumi.yaml").write_text(json.dumps({"name": name, "runtime": "python"}), encoding="utf-8")
-        values = {"run": self.run, "context": CONTEXT, **config}
+        values = {"run": self.run, "context": LOCAL_CONTEXT, **config}
         text = json.dumps({"config": {f"{name}:{key}": value for key, value in values.items()}})
         (folder / f"Pulumi.{_STACK}.yaml").write_text(text, encoding="utf-8")
         output(["pulumi", "stack", "init", _STACK, "--no-select", "--non-interactive"], folder, self.env)
@@ -97,7 +96,7 @@ def workspace(env: Mapping[str, str]) -> Iterator[Workspace]:
     finally:
         # A killed update leaves objects that no state knows: the label finds them all.
         subprocess.run(
-            ["kubectl", "--context", CONTEXT, "delete", "namespace", "--selector", f"{LABEL}={run}"],
+            ["kubectl", "--context", LOCAL_CONTEXT, "delete", "namespace", "--selector", f"{LABEL}={run}"],
             env=dict(env), stdout=subprocess.DEVNULL, check=False, start_new_session=True,
         )  # fmt: skip
         shutil.rmtree(folder, ignore_errors=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from delivery.document import ALIAS, MAPPING, SCALAR, Document, Node, leaves, load
-from delivery.errors import DeliveryError
+from delivery.errors import DeliveryError, system_errors
 from infra.values import NAMESPACE, ROOT, file_name
 
 _MODELS = f"{NAMESPACE}:models"
@@ -210,13 +210,14 @@ def _only_these_differ(document: Document, text: str, allowed: AbstractSet[Place
 
 
 def write(environment: str, text: str) -> None:
-    """Replaces the file in one step; its mode and its line endings stay."""
-    target = path(environment).resolve()
-    # A text that was read with line endings made equal gets those of the file again.
-    if "\r" not in text and target.exists() and b"\r\n" in target.read_bytes():
-        text = text.replace("\n", "\r\n")
-    partial = target.with_suffix(".partial")
-    partial.write_bytes(text.encode("utf-8"))
-    if target.exists():
-        shutil.copymode(target, partial)
-    os.replace(partial, target)
+    """Replace the file in one step; its mode and its line endings stay."""
+    with system_errors(f"writing {file_name(environment)}", "make the file and its folder writable, and try again"):
+        target = path(environment).resolve()
+        # A text that was read with line endings made equal gets those of the file again.
+        if "\r" not in text and target.exists() and b"\r\n" in target.read_bytes():
+            text = text.replace("\n", "\r\n")
+        partial = target.with_suffix(".partial")
+        partial.write_bytes(text.encode("utf-8"))
+        if target.exists():
+            shutil.copymode(target, partial)
+        os.replace(partial, target)

@@ -14,6 +14,7 @@ from components.cluster.ownership import OwnershipPolicy
 from components.cluster.tenant import Tenant
 from components.gateway.gateway import Gateway
 from components.gateway.traefik import RouteArgs
+from components.kit.access import KeyPairArgs, StaticKeysArgs, StoreAccessArgs
 from components.logging.log_stack import LogStack
 from components.registry.image_build import ImageBuild
 from components.registry.image_registry import ImageRegistry
@@ -26,7 +27,7 @@ from components.training.training_pipeline import TrainingPipeline
 from infra.contexts import stage
 from infra.contract.environment import Environment, Mode
 from infra.contract.problems import ConfigError
-from infra.credentials import Credentials, secret
+from infra.credentials import Credentials, KeyPair, S3Keys, secret
 from infra.local.base_image import EPOCH
 from infra.machine import Machine
 from infra.ownership import mark_objects
@@ -141,8 +142,7 @@ class Program:
                 "namespace": self._namespaces[PLATFORM],
                 "image": values.images.registry,
                 "address": values.registry.address,
-                "certificate": pair.certificate,
-                "key": secret(pair.key),
+                "tls": _pair(pair),
                 "proxy_image": values.images.traefik,
                 "readers": secret(self.credentials.registry.htpasswd),
                 "writers": secret(_present(self.credentials.registry.push).htpasswd),
@@ -159,8 +159,7 @@ class Program:
             {
                 "namespace": self._namespaces[purpose],
                 "address": self.environment.registry.address,
-                "username": login.username,
-                "password": secret(login.password),
+                "login": {"username": login.username, "password": secret(login.password)},
             },
             self._opts,
         )
@@ -207,8 +206,7 @@ class Program:
             {
                 "repository": name,
                 "registry": registry,
-                "username": login.username,
-                "password": secret(login.password),
+                "login": {"username": login.username, "password": secret(login.password)},
                 "context": build.folder,
                 "epoch": EPOCH,
                 "base_image": base,
@@ -232,12 +230,9 @@ class Program:
                 "image": self.environment.images.versitygw,
                 "tool_image": self.environment.images.busybox,
                 "buckets": [store.bucket],
-                "access_key": secret(keys.access_key),
-                "secret_key": secret(keys.secret_key),
-                "reader_access_key": secret(reader.access_key),
-                "reader_secret_key": secret(reader.secret_key),
-                "certificate": pair.certificate,
-                "key": secret(pair.key),
+                "owner": _keys(keys),
+                "reader": _keys(reader),
+                "tls": _pair(pair),
                 "address": self.environment.cluster.address,
                 "node_port": _present(store.node_port),
                 "storage": _STORAGE["object-store"],
@@ -251,7 +246,6 @@ class Program:
     ) -> pulumi.Output[str] | None:
         if not self.environment.tracking.enabled:
             return None
-        keys = self.credentials.object_store
         server = TrackingServer(
             "tracking",
             {
@@ -261,11 +255,7 @@ class Program:
                 "pull_secret": self._pull_secrets[PLATFORM],
                 "database_password": secret(_present(self.credentials.tracking).postgres_password),
                 "storage": _STORAGE["tracking"],
-                "artefacts": f"s3://{self.environment.object_store.bucket}/mlflow",
-                "s3_endpoint": endpoint,
-                "access_key": secret(keys.access_key),
-                "secret_key": secret(keys.secret_key),
-                "ca_certificate": self._authority(),
+                "store": self._store_access(endpoint, self.credentials.object_store),
                 "clients": self._namespaces.get(TRAINING, self._namespaces[PLATFORM]),
             },
             self._opts,
@@ -278,7 +268,6 @@ class Program:
         endpoint: pulumi.Input[str],
         tracking: pulumi.Output[str] | None,
     ) -> None:
-        keys = self.credentials.object_store
         for model, training in self.environment.training.items():
             TrainingPipeline(
                 f"train-{model}",
@@ -288,11 +277,7 @@ class Program:
                     "image": images["training"],
                     "pull_secret": self._pull_secrets[TRAINING],
                     "tracking_uri": _present(tracking),
-                    "bucket": self.environment.object_store.bucket,
-                    "s3_endpoint": endpoint,
-                    "access_key": secret(keys.access_key),
-                    "secret_key": secret(keys.secret_key),
-                    "ca_certificate": self._authority(),
+                    "store": self._store_access(endpoint, self.credentials.object_store),
                     "cpu": training.resources.cpu,
                     "memory": training.resources.memory,
                     "node_pool": training.node_pool,
@@ -314,9 +299,8 @@ class Program:
                 "image": images["elasticsearch"],
                 "shipper_image": self.environment.images.log_shipper,
                 "pull_secret": self._pull_secrets[PLATFORM],
-                "certificate": pair.certificate,
-                "key": secret(pair.key),
-                "ca_certificate": self._authority(),
+                "tls": _pair(pair),
+                "trust_bundle": self._authority(),
                 "users": {
                     name: {"password": secret(user.password), "hash": secret(user.hash)} for name, user in users.items()
                 },
@@ -342,9 +326,8 @@ class Program:
                 "image": self.environment.images.kserve_manager,
                 "manifests": _relative(_present(self.machine.kserve)),
                 "runtime_image": images["serving"],
-                "certificate": pair.certificate,
-                "key": secret(pair.key),
-                "ca_certificate": self._authority(),
+                "tls": _pair(pair),
+                "authority": self._authority(),
             },
             self._opts,
         )
@@ -364,8 +347,7 @@ class Program:
             {
                 "namespace": self._namespaces[PLATFORM],
                 "image": values.images.traefik,
-                "certificate": pair.certificate,
-                "key": secret(pair.key),
+                "tls": _pair(pair),
                 "address": values.cluster.address,
                 "node_port": values.gateway.node_port,
                 "replicas": values.gateway.replicas,
@@ -380,7 +362,7 @@ class Program:
         )
 
     def _serving(self, endpoint: pulumi.Input[str], runtime: pulumi.Input[str]) -> None:
-        values, keys = self.environment, self.credentials.object_store.for_models
+        values = self.environment
         for name, model in values.models.items():
             release = self.loaded.serving(name)
             if release is None:
@@ -396,14 +378,10 @@ class Program:
                     "image": release.serving.image,
                     "pull_secret": self._pull_secrets[SERVING],
                     "runtime": runtime,
-                    "bucket": values.object_store.bucket,
+                    "store": self._store_access(endpoint, self.credentials.object_store.for_models),
                     "artefact_key": release.artefact.key,
                     "artefact_digest": release.artefact.digest,
                     "artefact_size": release.artefact.size,
-                    "s3_endpoint": endpoint,
-                    "access_key": secret(keys.access_key),
-                    "secret_key": secret(keys.secret_key),
-                    "ca_certificate": self._authority(),
                     "clients": self._namespaces[PLATFORM],
                     "replicas": model.replicas,
                     "cpu": model.resources.cpu,
@@ -414,6 +392,15 @@ class Program:
                 },
                 self._opts,
             )
+
+    def _store_access(self, endpoint: pulumi.Input[str], keys: S3Keys) -> StoreAccessArgs:
+        """The bucket of this environment, for pods that have these keys."""
+        return {
+            "bucket": self.environment.object_store.bucket,
+            "endpoint": endpoint,
+            "keys": _keys(keys),
+            "trust_bundle": self._authority(),
+        }
 
     def _authority(self) -> str:
         found = self.environment.ca_certificate
@@ -428,6 +415,14 @@ def _present(value: Value | None) -> Value:
     if value is None:
         raise ConfigError("a value is absent that this environment needs; `stellwerk init` writes what is missing")
     return value
+
+
+def _pair(pair: KeyPair) -> KeyPairArgs:
+    return {"certificate": pair.certificate, "key": secret(pair.key)}
+
+
+def _keys(keys: S3Keys) -> StaticKeysArgs:
+    return {"access_key": secret(keys.access_key), "secret_key": secret(keys.secret_key)}
 
 
 def _relative(folder: str | Path) -> str:

@@ -5,7 +5,7 @@ from typing import TypedDict
 import pulumi
 from pulumi_kubernetes import admissionregistration, meta
 
-from components.kit.pods import child
+from components.kit.options import child
 
 PROJECT_LABEL = "stellwerk.dev/project"
 STACK_LABEL = "stellwerk.dev/stack"
@@ -15,7 +15,7 @@ _OTHER_MANAGERS = "pulumi-kubernetes-"
 
 
 def field_manager(project: str, stack: str) -> str:
-    """Under this name the API server keeps which fields of an object are this stack's."""
+    """Return the name under which the API server keeps which fields of an object are this stack's."""
     return f"{_MANAGERS}{project}/{stack}"
 
 
@@ -80,7 +80,7 @@ class OwnershipPolicy(pulumi.ComponentResource):
 
 
 def _variables() -> list[tuple[str, str]]:
-    """What the policy's expressions are made of, in CEL."""
+    """Return what the policy's expressions are made of, in CEL."""
     managed = "oldObject.metadata.?managedFields.orValue([])"
     manager = 'field.?manager.orValue("")'
     known = f'{manager}.startsWith("{_OTHER_MANAGERS}") || {manager} == request.options.fieldManager'
@@ -89,9 +89,9 @@ def _variables() -> list[tuple[str, str]]:
         ("before", _owner("oldObject")),
         ("after", _owner("object")),
         ("free", 'variables.before == "/"'),
-        # By a program from before there were labels.
+        # By a program that set no labels yet.
         ("givenUp", 'variables.after == "/"'),
-        # From before there were labels. Where an object is a name and no more (ServiceAccount), nobody manages a field.
+        # Older than the labels. Where an object is a name and no more (ServiceAccount), nobody manages a field.
         ("older", f"variables.free && (size({managed}) == 0 || {engine})"),
     ]
 

@@ -7,6 +7,8 @@ Secrets and opens shells; both grow by whatever definitions a cluster's owner ag
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from components.kit.names import TRACKING
+
 READ = ("get", "list", "watch")
 CHANGE = ("create", "update", "patch", "delete")
 SERVING_API = "serving.kserve.io"
@@ -43,7 +45,7 @@ VIEW = (
 )  # fmt: skip
 # `stellwerk runs` and a browser: a forwarded port to the tracking server's one pod, and to no other. kubectl asks by
 # GET (WebSockets), an older one by POST.
-_RUNS = (Rule("", ("pods/portforward",), ("get", "create"), ("tracking-0",)),)
+_RUNS = (Rule("", ("pods/portforward",), ("get", "create"), (f"{TRACKING}-0",)),)
 _JOBS = (Rule("batch", ("jobs",), ("create", "delete")),)
 # Deleting a pod is how it is restarted; scaling touches no pod template, so it reaches no Secret.
 _RESTART = (

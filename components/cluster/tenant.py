@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 import pulumi
-from pulumi_kubernetes import core, meta, networking, rbac
+from pulumi_kubernetes import core, meta, rbac
 
 from components.cluster.rights import RIGHTS
-from components.kit.pods import child
+from components.kit.network import deny_ingress
+from components.kit.options import child
 
 # What a container that says nothing may write to its own file system, its logs and its scratch folders.
 _SCRATCH_GIB = 4
@@ -93,21 +94,14 @@ class Tenant(pulumi.ComponentResource):
             ),
             opts=inside,
         )
-        networking.v1.NetworkPolicy(
-            f"{name}-{purpose}-deny",
-            metadata=meta.v1.ObjectMetaArgs(name="default-deny", namespace=title),
-            spec=networking.v1.NetworkPolicySpecArgs(
-                pod_selector=meta.v1.LabelSelectorArgs(), policy_types=["Ingress"]
-            ),
-            opts=inside,
-        )
+        deny_ingress(f"{name}-{purpose}-deny", title, inside)
         for role, groups in (("developers", args.get("developers", ())), ("operators", args.get("operators", ()))):
             if groups and purpose in RIGHTS[role]:
                 self._role(f"{name}-{purpose}-{role}", namespace, role, purpose, groups)
         return namespace
 
     def _role(self, name: str, namespace: core.v1.Namespace, role: str, purpose: str, groups: Sequence[str]) -> None:
-        """The role's rights here, and who has them; other than cluster roles, two environments share none of it."""
+        """Declare the role's rights and who has them; other than cluster roles, two environments share none of it."""
         api = "rbac.authorization.k8s.io"
         metadata = meta.v1.ObjectMetaArgs(name=role, namespace=namespace.metadata.name)
         rights = rbac.v1.Role(
@@ -129,13 +123,13 @@ class Tenant(pulumi.ComponentResource):
             metadata=metadata,
             role_ref=rbac.v1.RoleRefArgs(api_group=api, kind="Role", name=role),
             subjects=[rbac.v1.SubjectArgs(api_group=api, kind="Group", name=group) for group in groups],
-            # Who is no administrator may bind only a role that is there, with rights of their own.
+            # Who is no administrator may bind only a role that exists, with rights of their own.
             opts=child(self, [rights]),
         )
 
 
 def _limits(quota: QuotaArgs, node_ports: int) -> dict[str, str]:
-    """What the pods, claims and services of one namespace may take together."""
+    """Return what the pods, claims and services of one namespace may take together."""
     return {
         "requests.cpu": quota["cpu"],
         "requests.memory": quota["memory"],

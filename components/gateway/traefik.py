@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import TypedDict
 
-PORT = 8443
-HEALTH = 8081
+from components.kit import ports
+
 ROUTES = "/etc/gateway/routes"
 TLS = "/etc/tls"
 # Seconds after SIGTERM in which a gateway still takes requests: proxies and clients learn of its end meanwhile.
@@ -43,19 +43,19 @@ class LimitsArgs(TypedDict):
 
 
 def static_file() -> str:
-    """The static configuration; a change needs a new process."""
+    """Return the static configuration; a change needs a new process."""
     transport = {
         "keepAliveMaxTime": f"{_CONNECTION_SECONDS}s",
         "lifeCycle": {"requestAcceptGraceTimeout": f"{DRAIN_SECONDS}s", "graceTimeOut": f"{FINISH_SECONDS}s"},
         # Of a whole request: a client that sends a byte now and then holds nothing for longer.
         "respondingTimeouts": {"readTimeout": "60s", "idleTimeout": "120s"},
     }
-    https = {"address": f":{PORT}", "transport": transport, "http": {"maxHeaderBytes": 64 * 1024}}
+    https = {"address": f":{ports.GATEWAY}", "transport": transport, "http": {"maxHeaderBytes": 64 * 1024}}
     document = {
         # The health port ends with the other: it says "not ready" while the gateway drains.
         "entryPoints": {
             "https": https,
-            "health": {"address": f":{HEALTH}", "transport": {"lifeCycle": transport["lifeCycle"]}},
+            "health": {"address": f":{ports.GATEWAY_HEALTH}", "transport": {"lifeCycle": transport["lifeCycle"]}},
         },
         # Routed by the file of routes: a gateway without its routes is not ready.
         "ping": {"manualRouting": True},
@@ -67,7 +67,7 @@ def static_file() -> str:
 
 
 def routes_file(routes: Sequence[RouteArgs], limits: LimitsArgs) -> str:
-    """The dynamic configuration."""
+    """Return the dynamic configuration."""
     routers: dict[str, object] = {
         route["name"]: {
             "entryPoints": ["https"],
@@ -105,7 +105,7 @@ def routes_file(routes: Sequence[RouteArgs], limits: LimitsArgs) -> str:
 
 
 def _middlewares(limits: LimitsArgs) -> dict[str, object]:
-    """In the order in which a request meets them."""
+    """Return the middlewares in the order in which a request meets them."""
     rate = limits["requests_per_second"]
     return {
         "rate": {"rateLimit": {"average": rate, "burst": 2 * rate}},

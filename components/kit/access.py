@@ -45,8 +45,8 @@ class StoreAccessArgs(TypedDict):
 
     bucket: str
     """Name of the bucket."""
-    region: str
-    """Region of the store, such as us-east-1."""
+    region: NotRequired[str | None]
+    """Region of the store, such as eu-central-1; absent, us-east-1, which stores without regions take."""
     endpoint: NotRequired[pulumi.Input[str] | None]
     """URL of the store; absent, it is the cloud's own for the region."""
     keys: NotRequired[StaticKeysArgs | None]

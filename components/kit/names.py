@@ -6,6 +6,9 @@ KSERVE_WEBHOOK = "kserve-webhook-server-service"
 LOG_STORE = "log-store"
 """Service of Elasticsearch; its certificate carries the name."""
 
+TRACKING = "tracking"
+"""Service of MLflow, its pods' label, and the name of its StatefulSet: the pod is `tracking-0`."""
+
 # What readers of the log store need. Every string but `message` is indexed as it stands: `term` queries find it.
 LOG_INDEX = "logs-stellwerk"
 LOG_INDEX_PATTERN = "logs-*"

@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from components.kit import ports
 from components.kit.names import LOG_INDEX, LOG_STORE, NAMESPACE_PURPOSES
 
 SHIPPER = "log-shipper"
 EVENT_SHIPPER = "event-shipper"
-STORE_PORT = 9200
+
 POD_LOGS = "/var/log/pods"
 POSITIONS = "/var/lib/log-shipper"
 _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -15,7 +16,7 @@ _ENVIRONMENT = rf"^([a-z][a-z0-9]*)-(?:{'|'.join(NAMESPACE_PURPOSES)})$"
 
 
 def shipper_config(namespace: str) -> dict[str, Any]:
-    """Configuration of the collector that ships container logs to the store in `namespace`.
+    """Return the configuration of the collector that ships container logs to the store in `namespace`.
 
     Lines are neither lost nor stored twice: reading goes on from positions on disk, what is read waits in a queue on
     disk, and a line sent again has the same document id, which Elasticsearch refuses.
@@ -36,7 +37,7 @@ def shipper_config(namespace: str) -> dict[str, Any]:
 
 
 def events_config(namespace: str) -> dict[str, Any]:
-    """Configuration of the collector that ships the cluster's events to the store in `namespace`."""
+    """Return the configuration of the collector that ships the cluster's events to the store in `namespace`."""
     receiver = {
         "api": "https://kubernetes.default.svc.cluster.local",
         "ca_file": f"{_ACCOUNT}/ca.crt",
@@ -64,7 +65,7 @@ def _config(kind: str, receiver: dict[str, Any], namespace: str) -> dict[str, An
 
 def _exporter(namespace: str) -> dict[str, Any]:
     return {
-        "endpoints": [f"https://{LOG_STORE}.{namespace}.svc.cluster.local:{STORE_PORT}"],
+        "endpoints": [f"https://{LOG_STORE}.{namespace}.svc.cluster.local:{ports.LOG_STORE}"],
         "user": "shipper",
         "password": "${file:/secret/password}",
         "tls": {"ca_file": "/secret/ca.crt", "min_version": "1.2"},

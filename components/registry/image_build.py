@@ -8,6 +8,8 @@ from typing import NotRequired, TypedDict
 import pulumi
 import pulumi_docker_build as docker_build
 
+from components.kit.access import LoginArgs
+
 _TIMEOUTS = pulumi.CustomTimeouts(create="60m", update="60m", delete="5m")
 
 
@@ -29,10 +31,8 @@ class ImageBuildArgs(TypedDict):
     """Name of the image in the registry, such as `training`."""
     registry: pulumi.Input[str]
     """host:port of the registry."""
-    username: pulumi.Input[str]
+    login: LoginArgs
     """Login of the registry that may push."""
-    password: pulumi.Input[str]
-    """Password of the login."""
     context: str
     """Folder with the Dockerfile; what its .dockerignore names is left out."""
     epoch: int
@@ -89,7 +89,9 @@ class ImageBuild(pulumi.ComponentResource):
             build_on_preview=False,
             registries=[
                 docker_build.RegistryArgs(
-                    address=address, username=args["username"], password=pulumi.Output.secret(args["password"])
+                    address=address,
+                    username=args["login"]["username"],
+                    password=pulumi.Output.secret(args["login"]["password"]),
                 )
             ],
             opts=pulumi.ResourceOptions(parent=self, custom_timeouts=_TIMEOUTS),

@@ -7,7 +7,8 @@ from typing import TypedDict
 import pulumi
 from pulumi_kubernetes import core, meta
 
-from components.kit.pods import child
+from components.kit.access import LoginArgs
+from components.kit.options import child
 
 
 class PullSecretArgs(TypedDict):
@@ -17,10 +18,8 @@ class PullSecretArgs(TypedDict):
     """Namespace of the pods."""
     address: str
     """host:port of the registry."""
-    username: pulumi.Input[str]
-    """Login name."""
-    password: pulumi.Input[str]
-    """Password, a secret output."""
+    login: LoginArgs
+    """Login that may pull."""
 
 
 class PullSecret(pulumi.ComponentResource):
@@ -42,7 +41,11 @@ class PullSecret(pulumi.ComponentResource):
             name,
             metadata=meta.v1.ObjectMetaArgs(namespace=args["namespace"]),
             type="kubernetes.io/dockerconfigjson",
-            string_data={".dockerconfigjson": pulumi.Output.all(args["username"], args["password"]).apply(document)},
+            string_data={
+                ".dockerconfigjson": pulumi.Output.all(args["login"]["username"], args["login"]["password"]).apply(
+                    document
+                )
+            },
             opts=child(self),
         )
         self.secret_name = secret.metadata.name

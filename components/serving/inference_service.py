@@ -4,71 +4,22 @@ import hashlib
 import math
 import time
 from collections.abc import Awaitable, Callable
-from typing import NotRequired, TypedDict
 
 import pulumi
-from pulumi_kubernetes import apiextensions, apps, meta, networking, policy
+from pulumi_kubernetes import apps, meta, policy
 
-from components.cluster.node_pool import GPU, POOL_LABEL
-from components.kit import pods
+from components.kit import ports, store_access
+from components.kit.custom import CustomResource
+from components.kit.network import allow_ingress, namespace_peer
+from components.kit.options import child
+from components.kit.workload import Workload
 from components.serving import rollout
-from components.serving.kserve import DRAIN_SECONDS
+from components.serving.arguments import InferenceServiceArgs
+from components.serving.predictor import predictor
 
-PORT = 8080
 # How long a revision may take to serve; the store gives at least a mebibyte a second.
 _START_SECONDS = 300
 _BYTES_PER_SECOND = 1024**2
-
-
-class InferenceServiceArgs(TypedDict):
-    """Arguments of InferenceService."""
-
-    namespace: pulumi.Input[str]
-    """Namespace of the pods."""
-    environment: str
-    """Name of the environment, for the log."""
-    model: str
-    """Name of the model."""
-    release: str
-    """Release id; the endpoint answers with it."""
-    run_id: str
-    """Tracking run, for the log."""
-    image: str
-    """Serving image by digest."""
-    pull_secret: pulumi.Input[str]
-    """Name of the Secret with the registry login."""
-    runtime: pulumi.Input[str]
-    """Name of the ClusterServingRuntime."""
-    bucket: str
-    """Bucket of the artefact."""
-    artefact_key: str
-    """Key of the artefact."""
-    artefact_digest: str
-    """Digest of the artefact; another one is not served."""
-    artefact_size: int
-    """Bytes of the artefact: a large one may take longer to start."""
-    s3_endpoint: pulumi.Input[str]
-    """URL of the object store."""
-    access_key: pulumi.Input[str]
-    """S3 access key."""
-    secret_key: pulumi.Input[str]
-    """S3 secret key."""
-    ca_certificate: pulumi.Input[str]
-    """CA of the object store, PEM."""
-    clients: pulumi.Input[str]
-    """Namespace whose pods may connect."""
-    replicas: int
-    """Number of pods."""
-    cpu: str
-    """CPU cores that each pod requests, as text."""
-    memory: str
-    """Memory of each pod, in bytes with a binary unit."""
-    context: str
-    """Context of the kubeconfig under which an update looks whether the pods serve."""
-    deadline: NotRequired[float | None]
-    """Time in seconds since 1970 after which an update waits no longer; when absent, by the artefact's size."""
-    node_pool: NotRequired[str | None]
-    """Node pool the pods run on; any node when absent."""
 
 
 class InferenceService(pulumi.ComponentResource):
@@ -83,73 +34,48 @@ class InferenceService(pulumi.ComponentResource):
     def __init__(self, name: str, args: InferenceServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellwerk:index:InferenceService", name, None, opts)
         namespace, model = args["namespace"], args["model"]
-        secret = pods.store_secret(
-            f"{name}-secret",
-            namespace,
-            (args["access_key"], args["secret_key"], args["ca_certificate"]),
-            pods.child(self),
-        )
-        predictor = _predictor(args, secret.metadata.name)
-        revision = pulumi.Output.json_dumps(predictor, sort_keys=True).apply(
+        deployment = deployment_name(model)
+        workload = Workload(name, deployment, namespace, self)
+        secret = store_access.store_secret(workload, args["store"])
+        account = store_access.store_account(workload, deployment, args["store"])
+        pods = predictor(args, secret, account)
+        revision = pulumi.Output.json_dumps(pods, sort_keys=True).apply(
             lambda text: hashlib.sha256(text.encode()).hexdigest()[:16]
         )
-        service = apiextensions.CustomResource(
+        service = CustomResource(
             name,
             api_version="serving.kserve.io/v1beta1",
             kind="InferenceService",
-            metadata=meta.v1.ObjectMetaArgs(
-                name=model,
-                namespace=namespace,
-                # KServe hands them on to the Deployment and its pods.
-                annotations={
-                    "serving.kserve.io/deploymentMode": "RawDeployment",
-                    # The number of pods is declared: no autoscaler, which would look for metrics that nobody keeps.
-                    "serving.kserve.io/autoscalerClass": "external",
-                    rollout.REVISION: revision,
-                },
-                labels={"stellwerk.dev/model": model},
-            ),
-            spec={"predictor": predictor},
-            opts=pods.child(self),
+            metadata=_metadata(args, revision),
+            spec={"predictor": pods},
+            opts=child(self),
         )
-        self._pods(name, args, service, revision)
-        selector = {"serving.kserve.io/inferenceservice": model}
-        networking.v1.NetworkPolicy(
+        scale = self._scale(name, args, service, revision)
+        self._budget(name, args, service, revision, scale)
+        allow_ingress(
             f"{name}-ingress",
-            metadata=meta.v1.ObjectMetaArgs(name=f"allow-{model}", namespace=namespace),
-            spec=networking.v1.NetworkPolicySpecArgs(
-                pod_selector=meta.v1.LabelSelectorArgs(match_labels=selector),
-                policy_types=["Ingress"],
-                ingress=[
-                    networking.v1.NetworkPolicyIngressRuleArgs(
-                        ports=[networking.v1.NetworkPolicyPortArgs(port=PORT, protocol="TCP")],
-                        from_=[pods.namespace_peer(args["clients"])],
-                    )
-                ],
-            ),
-            opts=pods.child(self),
+            meta.v1.ObjectMetaArgs(name=f"allow-{model}", namespace=namespace),
+            {rollout.SERVICE_LABEL: model},
+            [ports.MODEL],
+            [namespace_peer(args["clients"])],
+            self,
         )
         self.url = pulumi.Output.all(namespace, service.metadata["name"]).apply(lambda known: url(known[0], known[1]))
         self.register_outputs({"url": self.url})
 
-    def _pods(
-        self,
-        name: str,
-        args: InferenceServiceArgs,
-        service: apiextensions.CustomResource,
-        revision: pulumi.Output[str],
-    ) -> None:
-        """The number of pods, their disruption budget, and the wait for them."""
-        namespace, model = args["namespace"], args["model"]
-        opts = pods.child(self, [service])
-        # Gone with the service: patched alone, a Deployment that is not there would be made.
+    def _scale(
+        self, name: str, args: InferenceServiceArgs, service: CustomResource, revision: pulumi.Output[str]
+    ) -> apps.v1.DeploymentPatch:
+        """Declare the number of pods, set once KServe has made the Deployment."""
+        opts = child(self, [service])
+        # Gone with the service: patched alone, a Deployment that does not exist would be made.
         opts.deleted_with = service
         opts.hooks = self._before(f"{name}-exists", args, rollout.until_created)
-        scale = apps.v1.DeploymentPatch(
+        return apps.v1.DeploymentPatch(
             f"{name}-replicas",
             metadata=meta.v1.ObjectMetaPatchArgs(
-                name=f"{model}-predictor",
-                namespace=namespace,
+                name=deployment_name(args["model"]),
+                namespace=args["namespace"],
                 # KServe leaves the number alone, and Kubernetes has set it to one: of each Deployment, so with each
                 # revision it is set again.
                 annotations={
@@ -161,14 +87,27 @@ class InferenceService(pulumi.ComponentResource):
             spec=apps.v1.DeploymentSpecPatchArgs(replicas=args["replicas"]),
             opts=opts,
         )
-        opts = pods.child(self, [scale])
+
+    def _budget(
+        self,
+        name: str,
+        args: InferenceServiceArgs,
+        service: CustomResource,
+        revision: pulumi.Output[str],
+        scale: pulumi.Resource,
+    ) -> None:
+        """Declare the disruption budget, made or changed only once the revision serves.
+
+        Until then every preview shows it as still to be done.
+        """
+        opts = child(self, [scale])
         opts.hooks = self._before(f"{name}-serves", args, self._served)
-        # Made or changed only once the revision serves: until then every preview shows it as still to be done.
+        model = args["model"]
         policy.v1.PodDisruptionBudget(
             f"{name}-budget",
             metadata=meta.v1.ObjectMetaArgs(
                 name=model,
-                namespace=namespace,
+                namespace=args["namespace"],
                 annotations={
                     rollout.REVISION: revision,
                     "stellwerk.dev/replicas": str(args["replicas"]),
@@ -177,8 +116,7 @@ class InferenceService(pulumi.ComponentResource):
                 },
             ),
             spec=policy.v1.PodDisruptionBudgetSpecArgs(
-                max_unavailable=1,
-                selector=meta.v1.LabelSelectorArgs(match_labels={"serving.kserve.io/inferenceservice": model}),
+                max_unavailable=1, selector=meta.v1.LabelSelectorArgs(match_labels={rollout.SERVICE_LABEL: model})
             ),
             opts=opts,
         )
@@ -192,7 +130,7 @@ class InferenceService(pulumi.ComponentResource):
         args: InferenceServiceArgs,
         wait: Callable[[rollout.Revision, rollout.Kubectl], Awaitable[None]],
     ) -> pulumi.ResourceHookBinding:
-        """Lets a resource be created or updated only once `wait` has returned; previews wait for nothing."""
+        """Return hooks by which a resource is created or updated only once `wait` has returned, previews excepted."""
         seconds = _START_SECONDS + args["artefact_size"] / _BYTES_PER_SECOND
 
         async def before(given: pulumi.ResourceHookArgs) -> None:
@@ -210,87 +148,26 @@ class InferenceService(pulumi.ComponentResource):
         return pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook])
 
 
+def _metadata(args: InferenceServiceArgs, revision: pulumi.Output[str]) -> meta.v1.ObjectMetaArgs:
+    return meta.v1.ObjectMetaArgs(
+        name=args["model"],
+        namespace=args["namespace"],
+        # KServe hands them on to the Deployment and its pods.
+        annotations={
+            "serving.kserve.io/deploymentMode": "RawDeployment",
+            # The number of pods is declared: no autoscaler, which would look for metrics that nobody keeps.
+            "serving.kserve.io/autoscalerClass": "external",
+            rollout.REVISION: revision,
+        },
+        labels={"stellwerk.dev/model": args["model"]},
+    )
+
+
+def deployment_name(model: str) -> str:
+    """Return what KServe calls the Deployment and the Service of a model."""
+    return f"{model}-predictor"
+
+
 def url(namespace: str, model: str) -> str:
-    """Base URL of a model inside the cluster; the Service is KServe's."""
-    return f"http://{model}-predictor.{namespace}.svc.cluster.local"
-
-
-def _predictor(args: InferenceServiceArgs, secret: pulumi.Input[str]) -> pulumi.Inputs:
-    values = {
-        "ENVIRONMENT": args["environment"],
-        "MODEL_NAME": args["model"],
-        "MODEL_DIGEST": args["artefact_digest"],
-        "RELEASE": args["release"],
-        "RUN_ID": args["run_id"],
-    }
-    served = [{"name": key, "value": value} for key, value in values.items()]
-    store: list[pulumi.Inputs] = [
-        {"name": "ENVIRONMENT", "value": args["environment"]},
-        {"name": "MODEL_BUCKET", "value": args["bucket"]},
-        {"name": "MODEL_KEY", "value": args["artefact_key"]},
-        {"name": "MODEL_DIGEST", "value": args["artefact_digest"]},
-        {"name": "AWS_ENDPOINT_URL_S3", "value": args["s3_endpoint"]},
-        {"name": "AWS_CA_BUNDLE", "value": "/ca/ca.crt"},
-        *(
-            {"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": field}}}
-            for key, field in (("AWS_ACCESS_KEY_ID", "access"), ("AWS_SECRET_ACCESS_KEY", "secret"))
-        ),
-    ]
-    restricted = {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "runAsNonRoot": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
-    fetch = {
-        # KServe's own initialiser is no "restricted" container and verifies no digest; it leaves a pod alone that
-        # has a container of this name.
-        "name": "storage-initializer",
-        "image": args["image"],
-        "command": ["python", "-m", "serving.fetch"],
-        "env": store,
-        # The larger of the two counts for the pod: what the server needs anyway.
-        "resources": _resources(args),
-        "securityContext": restricted,
-        "volumeMounts": [
-            {"name": "model", "mountPath": "/mnt/models"},
-            {"name": "ca", "mountPath": "/ca", "readOnly": True},
-        ],
-    }
-    predictor: dict[str, object] = {
-        "deploymentStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-        "terminationGracePeriodSeconds": DRAIN_SECONDS + 25,
-        "automountServiceAccountToken": False,
-        "imagePullSecrets": [{"name": args["pull_secret"]}],
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": pods.USER,
-            "runAsGroup": pods.USER,
-            "fsGroup": pods.USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "model": {
-            "modelFormat": {"name": "onnx", "version": "1"},
-            "protocolVersion": "v2",
-            "runtime": args["runtime"],
-            # Without it KServe takes the service for a multi-model server.
-            "storageUri": f"s3://{args['bucket']}/{args['artefact_key']}",
-            "image": args["image"],
-            "env": served,
-            "resources": _resources(args),
-        },
-        "initContainers": [fetch],
-        "volumes": [
-            {"name": "ca", "secret": {"secretName": secret, "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
-        ],
-    }
-    pool = args.get("node_pool")
-    if pool:
-        predictor |= {"nodeSelector": {POOL_LABEL: pool}, "tolerations": [{"key": GPU, "operator": "Exists"}]}
-    return predictor
-
-
-def _resources(args: InferenceServiceArgs) -> pulumi.Inputs:
-    """Requests and limits by the rule of all pods, in the API's own spelling."""
-    rule = pods.resources(args["cpu"], args["memory"])
-    return {"requests": rule.requests, "limits": rule.limits}
+    """Return the base URL of a model inside the cluster."""
+    return f"http://{deployment_name(model)}.{namespace}.svc.cluster.local"

@@ -7,15 +7,17 @@ import asyncio
 import json
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from components.kit import pod_state
+from components.kit.pod_state import Fault, FaultKind
+
 REVISION = "stellwerk.dev/revision"
-_MODEL = "serving.kserve.io/inferenceservice"
-# Containers that wait for one of these run by themselves, or say more in their last state.
-_STARTING = ("ContainerCreating", "PodInitializing", "CrashLoopBackOff")
-# What only events tell: the pod itself waits in silence.
+# KServe's label of the pods and what they belong to.
+SERVICE_LABEL = "serving.kserve.io/inferenceservice"
+# What only events report: the pod itself waits in silence.
 _BEFORE_START = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
 
 
@@ -58,14 +60,14 @@ Kubectl = Callable[..., str]
 
 
 def kubectl(context: str, namespace: str) -> Kubectl:
-    """Runs kubectl in a namespace; raises NotServingError with its last words."""
+    """Return a function that runs kubectl in a namespace; raises NotServingError with its error output."""
 
     def run(*arguments: str) -> str:
         words = ["kubectl", "--context", context, "--namespace", namespace, "--request-timeout=20s", *arguments]
         try:
             done = subprocess.run(words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         except FileNotFoundError:
-            raise NotServingError("kubectl is not on PATH, so nobody can tell whether the pods serve") from None
+            raise NotServingError("kubectl is not on PATH, so it is not known whether the pods serve") from None
         if done.returncode != 0:
             raise NotServingError(f"kubectl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
@@ -74,7 +76,7 @@ def kubectl(context: str, namespace: str) -> Kubectl:
 
 
 async def until_created(revision: Revision, run: Kubectl, seconds: float = 60) -> None:
-    """Returns once KServe has made the Deployment; raises NotServingError when it does not."""
+    """Return once KServe has made the Deployment; raises NotServingError when it does not."""
     end = time.monotonic() + seconds
     while not await asyncio.to_thread(
         run, "get", "deployment", f"{revision.model}-predictor", "-o", "name", "--ignore-not-found"
@@ -87,11 +89,11 @@ async def until_created(revision: Revision, run: Kubectl, seconds: float = 60) -
         await asyncio.sleep(1)
 
 
-async def until_served(revision: Revision, run: Kubectl, tell: Callable[[str], None], pace: Pace = Pace()) -> None:
-    """Returns once all pods of the revision serve and none of another is left.
+async def until_served(revision: Revision, run: Kubectl, report: Callable[[str], None], pace: Pace = Pace()) -> None:
+    """Return once all pods of the revision serve and none of another is left.
 
-    `tell` gets every new reason at once. Raises NotServingError when a reason has stood for `pace.patience` seconds, or
-    after `revision.seconds`.
+    `report` gets every new reason at once. Raises NotServingError when a reason has stood for `pace.patience` seconds,
+    or after `revision.seconds`.
     """
     begin, since, said = time.monotonic(), None, set[str]()
     while True:
@@ -103,7 +105,7 @@ async def until_served(revision: Revision, run: Kubectl, tell: Callable[[str], N
         for reason in (*seen.problems, *seen.waiting):
             if reason not in said:
                 said.add(reason)
-                tell(f"{revision.model} does not serve yet: {reason}")
+                report(f"{revision.model} does not serve yet: {reason}")
         since = (since or now) if seen.problems else None
         if now - begin > revision.seconds or (since is not None and now - since > pace.patience):
             reasons = [*seen.problems, *seen.waiting] or ["its pods are not ready"]
@@ -113,26 +115,24 @@ async def until_served(revision: Revision, run: Kubectl, tell: Callable[[str], N
 
 
 def _look(revision: Revision, run: Kubectl) -> list[Any]:
-    """The Deployment and the pods of the model, and the warnings of the namespace's pods."""
-    pods = run("get", "deployments,pods", "-l", f"{_MODEL}={revision.model}", "-o", "json")
+    """Return the Deployment and the pods of the model, and the warnings of the namespace's pods."""
+    pods = run("get", "deployments,pods", "-l", f"{SERVICE_LABEL}={revision.model}", "-o", "json")
     events = run("get", "events", "--field-selector", "involvedObject.kind=Pod,type=Warning", "-o", "json")
     return [item for text in (pods, events) for item in json.loads(text)["items"]]
 
 
 def observe(items: Sequence[Any], revision: Revision) -> Observation:
-    """Judges the Deployment, pods and events of a model, as the API shows them."""
+    """Return the judgement of the Deployment, pods and events of a model, as the API shows them."""
     seen = Observation()
     for item in items:
         if item["kind"] == "Deployment":
             seen.serves = _complete(item, revision)
             if item["spec"]["replicas"] != revision.replicas:
                 seen.waiting.append(f"its Deployment asks for {item['spec']['replicas']} pods, not {revision.replicas}")
-            for condition in item.get("status", {}).get("conditions", []):
-                # Quota and admission: pods that are never made have no state of their own.
-                if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-                    seen.problems.append(f"no pod is made: {condition.get('message', condition.get('reason'))}")
+            # Pods that are never made have no state of their own.
+            seen.problems += [f"no pod is made: {refusal}" for refusal in pod_state.refusals(item)]
     for pod in _pods(items, revision):
-        _pod(pod, seen)
+        _judge(pod, seen)
         if pod.get("status", {}).get("phase") == "Pending":
             events = _events(items, pod)
             seen.waiting += [f"{pod['metadata']['name']}: {text}" for reason, text in events if reason in _BEFORE_START]
@@ -140,17 +140,17 @@ def observe(items: Sequence[Any], revision: Revision) -> Observation:
 
 
 def _events(items: Sequence[Any], pod: Any) -> list[tuple[str, str]]:
-    """Reasons and texts of a pod's warnings, each once."""
-    found = {
+    """Return reasons and texts of a pod's warnings, each once."""
+    reasons = {
         (item["reason"], f"{item['reason']}: {item.get('message', '')[:500]}")
         for item in items
         if item["kind"] == "Event" and item["involvedObject"].get("name") == pod["metadata"]["name"]
     }
-    return sorted(found)
+    return sorted(reasons)
 
 
 def _complete(deployment: Any, revision: Revision) -> bool:
-    """Whether a rollout of this revision is over, as `kubectl rollout status` sees it."""
+    """Return whether a rollout of this revision is over, as `kubectl rollout status` sees it."""
     metadata, spec, status = deployment["metadata"], deployment["spec"], deployment.get("status", {})
     complete: bool = (
         spec["template"]["metadata"].get("annotations", {}).get(REVISION) == revision.digest
@@ -163,60 +163,40 @@ def _complete(deployment: Any, revision: Revision) -> bool:
 
 
 def _pods(items: Sequence[Any], revision: Revision) -> list[Any]:
-    """The pods of this revision that are not on their way out."""
+    """Return the pods of this revision that are not on their way out."""
     return [
         item
         for item in items
         if item["kind"] == "Pod"
         and item["metadata"].get("annotations", {}).get(REVISION) == revision.digest
-        and "deletionTimestamp" not in item["metadata"]
+        and not pod_state.leaving(item)
     ]
 
 
-def _pod(pod: Any, seen: Observation) -> None:
-    name, status = pod["metadata"]["name"], pod.get("status", {})
-    for condition in status.get("conditions", []):
-        if condition.get("reason") == "Unschedulable":
-            seen.waiting.append(f"{name} has no node: {condition.get('message', '')}")
-    if status.get("reason") == "Evicted":
-        seen.problems.append(f"{name} was evicted: {status.get('message', '')}")
-    for container in _containers(pod):
-        if reason := _reason(container, _limit(pod, container["name"])):
-            seen.problems.append(f"{name}, container {container['name']}: {reason}")
+def _judge(pod: Any, seen: Observation) -> None:
+    name = pod["metadata"]["name"]
+    for fault in pod_state.faults(pod):
+        if fault.kind is FaultKind.UNSCHEDULABLE:
+            seen.waiting.append(f"{name} has no node: {fault.message}")
+        elif fault.kind is FaultKind.EVICTED:
+            seen.problems.append(f"{name} was evicted: {fault.message}")
+        elif not fault.ready:
+            seen.problems.append(f"{name}, container {fault.container}: {_reason(fault)}")
 
 
-def _containers(pod: Any) -> list[Any]:
-    status = pod.get("status", {})
-    return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
-
-
-def _limit(pod: Any, container: str) -> str:
-    """The memory limit of a container, as the pod says it."""
-    spec = pod.get("spec", {})
-    named = {item["name"]: item for item in [*spec.get("initContainers", []), *spec.get("containers", [])]}
-    limit = named.get(container, {}).get("resources", {}).get("limits", {}).get("memory", "")
-    return f" of {limit}" if limit else ""
-
-
-def _reason(container: Mapping[str, Any], limit: str) -> str:
-    """Why a container does not run; empty while it runs or starts."""
-    waiting = container.get("state", {}).get("waiting", {})
-    if waiting and waiting.get("reason") not in _STARTING:
-        return f"{waiting.get('reason')}: {waiting.get('message', '')}"
-    ended = container.get("state", {}).get("terminated") or container.get("lastState", {}).get("terminated") or {}
-    if container.get("ready") or ended.get("exitCode", 0) == 0:
-        return ""
-    if ended.get("reason") == "OOMKilled":
-        return f"OOMKilled: it needs more memory than its limit{limit}"
-    return f"{ended.get('reason', 'ended')} with exit code {ended['exitCode']}"
+def _reason(fault: Fault) -> str:
+    """Return why a container does not run."""
+    if fault.kind is not FaultKind.CRASH:
+        return f"{fault.reason}: {fault.message}"
+    return fault.out_of_memory or f"{fault.reason or 'ended'} with exit code {fault.exit_code}"
 
 
 def _details(revision: Revision, items: Sequence[Any], run: Kubectl) -> list[str]:
-    """The last lines of containers that ended, and the warnings of the pods; what cannot be read is left out."""
+    """Return the last lines of containers that ended, and the warnings of the pods; what cannot be read is left out."""
     details: list[str] = []
     for pod in _pods(items, revision)[:1]:
         name = pod["metadata"]["name"]
-        for container in _containers(pod):
+        for container in pod_state.container_states(pod):
             if container.get("lastState", {}).get("terminated") or container.get("state", {}).get("terminated"):
                 previous = ["--previous"] if container.get("state", {}).get("running") else []
                 lines = _try(run, "logs", name, "-c", container["name"], "--tail=5", *previous)

@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 import pulumi
-from pulumi_kubernetes import apps, core, meta
+from pulumi_kubernetes import core
 
-from components.kit import pods
+from components.kit import pods, ports
+from components.kit.access import KeyPairArgs, StaticKeysArgs
+from components.kit.volumes import claim_volume, scratch_volume, secret_volume
+from components.kit.workload import Workload, one_at_a_time
 
 _APP = "object-store"
 # Inside the cluster under a name of its own: a second port of a node port's service would be open on the nodes, too.
 _READER = "object-store-reader"
-_PORT = 7070
-_READER_PORT = 7071
 
 
 class ObjectStoreArgs(TypedDict):
@@ -26,18 +27,12 @@ class ObjectStoreArgs(TypedDict):
     """Image with a shell's tools, for making the bucket folders."""
     buckets: Sequence[str]
     """Buckets that exist from the start."""
-    access_key: pulumi.Input[str]
-    """S3 access key that may read and write."""
-    secret_key: pulumi.Input[str]
-    """Secret key of it."""
-    reader_access_key: pulumi.Input[str]
-    """S3 access key that may only read."""
-    reader_secret_key: pulumi.Input[str]
-    """Secret key of it."""
-    certificate: pulumi.Input[str]
-    """TLS certificate, PEM."""
-    key: pulumi.Input[str]
-    """Key of the certificate, PEM."""
+    owner: StaticKeysArgs
+    """Keys that may read and write."""
+    reader: StaticKeysArgs
+    """Keys that may only read."""
+    tls: KeyPairArgs
+    """TLS certificate and its key."""
     address: str
     """Address of the nodes."""
     node_port: int
@@ -58,117 +53,92 @@ class ObjectStore(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ObjectStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellwerk:index:ObjectStore", name, None, opts)
-        namespace = args["namespace"]
-        secret = core.v1.Secret(
-            f"{name}-secret",
-            metadata=meta.v1.ObjectMetaArgs(namespace=namespace),
-            string_data={
-                "access": args["access_key"],
-                "secret": args["secret_key"],
-                "reader-access": args["reader_access_key"],
-                "reader-secret": args["reader_secret_key"],
-                "tls.crt": args["certificate"],
-                "tls.key": args["key"],
-            },
-            opts=pods.child(self),
+        workload = Workload(name, _APP, args["namespace"], self)
+        secret = workload.secret(
+            {
+                "access": args["owner"]["access_key"],
+                "secret": args["owner"]["secret_key"],
+                "reader-access": args["reader"]["access_key"],
+                "reader-secret": args["reader"]["secret_key"],
+                "tls.crt": args["tls"]["certificate"],
+                "tls.key": args["tls"]["key"],
+            }
         )
-        claim = pods.claim(f"{name}-data", namespace, args["storage"], pods.child(self))
-        deployment = apps.v1.Deployment(
-            name,
-            metadata=meta.v1.ObjectMetaArgs(name=_APP, namespace=namespace),
-            spec=apps.v1.DeploymentSpecArgs(
-                replicas=1,
-                strategy=apps.v1.DeploymentStrategyArgs(type="Recreate"),
-                selector=meta.v1.LabelSelectorArgs(match_labels={"app": _APP}),
-                template=core.v1.PodTemplateSpecArgs(
-                    metadata=meta.v1.ObjectMetaArgs(labels={"app": _APP}),
-                    spec=self._pod(args, secret.metadata.name, claim.metadata.name),
-                ),
-            ),
-            opts=pods.child(self),
+        pod = _pod(args, secret, workload.claim(args["storage"]))
+        deployment = workload.deployment(pods.template(_APP, pod), strategy=one_at_a_time())
+        service = workload.service(ports.OBJECT_STORE, ports.OBJECT_STORE, node_port=args["node_port"])
+        reader = workload.service(ports.OBJECT_STORE, ports.OBJECT_STORE_READER, suffix="reader", title=_READER)
+        workload.allow([ports.OBJECT_STORE, ports.OBJECT_STORE_READER])
+        ready = pulumi.Output.all(
+            args["namespace"], deployment.metadata.name, service.metadata.name, reader.metadata.name
         )
-        service = core.v1.Service(
-            f"{name}-service",
-            metadata=meta.v1.ObjectMetaArgs(name=_APP, namespace=namespace),
-            spec=core.v1.ServiceSpecArgs(
-                type="NodePort",
-                selector={"app": _APP},
-                ports=[core.v1.ServicePortArgs(port=_PORT, target_port=_PORT, node_port=args["node_port"])],
-            ),
-            opts=pods.child(self),
-        )
-        reader = core.v1.Service(
-            f"{name}-reader",
-            metadata=meta.v1.ObjectMetaArgs(name=_READER, namespace=namespace),
-            spec=core.v1.ServiceSpecArgs(
-                selector={"app": _APP}, ports=[core.v1.ServicePortArgs(port=_PORT, target_port=_READER_PORT)]
-            ),
-            opts=pods.child(self),
-        )
-        pods.allow_ingress(f"{name}-ingress", namespace, _APP, [_PORT, _READER_PORT], None, pods.child(self))
-        ready = pulumi.Output.all(namespace, deployment.metadata.name, service.metadata.name, reader.metadata.name)
         outside = f"https://{args['address']}:{args['node_port']}"
-        self.endpoint = ready.apply(lambda known: f"https://{_APP}.{known[0]}.svc.cluster.local:{_PORT}")
-        self.reader_endpoint = ready.apply(lambda known: f"https://{_READER}.{known[0]}.svc.cluster.local:{_PORT}")
+        self.endpoint = ready.apply(lambda known: _url(_APP, known[0]))
+        self.reader_endpoint = ready.apply(lambda known: _url(_READER, known[0]))
         self.external_endpoint = ready.apply(lambda _: outside)
         self.register_outputs({"endpoint": self.endpoint, "external_endpoint": self.external_endpoint})
 
-    def _pod(self, args: ObjectStoreArgs, secret: pulumi.Input[str], claim: pulumi.Input[str]) -> core.v1.PodSpecArgs:
-        data = pods.mount("data", "/data")
-        # The files of the certificate alone: the reader has no way to the writer's key.
-        pair = [core.v1.KeyToPathArgs(key=key, path=key) for key in ("tls.crt", "tls.key")]
-        tls = core.v1.SecretVolumeSourceArgs(secret_name=secret, default_mode=0o440, items=pair)
-        return core.v1.PodSpecArgs(
-            security_context=pods.RESTRICTED_POD,
-            automount_service_account_token=False,
-            init_containers=[
-                core.v1.ContainerArgs(
-                    name="buckets",
-                    image=args["tool_image"],
-                    command=["/bin/mkdir", "-p", *(f"/data/{bucket}" for bucket in args["buckets"])],
-                    security_context=pods.RESTRICTED_CONTAINER,
-                    resources=pods.resources("10m", "32Mi"),
-                    volume_mounts=[data],
-                )
-            ],
-            containers=[
-                self._gateway(_APP, args["image"], secret, _PORT, pods.resources("50m", "256Mi")),
-                # The volume is read-only for it as well.
-                self._gateway(_READER, args["image"], secret, _READER_PORT, pods.resources("10m", "128Mi")),
-            ],
-            volumes=[
-                pods.claim_volume("data", claim),
-                core.v1.VolumeArgs(name="tls", secret=tls),
-                pods.scratch_volume("tmp"),
-                pods.scratch_volume("tmp-reader"),
-            ],
-        )
 
-    def _gateway(
-        self,
-        name: str,
-        image: str,
-        secret: pulumi.Input[str],
-        port: int,
-        resources: core.v1.ResourceRequirementsArgs,
-    ) -> core.v1.ContainerArgs:
-        reads = name == _READER
-        keys = ("reader-access", "reader-secret") if reads else ("access", "secret")
-        options = [f"--port=:{port}", "--cert=/tls/tls.crt", "--key=/tls/tls.key", "--quiet", "--health=/health"]
-        return core.v1.ContainerArgs(
-            name=name,
-            image=image,
-            args=[*options, *(["--readonly"] if reads else []), "posix", "/data"],
-            env=[
-                pods.secret_env("ROOT_ACCESS_KEY_ID", secret, keys[0]),
-                pods.secret_env("ROOT_SECRET_ACCESS_KEY", secret, keys[1]),
-            ],
-            security_context=pods.RESTRICTED_CONTAINER,
-            resources=resources,
-            readiness_probe=pods.https_probe("/health", port),
-            volume_mounts=[
-                pods.mount("data", "/data", read_only=reads),
-                pods.mount("tls", "/tls", read_only=True),
-                pods.mount("tmp-reader" if reads else "tmp", "/tmp"),  # noqa: S108
-            ],
-        )
+def _url(service: str, namespace: str) -> str:
+    return f"https://{service}.{namespace}.svc.cluster.local:{ports.OBJECT_STORE}"
+
+
+def _pod(args: ObjectStoreArgs, secret: pulumi.Input[str], claim: pulumi.Input[str]) -> core.v1.PodSpecArgs:
+    buckets = pods.container(
+        "buckets",
+        args["tool_image"],
+        pods.resources("10m", "32Mi"),
+        [pods.mount("data", "/data")],
+        command=["/bin/mkdir", "-p", *(f"/data/{bucket}" for bucket in args["buckets"])],
+    )
+    return pods.pod(
+        [_writer(args["image"], secret), _reader(args["image"], secret)],
+        [
+            claim_volume("data", claim),
+            # The files of the certificate alone: the reader has no way to the writer's key.
+            secret_volume("tls", secret, ["tls.crt", "tls.key"]),
+            scratch_volume("tmp"),
+            scratch_volume("tmp-reader"),
+        ],
+        init_containers=[buckets],
+    )
+
+
+def _writer(image: str, secret: pulumi.Input[str]) -> core.v1.ContainerArgs:
+    port = ports.OBJECT_STORE
+    return pods.container(
+        _APP,
+        image,
+        pods.resources("50m", "256Mi"),
+        [pods.mount("data", "/data"), pods.mount("tls", "/tls", read_only=True), pods.temporary()],
+        args=[*_options(port), "posix", "/data"],
+        env=_root(secret, "access", "secret"),
+        readiness=pods.https_probe("/health", port),
+    )
+
+
+def _reader(image: str, secret: pulumi.Input[str]) -> core.v1.ContainerArgs:
+    """Return the gateway that only reads; the volume is read-only for it as well."""
+    port = ports.OBJECT_STORE_READER
+    mounts = [pods.mount("data", "/data", read_only=True), pods.mount("tls", "/tls", read_only=True)]
+    return pods.container(
+        _READER,
+        image,
+        pods.resources("10m", "128Mi"),
+        [*mounts, pods.temporary("tmp-reader")],
+        args=[*_options(port), "--readonly", "posix", "/data"],
+        env=_root(secret, "reader-access", "reader-secret"),
+        readiness=pods.https_probe("/health", port),
+    )
+
+
+def _options(port: int) -> list[str]:
+    return [f"--port=:{port}", "--cert=/tls/tls.crt", "--key=/tls/tls.key", "--quiet", "--health=/health"]
+
+
+def _root(secret: pulumi.Input[str], access: str, key: str) -> list[core.v1.EnvVarArgs]:
+    """Return the login that a gateway accepts, from these keys of the Secret."""
+    return [
+        pods.secret_env("ROOT_ACCESS_KEY_ID", secret, access),
+        pods.secret_env("ROOT_SECRET_ACCESS_KEY", secret, key),
+    ]

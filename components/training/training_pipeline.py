@@ -1,12 +1,16 @@
 """How a model is trained: a template that every training Job is made from."""
 
+from collections.abc import Mapping
 from typing import NotRequired, TypedDict
 
 import pulumi
 from pulumi_kubernetes import batch, core, meta
 
 from components.cluster.node_pool import GPU, POOL_LABEL
-from components.kit import pods
+from components.kit import pods, store_access
+from components.kit.access import StoreAccessArgs
+from components.kit.volumes import scratch_volume
+from components.kit.workload import Workload
 
 
 class TrainingPipelineArgs(TypedDict):
@@ -22,16 +26,8 @@ class TrainingPipelineArgs(TypedDict):
     """Name of the Secret with the registry login."""
     tracking_uri: pulumi.Input[str]
     """MLFLOW_TRACKING_URI."""
-    bucket: str
-    """Bucket of artefacts and candidates."""
-    s3_endpoint: pulumi.Input[str]
-    """URL of the object store."""
-    access_key: pulumi.Input[str]
-    """S3 access key."""
-    secret_key: pulumi.Input[str]
-    """S3 secret key."""
-    ca_certificate: pulumi.Input[str]
-    """CA of the object store, PEM."""
+    store: StoreAccessArgs
+    """Store of artefacts and candidates; an identity is that of the service account `train-<model>`."""
     cpu: str
     """CPU cores, as text."""
     memory: str
@@ -48,82 +44,62 @@ class TrainingPipeline(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: TrainingPipelineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellwerk:index:TrainingPipeline", name, None, opts)
-        namespace, model = args["namespace"], args["model"]
-        secret = pods.store_secret(
-            f"{name}-secret",
-            namespace,
-            (args["access_key"], args["secret_key"], args["ca_certificate"]),
-            pods.child(self),
-        )
-        labels = {"app": "training", "stellwerk.dev/model": model}
-        job = batch.v1.JobSpecArgs(
-            # A gate that is missed is missed again; nodes that go away are another matter.
-            backoff_limit=0,
-            active_deadline_seconds=6 * 3600,
-            pod_failure_policy=batch.v1.PodFailurePolicyArgs(
-                rules=[
-                    batch.v1.PodFailurePolicyRuleArgs(
-                        action="Ignore",
-                        on_pod_conditions=[
-                            batch.v1.PodFailurePolicyOnPodConditionsPatternArgs(type="DisruptionTarget", status="True")
-                        ],
-                    )
-                ]
-            ),
-            template=core.v1.PodTemplateSpecArgs(
-                metadata=meta.v1.ObjectMetaArgs(labels=labels), spec=self._pod(args, secret.metadata.name)
-            ),
-        )
-        template = batch.v1.CronJob(
-            name,
-            metadata=meta.v1.ObjectMetaArgs(name=f"train-{model}", namespace=namespace, labels=labels),
-            spec=batch.v1.CronJobSpecArgs(
-                # Never runs by itself.
-                suspend=True,
-                schedule="0 0 31 2 *",
-                job_template=batch.v1.JobTemplateSpecArgs(
-                    metadata=meta.v1.ObjectMetaArgs(labels=labels),
-                    spec=job,
-                ),
-            ),
-            opts=pods.child(self),
-        )
+        title = f"train-{args['model']}"
+        workload = Workload(name, title, args["namespace"], self)
+        secret = store_access.store_secret(workload, args["store"])
+        account = store_access.store_account(workload, title, args["store"])
+        labels = {"app": "training", "stellwerk.dev/model": args["model"]}
+        # Never by itself: there is no 31st of February.
+        template = workload.job_template(_job(_pod(args, secret, account), labels), "0 0 31 2 *", labels)
         self.template = template.metadata.name
         self.register_outputs({"template": self.template})
 
-    def _pod(self, args: TrainingPipelineArgs, secret: pulumi.Input[str]) -> core.v1.PodSpecArgs:
-        job_name = core.v1.ObjectFieldSelectorArgs(field_path="metadata.labels['batch.kubernetes.io/job-name']")
-        pool = args.get("node_pool")
-        container = core.v1.ContainerArgs(
-            name="training",
-            image=args["image"],
-            args=[args["model"]],
-            env=[
-                core.v1.EnvVarArgs(name="JOB_NAME", value_from=core.v1.EnvVarSourceArgs(field_ref=job_name)),
-                core.v1.EnvVarArgs(name="TRAINING_IMAGE", value=args["image"]),
-                core.v1.EnvVarArgs(name="GIT_COMMIT", value="uncommitted"),
-                core.v1.EnvVarArgs(name="MLFLOW_TRACKING_URI", value=args["tracking_uri"]),
-                core.v1.EnvVarArgs(name="MODEL_BUCKET", value=args["bucket"]),
-                core.v1.EnvVarArgs(name="AWS_ENDPOINT_URL_S3", value=args["s3_endpoint"]),
-                core.v1.EnvVarArgs(name="AWS_CA_BUNDLE", value="/ca/ca.crt"),
-                pods.secret_env("AWS_ACCESS_KEY_ID", secret, "access"),
-                pods.secret_env("AWS_SECRET_ACCESS_KEY", secret, "secret"),
-                core.v1.EnvVarArgs(name="STELLWERK_DEVICE", value="cuda" if pool else "cpu"),
-            ],
-            security_context=pods.RESTRICTED_CONTAINER,
-            resources=pods.resources(args["cpu"], args["memory"], devices={GPU: "1"} if pool else None),
-            volume_mounts=[pods.mount("ca", "/ca", read_only=True), pods.mount("tmp", "/tmp")],  # noqa: S108
-        )
-        authority = core.v1.SecretVolumeSourceArgs(
-            secret_name=secret, default_mode=0o440, items=[core.v1.KeyToPathArgs(key="ca.crt", path="ca.crt")]
-        )
-        return core.v1.PodSpecArgs(
-            restart_policy="Never",
-            security_context=pods.RESTRICTED_POD,
-            automount_service_account_token=False,
-            image_pull_secrets=[core.v1.LocalObjectReferenceArgs(name=args["pull_secret"])],
-            node_selector={POOL_LABEL: pool} if pool else None,
-            tolerations=[core.v1.TolerationArgs(key=GPU, operator="Exists")] if pool else None,
-            containers=[container],
-            volumes=[core.v1.VolumeArgs(name="ca", secret=authority), pods.scratch_volume("tmp", "4Gi")],
-        )
+
+def _job(pod: core.v1.PodSpecArgs, labels: Mapping[str, str]) -> batch.v1.JobSpecArgs:
+    disruption = batch.v1.PodFailurePolicyOnPodConditionsPatternArgs(type="DisruptionTarget", status="True")
+    return batch.v1.JobSpecArgs(
+        # A gate that is missed is missed again; nodes that go away are another matter.
+        backoff_limit=0,
+        active_deadline_seconds=6 * 3600,
+        pod_failure_policy=batch.v1.PodFailurePolicyArgs(
+            rules=[batch.v1.PodFailurePolicyRuleArgs(action="Ignore", on_pod_conditions=[disruption])]
+        ),
+        template=core.v1.PodTemplateSpecArgs(metadata=meta.v1.ObjectMetaArgs(labels=labels), spec=pod),
+    )
+
+
+def _pod(
+    args: TrainingPipelineArgs, secret: pulumi.Input[str] | None, account: pulumi.Input[str] | None
+) -> core.v1.PodSpecArgs:
+    store, pool = args["store"], args.get("node_pool")
+    container = pods.container(
+        "training",
+        args["image"],
+        pods.resources(args["cpu"], args["memory"], devices={GPU: "1"} if pool else None),
+        [*store_access.trust_mounts(store), pods.temporary()],
+        args=[args["model"]],
+        env=[
+            pods.field_env("JOB_NAME", "metadata.labels['batch.kubernetes.io/job-name']"),
+            *pods.env(
+                {
+                    "TRAINING_IMAGE": args["image"],
+                    "GIT_COMMIT": "uncommitted",
+                    "MLFLOW_TRACKING_URI": args["tracking_uri"],
+                    "MODEL_BUCKET": store["bucket"],
+                }
+            ),
+            *store_access.environment(store, secret),
+            *pods.env({"STELLWERK_DEVICE": "cuda" if pool else "cpu"}),
+        ],
+    )
+    pod = pods.pod(
+        [container],
+        [*store_access.trust_volumes(store, secret), scratch_volume("tmp", "4Gi")],
+        pull_secret=args["pull_secret"],
+        account=account,
+        restart_policy="Never",
+    )
+    if pool:
+        pod.node_selector = {POOL_LABEL: pool}
+        pod.tolerations = [core.v1.TolerationArgs(key=GPU, operator="Exists")]
+    return pod

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -17,11 +17,11 @@ from urllib.parse import urlsplit
 
 from rich.console import Console
 
-from delivery.errors import DeliveryError
+from delivery.errors import DeliveryError, not_runnable, system_errors
 from delivery.operations.plan import Plan, parse, stored
 from infra.local.cluster.environment import environment as variables
-from infra.local.cluster.layout import layout
 from infra.machine import DEADLINE
+from infra.targets.variables import PULUMI_BACKEND_URL, PULUMI_PASSPHRASE_FILE, WORK
 from infra.values import ROOT
 
 _PASSPHRASE = ("incorrect passphrase", "PULUMI_CONFIG_PASSPHRASE")
@@ -34,7 +34,8 @@ _GRACE_SECONDS = 60
 
 def surroundings() -> dict[str, str]:
     """The process's environment with the toolchain, the backend and the cluster in it."""
-    return {**os.environ, **variables()}
+    with system_errors("making the state directory", "let STELLWERK_STATE name a folder that you may write"):
+        return {**os.environ, **variables()}
 
 
 def run(*arguments: str, stdin: str | None = None) -> str:
@@ -45,8 +46,8 @@ def run(*arguments: str, stdin: str | None = None) -> str:
             ["pulumi", *arguments, "--non-interactive"],
             cwd=ROOT, env=given, input=stdin, capture_output=True, text=True, check=False,
         )  # fmt: skip
-    except FileNotFoundError:
-        raise _absent() from None
+    except OSError as error:
+        raise not_runnable("pulumi", error) from None
     if done.returncode != 0:
         words = (done.stderr or done.stdout).strip()
         if any(mark in words for mark in _PASSPHRASE):
@@ -58,6 +59,17 @@ def run(*arguments: str, stdin: str | None = None) -> str:
         tail = "\n".join(words.splitlines()[-8:])
         raise DeliveryError(f"`pulumi {' '.join(arguments[:4])}` ended with {done.returncode}:\n{tail}")
     return done.stdout
+
+
+def _backend() -> str:
+    """Return where the engine keeps its state; raise DeliveryError where nothing says so."""
+    backend = surroundings().get(PULUMI_BACKEND_URL)
+    if not backend:
+        raise DeliveryError(
+            f"{PULUMI_BACKEND_URL} is not set, and this machine has no local cluster; run `stellwerk cluster up`, or "
+            f"name the backend of your cluster's stacks, with KUBECONFIG and {PULUMI_PASSPHRASE_FILE}"
+        )
+    return backend
 
 
 @dataclass(frozen=True)
@@ -118,28 +130,35 @@ def refresh(environment: str, urns: Sequence[str]) -> bool:
     return show("refresh", "--stack", environment, "--yes", "--skip-preview", *targets)
 
 
+def _work() -> Path | None:
+    """Return the target's folder for files of the command, None where it has none."""
+    given = surroundings().get(WORK)
+    if not given:
+        return None
+    Path(given).mkdir(parents=True, exist_ok=True, mode=0o700)
+    return Path(given)
+
+
 @contextmanager
 def _workspace(environment: str, text: str) -> Iterator[tuple[Path, Path]]:
     """A folder that nobody else can read: the stack file to use, and where the engine's events go.
 
-    It is in the state directory: what a killed command leaves goes with that.
+    The local target has it in its state directory: what a killed command leaves goes with that.
     """
-    place = layout().temporary
-    place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with tempfile.TemporaryDirectory(prefix="update-", dir=place) as folder:
-        config = Path(folder, f"Pulumi.{environment}.yaml")
-        with config.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
+    action = f"make the folder writable, or let {WORK} name another one"
+    with ExitStack() as cleanup:
+        with system_errors("writing the engine's configuration", action):
+            folder = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="update-", dir=_work()))
+            config = Path(folder, f"Pulumi.{environment}.yaml")
+            with config.open("w", encoding="utf-8", newline="") as file:
+                file.write(text)
         yield config, Path(folder, "events.json")
 
 
 def show(*arguments: str, stop: Callable[[], bool] | None = None, variables: Mapping[str, str] | None = None) -> bool:
     """An engine command whose output the user sees (on standard error); True when it succeeded."""
     terminal = ["--color=always"] if os.isatty(2) else ["--color=never", "--suppress-progress"]
-    try:
-        return call(["pulumi", *arguments, *terminal], stdout=2, stop=stop, variables=variables) == 0
-    except FileNotFoundError:
-        raise _absent() from None
+    return call(["pulumi", *arguments, *terminal], stdout=2, stop=stop, variables=variables) == 0
 
 
 def call(
@@ -150,7 +169,10 @@ def call(
 ) -> int:
     """Runs a command in the checkout; its exit code. An interrupt is left to the command: its end is waited for."""
     given = surroundings() | _EVENT_LOG | dict(variables or {})
-    process = subprocess.Popen(command, cwd=ROOT, env=given, stdout=stdout)
+    try:
+        process = subprocess.Popen(command, cwd=ROOT, env=given, stdout=stdout)
+    except OSError as error:
+        raise not_runnable(command[0], error) from None
     try:
         while stop is not None:
             with suppress(subprocess.TimeoutExpired):
@@ -182,15 +204,12 @@ def changed(environment: str) -> DeliveryError:
     return DeliveryError(f"{environment}: the environment changed since the preview, look again; nothing was changed")
 
 
-def _absent() -> DeliveryError:
-    return DeliveryError("pulumi: not found; run `stellwerk doctor` to see how to get it")
-
-
 def stacks() -> set[str]:
     """Names of the stacks in the backend; an empty file backend is made."""
-    backend = surroundings()["PULUMI_BACKEND_URL"]
+    backend = _backend()
     if backend.startswith("file://"):
-        Path(urlsplit(backend).path).mkdir(parents=True, exist_ok=True)
+        with system_errors("making the backend's folder", "let PULUMI_BACKEND_URL name a folder that you may write"):
+            Path(urlsplit(backend).path).mkdir(parents=True, exist_ok=True)
     return {stack["name"] for stack in json.loads(run("stack", "ls", "--json"))}
 
 
@@ -222,7 +241,7 @@ def history(environment: str, updates: int = 100) -> list[dict[str, Any]]:
 
 def state(environment: str) -> object:
     """Equal as long as no update has written the stack's state; only a file backend can be asked cheaply."""
-    backend = surroundings()["PULUMI_BACKEND_URL"]
+    backend = _backend()
     if not backend.startswith("file://"):
         return None
     folder = Path(urlsplit(backend).path) / ".pulumi" / "stacks" / "stellwerk"
@@ -238,9 +257,10 @@ def locked(environment: str, console: Console) -> Iterator[None]:
     that is killed. Against other machines, and plain `pulumi up`, the engine's own lock holds.
     """
     file = _lock_file(environment)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    # Others may hold it, too, on a machine that several people share: reading is enough for that.
-    descriptor = os.open(file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    with system_errors(f"locking {environment}", f"make {file.parent} writable"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Others may hold it, too, on a machine that several people share: reading is enough for that.
+        descriptor = os.open(file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         said = False
         while True:
@@ -257,10 +277,11 @@ def locked(environment: str, console: Console) -> Iterator[None]:
 
 
 def _lock_file(environment: str) -> Path:
-    backend = surroundings()["PULUMI_BACKEND_URL"]
+    backend = _backend()
     if backend.startswith("file://"):
         return Path(urlsplit(backend).path) / f"stellwerk-{environment}.lock"
-    return layout().root / "locks" / f"{environment}-{sha256(backend.encode()).hexdigest()[:16]}.lock"
+    folder = _work() or Path(tempfile.gettempdir(), f"stellwerk-{os.getuid()}")
+    return folder / "locks" / f"{environment}-{sha256(backend.encode()).hexdigest()[:16]}.lock"
 
 
 def lock_holder(environment: str) -> str | None:
@@ -274,7 +295,7 @@ def lock_holder(environment: str) -> str | None:
 
 def _engine_locks(environment: str) -> Path | None:
     """Where a file backend keeps the locks of a stack; other backends know their clients themselves."""
-    backend = surroundings()["PULUMI_BACKEND_URL"]
+    backend = _backend()
     if not backend.startswith("file://"):
         return None
     return Path(urlsplit(backend).path) / ".pulumi" / "locks" / "organization" / "stellwerk" / environment

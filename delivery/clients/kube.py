@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from delivery.clients.engine import surroundings
-from delivery.errors import DeliveryError
+from delivery.errors import DeliveryError, not_runnable
 from delivery.operations.plan import Step
 from infra.values import file_name, from_file
 
@@ -27,15 +27,11 @@ def kubectl(environment: str, *arguments: str, stdin: str | None = None) -> str:
     words = command(environment, *arguments)
     try:
         done = subprocess.run(words, env=surroundings(), input=stdin, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise _absent() from None
+    except OSError as error:
+        raise not_runnable("kubectl", error) from None
     if done.returncode != 0:
         raise DeliveryError(_failure(environment, done.stderr.strip() or done.stdout.strip()))
     return done.stdout
-
-
-def _absent() -> DeliveryError:
-    return DeliveryError("kubectl: not found; run `stellwerk doctor` to see how to get it")
 
 
 def _failure(environment: str, said: str) -> str:
@@ -131,8 +127,8 @@ def forwarded(environment: str, namespace: str, service: str, port: int) -> Iter
     words = command(environment, *arguments)
     try:
         process = subprocess.Popen(words, env=surroundings(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    except FileNotFoundError:
-        raise _absent() from None
+    except OSError as error:
+        raise not_runnable("kubectl", error) from None
     try:
         line = process.stdout.readline() if process.stdout else ""
         found = re.search(r"127\.0\.0\.1:(\d+)", line)

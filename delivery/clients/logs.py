@@ -1,6 +1,5 @@
 """`stellwerk logs`: finds log lines in the log store by model, run, release and request."""
 
-import ssl
 import time
 from typing import Any
 
@@ -8,9 +7,10 @@ import httpx
 
 from components.kit.names import LOG_INDEX_PATTERN, TIME_FIELD
 from delivery.clients import engine
+from delivery.clients.endpoint import trust
 from delivery.errors import DeliveryError
 from infra.contract.environment import Environment, Mode
-from infra.values import ENVIRONMENTS, from_file
+from infra.values import ENVIRONMENTS, file_name, from_file
 
 _WAIT_SECONDS = 60
 
@@ -21,11 +21,10 @@ def logs(filters: dict[str, str], limit: int, *, wait: bool) -> list[dict[str, A
     Raises DeliveryError when there is no log store here, it does not answer, or nothing comes in time.
     """
     owner = _owner()
-    user = engine.credentials(owner.environment.value)["logStore"]["users"]["reader"]
+    password = _password(owner.environment.value)
     address = f"https://{owner.cluster.address}:{owner.logging.node_port}"
-    trust = ssl.create_default_context(cadata=owner.ca_certificate)
     deadline = time.monotonic() + (_WAIT_SECONDS if wait else 0)
-    with httpx.Client(verify=trust, auth=("reader", user["password"]), timeout=20, trust_env=False) as client:
+    with httpx.Client(verify=trust(owner), auth=("reader", password), timeout=20, trust_env=False) as client:
         while True:
             hits = _search(client, address, filters, limit)
             if hits or time.monotonic() > deadline:
@@ -35,6 +34,18 @@ def logs(filters: dict[str, str], limit: int, *, wait: bool) -> list[dict[str, A
         asked = ", ".join(f"{field}={value}" for field, value in filters.items())
         raise DeliveryError(f"no log line with {asked} came within {_WAIT_SECONDS} s")
     return hits
+
+
+def _password(environment: str) -> str:
+    """Return the password of the log store's reader."""
+    try:
+        password: str = engine.credentials(environment)["logStore"]["users"]["reader"]["password"]
+        return password
+    except (KeyError, TypeError, ValueError):
+        raise DeliveryError(
+            f"{file_name(environment)}: stellwerk:credentials has no user of the log store; "
+            f"run `stellwerk init {environment}`"
+        ) from None
 
 
 def _owner() -> Environment:
@@ -59,5 +70,5 @@ def _search(client: httpx.Client, address: str, filters: dict[str, str], limit: 
             return []
         answer.raise_for_status()
     except httpx.HTTPError as error:
-        raise DeliveryError(f"log store {address}: {error}") from error
+        raise DeliveryError(f"log store {address}: {error}; see `kubectl get pods --all-namespaces`") from error
     return [hit["_source"] for hit in answer.json()["hits"]["hits"]]

@@ -4,7 +4,7 @@ import hashlib
 import ssl
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import IO, TYPE_CHECKING
@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from delivery.clients import engine
-from delivery.errors import DeliveryError
+from delivery.errors import DeliveryError, system_errors
 from infra.contract.environment import Mode
 from infra.contract.release import Artefact
 from infra.values import file_name, from_file
@@ -53,28 +53,39 @@ def connect(environment: str) -> Iterator[Store]:
     endpoint = store.endpoint
     if store.mode is Mode.EMBEDDED:
         endpoint = f"https://{values.cluster.address}:{store.node_port}"
-    with tempfile.NamedTemporaryFile("w", suffix=".crt") as authority:
-        authority.write(values.ca_certificate or "")
-        authority.flush()
-        client = boto3.client(
-            "s3",
-            endpoint_url=endpoint,
-            aws_access_key_id=access,
-            aws_secret_access_key=secret,
-            region_name="us-east-1",
-            verify=authority.name if values.ca_certificate else None,
-            config=Config(
-                connect_timeout=5,
-                read_timeout=60,
-                # The own store is an address of the cluster: a proxy for the internet does not lead there.
-                proxies={} if store.mode is Mode.EMBEDDED else None,
-                retries={"mode": "standard", "max_attempts": 4},
-                s3={"addressing_style": "path"},
-                request_checksum_calculation="when_required",
-                response_checksum_validation="when_required",
-            ),
-        )
-        yield Store(client, store.bucket, f"object store of {environment} ({endpoint})")
+    name = f"object store of {environment} ({endpoint})"
+    with ExitStack() as cleanup:
+        with system_errors("writing the authority of the object store", "make the temporary folder writable"):
+            authority = cleanup.enter_context(tempfile.NamedTemporaryFile("w", suffix=".crt"))
+            authority.write(values.ca_certificate or "")
+            authority.flush()
+        try:
+            client = boto3.client(
+                "s3",
+                endpoint_url=endpoint,
+                aws_access_key_id=access,
+                aws_secret_access_key=secret,
+                region_name="us-east-1",
+                verify=authority.name if values.ca_certificate else None,
+                config=_config(embedded=store.mode is Mode.EMBEDDED),
+            )
+        except (BotoCoreError, ValueError) as error:
+            action = f"correct stellwerk:objectStore in {file_name(environment)}"
+            raise DeliveryError(f"{name}: {error}; {action}") from error
+        yield Store(client, store.bucket, name)
+
+
+def _config(*, embedded: bool) -> Config:
+    return Config(
+        connect_timeout=5,
+        read_timeout=60,
+        # The own store is an address of the cluster: a proxy for the internet does not lead there.
+        proxies={} if embedded else None,
+        retries={"mode": "standard", "max_attempts": 4},
+        s3={"addressing_style": "path"},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
 
 
 def _login(environment: str) -> tuple[str, str]:
@@ -178,7 +189,8 @@ def copy(source: Store, target: Store, artefact: Artefact) -> int:
     """
     if holds(target, artefact):
         return 0
-    with tempfile.TemporaryFile() as file:
+    action = f"free {artefact.size} bytes in the temporary folder, or let TMPDIR name another"
+    with system_errors("copying the artefact", action), tempfile.TemporaryFile() as file:
         fetch(source, artefact, file)
         file.seek(0)
         with target.asked() as client:

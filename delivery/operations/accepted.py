@@ -4,8 +4,8 @@ import time
 from typing import Any
 
 from delivery.clients import engine
+from delivery.clients.endpoint import answering_release, endpoint
 from delivery.errors import DeliveryError
-from delivery.operations.predict import answering_release, endpoint
 from delivery.operations.release import RELEASES
 from infra.contract.environment import Model
 from infra.values import NAMESPACE, file_name, from_file

@@ -20,6 +20,7 @@ from delivery.operations.load import Load
 from infra.local.cluster import cli as cluster
 from infra.local.cluster.layout import layout
 from infra.local.prepare import prepare
+from infra.needs import local_needs
 
 MODEL = "digits"
 ENVIRONMENTS = ("dev", "test", "prod")
@@ -69,7 +70,7 @@ def run(console: Console) -> None:
     """
     demo = Demo(console)
     began = time.monotonic()
-    demo.step("Toolchain and base image", lambda: prepare(layout(), console))
+    demo.step("Toolchain and base image", lambda: prepare(layout(), local_needs(), console))
     demo.step("Local cluster", lambda: _cluster(demo))
     demo.step("Credentials", partial(_init, demo))
     for name in ENVIRONMENTS:
@@ -81,7 +82,7 @@ def run(console: Console) -> None:
 
 
 def _cluster(demo: Demo) -> None:
-    cluster.start(layout())
+    cluster.start(layout(), local_needs())
 
 
 def _init(demo: Demo) -> None:

@@ -8,7 +8,8 @@ from typing import Self
 
 import httpx
 
-from delivery.operations.predict import RELEASE_HEADER, Endpoint, endpoint, request_body
+from delivery.clients.endpoint import RELEASE_HEADER, Endpoint, endpoint
+from delivery.operations.predict import request_body
 
 _HEADERS = {"content-type": "application/json"}
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
+from components.kit import pod_state
+from components.kit.pod_state import Fault, FaultKind
 from delivery.clients import kube
 from delivery.errors import DeliveryError
 from delivery.operations.events import room
@@ -16,9 +18,6 @@ from infra.values import SERVING
 
 _LABEL = "serving.kserve.io/inferenceservice"
 _REVISION = "deployment.kubernetes.io/revision"
-_IMAGE = ("ErrImagePull", "ImagePullBackOff")
-# The kubelet never tries these again with another result.
-_FINAL = ("InvalidImageName", "ErrImageNeverPull")
 # What the cluster autoscaler and Karpenter say of a pod for which they make a node.
 _SCALING = ("TriggeredScaleUp", "Nominated")
 # So many seconds something may stay as it is before it counts: a second try often succeeds, room often comes.
@@ -136,7 +135,7 @@ def troubles(environment: str, model: str, release: str) -> list[Trouble]:
     if not sets:
         return []
     newest = max(sets, key=lambda item: int(item["metadata"].get("annotations", {}).get(_REVISION, 0)))
-    pods = [item for item in items if item["kind"] == "Pod" and _owned(item, newest) and _alive(item)]
+    pods = [item for item in items if item["kind"] == "Pod" and _owned(item, newest) and not pod_state.leaving(item)]
     found = [*_refused(newest), *(trouble for pod in pods for trouble in _of_pod(pod))]
     return sorted(found, key=lambda trouble: not trouble.final)
 
@@ -150,53 +149,35 @@ def _owned(pod: dict[str, Any], owner: dict[str, Any]) -> bool:
     return any(item["uid"] == owner["metadata"]["uid"] for item in pod["metadata"].get("ownerReferences", []))
 
 
-def _alive(pod: dict[str, Any]) -> bool:
-    return "deletionTimestamp" not in pod["metadata"]
-
-
 def _refused(replica_set: dict[str, Any]) -> Iterator[Trouble]:
     """Pods that may not be made at all: a quota, or an admission rule."""
     name = replica_set["metadata"]["name"]
-    for condition in replica_set.get("status", {}).get("conditions", []):
-        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            yield Trouble("quota", name, "", f"{name}: its pods are refused: {condition.get('message', '')}")
+    for refusal in pod_state.refusals(replica_set):
+        yield Trouble("quota", name, "", f"{name}: its pods are refused: {refusal}")
 
 
 def _of_pod(pod: dict[str, Any]) -> Iterator[Trouble]:
-    name, status = pod["metadata"]["name"], pod.get("status", {})
-    for condition in status.get("conditions", []):
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            yield Trouble("unschedulable", name, "", f"{name}: not scheduled: {condition.get('message', '')}")
-    specs = {item["name"]: item for key in ("initContainers", "containers") for item in pod["spec"].get(key, [])}
-    for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
-        yield from _of_container(name, container, specs.get(container["name"], {}))
+    name = pod["metadata"]["name"]
+    for fault in pod_state.faults(pod):
+        final = fault.final
+        if fault.kind is FaultKind.CRASH:
+            # A second and third try are given to a container that ended by itself before that is definite.
+            final = fault.down and fault.ends >= (_KILLS if fault.out_of_memory else _CRASHES)
+        yield Trouble(fault.kind.value, name, fault.container, _text(name, fault), final, fault.down)
 
 
-def _of_container(pod: str, status: dict[str, Any], spec: dict[str, Any]) -> Iterator[Trouble]:
-    name, waiting = status["name"], status.get("state", {}).get("waiting", {})
-    reason, message = waiting.get("reason", ""), waiting.get("message", "")
-    place = f"{pod}, container {name}"
-    if reason in _IMAGE or reason in _FINAL:
-        words = _RUNTIME.sub("", message) or reason
-        text = f"{place}: image {spec.get('image', '')}: cannot be pulled: {words}"
-        yield Trouble("image", pod, name, text, final=reason in _FINAL)
-    elif reason in ("CreateContainerConfigError", "CreateContainerError", "RunContainerError"):
-        yield Trouble("config", pod, name, f"{place}: {reason}: {message}")
-    ended = status.get("state", {}).get("terminated") or status.get("lastState", {}).get("terminated")
-    if ended and (ended.get("exitCode") or ended.get("reason") == "OOMKilled"):
-        yield _crash(pod, place, status, spec, ended)
-
-
-def _crash(pod: str, place: str, status: dict[str, Any], spec: dict[str, Any], ended: dict[str, Any]) -> Trouble:
-    """A container that ended by itself; a second and third try are given to it before that is definite."""
-    down = "running" not in status.get("state", {})
-    times = status.get("restartCount", 0) + down
-    if ended.get("reason") == "OOMKilled":
-        limit = spec.get("resources", {}).get("limits", {}).get("memory", "none")
-        text = f"{place}: OOMKilled: it needs more memory than its limit of {limit}"
-        return Trouble("crash", pod, status["name"], text, down and times >= _KILLS, down)
-    text = f"{place}: ended with exit code {ended.get('exitCode')}"
-    return Trouble("crash", pod, status["name"], text, down and times >= _CRASHES, down)
+def _text(pod: str, fault: Fault) -> str:
+    if fault.kind is FaultKind.UNSCHEDULABLE:
+        return f"{pod}: not scheduled: {fault.message}"
+    if fault.kind is FaultKind.EVICTED:
+        return f"{pod}: evicted: {fault.message}"
+    place = f"{pod}, container {fault.container}"
+    if fault.kind is FaultKind.IMAGE:
+        words = _RUNTIME.sub("", fault.message) or fault.reason
+        return f"{place}: image {fault.image}: cannot be pulled: {words}"
+    if fault.kind is FaultKind.CONFIG:
+        return f"{place}: {fault.reason}: {fault.message}"
+    return f"{place}: {fault.out_of_memory or f'ended with exit code {fault.exit_code}'}"
 
 
 def last_lines(environment: str, trouble: Trouble) -> list[str]:

@@ -1,8 +1,6 @@
 """`stellwerk predict`: asks an endpoint, through the gateway, as a client outside the cluster does."""
 
-import ssl
 import uuid
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -10,49 +8,14 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from delivery.clients.endpoint import RELEASE_HEADER, Endpoint, ask, endpoint
 from delivery.errors import DeliveryError
 from delivery.operations.release import RELEASES
 from infra.contract.release import Release
-from infra.values import file_name, from_file
+from infra.values import from_file
 from training import data
 
 _BATCH = 64
-RELEASE_HEADER = "x-stellwerk-release"
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where a model answers, and the CA that its certificate must come from."""
-
-    url: str
-    trust: ssl.SSLContext
-
-    @property
-    def infer_url(self) -> str:
-        """Open Inference Protocol v2."""
-        return f"{self.url}/infer"
-
-    def client(self, timeout: float = 30) -> httpx.Client:
-        """Keeps its connection."""
-        # The gateway is an address of the user's own cluster: a proxy for the internet does not lead there.
-        return httpx.Client(verify=self.trust, timeout=timeout, trust_env=False)
-
-
-def endpoint(environment: str, model: str) -> Endpoint:
-    """The model's endpoint; raises DeliveryError when the environment does not serve such a model."""
-    values = from_file(environment).environment
-    if model not in values.models:
-        known = ", ".join(values.models) or "none"
-        raise DeliveryError(f"{file_name(environment)}: there is no model {model!r}; models there: {known}")
-    address = f"https://{values.cluster.address}:{values.gateway.node_port}"
-    try:
-        trust = ssl.create_default_context(cadata=values.ca_certificate)
-    except ssl.SSLError as error:
-        raise DeliveryError(
-            f"{file_name(environment)}: stellwerk:caCertificate cannot be read ({error.reason}); restore it "
-            f"from git, or delete it and run `stellwerk init {environment}`"
-        ) from error
-    return Endpoint(f"{address}/v2/models/{model}", trust)
 
 
 def serving_release(environment: str, model: str) -> Release:
@@ -140,26 +103,3 @@ def _document(target: Endpoint, answer: httpx.Response) -> Any:
         return answer.json()
     except ValueError:
         raise DeliveryError(f"{target.url}: the answer is not JSON: {answer.text[:100]!r}") from None
-
-
-def ask(client: httpx.Client, target: Endpoint, body: bytes, request_id: str) -> httpx.Response:
-    """One request; raises DeliveryError with what the endpoint said."""
-    headers = {"content-type": "application/json", "x-request-id": request_id}
-    try:
-        answer = client.post(target.infer_url, content=body, headers=headers)
-    except httpx.HTTPError as error:
-        raise DeliveryError(f"{target.url}: no answer ({error}); see `stellwerk status`") from error
-    if answer.status_code != 200:
-        raise DeliveryError(f"{target.url}: {answer.status_code} {answer.text.strip()[:300]}; see `stellwerk status`")
-    if RELEASE_HEADER not in answer.headers:
-        raise DeliveryError(f"{target.url}: it answers without {RELEASE_HEADER}: not a model of this project")
-    return answer
-
-
-def answering_release(target: Endpoint, client: httpx.Client) -> str | None:
-    """The release that says it is ready right now, None when none does."""
-    try:
-        answer = client.get(f"{target.url}/ready")
-    except httpx.HTTPError:
-        return None
-    return answer.headers.get(RELEASE_HEADER) if answer.status_code == 200 else None

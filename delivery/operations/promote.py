@@ -9,11 +9,11 @@ from rich.console import Console
 
 from delivery import stackfile
 from delivery.clients import engine, kube, store
+from delivery.clients.endpoint import answering_release, endpoint
 from delivery.errors import DeliveryError
 from delivery.operations.accepted import SOURCES, accepted, pointers
 from delivery.operations.plan import Plan, summary
 from delivery.operations.pods import Watch
-from delivery.operations.predict import answering_release, endpoint
 from delivery.operations.release import RELEASES
 from infra.contract.release import Release
 from infra.values import file_name

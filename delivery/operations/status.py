@@ -5,9 +5,9 @@ from contextlib import suppress
 from typing import Any
 
 from delivery.clients import store
+from delivery.clients.endpoint import answering_release, endpoint
 from delivery.errors import DeliveryError
 from delivery.operations import pods
-from delivery.operations.predict import answering_release, endpoint
 from delivery.operations.release import RELEASES
 from infra.contract.environment import Model
 from infra.values import ENVIRONMENTS, from_file

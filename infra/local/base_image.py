@@ -32,31 +32,32 @@ ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF
 LABEL org.opencontainers.image.title="stellwerk base" org.opencontainers.image.version="{SUITE}"
 """
 _FOLDER = "rootfs-"
+_ALTERNATIVE = "set stellwerk:images basePython to an image"
 
 
 class BaseImageError(StellwerkError):
-    """Why the base could not be made."""
+    """The base image was not made: why, and what to do."""
 
 
-def make(context: Path, say: Callable[[str], None]) -> None:
-    """Writes `context`/Dockerfile and `context`/rootfs.tar.gz once; does nothing when they are there.
+def make(context: Path, report: Callable[[str], None]) -> None:
+    """Write `context`/Dockerfile and `context`/rootfs.tar.gz once; do nothing when they exist.
 
-    `say` is told what goes on; another process that makes them is waited for.
-    Raises BaseImageError with debootstrap's last words.
+    `report` gets each step as text; another process that makes them is waited for.
+    Raises BaseImageError with debootstrap's last lines.
     """
     stamp = sha256(Path(__file__).read_bytes()).hexdigest()
     record = context / ".built"
     lock = context.with_name(f"{context.name}.lock")
-    with locked(lock, lambda pid: say(f"waiting for process {pid}, which makes the base image")):
+    with locked(lock, lambda pid: report(f"waiting for process {pid}, which makes the base image")):
         if record.exists() and record.read_text() == stamp:
             return
-        say(f"base image {SUITE}: debootstrap, about 40 s …")
+        report(f"base image {SUITE}: debootstrap, about 40 s …")
         began = time.monotonic()
         for left in context.parent.glob(f"{_FOLDER}*"):
             shutil.rmtree(left)
         _make(context)
         record.write_text(stamp)
-        say(f"✓ base image {SUITE} debootstrap ({time.monotonic() - began:.0f} s)")
+        report(f"✓ base image {SUITE} debootstrap ({time.monotonic() - began:.0f} s)")
 
 
 def _make(context: Path) -> None:
@@ -85,21 +86,27 @@ def _bootstrap(root: Path) -> None:
     mirror = _mirror()
     if mirror:
         command.append(mirror)
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise BaseImageError(
+            f"debootstrap {SUITE} was not started: {command[0]}: {error.strerror}; install it, or {_ALTERNATIVE}"
+        ) from error
     if done.returncode != 0:
         tail = "\n".join((done.stdout + done.stderr).strip().splitlines()[-6:])
         raise BaseImageError(
-            f"debootstrap {SUITE} failed:\n{tail}\nSet stellwerk:images basePython to an image instead."
+            f"debootstrap {SUITE} ended with {done.returncode}:\n{tail}\n"
+            f"Make a Debian mirror reachable, or {_ALTERNATIVE}"
         )
 
 
 def _mirror() -> str:
-    """The Debian mirror this machine uses itself; empty for debootstrap's own default."""
+    """Return the Debian mirror this machine uses itself; empty for debootstrap's own default."""
     for source in (Path("/etc/apt/sources.list.d/debian.sources"), Path("/etc/apt/sources.list")):
         if source.exists():
-            found = re.search(r"^(?:URIs:|deb)\s+(?:\[[^]]*\]\s*)?(\S+/debian/?)\s*", source.read_text(), re.MULTILINE)
-            if found:
-                return found.group(1)
+            match = re.search(r"^(?:URIs:|deb)\s+(?:\[[^]]*\]\s*)?(\S+/debian/?)\s*", source.read_text(), re.MULTILINE)
+            if match:
+                return match.group(1)
     return ""
 
 
@@ -127,5 +134,5 @@ def _pack(root: Path, archive: Path) -> None:
         producer = subprocess.Popen(tar, stdout=subprocess.PIPE)
         done = subprocess.run(["gzip", "-n", "-6"], stdin=producer.stdout, stdout=target, check=False)
         if producer.wait() != 0 or done.returncode != 0:
-            raise BaseImageError(f"packing {root} failed; is the disk full?")
+            raise BaseImageError(f"packing {root} failed; free space on the disk of {archive.parent} and run it again")
     os.utime(archive, (EPOCH, EPOCH))

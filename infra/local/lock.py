@@ -1,8 +1,10 @@
-"""Compiles every hash-pinned lock again: `make lock`."""
+"""Compile every hash-pinned lock again: `make lock`."""
 
 import subprocess
 import sys
 from pathlib import Path
+
+from infra.local.toolchain.errors import ToolchainError
 
 ROOT = Path(__file__).parents[2]
 _OPTIONS = (
@@ -14,22 +16,43 @@ _OPTIONS = (
 
 
 def locks() -> dict[Path, tuple[str, ...]]:
-    """Each lock of the tree and what it is compiled from (paths relative to the root)."""
-    found: dict[Path, tuple[str, ...]] = {Path("requirements/dev.txt"): ("--group", "dev", "pyproject.toml")}
+    """Return each lock of the tree and what it is compiled from (paths relative to the root)."""
+    sources: dict[Path, tuple[str, ...]] = {Path("requirements/dev.txt"): ("--group", "dev", "pyproject.toml")}
     patterns = ("*/requirements.in", "training/torch/requirements.in", "components/*/images/*/requirements.in")
     for source in sorted(file for pattern in patterns for file in ROOT.glob(pattern)):
         relative = source.relative_to(ROOT)
-        found[relative.with_suffix(".txt")] = (str(relative),)
-    return found
+        sources[relative.with_suffix(".txt")] = (str(relative),)
+    return sources
 
 
-def main() -> None:
+def compile_lock(target: Path, source: tuple[str, ...], uv: Path) -> None:
+    """Compile one lock with `uv`; raise ToolchainError with its last lines when it fails."""
+    command: list[str | Path] = [uv, "pip", "compile", *_OPTIONS, *source, "-o", str(target)]
+    try:
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise ToolchainError(f"{uv}: {error.strerror}; run `make setup`") from error
+    if done.returncode != 0:
+        tail = "\n".join(done.stderr.strip().splitlines()[-8:])
+        raise ToolchainError(
+            f"{target} was not compiled, uv ended with {done.returncode}:\n{tail}\n"
+            f"Correct the pins in {source[-1]}, or make the package index reachable (UV_DEFAULT_INDEX, SSL_CERT_FILE)"
+        )
+
+
+def main() -> int:
+    """Compile every lock; return the exit code."""
     # The lock pins uv too.
     uv = Path(sys.executable).with_name("uv")
-    for target, source in locks().items():
-        print(f"{target} <- {source[-1]}", flush=True)
-        subprocess.run([uv, "pip", "compile", *_OPTIONS, *source, "-o", str(target)], cwd=ROOT, check=True)
+    try:
+        for target, source in locks().items():
+            print(f"{target} <- {source[-1]}", flush=True)
+            compile_lock(target, source, uv)
+    except ToolchainError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

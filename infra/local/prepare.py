@@ -9,16 +9,17 @@ from infra.local.cluster.layout import Layout
 from infra.local.cluster.preflight import check
 from infra.local.toolchain import ensure, inspect
 from infra.local.toolchain.paths import build_contexts, cache, set_link
+from infra.targets.needs import Needs
 
 
-def prepare(layout: Layout, console: Console) -> None:
-    """Gets what is missing; the base image's root file system is made while Go compiles.
+def prepare(layout: Layout, needs: Needs, console: Console) -> None:
+    """Get what is missing; the base image's root file system is made while Go compiles.
 
-    Raises ClusterError before anything starts when the machine lacks something, ToolchainError or BaseImageError
-    when something can't be had.
+    Raises ClusterError before anything starts when the machine lacks something, ToolchainError or BaseImageError when
+    something cannot be obtained.
     """
-    check(layout, tools_missing=any(tool.found is None for tool in inspect()))
-    if not _builds_base():
+    check(layout, needs, tools_missing=any(tool.found is None for tool in inspect()))
+    if not needs.builds_base:
         ensure(console=console)
         return
     context = cache() / "base-python"
@@ -28,11 +29,3 @@ def prepare(layout: Layout, console: Console) -> None:
         ensure(console=console)
         base.result()
     set_link(build_contexts() / "base-python", context)
-
-
-def _builds_base() -> bool:
-    """Whether an environment builds its Python base here instead of pulling one."""
-    from infra.values import ENVIRONMENTS, from_file
-
-    images = [from_file(name).environment.images for name in ENVIRONMENTS]
-    return any(image.base_python is not None and image.base_python.build for image in images)

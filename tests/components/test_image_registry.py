@@ -8,6 +8,7 @@ import bcrypt
 import httpx
 import pytest
 
+from components.kit import ports
 from components.registry.image_registry import files
 from delivery.operations import authority
 from tests.support.tools import eventually, free_port, running, tool
@@ -33,12 +34,17 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]
         "readers": line(*PULL) + line(*PUSH), "writers": line(*PUSH),
     }  # fmt: skip
     (folder / "routes").mkdir()
+    places = {
+        "/etc/registry": str(folder),
+        "/etc/proxy": str(folder),
+        "/var/lib/registry": f"{folder}/data",
+        f"127.0.0.1:{ports.REGISTRY_BACKEND}": f"127.0.0.1:{backend}",
+        f'":{ports.REGISTRY}"': f'"127.0.0.1:{port}"',
+    }
     for name, text in {**files(), **secrets}.items():
-        changed = (
-            text.replace("/etc/registry", str(folder)).replace("/etc/proxy", str(folder))
-            .replace("/var/lib/registry", f"{folder}/data").replace("127.0.0.1:5001", f"127.0.0.1:{backend}")
-            .replace('":5000"', f'"127.0.0.1:{port}"')
-        )  # fmt: skip
+        changed = text
+        for old, new in places.items():
+            changed = changed.replace(old, new)
         (folder / ("routes" if name == "routes.yaml" else ".") / name).write_text(changed)
     trust = ssl.create_default_context(cadata=certificate)
     client = httpx.Client(base_url=f"https://127.0.0.1:{port}", verify=trust, trust_env=False)

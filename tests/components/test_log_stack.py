@@ -1,20 +1,19 @@
 """What LogStack registers: where secrets stand, what the shipper may do, and how documents look."""
 
-import asyncio
+import hashlib
 import json
 import re
-import threading
 from typing import Any
 
 import pulumi
 import pytest
-from pulumi.runtime.stack import run_pulumi_func
 
-from components.kit import names
-from components.logging import log_shipper, log_stack
+from components.kit import names, ports
+from components.logging.arguments import LogStackArgs
 from components.logging.log_shipper import events_config, shipper_config
-from components.logging.log_stack import LogStack, LogStackArgs
-from tests.program.harness import SECRET, SENTINEL, SIGNATURE, Recording, leaks
+from components.logging.log_stack import LogStack
+from tests.components.mocks import declared
+from tests.program.harness import ROOT, SECRET, SENTINEL, SIGNATURE, Recording, leaks
 
 USERS = ("elastic", "reader", "shipper")
 DEPLOYMENT = "kubernetes:apps/v1:Deployment::logs-store"
@@ -30,9 +29,8 @@ def arguments(heap: str = "512m", users: tuple[str, ...] = USERS) -> LogStackArg
         "image": "registry/elasticsearch@sha256:" + "ab" * 32,
         "shipper_image": "stellwerk.local/log-shipper:0.147.0",
         "pull_secret": "pull",
-        "certificate": "certificate",
-        "key": pulumi.Output.secret(f"{SENTINEL}-tls"),
-        "ca_certificate": "authority",
+        "tls": {"certificate": "certificate", "key": pulumi.Output.secret(f"{SENTINEL}-tls")},
+        "trust_bundle": "authority",
         "users": {
             user: {"password": pulumi.Output.secret(keys["password"]), "hash": pulumi.Output.secret(keys["hash"])}
             for user, keys in marked.items()
@@ -47,27 +45,7 @@ def arguments(heap: str = "512m", users: tuple[str, ...] = USERS) -> LogStackArg
 
 def registered(urls: list[str] | None = None, **changes: Any) -> Recording:
     """What the component registers, as the engine would see it; its URL goes to `urls`."""
-    recording, failure = Recording(), list[BaseException]()
-
-    def program() -> None:
-        asyncio.set_event_loop(asyncio.new_event_loop())
-        pulumi.runtime.set_mocks(recording.mocks, "stellwerk", "dev", preview=False, monitor=recording)
-
-        def declare() -> None:
-            LogStack("logs", arguments(**changes)).url.apply(([] if urls is None else urls).append)
-
-        try:
-            asyncio.get_event_loop().run_until_complete(run_pulumi_func(declare))
-        except BaseException as error:
-            failure.append(error)
-
-    # A new thread starts with an empty context: no settings of another test are left.
-    thread = threading.Thread(target=program)
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return recording
+    return declared(lambda: LogStack("logs", arguments(**changes)).url.apply(([] if urls is None else urls).append))
 
 
 @pytest.fixture(scope="module")
@@ -143,7 +121,7 @@ def test_only_the_shippers_namespace_allows_host_paths(inputs: dict[str, Any]) -
 def test_the_shipper_trusts_the_authority_and_leaves_the_stores_lines_out(inputs: dict[str, Any]) -> None:
     config = json.loads(data(inputs, "logs-shipper-config")["config.yaml"])
     exporter, receiver = config["exporters"]["elasticsearch"], config["receivers"]["podlogs"]
-    assert exporter["endpoints"] == ["https://log-store.dev-platform.svc.cluster.local:9200"]
+    assert exporter["endpoints"] == [f"https://log-store.dev-platform.svc.cluster.local:{ports.LOG_STORE}"]
     assert (exporter["tls"]["ca_file"], exporter["password"]) == ("/secret/ca.crt", "${file:/secret/password}")
     assert "/var/log/pods/dev-platform_log-store-*/*/*" in receiver["exclude"]
     assert not any("dev-logging" in path for path in receiver["exclude"]), "its own errors are in the store, too"
@@ -197,15 +175,19 @@ def test_memory_follows_the_heap(heap: str, memory: str) -> None:
     assert {"name": "HEAP", "value": heap} in container["env"]
 
 
-def test_another_configuration_rolls_the_pods(inputs: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    def versions(found: dict[str, Any]) -> list[str]:
-        templates = [found[key]["spec"]["template"] for key in (DEPLOYMENT, DAEMON_SET, EVENTS)]
-        return [template["metadata"]["annotations"]["stellwerk.dev/configuration"] for template in templates]
+def test_another_configuration_rolls_the_pods(inputs: dict[str, Any]) -> None:
+    """Pods carry the digest of what they read at their start."""
+    store = json.dumps(data(inputs, "logs-store-config"), sort_keys=True)
+    shipper, events = (data(inputs, f"logs-{name}-config")["config.yaml"] for name in ("shipper", "events"))
+    for key, text in ((DEPLOYMENT, store), (DAEMON_SET, shipper), (EVENTS, events)):
+        annotations = inputs[key]["spec"]["template"]["metadata"]["annotations"]
+        assert annotations["stellwerk.dev/configuration"] == hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    before = versions(inputs)
-    monkeypatch.setattr(log_stack, "LOG_INDEX", "logs-other")
-    monkeypatch.setattr(log_shipper, "LOG_INDEX", "logs-other")
-    assert all(old != new for old, new in zip(before, versions(registered().inputs), strict=True))
+
+def test_the_images_configuration_has_the_ports_of_the_component() -> None:
+    settings = (ROOT / "components/logging/images/elasticsearch/config/elasticsearch.yml").read_text()
+    assert f"\nhttp.port: {ports.LOG_STORE}\n" in settings
+    assert f"\nreadiness.port: {ports.LOG_STORE_READY}\n" in settings
 
 
 def test_the_url_is_the_node_port_of_the_service() -> None:

@@ -70,7 +70,7 @@ class Cluster:
     def __init__(self, *looks: Sequence[Any]) -> None:
         self.looks = list(looks)
         self.asked: list[tuple[str, ...]] = []
-        self.told: list[str] = []
+        self.reported: list[str] = []
 
     def __call__(self, *words: str) -> str:
         self.asked.append(words)
@@ -79,35 +79,35 @@ class Cluster:
         if words[:2] == ("get", "events"):
             return json.dumps({"items": EVENTS})
         assert words[0] == "logs"
-        return "reading the artefact\nit is not there\n"
+        return "reading the artefact\nit does not exist\n"
 
     def wait(self, revision: Revision = REVISION, pace: Pace = FAST) -> None:
-        asyncio.run(until_served(revision, self, self.told.append, pace))
+        asyncio.run(until_served(revision, self, self.reported.append, pace))
 
 
 def without_annotation() -> dict[str, Any]:
-    found = copy.deepcopy(deployment())
-    del found["spec"]["template"]["metadata"]["annotations"]
-    return found
+    changed = copy.deepcopy(deployment())
+    del changed["spec"]["template"]["metadata"]["annotations"]
+    return changed
 
 
 def of_another_revision() -> dict[str, Any]:
-    found = copy.deepcopy(deployment())
-    found["spec"]["template"]["metadata"]["annotations"]["stellwerk.dev/revision"] = "old"
-    return found
+    changed = copy.deepcopy(deployment())
+    changed["spec"]["template"]["metadata"]["annotations"]["stellwerk.dev/revision"] = "old"
+    return changed
 
 
 def scaled() -> dict[str, Any]:
-    found = copy.deepcopy(deployment())
-    found["spec"]["replicas"] = 1
-    return found
+    changed = copy.deepcopy(deployment())
+    changed["spec"]["replicas"] = 1
+    return changed
 
 
 @pytest.mark.parametrize(
     "before",
     [
         pytest.param(of_another_revision, id="KServe has not seen it yet"),
-        pytest.param(without_annotation, id="made before there were revisions"),
+        pytest.param(without_annotation, id="older than revisions"),
         pytest.param(lambda: deployment(observedGeneration=6), id="the status is of the generation before"),
         pytest.param(lambda: deployment(updatedReplicas=1), id="half is updated"),
         pytest.param(lambda: deployment(updatedReplicas=0), id="nothing is updated, everything available"),
@@ -133,28 +133,28 @@ def test_only_a_whole_rollout_of_this_revision_serves(before: Callable[[], dict[
         ([pod(status="", reason="Evicted", message="node was low on memory")], "evicted: node was low on memory"),
     ],
 )
-def test_a_reason_that_stands_ends_the_wait_and_is_told_before(items: list[Any], reason: str) -> None:
+def test_a_reason_that_stands_ends_the_wait_and_is_reported_before(items: list[Any], reason: str) -> None:
     cluster = Cluster([deployment(availableReplicas=1), *items] if items[0]["kind"] == "Pod" else items)
     with pytest.raises(NotServingError, match="digits does not serve its new revision in x-serving") as raised:
         cluster.wait()
     assert reason in str(raised.value)
     assert "models.digits.release" in str(raised.value)
-    assert len(cluster.told) == 1, "each reason once"
-    assert reason in cluster.told[0]
+    assert len(cluster.reported) == 1, "each reason once"
+    assert reason in cluster.reported[0]
 
 
 def test_the_last_lines_of_a_container_that_ended_and_the_events_of_its_pod_are_shown() -> None:
     with pytest.raises(NotServingError) as raised:
         Cluster([pod(CRASHED)]).wait()
-    assert "log of kserve-container: it is not there" in str(raised.value)
+    assert "log of kserve-container: it does not exist" in str(raised.value)
     assert str(raised.value).count("event: FailedMount: no such secret") == 1
     assert "no such volume" not in str(raised.value)
 
 
-def test_what_only_events_tell_is_told() -> None:
+def test_what_only_events_report_is_reported() -> None:
     cluster = Cluster([deployment(availableReplicas=0), pod(STARTING, phase="Pending")], [deployment()])
     cluster.wait()
-    assert cluster.told == ["digits does not serve yet: digits-predictor-1: FailedMount: no such secret"]
+    assert cluster.reported == ["digits does not serve yet: digits-predictor-1: FailedMount: no such secret"]
 
 
 def test_what_passes_by_itself_does_not_end_the_wait() -> None:
@@ -162,7 +162,7 @@ def test_what_passes_by_itself_does_not_end_the_wait() -> None:
     waiting = [starting, pod(STARTING, conditions=[NO_NODE])]
     cluster = Cluster(waiting, waiting, [starting, pod(STARTING)], [starting, pod(RUNNING)], [deployment()])
     cluster.wait()
-    assert [reason.partition(": ")[2] for reason in cluster.told] == [
+    assert [reason.partition(": ")[2] for reason in cluster.reported] == [
         "digits-predictor-1 has no node: Insufficient cpu"
     ]
 
@@ -184,7 +184,7 @@ def test_the_wait_ends_after_its_time() -> None:
         Cluster([deployment(availableReplicas=0)]).wait(late)
 
 
-def test_a_deployment_that_never_comes_is_told() -> None:
+def test_a_deployment_that_never_comes_is_reported() -> None:
     with pytest.raises(NotServingError, match="KServe made no Deployment in x-serving"):
         asyncio.run(until_created(REVISION, lambda *_: "", seconds=-1))
     asyncio.run(until_created(REVISION, lambda *_: "deployment.apps/digits-predictor\n", seconds=-1))

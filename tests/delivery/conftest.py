@@ -26,7 +26,7 @@ from ruamel.yaml.representer import RoundTripRepresenter
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from delivery import stackfile  # fmt: skip
-from delivery.clients import engine
+from delivery.clients import endpoint, engine
 from delivery.errors import DeliveryError
 from delivery.operations import accepted, authority, pods, predict, promote, release, status, train, waiting
 from delivery.operations.plan import Plan, Step
@@ -150,8 +150,8 @@ def _surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     state = tmp_path / "state"
     monkeypatch.setenv("STELLWERK_STATE", str(state))
-    backend = {"PULUMI_BACKEND_URL": f"file://{state}/backend"}
-    monkeypatch.setattr(engine, "surroundings", lambda: {**os.environ, **backend})
+    target = {"PULUMI_BACKEND_URL": f"file://{state}/backend", "STELLWERK_WORK": f"{state}/work"}
+    monkeypatch.setattr(engine, "surroundings", lambda: {**os.environ, **target})
 
 
 @dataclass
@@ -274,12 +274,12 @@ class Engine:
             if environment == name
         ]
 
-    def environment_of(self, target: predict.Endpoint) -> str:
+    def environment_of(self, target: endpoint.Endpoint) -> str:
         if not self.names:
             self.names = {self.project.config(name)["gateway"]["nodePort"]: name for name in ENVIRONMENTS}
         return self.names[httpx.URL(target.url).port]
 
-    def answering(self, target: predict.Endpoint, client: httpx.Client) -> str | None:
+    def answering(self, target: endpoint.Endpoint, client: httpx.Client) -> str | None:
         name = self.environment_of(target)
         return self.answers(name) if self.answers else self.serving.get(name)
 

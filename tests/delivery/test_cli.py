@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from delivery import cli
-from delivery.clients import logs, runs
+from delivery.clients import endpoint, logs, runs
 from delivery.errors import DeliveryError
-from delivery.operations import pods, predict, release, train
+from delivery.operations import pods, release, train
 from infra.contract.release import Releases
 from tests.delivery.conftest import FIRST, MODEL, SECOND, Engine, ObjectStores, Project
 
@@ -130,7 +130,7 @@ def test_status_says_when_a_pod_cannot_come_back(
     state = answer(out)["environments"]["prod"]["models"][MODEL]
     assert (code, state["artefact"], state["ready"]) == (1, "changed", True)
     out = " ".join(stellwerk("status")[1].split())
-    assert "digits in prod: its artefact is changed in the object store: a pod that restarts can't come back" in out
+    assert "digits in prod: its artefact is changed in the object store: a pod that restarts cannot come back" in out
     assert "`stellwerk promote digits --to prod` brings it again" in out
 
 
@@ -222,10 +222,10 @@ def served(project: Project, releases: Releases, monkeypatch: pytest.MonkeyPatch
         rows = json.loads(request.content)["inputs"][0]["shape"][0]
         scores = [1.0 if column == 7 else 0.0 for _ in range(rows) for column in range(10)]
         output = {"name": "scores", "datatype": "FP32", "shape": [rows, 10], "data": scores}
-        return httpx.Response(200, json={"outputs": [output]}, headers={predict.RELEASE_HEADER: SECOND})
+        return httpx.Response(200, json={"outputs": [output]}, headers={endpoint.RELEASE_HEADER: SECOND})
 
     client = httpx.Client(transport=httpx.MockTransport(respond))
-    monkeypatch.setattr(predict.Endpoint, "client", lambda *_, **__: client)
+    monkeypatch.setattr(endpoint.Endpoint, "client", lambda *_, **__: client)
     return requests
 
 
@@ -252,7 +252,7 @@ def test_an_endpoint_that_refuses_is_one_line(
 ) -> None:
     project.point("prod", SECOND)
     client = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(503, text="no pod\n")))
-    monkeypatch.setattr(predict.Endpoint, "client", lambda *_, **__: client)
+    monkeypatch.setattr(endpoint.Endpoint, "client", lambda *_, **__: client)
     code, out, err = stellwerk("predict", MODEL, "--env", "prod", "--json")
     assert (code, out) == (1, "")
     address = "https://198.18.0.1:30445/v2/models/digits"

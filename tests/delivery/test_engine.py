@@ -142,12 +142,17 @@ def test_changes_of_one_environment_wait_for_each_other(project: Project, words:
     assert words.stream.getvalue() == "waiting for another change of prod to end\n"
 
 
-def test_a_backend_elsewhere_has_its_lock_in_the_state_directory(
+def test_a_backend_elsewhere_has_its_lock_in_the_target_s_folder_for_the_command(
     project: Project, words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "surroundings", lambda: {"PULUMI_BACKEND_URL": "s3://state"})
+    target = {"PULUMI_BACKEND_URL": "s3://state", "STELLWERK_WORK": str(tmp_path / "work")}
+    monkeypatch.setattr(engine, "surroundings", lambda: target)
     with engine.locked("prod", words.console):
-        assert list((tmp_path / "state" / "locks").glob("prod-*.lock"))
+        assert list((tmp_path / "work" / "locks").glob("prod-*.lock"))
+    del target["STELLWERK_WORK"]
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    with engine.locked("prod", words.console):
+        assert list((tmp_path / "temporary").glob("stellwerk-*/locks/prod-*.lock"))
 
 
 def test_the_state_of_a_stack_is_another_after_each_update(project: Project, tmp_path: Path) -> None:

@@ -3,87 +3,167 @@
 import ast
 import errno
 import importlib
+import json
 import ssl
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
 
+from delivery import stackfile
+from delivery.clients import endpoint
+from delivery.errors import DeliveryError, not_runnable
+from infra.contract.errors import StellwerkError
 from infra.values import ROOT
 from tests.delivery.conftest import MODEL, SECOND, Engine, Project
 from tests.delivery.test_cli import Command, stellwerk
 
 __all__ = ["stellwerk"]
-ROOMS = ("components", "delivery", "infra", "serving", "training")
+ROOMS = ("delivery", "infra")
 
 
 def defined() -> list[tuple[str, str]]:
-    """Module and name of every class that is called an error."""
-    found = []
+    """Return module and name of every error class of the rooms that the command runs."""
+    classes = []
     for file in sorted(path for room in ROOMS for path in (ROOT / room).rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ClassDef) and node.name.endswith("Error"):
                 module = ".".join(file.relative_to(ROOT).with_suffix("").parts)
-                found.append((module, node.name))
-    return found
+                classes.append((module, node.name))
+    return classes
 
 
-def test_there_are_errors_to_walk() -> None:
-    names = {name for _, name in defined()}
-    assert {"DeliveryError", "ConfigError", "ClusterError", "ToolchainError", "TrainingError", "StartError"} <= names
-
-
-def fail(stellwerk: Command, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> str:
-    """What a user sees of it."""
+def fail(stellwerk: Command, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> tuple[int, str]:
+    """Return the exit code and what a user sees of an error in an operation."""
 
     def raising(*_: object) -> None:
         raise error
 
     monkeypatch.setattr("delivery.operations.status.status", raising)
     code, out, err = stellwerk("status")
-    assert (code, out) == (1, "")
+    assert out == ""
     assert "Traceback" not in err
-    return err
+    return code, err
 
 
-@pytest.mark.parametrize(("module", "name"), defined())
-def test_every_error_of_the_project_is_one_message(
-    module: str, name: str, stellwerk: Command, monkeypatch: pytest.MonkeyPatch
+def test_every_error_of_the_command_is_an_expected_one() -> None:
+    kinds = [getattr(importlib.import_module(module), name) for module, name in defined()]
+    assert {"DeliveryError", "ConfigError", "ClusterError", "ToolchainError"} <= {kind.__name__ for kind in kinds}
+    assert [kind for kind in kinds if not issubclass(kind, StellwerkError)] == []
+
+
+def test_an_expected_error_is_its_message(stellwerk: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fail(stellwerk, monkeypatch, StellwerkError("what happened")) == (1, "error: what happened\n")
+
+
+def saved(err: str) -> Path:
+    """Return the file that the one line of an unexpected error names."""
+    assert err.count("\n") == 1
+    return Path(err.strip().rpartition("its traceback, ")[2])
+
+
+def test_an_unexpected_error_is_one_line_and_a_file(
+    stellwerk: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    kind: Any = getattr(importlib.import_module(module), name)
-    assert fail(stellwerk, monkeypatch, kind("what happened")) == "error: what happened\n"
+    state = tmp_path / "state"
+    state.mkdir()
+    password = "".join(("hun", "ter2"))
+
+    def broken() -> None:
+        secret = password
+        raise ZeroDivisionError(f"a message\nof two lines [red]{len(secret)}[/red]")
+
+    monkeypatch.setattr("delivery.operations.status.status", broken)
+    code, out, err = stellwerk("status")
+    assert (code, out) == (70, "")
+    assert err.startswith("unexpected error: ZeroDivisionError: a message of two lines [red]7[/red]; ")
+    file = saved(err)
+    assert file.parent == state
+    assert file.stat().st_mode & 0o777 == 0o600
+    text = file.read_text()
+    assert "Traceback (most recent call last)" in text
+    assert "in broken" in text
+    assert password not in text
+
+
+def test_without_a_state_directory_the_traceback_is_a_temporary_file(
+    stellwerk: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    code, err = fail(stellwerk, monkeypatch, OSError("x" * 1000))
+    file = saved(err)
+    assert (code, file.parent) == (70, folder)
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert not (tmp_path / "state").exists(), "a failure makes no state directory"
+    assert "x" * 1000 in file.read_text()
+    assert len(err) < 600, "the line stays a line"
+
+
+def test_a_traceback_that_cannot_be_saved_is_still_one_line(
+    stellwerk: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    code, err = fail(stellwerk, monkeypatch, KeyError("models"))
+    assert code == 70
+    assert err == (
+        "unexpected error: KeyError: 'models'; this is a defect of the command: "
+        "report it; its traceback could not be saved\n"
+    )
+
+
+def test_ctrl_c_is_no_error(stellwerk: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fail(stellwerk, monkeypatch, KeyboardInterrupt()) == (130, "")
+
+
+def test_a_stack_file_that_cannot_be_written_is_named(project: Project) -> None:
+    # Where the text is staged: a folder there stops root, too.
+    project.file("prod").with_suffix(".partial").mkdir()
+    with pytest.raises(DeliveryError) as failed:
+        stackfile.write("prod", "config: {}\n")
+    assert str(failed.value).startswith("writing stacks/Pulumi.prod.yaml failed: ")
+    assert "Is a directory; make the file and its folder writable" in str(failed.value)
+
+
+def test_an_endpoint_of_the_object_store_that_is_none_is_named(
+    stellwerk: Command, project: Project, pulumi: Engine
+) -> None:
+    pulumi.secrets["dev"] = json.dumps({"objectStore": {"accessKey": "a", "secretKey": "s"}})
+    store = {"mode": "external", "endpoint": "https://two words", "bucket": "models"}
+    project.edit("dev", lambda config: config.update(objectStore=store))
+    code, out, err = stellwerk("release", MODEL, "--job", "any")
+    assert (code, out) == (1, "")
+    assert err == (
+        "error: object store of dev (https://two words): Invalid endpoint: https://two words; "
+        "correct stellwerk:objectStore in stacks/Pulumi.dev.yaml\n"
+    )
 
 
 @pytest.mark.parametrize(
-    ("error", "message"),
-    [
-        (httpx.ConnectError("refused"), "error: refused\n"),
-        (httpx.InvalidURL("no host"), "error: no host\n"),
-        (ssl.SSLError(1, "[X509] no certificate"), "error: [X509] no certificate\n"),
-        (
-            PermissionError(errno.EACCES, "Permission denied", "stacks/x.yaml"),
-            "error: stacks/x.yaml: Permission denied\n",
-        ),
-        (OSError(errno.ENOSPC, "No space left on device"), "error: No space left on device\n"),
-        (ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "GetObject"), "error: An error occurred"),
-        (EndpointConnectionError(endpoint_url="https://s3"), "error: Could not connect to the endpoint URL"),
-        (subprocess.CalledProcessError(3, ["uv", "pip"]), "error: Command '['uv', 'pip']' returned non-zero exit"),
-    ],
-    ids=lambda value: type(value).__name__,
+    ("error", "said"),
+    [(httpx.ConnectError("refused"), "no answer (refused)"), (httpx.InvalidURL("no host"), "no answer (no host)")],
 )
-def test_errors_of_the_edges_are_one_message(
-    error: BaseException, message: str, stellwerk: Command, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert fail(stellwerk, monkeypatch, error).startswith(message)
+def test_an_endpoint_that_is_not_reached_is_named(error: Exception, said: str) -> None:
+    def respond(request: httpx.Request) -> httpx.Response:
+        raise error
+
+    target = endpoint.Endpoint("https://gateway/v2/models/digits", ssl.create_default_context())
+    with httpx.Client(transport=httpx.MockTransport(respond)) as client:
+        assert endpoint.answering_release(target, client) is None
+        with pytest.raises(DeliveryError) as failed:
+            endpoint.ask(client, target, b"{}", "1")
+    assert str(failed.value) == f"{target.url}: {said}; see `stellwerk status`"
 
 
-def test_a_bug_stays_a_traceback(stellwerk: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ZeroDivisionError):
-        fail(stellwerk, monkeypatch, ZeroDivisionError())
+@pytest.mark.parametrize("tool", ["pulumi", "kubectl"])
+def test_a_tool_that_cannot_be_started_names_the_doctor(tool: str) -> None:
+    missing, refused = FileNotFoundError(), PermissionError(errno.EACCES, "Permission denied")
+    assert str(not_runnable(tool, missing)) == f"{tool}: not found; run `stellwerk doctor` to see how to get it"
+    assert "cannot be run: Permission denied; run `stellwerk doctor`" in str(not_runnable(tool, refused))
 
 
 def test_a_model_without_a_data_set_is_told(

@@ -48,7 +48,7 @@ class Recording(mocks.MockMonitor):
             self.providers[key] = request.provider or dict(request.providers).get("kubernetes", "")
             self.waits[key] = (list(request.hooks.before_create), list(request.hooks.before_update))
             self.transforms[key] = [callback.token for callback in request.transforms]
-        return super().RegisterResource(request)
+        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
 
     def register_resource_hook(self, hook: pulumi.ResourceHook) -> None:
         """What the callback server of a real engine is asked for."""
@@ -91,6 +91,10 @@ class Answers(mocks.Mocks):
         return {}, []
 
 
+def _program() -> None:
+    runpy.run_path(str(ROOT / "infra"), run_name="program")
+
+
 def run(values: Mapping[str, Any], stack: str) -> Recording:
     """The program with these configuration values (keys without namespace); raises what the program raises."""
     recording = Recording()
@@ -106,9 +110,7 @@ def run(values: Mapping[str, Any], stack: str) -> Recording:
         }
         pulumi.runtime.set_all_config(flat, [f"{PREFIX}credentials"])
         try:
-            loop.run_until_complete(
-                run_pulumi_func(lambda: runpy.run_path(str(ROOT / "infra"), run_name="program") and None)
-            )
+            loop.run_until_complete(run_pulumi_func(_program))
             root = pulumi.runtime.get_root_resource()
             outputs = loop.run_until_complete(rpc.serialize_properties(dict(getattr(root, "outputs", {})), {}))
             recording.outputs = json_format.MessageToDict(outputs)

@@ -57,7 +57,7 @@ def _binding(name: str, role: str, user: str, kind: str = "User") -> dict[str, o
 
 
 def _helper_pods() -> list[dict[str, object]]:
-    """Helper pods create and delete volume folders: in that namespace alone the provisioner may run pods."""
+    """Return what the pods that make and remove volume folders need: a namespace where the provisioner may run them."""
     role: dict[str, object] = {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "Role",
@@ -92,7 +92,7 @@ def _helper_pods() -> list[dict[str, object]]:
 
 
 def helper_pod() -> str:
-    """The pod that makes or removes one volume folder on the node."""
+    """Return the pod that makes or removes one volume folder on the node."""
     container = {
         "name": "helper",
         "image": HELPER_IMAGE,
@@ -130,7 +130,7 @@ def _storage_class() -> dict[str, object]:
 
 
 def apply(tools: Tools, layout: Layout) -> None:
-    """Server-side apply, so that a second run changes nothing."""
+    """Apply everything on the server's side, so that a second run changes nothing."""
     documents = [
         _binding("kubeadm:cluster-admins", "cluster-admin", "kubeadm:cluster-admins", "Group"),
         # kubeadm's client certificate of the API server carries no group: logs and exec need this.

@@ -16,7 +16,7 @@ _OUTSIDE = (Path("/run/containerd"), Path("/var/lib/cni"), Path("/run/cni"), Pat
 
 
 def kill_pods(tools: Tools, layout: Layout) -> None:
-    """Kills every container of the node through containerd, which must still run."""
+    """Kill every container of the node through containerd, which must still run."""
     ctr: list[str | Path] = [tools.path("ctr"), "--address", layout.containerd_socket, "--namespace", "k8s.io"]
     tasks = run([*ctr, "tasks", "ls", "-q"], check=False, timeout=30).split()
     for task in tasks:
@@ -32,7 +32,7 @@ def kill_pods(tools: Tools, layout: Layout) -> None:
 
 
 def kill_leftovers(layout: Layout) -> None:
-    """Ends processes that still run from this state directory: shims, and what a lost supervisor left."""
+    """End processes that still run from this state directory: shims, and what a lost supervisor left."""
     for sent in (signal.SIGTERM, signal.SIGKILL):
         left = _processes(layout)
         for pid in left:
@@ -43,10 +43,10 @@ def kill_leftovers(layout: Layout) -> None:
 
 
 def _processes(layout: Layout) -> list[int]:
-    marker, ours = f"{layout.root}/".encode(), _ancestors()
-    found = []
+    marker, ancestors = f"{layout.root}/".encode(), _ancestors()
+    pids = []
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) in ours:
+        if not entry.name.isdigit() or int(entry.name) in ancestors:
             continue
         try:
             command, group = (entry / "cmdline").read_bytes(), (entry / "cgroup").read_text()
@@ -55,8 +55,8 @@ def _processes(layout: Layout) -> list[int]:
         program = command.split(b"\0")[0].rsplit(b"/", 1)[-1]
         part = marker in command and program not in (b"sh", b"bash", b"python", b"python3", b"tail", b"pulumi")
         if part or ("supervisor" in command.decode(errors="replace") and marker in command) or _in_pod(group, layout):
-            found.append(int(entry.name))
-    return found
+            pids.append(int(entry.name))
+    return pids
 
 
 def _in_pod(cgroup: str, layout: Layout) -> bool:
@@ -85,7 +85,7 @@ def _signal(pid: int, sent: signal.Signals) -> None:
 
 
 def unmount(layout: Layout) -> None:
-    """Unmounts everything below the state directory and the runtime folders, deepest first."""
+    """Unmount everything below the state directory and the runtime folders, deepest first."""
     prefixes = tuple(f"{path}/" for path in (layout.root, *_outside()))
     for _ in range(3):
         mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
@@ -97,7 +97,7 @@ def unmount(layout: Layout) -> None:
 
 
 def remove_cgroups() -> None:
-    """Removes the pods' cgroups, deepest first; only empty ones can go."""
+    """Remove the pods' cgroups, deepest first; only empty ones can go."""
     if subprocess.run(["pgrep", "kubelet"], capture_output=True, check=False).returncode == 0:
         return
     for hierarchy in [_CGROUPS, *(path for path in _CGROUPS.iterdir() if path.is_dir() and not path.is_symlink())]:
@@ -116,7 +116,7 @@ def _rmdir(folder: Path) -> None:
 
 
 def remove_outside() -> None:
-    """Removes the runtime's own folders."""
+    """Remove the runtime's own folders."""
     folders = _outside()
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
@@ -125,6 +125,6 @@ def remove_outside() -> None:
 
 
 def _outside() -> tuple[Path, ...]:
-    """The runtime's own folders; none while another containerd uses them. Ours has ended."""
+    """Return the runtime's own folders; none while another containerd uses them. Ours has ended."""
     running = subprocess.run(["pgrep", "-x", "containerd"], capture_output=True, check=False).returncode == 0
     return () if running else _OUTSIDE

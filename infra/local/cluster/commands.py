@@ -9,6 +9,8 @@ from pathlib import Path
 from infra.local.cluster.errors import ClusterError
 from infra.local.cluster.layout import Layout
 
+_NEXT = "correct the cause and run the same command again; `stellwerk cluster logs <part>` shows more"
+
 
 @dataclass(frozen=True)
 class Tools:
@@ -18,7 +20,7 @@ class Tools:
     cni: Path
 
     def path(self, name: str) -> Path:
-        """Raises ClusterError when the tool is missing."""
+        """Return the tool's path; raise ClusterError when it is missing."""
         for folder in (self.bin, *map(Path, os.environ.get("PATH", "").split(os.pathsep)), Path("/usr/sbin")):
             candidate = folder / name
             if candidate.is_file() and os.access(candidate, os.X_OK):
@@ -27,9 +29,9 @@ class Tools:
 
 
 def run(command: Sequence[str | Path], *, stdin: str | None = None, check: bool = True, timeout: float = 120) -> str:
-    """Runs `command` and returns its standard output.
+    """Run `command` and return its standard output.
 
-    Raises ClusterError with the command's own last words when it fails and `check` is set.
+    Raises ClusterError with the command's last lines when it fails and `check` is set.
     """
     words = [str(part) for part in command]
     try:
@@ -37,14 +39,14 @@ def run(command: Sequence[str | Path], *, stdin: str | None = None, check: bool 
     except (OSError, subprocess.TimeoutExpired) as error:
         if not check:
             return ""
-        raise ClusterError(f"{words[0]}: {error}") from error
+        raise ClusterError(f"{words[0]} gave no answer: {error}; {_NEXT}") from error
     if check and done.returncode != 0:
         tail = "\n".join((done.stderr or done.stdout).strip().splitlines()[-8:])
-        raise ClusterError(f"`{' '.join(words[:6])}` ended with {done.returncode}:\n{tail}")
+        raise ClusterError(f"`{' '.join(words[:6])}` ended with {done.returncode}:\n{tail}\n{_NEXT}")
     return done.stdout
 
 
 def kubectl(tools: Tools, layout: Layout, *arguments: str, stdin: str | None = None, check: bool = True) -> str:
-    """kubectl as the cluster's administrator."""
+    """Run kubectl as the cluster's administrator."""
     place: list[str | Path] = ["--kubeconfig", layout.kubeconfig, "--cache-dir", layout.kubectl_cache]
     return run([tools.path("kubectl"), *place, *arguments], stdin=stdin, check=check)

@@ -7,15 +7,22 @@ from typing import Any
 import yaml
 
 from infra.local.cluster.commands import Tools
-from infra.local.cluster.layout import ADDRESS, BRIDGE, PAUSE_IMAGE, POD_SUBNET, PROVISIONER, Layout
+from infra.local.cluster.layout import (
+    ADDRESS,
+    BRIDGE,
+    KUBE_PROXY_HEALTH_PORT,
+    PAUSE_IMAGE,
+    POD_SUBNET,
+    PROVISIONER,
+    Layout,
+)
 
-REGISTRY = f"{ADDRESS}:30500"
 # Elasticsearch and a training Job run some two hundred threads each.
 PIDS_PER_POD = 1024
 
 
 def _containerd(layout: Layout, tools: Tools) -> str:
-    # restrict_oom_score_adj: without CAP_SYS_RESOURCE runc can't lower the score and every sandbox fails.
+    # restrict_oom_score_adj: without CAP_SYS_RESOURCE runc cannot lower the score and every sandbox fails.
     return f"""\
 version = 3
 root = "{layout.data}/containerd"
@@ -52,7 +59,8 @@ SystemdCgroup = false
 """
 
 
-def _buildkitd(layout: Layout) -> str:
+def _buildkitd(layout: Layout, registry: str | None) -> str:
+    trust = f'[registry."{registry}"]\nca = ["{layout.registry_ca}"]\n' if registry else ""
     return f"""\
 root = "{layout.data}/buildkit"
 [grpc]
@@ -69,9 +77,7 @@ networkMode = "host"
 snapshotter = "overlayfs"
 gc = true
 maxUsedSpace = "30GB"
-[registry."{REGISTRY}"]
-ca = ["{layout.registry_ca}"]
-"""
+{trust}"""
 
 
 def _cni(layout: Layout) -> dict[str, Any]:
@@ -138,7 +144,7 @@ def _kube_proxy(layout: Layout) -> dict[str, Any]:
         "kind": "KubeProxyConfiguration",
         "mode": "nftables",
         "bindAddress": ADDRESS,
-        "healthzBindAddress": "127.0.0.1:10256",
+        "healthzBindAddress": f"127.0.0.1:{KUBE_PROXY_HEALTH_PORT}",
         "metricsBindAddress": "127.0.0.1:10249",
         "clusterCIDR": POD_SUBNET,
         "nodePortAddresses": [f"{ADDRESS}/32"],
@@ -167,7 +173,7 @@ def _corefile(layout: Layout) -> str:
 
 
 def admission() -> dict[str, Any]:
-    """Pod Security "restricted" in every namespace that has no label of its own, those of Kubernetes itself too.
+    """Return Pod Security "restricted" for every namespace without a label of its own, those of Kubernetes itself too.
 
     The provisioner's helper pods make folders on the node as root: excepted is who makes them, not where they run, so
     that nobody else gets a pod with the node's folders in that namespace.
@@ -190,22 +196,37 @@ def _local_path(layout: Layout) -> dict[str, Any]:
     return {"nodePathMap": paths, "setupCommand": "", "teardownCommand": ""}
 
 
-def write(layout: Layout, tools: Tools) -> None:
-    """Writes every file; the same state directory gives the same files."""
-    (layout.config / "containerd.toml").write_text(_containerd(layout, tools))
-    (layout.config / "buildkitd.toml").write_text(_buildkitd(layout))
+def write(layout: Layout, tools: Tools, registry: str | None = None) -> None:
+    """Write every file; the same state directory and address (host:port) of a registry give the same files."""
     (layout.config / "cni").mkdir(exist_ok=True)
-    (layout.config / "cni" / "10-stellwerk.conflist").write_text(json.dumps(_cni(layout), indent=1))
-    (layout.config / "admission.yaml").write_text(yaml.safe_dump(admission()))
-    (layout.config / "kubelet.yaml").write_text(yaml.safe_dump(_kubelet(layout)))
-    (layout.config / "kube-proxy.yaml").write_text(yaml.safe_dump(_kube_proxy(layout)))
-    (layout.config / "Corefile").write_text(_corefile(layout))
-    (layout.config / "local-path.json").write_text(json.dumps(_local_path(layout)))
-    hosts = layout.certs_d / REGISTRY
+    files = {
+        "containerd.toml": _containerd(layout, tools),
+        "buildkitd.toml": _buildkitd(layout, registry),
+        "cni/10-stellwerk.conflist": json.dumps(_cni(layout), indent=1),
+        "admission.yaml": yaml.safe_dump(admission()),
+        "kubelet.yaml": yaml.safe_dump(_kubelet(layout)),
+        "kube-proxy.yaml": yaml.safe_dump(_kube_proxy(layout)),
+        "Corefile": _corefile(layout),
+        "local-path.json": json.dumps(_local_path(layout)),
+    }
+    for name, text in files.items():
+        (layout.config / name).write_text(text)
+    if registry:
+        _trust(layout, registry)
+    _builder(layout)
+
+
+def _trust(layout: Layout, registry: str) -> None:
+    """Let containerd trust the registry that a stack runs on the node."""
+    hosts = layout.certs_d / registry
     hosts.mkdir(parents=True, exist_ok=True)
     (hosts / "hosts.toml").write_text(
-        f'server = "https://{REGISTRY}"\n[host."https://{REGISTRY}"]\nca = ["{layout.registry_ca}"]\n'
+        f'server = "https://{registry}"\n[host."https://{registry}"]\nca = ["{layout.registry_ca}"]\n'
     )
+
+
+def _builder(layout: Layout) -> None:
+    """Describe the node's image builder to buildx."""
     instances = layout.docker_config / "buildx" / "instances"
     instances.mkdir(parents=True, exist_ok=True)
     node = {"Name": "stellwerk0", "Endpoint": f"unix://{layout.buildkit_socket}", "Platforms": None, "Flags": None}

@@ -1,64 +1,109 @@
-"""The variables under which plain `pulumi`, `kubectl` and the command work against this stack."""
+"""The variables of the embedded cluster's target, and the files and links that they name.
+
+Computing them and making what they name are two things: a command computes, and makes nothing on a machine where nobody
+has asked for the local target (`stellwerk cluster up`, `stellwerk env`, `make demo`), or where the user's own variables
+lead to another one.
+"""
 
 import os
 import secrets
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
 from infra.local.cluster.layout import Layout, layout
-from infra.local.toolchain.paths import bin_folder, linked_view, set_link
+from infra.local.toolchain import paths
+from infra.targets import variables as names
 
 
-def environment() -> dict[str, str]:
-    """Environment variables to add to the process's own.
+def environment(given: Mapping[str, str] = os.environ, place: Layout | None = None) -> dict[str, str]:
+    """Return the variables to add to `given` for one command; what the user has set already wins.
 
-    What the user has set already (another backend, kubeconfig or passphrase) wins.
+    Where the local target is in use its links follow the toolchain; elsewhere nothing is made.
     """
-    place = layout()
+    place = place or layout(given)
+    if not in_use(place, given):
+        return _settings(given) | (_tools(place, given) if place.tools.is_symlink() else {})
+    return ask_for(place, given)
+
+
+def ask_for(place: Layout, given: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Make what the variables of the local target name: its folder, links and passphrase; return the variables."""
     # First of all: what is made below it later must not be readable by others.
     place.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    given = os.environ
-    path = given.get("PATH", "")
-    # The built language host takes Python from PATH: it is too old to be told the project's virtualenv.
-    first = os.pathsep.join((str(bin_folder()), str(Path(sys.prefix, "bin"))))
-    # Not the place in the cache: these paths stand in the state, where they must be the same on every machine.
-    tools = linked_view()
-    values = {
-        "PATH": path if path.startswith(first) else f"{first}{os.pathsep}{path}",
-        "PULUMI_HOME": given.get("PULUMI_HOME") or str(place.pulumi_home),
-        "PULUMI_BACKEND_URL": given.get("PULUMI_BACKEND_URL") or f"file://{place.backend}",
-        "PULUMI_SKIP_UPDATE_CHECK": "true",
-        # Nothing is overwritten that somebody else has set; unset, a preview would not say so of what it is to create.
-        "PULUMI_K8S_ENABLE_PATCH_FORCE": "false",
-        "KUBECONFIG": given.get("KUBECONFIG") or str(place.kubeconfig),
-        "KUBECACHEDIR": given.get("KUBECACHEDIR") or str(place.kubectl_cache),
-        "DOCKER_CONFIG": given.get("DOCKER_CONFIG") or str(place.docker_config),
-        "STELLWERK_MANIFESTS": given.get("STELLWERK_MANIFESTS") or str(tools / "manifests"),
-        "STELLWERK_BUILD_CONTEXTS": given.get("STELLWERK_BUILD_CONTEXTS") or str(tools / "build-contexts"),
-        "STELLWERK_BUILD_SECRETS": given.get("STELLWERK_BUILD_SECRETS") or str(place.build_secrets),
-        "STELLWERK_POD_LOGS": given.get("STELLWERK_POD_LOGS") or str(place.pod_logs),
-    }
-    if values["PULUMI_HOME"] == str(place.pulumi_home):
+    paths.set_link(place.tools, paths.view())
+    values = variables(place, given)
+    if values[names.PULUMI_HOME] == str(place.pulumi_home):
         _link_plugins(place)
-        # Otherwise the engine warns that it takes them from PATH, in every preview.
-        values["PULUMI_IGNORE_AMBIENT_PLUGINS"] = "true"
-    if not ({"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & given.keys()):
-        values["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(_passphrase(place))
+    if values.get(names.PULUMI_PASSPHRASE_FILE) == str(place.passphrase):
+        _make_passphrase(place)
     return values
 
 
+def in_use(place: Layout, given: Mapping[str, str]) -> bool:
+    """Return whether somebody has asked for the local target, and `given` leaves something of it to be used."""
+    passphrase = names.PULUMI_PASSPHRASE in given or names.PULUMI_PASSPHRASE_FILE in given
+    leading = [given.get(name, "") for name in (names.KUBECONFIG, names.PULUMI_BACKEND_URL)]
+    # What `stellwerk env` has set leads to the local target itself.
+    own = any(str(place.root) in value for value in (*leading, given.get(names.PULUMI_PASSPHRASE_FILE, "")))
+    return place.root.is_dir() and (own or not (passphrase and all(leading)))
+
+
+def variables(place: Layout, given: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of the local target whose state is in `place`; what `given` has set wins."""
+    local = {
+        names.PULUMI_HOME: str(place.pulumi_home),
+        names.PULUMI_BACKEND_URL: f"file://{place.backend}",
+        names.KUBECONFIG: str(place.kubeconfig),
+        names.KUBECACHEDIR: str(place.kubectl_cache),
+        names.DOCKER_CONFIG: str(place.docker_config),
+        names.BUILD_SECRETS: str(place.build_secrets),
+        names.POD_LOGS: str(place.pod_logs),
+        names.REGISTRY_CA: str(place.registry_ca),
+        names.WORK: str(place.temporary),
+    }
+    values = _settings(given) | _tools(place, given) | {name: given.get(name) or value for name, value in local.items()}
+    if values[names.PULUMI_HOME] == str(place.pulumi_home):
+        # Otherwise the engine warns that it takes its plugins from PATH, in every preview.
+        values["PULUMI_IGNORE_AMBIENT_PLUGINS"] = "true"
+    if not {names.PULUMI_PASSPHRASE, names.PULUMI_PASSPHRASE_FILE} & given.keys():
+        values[names.PULUMI_PASSPHRASE_FILE] = str(place.passphrase)
+    return values
+
+
+def _settings(given: Mapping[str, str]) -> dict[str, str]:
+    """Return what holds for every target: where the tools are, and how the engine is to behave."""
+    path = given.get("PATH", "")
+    # The built language host takes Python from PATH: it is too old to know of the project's virtualenv.
+    first = os.pathsep.join((str(paths.bin_folder()), str(Path(sys.prefix, "bin"))))
+    return {
+        "PATH": path if path.startswith(first) else f"{first}{os.pathsep}{path}",
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # Nothing is overwritten that somebody else has set; unset, a preview would not say so of what it is to create.
+        "PULUMI_K8S_ENABLE_PATCH_FORCE": "false",
+    }
+
+
+def _tools(place: Layout, given: Mapping[str, str]) -> dict[str, str]:
+    """Return the folders of the toolchain.
+
+    Not their place in the cache: these paths stand in the state, where they must be the same on every machine.
+    """
+    folders = {names.MANIFESTS: "manifests", names.BUILD_CONTEXTS: "build-contexts"}
+    return {name: given.get(name) or str(place.tools / folder) for name, folder in folders.items()}
+
+
 def _link_plugins(place: Layout) -> None:
-    """Shows the toolchain's plugins to the engine, where it looks for downloaded ones."""
+    """Show the toolchain's plugins to the engine, where it looks for downloaded ones."""
     providers = {f"resource-{name}": version(f"pulumi-{name}") for name in ("kubernetes", "docker-build")}
     for name, number in {**providers, "language-python": version("pulumi")}.items():
         folder = place.pulumi_home / "plugins" / f"{name}-v{number}"
-        set_link(folder / f"pulumi-{name}", bin_folder() / f"pulumi-{name}")
+        paths.set_link(folder / f"pulumi-{name}", paths.bin_folder() / f"pulumi-{name}")
 
 
-def _passphrase(place: Layout) -> Path:
-    """Made once, readable by its owner only."""
+def _make_passphrase(place: Layout) -> None:
+    """Make the passphrase once, readable by its owner only."""
     if not place.passphrase.exists():
         place.passphrase.touch(mode=0o600)
         place.passphrase.write_text(secrets.token_urlsafe(32) + "\n")
-    return place.passphrase

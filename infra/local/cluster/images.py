@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from infra.contract.versions import platform_image
 from infra.local.cluster.commands import Tools, run
 from infra.local.cluster.layout import HELPER_IMAGE, PAUSE_IMAGE, Layout
 
@@ -29,11 +30,11 @@ IMAGES = (
     PlatformImage(
         HELPER_IMAGE, "busybox", "/bin/busybox", (), tuple(f"/bin/{x}" for x in ("sh", "mkdir", "rm", "cat", "chmod"))
     ),
-    PlatformImage("stellwerk.local/registry:3.1.2", "registry", "/registry"),
-    PlatformImage("stellwerk.local/traefik:3.7.15", "traefik", "/traefik"),
-    PlatformImage("stellwerk.local/versitygw:1.8.0", "versitygw", "/versitygw"),
-    PlatformImage("stellwerk.local/kserve-manager:0.14.1", "kserve-manager", "/manager"),
-    PlatformImage("stellwerk.local/log-shipper:0.147.0", "log-shipper", "/otelcol"),
+    PlatformImage(platform_image("registry"), "registry", "/registry"),
+    PlatformImage(platform_image("traefik"), "traefik", "/traefik"),
+    PlatformImage(platform_image("versitygw"), "versitygw", "/versitygw"),
+    PlatformImage(platform_image("kserve-manager"), "kserve-manager", "/manager"),
+    PlatformImage(platform_image("log-shipper"), "log-shipper", "/otelcol"),
 )
 
 
@@ -68,7 +69,7 @@ def _key(image: PlatformImage, binary: Path) -> str:
 
 
 def present(tools: Tools, layout: Layout) -> set[str]:
-    """References in the node's image store."""
+    """Return the references in the node's image store."""
     listing = run(
         [tools.path("ctr"), "--address", layout.containerd_socket, "--namespace", "k8s.io", "images", "ls", "-q"]
     )
@@ -76,14 +77,14 @@ def present(tools: Tools, layout: Layout) -> set[str]:
 
 
 def build(tools: Tools, layout: Layout, progress: Callable[[str], None]) -> None:
-    """Builds what is missing or made from another binary."""
+    """Build what is missing or made from another binary."""
     record_file = layout.data / "platform-images.json"
     record = json.loads(record_file.read_text()) if record_file.exists() else {}
-    there = present(tools, layout)
+    stored = present(tools, layout)
     for image in IMAGES:
         binary = tools.path(image.tool)
         key = _key(image, binary)
-        if record.get(image.reference) == key and image.reference in there:
+        if record.get(image.reference) == key and image.reference in stored:
             continue
         progress(f"image {image.reference}")
         with tempfile.TemporaryDirectory(dir=layout.run) as folder:

@@ -1,28 +1,37 @@
 """Where everything of the local cluster lives: one state directory."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from infra.contract.versions import LOCAL_IMAGES, platform_image
+from infra.local.toolchain.paths import LINK
+
 NODE = "stellwerk"
-# RFC 2544 benchmarking range: never routed, so it can't collide with a real network.
+# RFC 2544 benchmarking range: never routed, so it cannot collide with a real network.
 ADDRESS = "198.18.0.1"
 POD_SUBNET = "10.244.0.0/24"
 SERVICE_SUBNET = "10.96.0.0/16"
+API_PORT = 6443
+ETCD_PORT, ETCD_PEER_PORT = 2379, 2380
+KUBE_PROXY_HEALTH_PORT = 10256
 BRIDGE = "stellwerk0"
 TABLE = "stellwerk"
-PAUSE_IMAGE = "stellwerk.local/pause:1"
-HELPER_IMAGE = "stellwerk.local/busybox:1"
+PAUSE_IMAGE = f"{LOCAL_IMAGES}/pause:1"
+HELPER_IMAGE = platform_image("busybox")
 # Who makes the volumes' folders: the user of its certificate.
 PROVISIONER = "stellwerk:local-path-provisioner"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths inside the state directory."""
+    """Paths inside the state directory, the checkout's link to the toolchain, and the kernel's settings."""
 
     root: Path
+    tools: Path = LINK
+    kernel: Path = Path("/proc/sys")
 
     @cached_property
     def kubeconfig(self) -> Path:
@@ -46,7 +55,7 @@ class Layout:
 
     @cached_property
     def temporary(self) -> Path:
-        """TMPDIR of the node's processes: BuildKit leaves mount points there when it is killed."""
+        """Return TMPDIR of the node's processes: BuildKit leaves mount points there when it is killed."""
         return self.run / "tmp"
 
     @cached_property
@@ -71,7 +80,7 @@ class Layout:
 
     @cached_property
     def certs_d(self) -> Path:
-        """containerd's per-registry trust (`hosts.toml`)."""
+        """Return the folder of containerd's per-registry trust (`hosts.toml`)."""
         return self.config / "certs.d"
 
     @cached_property
@@ -88,17 +97,17 @@ class Layout:
 
     @cached_property
     def registry_ca(self) -> Path:
-        """CA of the embedded image registry, trusted by containerd and BuildKit."""
+        """Return the file of the CA of the embedded image registry, trusted by containerd and BuildKit."""
         return self.config / "registry-ca.crt"
 
     @cached_property
     def kubectl_cache(self) -> Path:
-        """What kubectl has read of the API's own description."""
+        """Return the folder of what kubectl has read of the API's own description."""
         return self.root / "kubectl-cache"
 
     @cached_property
     def docker_config(self) -> Path:
-        """DOCKER_CONFIG with the buildx instance that points at BuildKit."""
+        """Return DOCKER_CONFIG, with the buildx instance that points at BuildKit."""
         return self.root / "docker"
 
     @cached_property
@@ -118,7 +127,7 @@ class Layout:
         return self.root / "passphrase"
 
     def make(self) -> None:
-        """Creates the folders; the state directory itself is readable by its owner only."""
+        """Create the folders; the state directory itself is readable by its owner only."""
         self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         for folder in (
             self.pki, self.identities, self.config, self.run, self.temporary, self.logs, self.data, self.kubelet,
@@ -128,14 +137,15 @@ class Layout:
             folder.mkdir(parents=True, exist_ok=True)
 
 
-def state_directory() -> Path:
-    """`STELLWERK_STATE`, else `$XDG_STATE_HOME/stellwerk`, else `~/.local/state/stellwerk`."""
-    given = os.environ.get("STELLWERK_STATE")
-    if given:
-        return Path(given).expanduser().absolute()
-    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+def state_directory(given: Mapping[str, str] = os.environ) -> Path:
+    """Return `STELLWERK_STATE`, else `$XDG_STATE_HOME/stellwerk`, else `~/.local/state/stellwerk`."""
+    state = given.get("STELLWERK_STATE")
+    if state:
+        return Path(state).expanduser().absolute()
+    base = given.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(base).expanduser().absolute() / "stellwerk"
 
 
-def layout() -> Layout:
-    return Layout(state_directory())
+def layout(given: Mapping[str, str] = os.environ) -> Layout:
+    """Return the layout of the state directory that `given` names."""
+    return Layout(state_directory(given))

@@ -1,4 +1,4 @@
-"""Bringing the node up, telling its state, taking it away."""
+"""Bringing the node up, reporting its state, taking it away."""
 
 import os
 import re
@@ -10,30 +10,32 @@ from typing import Any
 
 import certifi
 
+from infra.contract.versions import version
 from infra.local.cluster import addons, cleanup, configuration, images, network, pki, supervision
 from infra.local.cluster.commands import Tools, kubectl
 from infra.local.cluster.errors import ClusterError
-from infra.local.cluster.layout import ADDRESS, Layout
+from infra.local.cluster.layout import ADDRESS, API_PORT, Layout
 from infra.local.cluster.parts import parts
 from infra.local.cluster.preflight import check
+from infra.targets.needs import Needs
 
 Progress = Callable[[str], None]
 
 
-def up(layout: Layout, tools: Tools, version: str, progress: Progress) -> None:
-    """Idempotent: starts what is missing, restarts what changed.
+def up(layout: Layout, tools: Tools, needs: Needs, progress: Progress) -> None:
+    """Start what is missing, restart what changed; a second run changes nothing.
 
     Raises ClusterError before anything starts when the machine lacks something.
     """
     if not supervision.states(layout):
-        check(layout)
+        check(layout, needs)
         cleanup.kill_leftovers(layout)
     layout.make()
     progress("network")
     network.up(tools, layout)
     progress("certificates")
-    pki.create(tools, layout, version)
-    configuration.write(layout, tools)
+    pki.create(tools, layout, f"v{version('kubernetes')}")
+    configuration.write(layout, tools, needs.registry)
     (layout.config / "helper-pod.yaml").write_text(addons.helper_pod())
     _build_secrets(layout)
     progress("processes")
@@ -59,17 +61,17 @@ def _wait(layout: Layout, what: str, done: Callable[[], bool], seconds: float = 
     deadline = time.monotonic() + seconds
     while not done():
         if time.monotonic() > deadline:
-            bad = {
+            stopped = {
                 name: info["state"] for name, info in supervision.states(layout).items() if info["state"] != "RUNNING"
             }
             raise ClusterError(
-                f"{what} is not ready after {seconds:.0f} s; not running: {bad or 'none'}; logs in {layout.logs}"
+                f"{what} is not ready after {seconds:.0f} s; not running: {stopped or 'none'}; logs in {layout.logs}"
             )
         time.sleep(0.3)
 
 
 def _build_secrets(layout: Layout) -> None:
-    """What an image build needs to reach its package indexes: the machine's own CAs, pip and apt settings."""
+    """Write what an image build needs to reach its package indexes: the machine's own CAs, pip and apt settings."""
     bundle = Path(os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"))
     own = own_authorities(bundle.read_text() if bundle.exists() else "")
     (layout.build_secrets / "ca.crt").write_text("".join(own))
@@ -85,21 +87,21 @@ def _build_secrets(layout: Layout) -> None:
 
 
 def own_authorities(bundle: str) -> list[str]:
-    """The certificates (PEM) of `bundle` that are not public: every base image trusts the public ones already.
+    """Return the certificates (PEM) of `bundle` that are not public: every base image trusts the public ones already.
 
     A whole bundle is some 200 KB, and would stand in the state of every image.
     """
 
     def split(text: str) -> dict[str, str]:
-        found = re.findall("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", text, re.DOTALL)
-        return {"".join(pem.split()): pem for pem in found}
+        certificates = re.findall("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", text, re.DOTALL)
+        return {"".join(pem.split()): pem for pem in certificates}
 
     public = split(certifi.contents())
     return [pem for key, pem in split(bundle).items() if key not in public]
 
 
 def status(layout: Layout, tools: Tools) -> dict[str, Any]:
-    """Processes by name, the nodes and the pods that are not well. `running` is False when nothing runs."""
+    """Return processes by name, the nodes and the pods that are not well. `running` is False when nothing runs."""
     states = supervision.states(layout)
     result: dict[str, Any] = {"running": bool(states), "state_directory": str(layout.root), "processes": states}
     if states:
@@ -110,12 +112,12 @@ def status(layout: Layout, tools: Tools) -> dict[str, Any]:
         well = ("Running", "Completed")
         result["pods"] = len(pods)
         result["pods_not_well"] = [" ".join(pod.split()[:4]) for pod in pods if pod.split()[3] not in well]
-        result["api_server"] = f"https://{ADDRESS}:6443"
+        result["api_server"] = f"https://{ADDRESS}:{API_PORT}"
     return result
 
 
 def down(layout: Layout, tools: Tools, progress: Progress, *, keep_data: bool = False) -> None:
-    """Removes every process, mount, interface, address and rule, and the data unless `keep_data`."""
+    """Remove every process, mount, interface, address and rule, and the data unless `keep_data`."""
     progress("node and control plane")
     others = [part.name for part in parts(layout, tools) if part.name != "containerd"]
     supervision.stop(layout, others[::-1])

@@ -7,7 +7,6 @@ from infra.local.cluster.commands import Tools, run
 from infra.local.cluster.errors import ClusterError
 from infra.local.cluster.layout import ADDRESS, BRIDGE, POD_SUBNET, TABLE, Layout
 
-SYSTEM = Path("/proc/sys")
 SETTINGS = {
     "net/ipv4/ip_forward": "1",
     # Without it replies between pods of one node bypass the Service translation.
@@ -28,38 +27,38 @@ _PROXY_TABLES = ("ip kube-proxy", "ip6 kube-proxy")
 
 
 def _addresses(tools: Tools) -> dict[str, str]:
-    """IPv4 addresses of the machine and the interface of each."""
+    """Return the IPv4 addresses of the machine and the interface of each."""
     links = json.loads(run([tools.path("ip"), "-json", "-4", "address"]))
     return {entry["local"]: link["ifname"] for link in links for entry in link.get("addr_info", [])}
 
 
 def up(tools: Tools, layout: Layout) -> None:
-    """Idempotent. Raises ClusterError when the node's address belongs to another interface."""
+    """Make what is missing; raise ClusterError when the node's address belongs to another interface."""
     present = _addresses(tools)
     if present.get(ADDRESS, "lo") != "lo":
         raise ClusterError(
-            f"{ADDRESS} is taken by interface {present[ADDRESS]}; remove it there to use the local cluster"
+            f"{ADDRESS} belongs to interface {present[ADDRESS]}; remove it from that interface to use the local cluster"
         )
     if ADDRESS not in present:
         run([tools.path("ip"), "address", "add", f"{ADDRESS}/32", "dev", "lo"])
     if _settings_before(layout) is None:
-        before = {key: _setting(key).read_text().strip() for key in SETTINGS if _setting(key).exists()}
-        _saved(layout).write_text(json.dumps({"boot": _boot(), "settings": before}))
+        before = {key: _setting(layout, key).read_text().strip() for key in SETTINGS if _setting(layout, key).exists()}
+        _saved(layout).write_text(json.dumps({"boot": _boot(layout), "settings": before}))
     for key, value in SETTINGS.items():
-        if _setting(key).exists():
-            _setting(key).write_text(value)
+        if _setting(layout, key).exists():
+            _setting(layout, key).write_text(value)
     run([tools.path("nft"), "-f", "-"], stdin=_NFT)
 
 
 def made(layout: Layout) -> bool:
-    """Whether this state directory has made a node's network; else it may be another cluster's."""
+    """Return whether this state directory has made a node's network; else it may be another cluster's."""
     return _saved(layout).exists()
 
 
 def down(tools: Tools, layout: Layout) -> None:
-    """Removes the rules, the bridge with its pairs, and the address; puts the settings back.
+    """Remove the rules, the bridge with its pairs, and the address; put the settings back.
 
-    A reboot has done so already: the network that is there after it belongs to another cluster.
+    A reboot has done so already: a network that exists after it belongs to another cluster.
     """
     before = _settings_before(layout)
     if before is not None:
@@ -68,26 +67,26 @@ def down(tools: Tools, layout: Layout) -> None:
         run([tools.path("ip"), "link", "delete", BRIDGE], check=False)
         run([tools.path("ip"), "address", "delete", f"{ADDRESS}/32", "dev", "lo"], check=False)
         for key, value in before.items():
-            _setting(key).write_text(value)
+            _setting(layout, key).write_text(value)
     _saved(layout).unlink()
 
 
 def _settings_before(layout: Layout) -> dict[str, str] | None:
-    """The settings as they were before `up`; None when that was not since the machine's start."""
+    """Return the settings as they were before `up`; None when that was not since the machine's start."""
     if not made(layout):
         return None
     saved = json.loads(_saved(layout).read_text())
     settings: dict[str, str] = saved["settings"]
-    return settings if saved["boot"] == _boot() else None
+    return settings if saved["boot"] == _boot(layout) else None
 
 
 def _saved(layout: Layout) -> Path:
     return layout.run / "network.json"
 
 
-def _boot() -> str:
-    return _setting("kernel/random/boot_id").read_text().strip()
+def _boot(layout: Layout) -> str:
+    return _setting(layout, "kernel/random/boot_id").read_text().strip()
 
 
-def _setting(key: str) -> Path:
-    return SYSTEM / key
+def _setting(layout: Layout, key: str) -> Path:
+    return layout.kernel / key

@@ -5,10 +5,19 @@ from hashlib import sha256
 from pathlib import Path
 
 from infra.local.cluster.commands import Tools
-from infra.local.cluster.layout import ADDRESS, HELPER_IMAGE, NODE, SERVICE_SUBNET, Layout
+from infra.local.cluster.layout import (
+    ADDRESS,
+    API_PORT,
+    ETCD_PEER_PORT,
+    ETCD_PORT,
+    HELPER_IMAGE,
+    NODE,
+    SERVICE_SUBNET,
+    Layout,
+)
 
 _STAGES = Path(__file__).parent / "kwok-stages.yaml"
-ETCD = f"https://{ADDRESS}:2379"
+ETCD = f"https://{ADDRESS}:{ETCD_PORT}"
 
 
 @dataclass(frozen=True)
@@ -23,7 +32,7 @@ class Part:
 
 def _etcd(layout: Layout) -> list[str]:
     pki = layout.pki / "etcd"
-    peer = f"https://{ADDRESS}:2380"
+    peer = f"https://{ADDRESS}:{ETCD_PEER_PORT}"
     return [
         f"--name={NODE}", f"--data-dir={layout.data}/etcd",
         f"--listen-client-urls={ETCD}", f"--advertise-client-urls={ETCD}",
@@ -38,7 +47,7 @@ def _etcd(layout: Layout) -> list[str]:
 def _api_server(layout: Layout) -> list[str]:
     pki = layout.pki
     return [
-        f"--advertise-address={ADDRESS}", f"--bind-address={ADDRESS}", "--secure-port=6443",
+        f"--advertise-address={ADDRESS}", f"--bind-address={ADDRESS}", f"--secure-port={API_PORT}",
         "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction",
         f"--admission-control-config-file={layout.config}/admission.yaml",
         "--enable-bootstrap-token-auth=false", "--anonymous-auth=false", "--profiling=false",
@@ -80,7 +89,7 @@ def _scheduler(layout: Layout) -> list[str]:
 
 
 def parts(layout: Layout, tools: Tools) -> list[Part]:
-    """Every process of the node, in the order of their start."""
+    """Return every process of the node, in the order of their start."""
     ids, config = layout.identities, layout.config
     table: list[tuple[str, int, list[str]]] = [
         ("etcd", 1, _etcd(layout)),
@@ -113,7 +122,10 @@ def parts(layout: Layout, tools: Tools) -> list[Part]:
 
 
 def _digest(arguments: list[str]) -> str:
-    """Of the configuration files that a command line names: supervisord restarts a part whose environment changes."""
+    """Return a digest of the configuration files that a command line names.
+
+    supervisord restarts a part whose environment changes, not one whose files do.
+    """
     named = (Path(word.rpartition("=")[2]) for word in arguments)
     files = (path for path in named if path.parent.name == "config" or path == _STAGES)
     return sha256(b"".join(path.read_bytes() for path in files if path.is_file())).hexdigest()[:16]

@@ -3,7 +3,8 @@
 import yaml
 
 from infra.local.cluster.commands import Tools, run
-from infra.local.cluster.layout import ADDRESS, NODE, POD_SUBNET, PROVISIONER, SERVICE_SUBNET, Layout
+from infra.local.cluster.layout import ADDRESS, API_PORT, NODE, POD_SUBNET, PROVISIONER, SERVICE_SUBNET, Layout
+from infra.targets.variables import LOCAL_CONTEXT
 
 # Host processes beside the control plane's own, each with its own identity.
 IDENTITIES = {
@@ -12,7 +13,8 @@ IDENTITIES = {
     "kwok": "stellwerk:kwok",
     "local-path-provisioner": PROVISIONER,
 }
-CONTEXT = "stellwerk"
+
+CONTEXT = LOCAL_CONTEXT
 
 
 def _kubeadm_config(layout: Layout, version: str) -> str:
@@ -20,13 +22,13 @@ def _kubeadm_config(layout: Layout, version: str) -> str:
         {
             "apiVersion": "kubeadm.k8s.io/v1beta4",
             "kind": "InitConfiguration",
-            "localAPIEndpoint": {"advertiseAddress": ADDRESS, "bindPort": 6443},
+            "localAPIEndpoint": {"advertiseAddress": ADDRESS, "bindPort": API_PORT},
             "nodeRegistration": {"name": NODE, "criSocket": f"unix://{layout.containerd_socket}"},
         },
         {
             "apiVersion": "kubeadm.k8s.io/v1beta4",
             "kind": "ClusterConfiguration",
-            "clusterName": CONTEXT,
+            "clusterName": LOCAL_CONTEXT,
             "kubernetesVersion": version,
             "certificatesDir": str(layout.pki),
             "networking": {"podSubnet": POD_SUBNET, "serviceSubnet": SERVICE_SUBNET, "dnsDomain": "cluster.local"},
@@ -44,7 +46,7 @@ def _kubeadm_config(layout: Layout, version: str) -> str:
 
 
 def create(tools: Tools, layout: Layout, version: str) -> None:
-    """Writes the whole PKI and a kubeconfig per identity; keeps what is there."""
+    """Write the whole PKI and a kubeconfig per identity; keep what exists."""
     config = layout.config / "kubeadm.yaml"
     config.write_text(_kubeadm_config(layout, version))
     kubeadm = tools.path("kubeadm")
@@ -62,9 +64,9 @@ def create(tools: Tools, layout: Layout, version: str) -> None:
 
 
 def _write_kubeconfig(layout: Layout) -> None:
-    """The user's kubeconfig: the administrator's, with the context named `stellwerk`."""
+    """Write the user's kubeconfig: the administrator's, with the context named `stellwerk`."""
     document = yaml.safe_load((layout.identities / "super-admin.conf").read_text())
-    document["contexts"][0]["name"] = CONTEXT
-    document["current-context"] = CONTEXT
+    document["contexts"][0]["name"] = LOCAL_CONTEXT
+    document["current-context"] = LOCAL_CONTEXT
     layout.kubeconfig.touch(mode=0o600)
     layout.kubeconfig.write_text(yaml.safe_dump(document, sort_keys=False))

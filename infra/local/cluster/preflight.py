@@ -4,47 +4,66 @@ import socket
 
 from infra.local.cluster import supervision
 from infra.local.cluster.errors import ClusterError
-from infra.local.cluster.layout import ADDRESS, Layout
+from infra.local.cluster.layout import (
+    ADDRESS,
+    API_PORT,
+    ETCD_PEER_PORT,
+    ETCD_PORT,
+    KUBE_PROXY_HEALTH_PORT,
+    Layout,
+)
 from infra.local.toolchain import machine
+from infra.targets.needs import Needs
 
-API_PORT = 6443
-# port: who listens there
-PORTS = {
-    API_PORT: "API server", 2379: "etcd", 2380: "etcd", 10250: "kubelet", 10256: "kube-proxy", 53: "DNS",
-    30443: "dev gateway", 30444: "test gateway", 30445: "prod gateway", 30500: "image registry",
-    30900: "dev object store", 30901: "test object store", 30902: "prod object store", 30920: "log store",
-}  # fmt: skip
-
-
-def checks(layout: Layout, *, tools_missing: bool) -> list[machine.Check]:
-    """All requirements of the local cluster; one that is deployed needs less disk."""
-    deployed = (layout.backend / ".pulumi" / "stacks" / "stellwerk" / "dev.json").exists()
-    return machine.checks(layout.root, PORTS, tools_missing, deployed)
+# The node's own listeners; 10250 and 53 are what the kubelet and DNS clients take by default.
+_PORTS = {
+    API_PORT: "API server",
+    ETCD_PORT: "etcd",
+    ETCD_PEER_PORT: "etcd",
+    10250: "kubelet",
+    KUBE_PROXY_HEALTH_PORT: "kube-proxy",
+    53: "DNS",
+}
 
 
-def check(layout: Layout, *, tools_missing: bool = False) -> None:
-    """Raises ClusterError naming everything that is in the way, at once."""
-    found = checks(layout, tools_missing=tools_missing)
-    problems = [f"{one.name}: {one.detail}; {one.fix}" for one in found if not one.ok]
-    if not supervision.states(layout) and _another_cluster():
+def checks(
+    layout: Layout, needs: Needs, *, tools_missing: bool, host: machine.Host | None = None
+) -> list[machine.Check]:
+    """Return all requirements of the local cluster; one that is deployed needs less disk."""
+    deployed = any((layout.backend / ".pulumi" / "stacks").glob("*/*.json"))
+    return machine.checks(layout.root, {**_PORTS, **needs.ports}, tools_missing, deployed, host)
+
+
+def check(
+    layout: Layout,
+    needs: Needs,
+    *,
+    tools_missing: bool = False,
+    api: tuple[str, int] = (ADDRESS, API_PORT),
+    host: machine.Host | None = None,
+) -> None:
+    """Raise ClusterError naming everything that prevents a start; `api` is where a node's API server listens."""
+    unmet = [one for one in checks(layout, needs, tools_missing=tools_missing, host=host) if not one.ok]
+    problems = [f"{one.name}: {one.detail}; {one.fix}" for one in unmet]
+    if not supervision.states(layout) and _another_cluster(*api):
         problems.append(
-            f"another local cluster runs on this machine ({ADDRESS}:{API_PORT} answers); "
+            f"another local cluster runs on this machine ({api[0]}:{api[1]} answers); "
             "stop it with `stellwerk cluster down` where it was started (STELLWERK_STATE names its state directory)"
         )
     if len(str(layout.supervisor_socket)) > 100:
         problems.append(f"{layout.root}: too long for Unix sockets; choose a shorter STELLWERK_STATE")
     if problems:
-        raise ClusterError("the local cluster can't start:\n" + "\n".join(f"- {problem}" for problem in problems))
+        raise ClusterError("the local cluster cannot start:\n" + "\n".join(f"- {problem}" for problem in problems))
 
 
-def _another_cluster() -> bool:
-    """Whether the node's address is on this machine and an API server listens there."""
+def _another_cluster(address: str, port: int) -> bool:
+    """Return whether the node's address is on this machine and an API server listens there."""
     with socket.socket() as probe:
         try:
             # Elsewhere the address is routed away, and who answers there is nobody's cluster.
-            probe.bind((ADDRESS, 0))
+            probe.bind((address, 0))
             probe.settimeout(1)
-            probe.connect((ADDRESS, API_PORT))
+            probe.connect((address, port))
         except OSError:
             return False
     return True

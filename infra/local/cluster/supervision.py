@@ -52,7 +52,7 @@ redirect_stderr = true
 
 
 def write(layout: Layout, parts: list[Part], setpriv: Path) -> Path:
-    """Writes supervisord's configuration and returns its path."""
+    """Write supervisord's configuration and return its path."""
     text = _HEAD.format(run=layout.run, logs=layout.logs, root=layout.root)
     for part in parts:
         environment = ",".join(f'{key}="{value}"' for key, value in part.environment.items())
@@ -82,7 +82,7 @@ def _alive(layout: Layout) -> bool:
 
 
 def start(layout: Layout, configuration: Path) -> None:
-    """Starts supervisord, or makes a running one take up a changed configuration."""
+    """Start supervisord, or make a running one take up a changed configuration."""
     if _alive(layout):
         server = _Server(layout).supervisor
         added, changed, removed = server.reloadConfig()[0]
@@ -99,16 +99,18 @@ def start(layout: Layout, configuration: Path) -> None:
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
     if done.returncode != 0:
-        raise ClusterError(f"supervisord did not start: {(done.stderr or done.stdout).strip()}")
+        raise ClusterError(
+            f"supervisord did not start: {(done.stderr or done.stdout).strip()}; see {layout.logs}/supervisord.log"
+        )
     deadline = time.monotonic() + 15
     while not _alive(layout):
         if time.monotonic() > deadline:
-            raise ClusterError(f"supervisord does not answer; see {layout.logs}/supervisord.log")
+            raise ClusterError(f"supervisord started, but does not answer; see {layout.logs}/supervisord.log")
         time.sleep(0.2)
 
 
 def states(layout: Layout) -> dict[str, dict[str, Any]]:
-    """Per part: state, pid, seconds up. Empty when nothing runs."""
+    """Return state, pid and seconds up by part; empty when nothing runs."""
     if not _alive(layout):
         return {}
     return {
@@ -122,7 +124,7 @@ def states(layout: Layout) -> dict[str, dict[str, Any]]:
 
 
 def stop(layout: Layout, names: list[str]) -> None:
-    """Stops the named parts and waits for each."""
+    """Stop the named parts and wait for each."""
     running = states(layout)
     for name in names:
         if running.get(name, {}).get("state") in ("RUNNING", "STARTING", "BACKOFF"):
@@ -130,7 +132,7 @@ def stop(layout: Layout, names: list[str]) -> None:
 
 
 def shutdown(layout: Layout) -> None:
-    """Ends supervisord with everything under it."""
+    """End supervisord with everything under it."""
     pid_file = layout.run / "supervisord.pid"
     pid = int(pid_file.read_text()) if pid_file.exists() else 0
     if _alive(layout):

@@ -1,6 +1,6 @@
 """The pinned tools: found on PATH, downloaded, or built from Go modules, once per machine.
 
-`ensure` gets tools, `inspect` says what there is. Results live in `~/.cache/stellwerk` (XDG_CACHE_HOME respected).
+`ensure` gets tools, `inspect` reports what exists. Results live in `~/.cache/stellwerk` (XDG_CACHE_HOME respected).
 """
 
 from pathlib import Path
@@ -24,7 +24,7 @@ __all__ = ["ToolchainError", "ensure", "inspect", "installed_cluster_tools", "ve
 
 
 def ensure(names: "Sequence[str] | None" = None, console: "Console | None" = None, jobs: int = 0) -> "Toolchain":
-    """Gets the tools called `names` (all of the manifest when None) and returns their paths.
+    """Get the tools called `names` (all of the manifest when None) and return their paths.
 
     `jobs` bounds parallel compilation; 0 means one per core. Raises ToolchainError.
     """
@@ -35,7 +35,7 @@ def ensure(names: "Sequence[str] | None" = None, console: "Console | None" = Non
 
 
 def inspect() -> "list[ToolStatus]":
-    """Every tool of the manifest: wanted, found, from where, and how a missing one would be got."""
+    """Return every tool of the manifest: wanted, found, from where, and how a missing one would be got."""
     from infra.local.toolchain.inspection import inspect as look
     from infra.local.toolchain.manifest import load
 
@@ -43,12 +43,12 @@ def inspect() -> "list[ToolStatus]":
 
 
 def version(name: str) -> str:
-    """The pinned version of tool `name`; raises ToolchainError when there is no such tool."""
+    """Return the pinned version of tool `name`; raise ToolchainError for an unknown name."""
     from infra.local.toolchain.manifest import load
 
     return load().tool(name).version
 
 
 def installed_cluster_tools() -> tuple[Path, Path]:
-    """The `bin` folder and the folder of the CNI plugins that the local cluster runs from."""
+    """Return the `bin` folder and the folder of the CNI plugins that the local cluster runs from."""
     return bin_folder(), cni_folder()

@@ -10,7 +10,7 @@ from infra.local.toolchain.errors import ToolchainError
 
 
 def main() -> int:
-    """Returns the exit code."""
+    """Return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m infra.local.toolchain", description=__doc__)
     parser.add_argument(
         "--jobs", type=int, default=0, metavar="N", help="parallel compilations (default: one per core)"
@@ -24,7 +24,7 @@ def main() -> int:
         Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, style="red", soft_wrap=True)
         return 1
     except KeyboardInterrupt:
-        console.print("interrupted; what is finished is kept, the next run goes on from there")
+        console.print("interrupted; what is finished is kept, and the next run continues with the rest")
         return 130
     console.print(f"The tools are in {toolchain.bin}", soft_wrap=True)
     return 0

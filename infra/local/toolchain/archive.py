@@ -14,7 +14,7 @@ _Entry = tuple[str, int, IO[bytes]]
 
 
 def _entries(archive: Path | IO[bytes], label: str) -> Iterator[_Entry]:
-    """Every regular file: its path, its mode bits, its content."""
+    """Yield every regular file: its path, its mode bits, its content."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as bundle:
             for info in bundle.infolist():
@@ -36,9 +36,9 @@ def _entries(archive: Path | IO[bytes], label: str) -> Iterator[_Entry]:
 
 
 def extract(archive: Path | IO[bytes], member: str, target: Path, label: str) -> None:
-    """Writes the file at `member` to `target`; `a!b` is b inside the archive a inside this one.
+    """Write the file at `member` to `target`; `a!b` is b inside the archive a inside this one.
 
-    Raises ToolchainError when there is no such member.
+    Raises ToolchainError when the archive has no such member.
     """
     first, _, rest = member.partition("!")
     for name, _mode, content in _entries(archive, label):
@@ -54,7 +54,7 @@ def extract(archive: Path | IO[bytes], member: str, target: Path, label: str) ->
 
 
 def unpack(archive: Path, target: Path, strip: int, exclude: list[str]) -> None:
-    """Writes all files below `target`, without their first `strip` path parts and the folders in `exclude`.
+    """Write all files below `target`, without their first `strip` path parts and the folders in `exclude`.
 
     Raises ToolchainError for a path that leads out of `target`.
     """

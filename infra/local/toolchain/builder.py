@@ -18,7 +18,7 @@ from infra.local.toolchain.errors import ToolchainError
 from infra.local.toolchain.manifest import Kind, Manifest, Tool
 from infra.local.toolchain.paths import cache
 from infra.local.toolchain.plan import DOWNLOADS, GO_MODULES, Plan
-from infra.local.toolchain.probing import UNTOLD, misfit, version_of
+from infra.local.toolchain.probing import UNKNOWN_VERSION, misfit, version_of
 from infra.local.toolchain.progress import Progress
 from infra.local.toolchain.store import Installed, View, locked
 
@@ -33,7 +33,7 @@ class Toolchain:
 
 
 def ensure(manifest: Manifest, names: Sequence[str] | None, console: Console | None, jobs: int) -> Toolchain:
-    """Gets what is missing of `names`, all tools when None; raises ToolchainError.
+    """Get what is missing of `names`, all tools when None; raise ToolchainError.
 
     The Go compiler is got only when something must be built, or when it is named.
     """
@@ -74,11 +74,11 @@ class Run:
         plan.context.work.mkdir(parents=True)
 
     def get(self, tools: list[Tool]) -> None:
-        """Gets `tools`, recording each as soon as it is there; raises ToolchainError at the first that can't be had."""
+        """Get `tools`, recording each when it is installed; raise ToolchainError at the first that is not available."""
         asking = self._pool.submit(
             self._plan.context.hosts.check, [tool.expand(tool.release.url) for tool in tools if tool.release]
         )
-        missing = [tool for tool, there in zip(tools, self._pool.map(self._take, tools), strict=True) if not there]
+        missing = [tool for tool, taken in zip(tools, self._pool.map(self._take, tools), strict=True) if not taken]
         asking.result()
         downloads = [tool for tool in missing if any(self._plan.usable(tool, source) for source in DOWNLOADS)]
         builds = [tool for tool in missing if tool not in downloads]
@@ -97,15 +97,17 @@ class Run:
         return entry is not None
 
     def _require(self, builds: Sequence[Tool]) -> None:
-        """Names everything that can't be had at once, before anything long starts."""
-        lost = [f"- {tool.name} {tool.version}: {self._plan.reasons(tool)}" for tool in builds if tool.go is None]
-        if lost:
-            raise ToolchainError("these tools can't be had on this machine:\n" + "\n".join(lost))
+        """Raise ToolchainError naming every tool that is not available, before anything long starts."""
+        unavailable = [
+            f"- {tool.name} {tool.version}: {self._plan.reasons(tool)}" for tool in builds if tool.go is None
+        ]
+        if unavailable:
+            raise ToolchainError("these tools are not available on this machine:\n" + "\n".join(unavailable))
         if builds:
             machine.require_space_for_builds()
 
     def _work(self, downloads: Sequence[Tool], builds: deque[Tool]) -> None:
-        """Downloads in the pool; builds here, where an interrupt reaches the compiler."""
+        """Download in the pool; builds here, where an interrupt reaches the compiler."""
         running: dict[Future[bool], Tool] = {self._pool.submit(self._download, tool): tool for tool in downloads}
         while builds or running:
             ended, _ = wait(running, timeout=0 if builds else None, return_when=FIRST_COMPLETED)
@@ -117,7 +119,7 @@ class Run:
                 self._build(builds.popleft(), builds)
 
     def _download(self, tool: Tool) -> bool:
-        """Tries the download sources in turn; False when Go modules are left to try."""
+        """Try the download sources in turn; False when Go modules are left to try."""
         for source, (label, _, fetch) in DOWNLOADS.items():
             if not self._plan.usable(tool, source):
                 continue
@@ -130,7 +132,7 @@ class Run:
             else:
                 return True
         if tool.go is None:
-            raise ToolchainError(f"{tool.name} {tool.version} can't be had: {self._plan.reasons(tool)}")
+            raise ToolchainError(f"{tool.name} {tool.version} is not available: {self._plan.reasons(tool)}")
         return False
 
     def _build(self, tool: Tool, waiting: Sequence[Tool]) -> None:
@@ -144,7 +146,7 @@ class Run:
         self._keep(tool, "go", partial(gobuild.build, tool, go=go, context=self._plan.context))
 
     def _prefetch(self, tool: Tool, waiting: Sequence[Tool], go: gobuild.Go) -> None:
-        """Downloads for the group after this one while this one compiles."""
+        """Download for the group after this one while this one compiles."""
         following = next((t.go.group for t in waiting if t.go and tool.go and t.go.group != tool.go.group), None)
         if following and following not in self._prefetched:
             self._prefetched.add(following)
@@ -153,7 +155,7 @@ class Run:
             self._pool.submit(gobuild.prefetch, members, go, self._plan.context)
 
     def _keep(self, tool: Tool, source: str, fetch: Callable[[Path], None]) -> None:
-        """Runs `fetch` into a fresh folder, checks what it made and moves it into the store."""
+        """Run `fetch` into a fresh folder, checks what it made and moves it into the store."""
         began = time.monotonic()
         folder = self._plan.context.work / f"{tool.name}.result"
         shutil.rmtree(folder, ignore_errors=True)
@@ -182,7 +184,7 @@ class Run:
 
 
 def verify(tool: Tool, source: str, folder: Path) -> str:
-    """Makes the files executable and returns their version; raises ToolchainError when they do not fit."""
+    """Make the files executable and return their version; raise ToolchainError when they do not fit."""
     if tool.is_folder:
         if not any(folder.iterdir()):
             raise ToolchainError(f"{tool.name}: nothing came from the {source}")
@@ -199,4 +201,4 @@ def verify(tool: Tool, source: str, folder: Path) -> str:
     if source == GO_MODULES and tool.go and tool.go.version:
         return tool.go.version
     # A distribution chooses the version of its packages itself.
-    return UNTOLD if source == DOWNLOADS["debian"][0] and not (tool.path and tool.path.pattern) else version
+    return UNKNOWN_VERSION if source == DOWNLOADS["debian"][0] and not (tool.path and tool.path.pattern) else version

@@ -3,7 +3,7 @@
 import os
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.local.toolchain.errors import ToolchainError
@@ -13,7 +13,10 @@ from infra.local.toolchain.manifest import Manifest
 
 @dataclass(frozen=True)
 class Context:
-    """`work` is scratch space on the store's file system, `note` shows a tool's current step, `jobs` is go's -p."""
+    """`work` is scratch space on the store's file system, `note` shows a tool's current step, `jobs` is go's -p.
+
+    `user` is the id of who runs it: root may install packages.
+    """
 
     manifest: Manifest
     work: Path
@@ -21,6 +24,7 @@ class Context:
     hosts: Hosts
     note: Callable[[str, str], None]
     jobs: int = 0
+    user: int = field(default_factory=os.geteuid)
 
 
 def run(
@@ -32,7 +36,7 @@ def run(
     environment: Mapping[str, str] | None = None,
     log: str = "",
 ) -> str:
-    """Runs `command`, keeps its output in the log of `tool`, returns its standard output.
+    """Run `command`, keep its output in the log of `tool`, return its standard output.
 
     Raises ToolchainError with the command, its last lines and the log's path when it fails.
     """
@@ -48,7 +52,7 @@ def run(
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=file, text=True, check=False,
             )  # fmt: skip
         except OSError as error:
-            raise ToolchainError(f"{tool}: can't start {words[0]}: {error}") from error
+            raise ToolchainError(f"{tool}: cannot start {words[0]}: {error}") from error
         file.write(done.stdout)
     if done.returncode != 0:
         tail = "\n  ".join(path.read_text(errors="replace").rstrip().splitlines()[-12:])

@@ -1,37 +1,53 @@
 """`stellwerk doctor`: the machine and the tools, one line each."""
 
 import json as json_format
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from infra.local.cluster.layout import layout
+from infra.local.cluster.layout import Layout, layout
 from infra.local.cluster.preflight import checks
 from infra.local.toolchain import inspect, machine
 from infra.local.toolchain.inspection import ToolStatus
-
-app = typer.Typer(help="What this machine has, lacks, and how to get it.")
-
-
-@app.callback(invoke_without_command=True)
-def doctor(json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False) -> None:
-    """Check the machine and the tools; exit code 1 when the local cluster can't run here."""
-    tools = inspect()
-    missing = any(tool.found is None for tool in tools)
-    found = checks(layout(), tools_missing=missing)
-    if json:
-        report = {"machine": [asdict(check) for check in found], "tools": [asdict(t) | {"ok": t.ok} for t in tools]}
-        typer.echo(json_format.dumps(report, indent=1))
-    else:
-        _show(Console(highlight=False), found, tools)
-    raise typer.Exit(0 if all(check.ok for check in found) and all(tool.ok for tool in tools) else 1)
+from infra.targets.needs import Needs
 
 
-def _show(console: Console, found: list[machine.Check], tools: list[ToolStatus]) -> None:
-    for check in found:
+def doctor_app(
+    needs: Callable[[], Needs], inspect: Callable[[], list[ToolStatus]] = inspect, place: Callable[[], Layout] = layout
+) -> typer.Typer:
+    """Return the command; `needs` says what the environments ask of a local node, `inspect` which tools exist."""
+    app = typer.Typer(help="What this machine has, lacks, and how to get it.")
+    app.callback(invoke_without_command=True)(_Doctor(needs, inspect, place).doctor)
+    return app
+
+
+@dataclass(frozen=True)
+class _Doctor:
+    """The command that checks machine and tools."""
+
+    needs: Callable[[], Needs]
+    inspect: Callable[[], list[ToolStatus]]
+    place: Callable[[], Layout]
+
+    def doctor(self, json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False) -> None:
+        """Check the machine and the tools; exit code 1 when the local cluster cannot run here."""
+        tools = self.inspect()
+        missing = any(tool.found is None for tool in tools)
+        done = checks(self.place(), self.needs(), tools_missing=missing)
+        if json:
+            report = {"machine": [asdict(check) for check in done], "tools": [asdict(t) | {"ok": t.ok} for t in tools]}
+            typer.echo(json_format.dumps(report, indent=1))
+        else:
+            _show(Console(highlight=False), done, tools)
+        raise typer.Exit(0 if all(check.ok for check in done) and all(tool.ok for tool in tools) else 1)
+
+
+def _show(console: Console, done: list[machine.Check], tools: list[ToolStatus]) -> None:
+    for check in done:
         mark = "[green]✓[/green]" if check.ok else "[red]✗[/red]"
         console.print(f"{mark} {check.name}: {check.detail}{'' if check.ok else f' — {check.fix}'}", soft_wrap=True)
     table = Table("", "tool", "wanted", "found", "from", box=None, pad_edge=False, header_style="dim")
@@ -45,4 +61,4 @@ def _show(console: Console, found: list[machine.Check], tools: list[ToolStatus])
     console.print(table)
     waiting = sum(1 for tool in tools if tool.found is None and tool.how)
     if waiting:
-        console.print(f"{waiting} tools are not here yet; the next `stellwerk cluster up` gets them.")
+        console.print(f"{waiting} tools are not installed yet; the next `stellwerk cluster up` gets them.")

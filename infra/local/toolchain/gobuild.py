@@ -23,7 +23,7 @@ class Go:
 
 
 def toolchain(tool: Tool, entry: Installed) -> Go:
-    """The compiler `entry`; one older than the pinned one fetches the pinned one itself, through the module proxy."""
+    """Return the compiler `entry`; an older one than the pinned fetches that itself, through the module proxy."""
     path = Path(entry.files[tool.name])
     command = path / "bin" / "go" if path.is_dir() else path
     enough = numbers(entry.version) >= numbers(tool.version)
@@ -42,12 +42,12 @@ def toolchain(tool: Tool, entry: Installed) -> Go:
 
 
 def group_digest(tool: Tool, context: Context) -> str:
-    """SHA-256 over the group's go.mod, go.sum and sources."""
+    """Return the SHA-256 over the group's go.mod, go.sum and sources."""
     return digest(context.manifest.modules / _module(tool).group)
 
 
 def build(tool: Tool, into: Path, go: Go, context: Context) -> None:
-    """Builds the command of `tool` into the folder `into` and adds the files its module carries.
+    """Build the command of `tool` into the folder `into` and add the files its module carries.
 
     Raises ToolchainError with the command and its last lines.
     """
@@ -79,7 +79,7 @@ def build(tool: Tool, into: Path, go: Go, context: Context) -> None:
 
 
 def prefetch(tools: list[Tool], go: Go, context: Context) -> None:
-    """Downloads the modules that the packages of these tools (one group) import.
+    """Download the modules that the packages of these tools (one group) import.
 
     Listing the imports fetches these modules only; `go mod download` would fetch those of their tests too.
     """
@@ -92,7 +92,7 @@ def prefetch(tools: list[Tool], go: Go, context: Context) -> None:
 
 
 def _flags(tool: Tool, module: GoModule, jobs: int) -> list[str]:
-    """Stripped, reproducible and without debug information, whose generation costs a tenth of the time."""
+    """Return flags for a stripped, reproducible build; debug information would cost a tenth of the time."""
     flags = ["-mod=readonly", "-buildvcs=false", "-trimpath", "-pgo=off"]
     flags += ["-ldflags", f"-s -w {tool.expand(module.ldflags)}".rstrip()]
     flags += ["-gcflags=all=-dwarf=false"]
@@ -100,7 +100,7 @@ def _flags(tool: Tool, module: GoModule, jobs: int) -> list[str]:
 
 
 def _patched(tool: Tool, patch: Patch, original: Path, group: Path) -> Path:
-    """A copy of the module with its file changed; raises ToolchainError where a pattern is absent."""
+    """Return a copy of the module with its file changed; raise ToolchainError where a pattern is absent."""
     text = (original / patch.file).read_text(encoding="utf-8")
     for pattern, replacement in patch.replace:
         text, count = re.subn(pattern, replacement, text)
@@ -123,7 +123,7 @@ def _module_folder(tool: Tool, module: str, group: Path, go: Go, context: Contex
 
 
 def _copy(source: Path, target: Path) -> None:
-    """The module cache is read-only; copies must not be."""
+    """Copy a file or folder without its modes: the module cache is read-only."""
     if not source.exists():
         raise ToolchainError(f"{source}: the module carries no such file")
     if source.is_dir():

@@ -11,7 +11,7 @@ PATIENCE_S = 2.0
 
 
 def client(timeout_s: float) -> httpx.Client:
-    """An HTTP client that trusts the system's authorities (SSL_CERT_FILE included) and uses its proxies."""
+    """Return an HTTP client that trusts the system's authorities (SSL_CERT_FILE included) and uses its proxies."""
     return httpx.Client(timeout=timeout_s, follow_redirects=True, verify=ssl.create_default_context())
 
 
@@ -23,7 +23,7 @@ class Hosts:
         self._answers: dict[str, bool] = {}
 
     def check(self, urls: Iterable[str]) -> None:
-        """Asks the origins of `urls` not asked yet; returns after `patience_s` seconds at the latest."""
+        """Ask the origins of `urls` not asked yet; return after `patience_s` seconds at the latest."""
         origins = {origin(url) for url in urls} - self._answers.keys()
         if not origins:
             return
@@ -43,7 +43,7 @@ class Hosts:
             self._answers.update(answers)
 
     def reachable(self, url: str) -> bool:
-        """True when the origin of `url` answered."""
+        """Return whether the origin of `url` answered."""
         self.check([url])
         return self._answers[origin(url)]
 

@@ -11,7 +11,7 @@ from infra.local.toolchain.store import Installed, View
 
 @dataclass(frozen=True)
 class ToolStatus:
-    """`found` and `source` are None when the tool is missing; `how` it would be got, None when it can't be had.
+    """`found` and `source` are None when the tool is missing; `how` it would be got, None when it is not available.
 
     `problem` says why not, or what is wrong with an installed one.
     """
@@ -30,7 +30,7 @@ class ToolStatus:
 
 
 def inspect(manifest: Manifest) -> list[ToolStatus]:
-    """One status per tool, in the manifest's order; takes some two seconds without a network."""
+    """Return one status per tool, in the manifest's order; takes some two seconds without a network."""
     plan = Plan(manifest)
     record = View(cache() / "toolchains" / manifest.digest).read()
     plan.context.hosts.check(tool.expand(tool.release.url) for tool in manifest.tools if tool.release)

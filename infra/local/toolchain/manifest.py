@@ -1,15 +1,20 @@
 """manifest.toml, typed: which tools, which versions, and where each may come from."""
 
+import re
 import tomllib
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from infra.contract.versions import FILE, versions
 from infra.local.toolchain.errors import ToolchainError
 from infra.local.toolchain.paths import MANIFEST, MODULES, manifest_digest
+
+_REFERENCE = re.compile(r"\{([a-z][a-z-]*)\}")
 
 
 class Kind(StrEnum):
@@ -122,7 +127,7 @@ class Tool(_Model):
 
     @property
     def outputs(self) -> list[str]:
-        """The files it consists of; empty for a folder."""
+        """Return the files it consists of; empty for a folder."""
         return self.files or ([] if self.is_folder else [self.name])
 
     @property
@@ -136,11 +141,11 @@ class Tool(_Model):
         return self
 
     def expand(self, text: str) -> str:
-        """Fills {version} in."""
+        """Return `text` with the version filled in."""
         return text.replace("{version}", self.version)
 
     def accepts(self, found: str) -> bool:
-        """True when an installed `found` can stand in for the wanted version."""
+        """Return whether an installed `found` can stand in for the wanted version."""
         minimum = self.path.minimum if self.path else ""
         return found == self.version or (bool(minimum) and numbers(found) >= numbers(minimum))
 
@@ -165,19 +170,19 @@ class Manifest(_Model):
             raise ValueError(f"named twice: {', '.join(twice)}")
         for tool in self.tools:
             if tool.go and not (self.modules / tool.go.group / "go.sum").is_file():
-                raise ValueError(f"{tool.name}: there is no Go module group {tool.go.group} with a go.sum")
+                raise ValueError(f"{tool.name}: no Go module group {tool.go.group} with a go.sum")
         return self
 
     def tool(self, name: str) -> Tool:
-        """Raises ToolchainError for an unknown name."""
+        """Return the tool called `name`; raise ToolchainError for an unknown one."""
         for tool in self.tools:
             if tool.name == name:
                 return tool
-        raise ToolchainError(f"there is no tool called {name!r}; there are: {', '.join(t.name for t in self.tools)}")
+        raise ToolchainError(f"no tool called {name!r}; known: {', '.join(t.name for t in self.tools)}")
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """`1.26.8` and `v1.26` as comparable tuples; anything after the digits and dots is ignored."""
+    """Return `1.26.8` and `v1.26` as comparable tuples; anything after the digits and dots is ignored."""
     parts: list[int] = []
     for part in version.lstrip("v").split("."):
         digits = "".join(c if c.isdigit() else " " for c in part).split(" ")[0]
@@ -188,17 +193,47 @@ def numbers(version: str) -> tuple[int, ...]:
 
 
 @lru_cache
-def load(path: Path = MANIFEST, modules: Path = MODULES) -> Manifest:
-    """Reads and checks the manifest; raises ToolchainError naming the tool and the key."""
+def load(path: Path = MANIFEST, modules: Path = MODULES, versions_file: Path = FILE) -> Manifest:
+    """Return the checked manifest with the versions of `versions_file`; raise ToolchainError naming tool and key."""
     try:
         data = tomllib.loads(path.read_text())
-        return Manifest.model_validate({**data, "modules": modules, "digest": manifest_digest(path, modules)})
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        tools = [_expanded(tool, versions(versions_file)) for tool in data.get("tool", [])]
+        name = manifest_digest(path, modules, versions_file)
+        return Manifest.model_validate({**data, "tool": tools, "modules": modules, "digest": name})
+    except (OSError, tomllib.TOMLDecodeError, ToolchainError) as error:
         raise ToolchainError(f"{path}: {error}") from error
     except ValidationError as error:
-        names = [tool.get("name", "?") for tool in data.get("tool", [])]
-        lines = []
-        for problem in error.errors():
-            at = [names[p] if isinstance(p, int) and i == 1 else str(p) for i, p in enumerate(problem["loc"])]
-            lines.append(f"{'.'.join(at)}: {problem['msg']} (given: {problem['input']!r:.80})")
-        raise ToolchainError(f"{path}: " + "; ".join(lines)) from error
+        raise ToolchainError(f"{path}: {'; '.join(_problems(error, data))}") from error
+
+
+def _expanded(tool: dict[str, Any], known: Mapping[str, str]) -> dict[str, Any]:
+    """Return the tool's table with the versions that it refers to; `{version}` stays: a source may have its own."""
+    values = dict(known)
+
+    def expand(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: expand(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [expand(item) for item in value]
+        return _REFERENCE.sub(replaced, value) if isinstance(value, str) else value
+
+    def replaced(match: re.Match[str]) -> str:
+        name = match.group(1)
+        if name not in values:
+            raise ToolchainError(f"{tool.get('name', '?')}: {match.group()} is no version; known: {', '.join(known)}")
+        return values[name]
+
+    own = expand(tool.get("version"))
+    parts = str(own).split(".")
+    values |= {"version": "{version}", "major": parts[0], "minor": parts[1] if len(parts) > 1 else ""}
+    return {key: expand(value) for key, value in tool.items()}
+
+
+def _problems(error: ValidationError, data: dict[str, Any]) -> list[str]:
+    """Return a line for each problem, with the tool's name in place of its number."""
+    names = [tool.get("name", "?") for tool in data.get("tool", [])]
+    lines = []
+    for problem in error.errors():
+        at = [names[p] if isinstance(p, int) and i == 1 else str(p) for i, p in enumerate(problem["loc"])]
+        lines.append(f"{'.'.join(at)}: {problem['msg']} (given: {problem['input']!r:.80})")
+    return lines

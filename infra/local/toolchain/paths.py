@@ -1,24 +1,28 @@
-"""Where the toolchain keeps its results. Standard library only: every command imports this."""
+"""Where the toolchain keeps its results. Nothing outside the standard library: every command imports this."""
 
 import os
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 
+from infra.contract import versions
+
 HOME = Path(__file__).parent
 CHECKOUT = Path(__file__).resolve().parents[3]
 MANIFEST = HOME / "manifest.toml"
 MODULES = HOME / "modules"
+# Like .venv it has the same place below every checkout.
+LINK = CHECKOUT / ".toolchain"
 
 
 def cache() -> Path:
-    """`$XDG_CACHE_HOME/stellwerk`, else `~/.cache/stellwerk`."""
+    """Return `$XDG_CACHE_HOME/stellwerk`, else `~/.cache/stellwerk`."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(base).expanduser().absolute() / "stellwerk"
 
 
 def digest(*roots: Path) -> str:
-    """SHA-256 (hex) of names and contents of all files at or below `roots`."""
+    """Return the SHA-256 (hex) of names and contents of all files at or below `roots`."""
     total = sha256()
     for root in roots:
         files = [root] if root.is_file() else sorted(path for path in root.rglob("*") if path.is_file())
@@ -30,40 +34,33 @@ def digest(*roots: Path) -> str:
 
 
 @lru_cache
-def manifest_digest(manifest: Path = MANIFEST, modules: Path = MODULES) -> str:
-    """Names the set of tools: two checkouts with different pins never share a view."""
-    return digest(manifest, modules)[:16]
+def manifest_digest(manifest: Path = MANIFEST, modules: Path = MODULES, versions: Path = versions.FILE) -> str:
+    """Return the name of the set of tools: two checkouts with different pins never share a view."""
+    return digest(manifest, modules, versions)[:16]
 
 
 def view() -> Path:
-    """The folder of links to the tools of this checkout's manifest."""
+    """Return the folder of links to the tools of this checkout's manifest."""
     return cache() / "toolchains" / manifest_digest()
 
 
 def bin_folder() -> Path:
-    """Commands, to be put on PATH."""
+    """Return the folder of the commands, to be put on PATH."""
     return view() / "bin"
 
 
 def cni_folder() -> Path:
-    """CNI plugins."""
+    """Return the folder of the CNI plugins."""
     return view() / "cni"
 
 
 def build_contexts() -> Path:
-    """Named build contexts of images: `elasticsearch`, the unpacked server distribution; `base-python`."""
+    """Return the folder of images' build contexts: `elasticsearch`, the unpacked server; `base-python`."""
     return view() / "build-contexts"
 
 
-def linked_view() -> Path:
-    """`.toolchain` in the checkout, a link to `view()`: like `.venv`, it has the same place below every checkout."""
-    link = CHECKOUT / ".toolchain"
-    set_link(link, view())
-    return link
-
-
 def set_link(link: Path, target: str | Path) -> None:
-    """Makes or moves a link without a moment in which there is none, also while another process does."""
+    """Make or move a link without a moment in which there is none, also while another process does."""
     if link.is_symlink() and link.readlink() == Path(target):
         return
     link.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What is there already, and which sources a missing tool can come from."""
+"""What is installed already, and which sources a missing tool can come from."""
 
 import os
 from collections.abc import Callable
@@ -17,13 +17,13 @@ Unavailable = Callable[[Tool, Context], str | None]
 
 
 class Fetch(Protocol):
-    """Puts the files of `tool` into the folder `into`; raises ToolchainError."""
+    """Puts the files of `tool` into the folder `into`; raise ToolchainError."""
 
     def __call__(self, tool: Tool, into: Path, context: Context) -> None: ...
 
 
 # In the order in which they are tried, after PATH and before Go modules: the manifest's key, its name for the
-# user, why it can't be used, how it is used.
+# user, why it cannot be used, how it is used.
 DOWNLOADS: dict[str, tuple[str, Unavailable, Fetch]] = {
     "release": ("official release", release.unavailable, release.fetch),
     "debian": ("Debian package", packages.debian_unavailable, packages.debian_fetch),
@@ -44,41 +44,41 @@ class Plan:
         self._go: gobuild.Go | None = None
 
     def present(self, tool: Tool) -> Installed | None:
-        """The tool when it is installed or in the store."""
+        """Return the tool when it is installed or in the store."""
         return self.installed(tool) or self.stored(tool)
 
     def installed(self, tool: Tool) -> Installed | None:
-        """The tool among the installed commands."""
-        found = probe(tool)
-        if found is None:
+        """Return the tool among the installed commands."""
+        command = probe(tool)
+        if command is None:
             return None
-        if found.reason:
-            self.blame(tool, f"installed {next(iter(found.files.values()))} {found.reason}")
+        if command.reason:
+            self.blame(tool, f"installed {next(iter(command.files.values()))} {command.reason}")
             return None
-        files = {name: str(path) for name, path in found.files.items()}
+        files = {name: str(path) for name, path in command.files.items()}
         stamps = {path: os.stat(path).st_mtime_ns for path in files.values()}
-        return Installed(tool.name, found.version, "installed", files, stamps=stamps)
+        return Installed(tool.name, command.version, "installed", files, stamps=stamps)
 
     def stored(self, tool: Tool) -> Installed | None:
-        """The tool in the store, whichever source it once came from."""
+        """Return the tool in the store, whichever source it once came from."""
         keys = [self.store.key(tool, source) for source in DOWNLOADS if getattr(tool, source)]
         if tool.go and (go := self.go()):
             keys.append(self.go_key(tool, go))
         return next((entry for key in keys if (entry := self.store.find(key))), None)
 
     def go(self) -> gobuild.Go | None:
-        """The go command, when it is installed or in the store."""
+        """Return the go command, when it is installed or in the store."""
         if self._go is None:
             entry = self.present(self.manifest.compiler)
             self._go = gobuild.toolchain(self.manifest.compiler, entry) if entry else None
         return self._go
 
     def go_key(self, tool: Tool, go: gobuild.Go) -> str:
-        """The store's name for `tool` built by `go`."""
+        """Return the store's name for `tool` built by `go`."""
         return self.store.key(tool, "go", gobuild.group_digest(tool, self.context), go.version)
 
     def usable(self, tool: Tool, source: str) -> bool:
-        """True when `tool` may come from that download source; else the reason is kept."""
+        """Return whether `tool` may come from that download source; keep the reason when it may not."""
         if getattr(tool, source) is None:
             return False
         reason = DOWNLOADS[source][1](tool, self.context)
@@ -87,9 +87,9 @@ class Plan:
         return reason is None
 
     def blame(self, tool: Tool, reason: str) -> None:
-        """Keeps why a source did not give `tool`."""
+        """Keep why a source does not give `tool`."""
         self._reasons.setdefault(tool.name, []).append(reason)
 
     def reasons(self, tool: Tool) -> str:
-        """Everything that stood in the way of `tool`, once each; empty when nothing did."""
+        """Return everything that prevented `tool`, once each; empty when nothing did."""
         return "; ".join(dict.fromkeys(self._reasons.get(tool.name, [])))

@@ -15,7 +15,7 @@ from infra.local.toolchain.paths import cache
 _SYSTEM_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 _PT_INTERP = 3
 # The version of an installed tool that has no way to say it.
-UNTOLD = "present"
+UNKNOWN_VERSION = "present"
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Probe:
 
 
 def find(name: str, extra: list[str]) -> Path | None:
-    """The first executable `name` on PATH, beside this Python, in the system's or the `extra` folders.
+    """Return the first executable `name` on PATH, beside this Python, in the system's or the `extra` folders.
 
     The toolchain's own view is left out: it may be on PATH, and must not be taken for the user's tools.
     """
@@ -42,7 +42,7 @@ def find(name: str, extra: list[str]) -> Path | None:
 
 
 def _is_command(file: Path) -> bool:
-    """False, too, in a folder of another user."""
+    """Return False, too, in a folder of another user."""
     try:
         return file.is_file() and os.access(file, os.X_OK)
     except OSError:
@@ -50,23 +50,23 @@ def _is_command(file: Path) -> bool:
 
 
 def probe(tool: Tool) -> Probe | None:
-    """Looks for `tool` among the installed commands; None when it is not there."""
+    """Look for `tool` among the installed commands; return None when it is not one of them."""
     if tool.path is None:
         return None
     names = tool.outputs or [tool.name]
-    found = {name: find(name, tool.path.folders) for name in names}
-    files = {name: path for name, path in found.items() if path is not None}
+    paths = {name: find(name, tool.path.folders) for name in names}
+    files = {name: path for name, path in paths.items() if path is not None}
     if not files:
         return None
     if len(files) < len(names):
         return Probe("", files, f"lacks {', '.join(sorted(set(names) - files.keys()))}")
     version = version_of(tool, files[names[0]])
     reason = misfit(tool, files, version)
-    return Probe((version or "") if tool.path.pattern else UNTOLD, files, reason)
+    return Probe((version or "") if tool.path.pattern else UNKNOWN_VERSION, files, reason)
 
 
 def version_of(tool: Tool, command: Path) -> str | None:
-    """The version that `command` prints; the wanted one where the tool has no way to ask."""
+    """Return the version that `command` prints; the wanted one where the tool has no way to ask."""
     if tool.path is None or not tool.path.pattern:
         return tool.version
     line = [str(command), *tool.path.arguments]
@@ -82,7 +82,7 @@ def version_of(tool: Tool, command: Path) -> str | None:
 
 
 def misfit(tool: Tool, files: dict[str, Path], version: str | None) -> str | None:
-    """Why `files` cannot serve as `tool`; None when they can."""
+    """Return why `files` cannot serve as `tool`; None when they can."""
     if version is None:
         return "does not say its version"
     if not tool.accepts(version):
@@ -93,7 +93,7 @@ def misfit(tool: Tool, files: dict[str, Path], version: str | None) -> str | Non
 
 
 def is_dynamic(path: Path) -> bool:
-    """True when the ELF file names an interpreter, that is needs shared libraries."""
+    """Return whether the ELF file names an interpreter, that is needs shared libraries."""
     with path.open("rb") as file:
         head = file.read(64)
         if len(head) < 64 or head[:5] != b"\x7fELF\x02":

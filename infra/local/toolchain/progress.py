@@ -1,4 +1,4 @@
-"""Live progress: one line per tool; plain lines where there is no terminal."""
+"""Live progress: one line per tool; plain lines without a terminal."""
 
 import os
 import threading
@@ -47,7 +47,7 @@ class Progress:
             self._live.stop()
 
     def start(self, tool: Tool, source: str) -> None:
-        """`tool` is now being got from `source`."""
+        """Show that `tool` is now being got from `source`."""
         with self._lock:
             self._waiting.pop(tool.name, None)
             self._active[tool.name] = _Line(tool, source)
@@ -56,13 +56,13 @@ class Progress:
             self._say(f"{tool.name} {tool.version}: {source}{about} …")
 
     def note(self, name: str, text: str) -> None:
-        """The current step of an active tool."""
+        """Show the current step of an active tool."""
         with self._lock:
             if name in self._active:
                 self._active[name].note = text
 
     def done(self, tool: Tool, version: str, source: str, built: bool) -> None:
-        """`tool` is there; `built` times feed the estimate."""
+        """Show that `tool` is installed; `built` times feed the estimate."""
         with self._lock:
             self._waiting.pop(tool.name, None)
             line = self._active.pop(tool.name, None)
@@ -74,14 +74,14 @@ class Progress:
         self._say(f"[green]✓[/green] {tool.name} {version} [dim]{source}[/dim]{took}")
 
     def failed(self, tool: Tool, reason: str) -> None:
-        """One source did not work out; another may follow."""
+        """Show that one source did not work out; another may follow."""
         with self._lock:
             line = self._active.pop(tool.name, None)
             self._waiting[tool.name] = tool
         self._say(f"[yellow]![/yellow] {tool.name}: {line.source if line else ''}: {reason.splitlines()[0]}")
 
     def estimate(self, tool: Tool) -> float:
-        """Seconds a build of `tool` takes here, scaled by the builds measured in this run."""
+        """Return the seconds that a build of `tool` takes here, scaled by the builds measured in this run."""
         prior = _MEASURED_CORES / max(_MEASURED_CORES, min(8, os.cpu_count() or _MEASURED_CORES))
         with self._lock:
             # The prior weighs as much as one minute of measured building.
@@ -109,6 +109,6 @@ class Progress:
 
 
 def _clock(seconds: float) -> str:
-    """`7 s`, `3:05 min`."""
+    """Return seconds as `7 s` or `3:05 min`."""
     whole = round(seconds)
     return f"{whole} s" if whole < 60 else f"{whole // 60}:{whole % 60:02d} min"

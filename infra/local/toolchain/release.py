@@ -21,14 +21,14 @@ _LOCKS_LOCK = threading.Lock()
 
 
 def unavailable(tool: Tool, context: Context) -> str | None:
-    """Why the release can't be had; None when its server answers."""
+    """Return why the release is not available; None when its server answers."""
     release = _release(tool)
     url = tool.expand(release.url)
     return None if context.hosts.reachable(url) else f"{origin(url)} does not answer"
 
 
 def fetch(tool: Tool, into: Path, context: Context) -> None:
-    """Writes the files of `tool` into the folder `into`; raises ToolchainError."""
+    """Write the files of `tool` into the folder `into`; raise ToolchainError."""
     release = _release(tool)
     url = tool.expand(release.url)
     name = url.rsplit("/", 1)[-1]
@@ -50,9 +50,9 @@ def fetch(tool: Tool, into: Path, context: Context) -> None:
 
 
 def checksum(text: str, name: str, source: str) -> str:
-    """The digest of file `name` in a checksum file: `digest  name` lines, a bare digest, or GitHub's release record.
+    """Return the digest of file `name` in `text`: `digest  name` lines, a bare digest, or GitHub's release record.
 
-    Raises ToolchainError when there is none.
+    Raises ToolchainError when the file has none.
     """
     if text.lstrip().startswith("{"):
         for asset in json.loads(text).get("assets", []):

@@ -31,7 +31,7 @@ class Installed:
     stamps: dict[str, int] = field(default_factory=dict)
 
     def intact(self) -> bool:
-        """True when every file is there and foreign ones are what they were."""
+        """Return whether every file exists and foreign ones are unchanged."""
         for path in self.files.values():
             try:
                 stamp = os.stat(path).st_mtime_ns
@@ -50,13 +50,13 @@ class Store:
 
     @staticmethod
     def key(tool: Tool, source: str, *made_from: str) -> str:
-        """The name of an entry, from the manifest's words on this source and what else went into it."""
+        """Return the name of an entry, from the manifest's section on this source and what else went into it."""
         section = getattr(tool, source).model_dump(mode="json")
         words = [tool.name, tool.version, tool.kind, tool.outputs, source, section, *made_from]
         return f"{tool.name}-{sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()[:20]}"
 
     def find(self, key: str) -> Installed | None:
-        """The finished entry, None when there is none."""
+        """Return the finished entry, None when the store has none."""
         try:
             entry = Installed(**json.loads((self._root / key / _RECORD).read_text()))
         except (OSError, ValueError, TypeError):
@@ -64,7 +64,7 @@ class Store:
         return entry if entry.intact() else None
 
     def place(self, key: str, content: Path, tool: Tool, version: str, source: str, seconds: float) -> Installed:
-        """Moves the folder `content` to its place, atomically, and returns the entry."""
+        """Move the folder `content` to its place, atomically, and return the entry."""
         target = self._root / key
         names = tool.outputs
         files = {name: str(target / name) for name in names} if names else {tool.name: str(target / "content")}
@@ -83,7 +83,7 @@ class Store:
 
 
 class View:
-    """Links to the tools of one manifest, and the record of where each came from."""
+    """Link to the tools of one manifest, and the record of where each came from."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -91,14 +91,14 @@ class View:
         self._record = root / "toolchain.json"
 
     def read(self) -> dict[str, Installed]:
-        """What was installed when last recorded."""
+        """Return what was installed when last recorded."""
         try:
             return {name: Installed(**entry) for name, entry in json.loads(self._record.read_text()).items()}
         except (OSError, ValueError, TypeError, AttributeError):
             return {}
 
     def add(self, manifest: Manifest, entries: dict[str, Installed]) -> None:
-        """Links and records `entries`."""
+        """Link and records `entries`."""
         for name, entry in entries.items():
             tool = manifest.tool(name)
             for folder, link, target in self._links(tool, entry):
@@ -123,7 +123,7 @@ class View:
 
 @contextmanager
 def locked(path: Path, waiting: Callable[[str], None]) -> Iterator[None]:
-    """Holds the file lock; calls `waiting` with the holder's process id when another process has it."""
+    """Hold the file lock; call `waiting` with the holder's process id when another process has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
         try:

@@ -3,7 +3,8 @@
 import httpx
 import pytest
 
-from delivery.operations import accepted, predict, promote
+from delivery.clients import endpoint
+from delivery.operations import accepted, promote
 from infra.contract.release import Releases
 from tests.delivery.conftest import MODEL, Engine, Project, Words
 
@@ -28,7 +29,7 @@ def _served(pulumi: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each environment serves what its file names, unless a test says otherwise."""
     monkeypatch.setattr(promote.engine, "outputs", lambda name: {"models": pulumi.applied_in(name)})
 
-    def answer(target: predict.Endpoint, client: httpx.Client) -> str | None:
+    def answer(target: endpoint.Endpoint, client: httpx.Client) -> str | None:
         name = pulumi.environment_of(target)
         return pulumi.serving.get(name, pulumi.applied_in(name).get(MODEL))
 

@@ -14,7 +14,8 @@ from infra.local.cluster.commands import Tools
 from infra.local.cluster.errors import ClusterError
 from infra.local.cluster.layout import ADDRESS, Layout, state_directory
 from infra.local.cluster.parts import parts
-from infra.local.toolchain import paths
+from infra.local.toolchain import machine
+from infra.targets.needs import Needs
 
 
 def test_every_path_of_the_runtime_is_inside_the_state_directory(place: Layout, tools: Tools) -> None:
@@ -84,48 +85,56 @@ def test_a_missing_tool_is_named(place: Layout, tools: Tools) -> None:
         parts(place, tools)
 
 
-def test_a_taken_port_is_told_before_anything_starts(monkeypatch: pytest.MonkeyPatch, place: Layout) -> None:
+def test_a_taken_port_is_reported_before_anything_starts(place: Layout) -> None:
     with socket.socket() as listener:
         listener.bind(("0.0.0.0", 0))
         listener.listen()
         port = listener.getsockname()[1]
-        monkeypatch.setattr(preflight, "PORTS", {port: "image registry"})
         with pytest.raises(ClusterError, match=rf"port {port}: taken, wanted for image registry"):
-            preflight.check(place)
+            preflight.check(place, Needs(ports={port: "image registry"}))
 
 
-def test_without_root_the_message_says_what_to_do(monkeypatch: pytest.MonkeyPatch, place: Layout) -> None:
-    monkeypatch.setattr(preflight, "PORTS", {})
-    monkeypatch.setattr(preflight.machine.os, "geteuid", lambda: 1000)
+def test_without_root_the_message_says_what_to_do(place: Layout) -> None:
     with pytest.raises(ClusterError, match="need root"):
-        preflight.check(place)
+        preflight.check(place, Needs(), host=machine.Host(user=1000))
 
 
-def test_the_state_directory_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("STELLWERK_STATE", raising=False)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    assert state_directory() == tmp_path / "stellwerk"
-    monkeypatch.setenv("STELLWERK_STATE", str(tmp_path / "own"))
-    assert state_directory() == tmp_path / "own"
+def test_the_state_directory_follows_the_environment(tmp_path: Path) -> None:
+    given = {"XDG_STATE_HOME": str(tmp_path)}
+    assert state_directory(given) == tmp_path / "stellwerk"
+    assert state_directory({**given, "STELLWERK_STATE": str(tmp_path / "own")}) == tmp_path / "own"
 
 
-def test_another_cluster_is_told_and_its_network_left_alone(
-    monkeypatch: pytest.MonkeyPatch, place: Layout, tools: Tools
-) -> None:
+def test_another_cluster_is_reported(place: Layout) -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        monkeypatch.setattr(preflight, "ADDRESS", "127.0.0.1")
-        monkeypatch.setattr(preflight, "API_PORT", listener.getsockname()[1])
         with pytest.raises(ClusterError, match="another local cluster runs on this machine"):
-            preflight.check(place)
-    removed: list[str] = []
-    monkeypatch.setattr(lifecycle.network, "down", lambda *_: removed.append("network"))
-    monkeypatch.setattr(lifecycle.cleanup, "unmount", lambda *_: removed.append("mounts"))
+            preflight.check(place, Needs(), api=listener.getsockname())
+
+
+def test_the_network_of_another_cluster_is_left_alone(place: Layout, tools: Tools) -> None:
+    calls = place.root.parent / "calls"
+    for name in ("ip", "nft"):
+        (tools.bin / name).write_text(f'#!/bin/sh\necho "$0 $*" >>{calls}\n')
     (tools.bin / "ctr").symlink_to("/bin/true")
     lifecycle.down(place, tools, lambda _: None)
-    assert removed == []
+    assert not calls.exists()
     assert not place.root.exists()
+
+
+def test_the_node_trusts_the_registry_that_runs_there(place: Layout, tools: Tools) -> None:
+    configuration.write(place, tools, "registry.example:5000")
+    (hosts,) = place.certs_d.glob("*/hosts.toml")
+    assert tomllib.loads(hosts.read_text())["server"] == "https://registry.example:5000"
+    builder = tomllib.loads((place.config / "buildkitd.toml").read_text())
+    assert builder["registry"] == {"registry.example:5000": {"ca": [str(place.registry_ca)]}}
+
+
+def test_without_a_registry_nothing_is_trusted(place: Layout, tools: Tools) -> None:
+    configuration.write(place, tools)
+    assert list(place.certs_d.iterdir()) == []
+    assert "registry" not in tomllib.loads((place.config / "buildkitd.toml").read_text())
 
 
 def test_image_builds_are_given_the_authorities_that_are_not_public() -> None:
@@ -135,16 +144,6 @@ def test_image_builds_are_given_the_authorities_that_are_not_public() -> None:
     wrapped = public.replace("\n", "\r\n")
     assert lifecycle.own_authorities(wrapped) == [], "the same certificates, with other ends of lines"
     assert lifecycle.own_authorities("") == []
-
-
-def test_the_checkout_s_link_follows_the_toolchain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paths, "CHECKOUT", tmp_path)
-    for name in ("one", "two", "two"):
-        monkeypatch.setattr(paths, "view", lambda name=name: tmp_path / "cache" / name)
-        link = paths.linked_view()
-        assert link == tmp_path / ".toolchain"
-        assert link.readlink() == tmp_path / "cache" / name
-    assert [file.name for file in tmp_path.iterdir()] == [".toolchain"]
 
 
 def test_pods_reach_no_port_that_only_this_node_needs(place: Layout, tools: Tools) -> None:

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from infra.local.cluster.layout import Layout
 from infra.local.toolchain import doctor, machine
 from infra.local.toolchain.errors import ToolchainError
+from infra.local.toolchain.inspection import inspect
+from infra.targets.needs import Needs
 from tests.support.toolchain import MakeManifest
 
 
@@ -18,16 +21,14 @@ def test_needs_on_one_file_system_add_up(tmp_path: Path) -> None:
     assert f"{(1 << 20) + 1} needed" in found[0].detail and "STELLWERK_STATE" in found[0].fix
 
 
-def test_a_full_disk_stops_builds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "TOOLS_GIB", 1 << 20)
-    with pytest.raises(ToolchainError, match=r"disk: .* needed; free space there"):
-        machine.require_space_for_builds()
+def test_a_full_disk_stops_builds() -> None:
+    with pytest.raises(ToolchainError, match=r"disk: .* needed; free some, or set XDG_CACHE_HOME"):
+        machine.require_space_for_builds(1 << 20)
 
 
-def test_other_platforms_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+def test_other_platforms_are_refused() -> None:
     with pytest.raises(ToolchainError, match="Linux aarch64: the local cluster needs Linux on amd64"):
-        machine.require_platform()
+        machine.require_platform(machine.Host(system="Linux", architecture="aarch64"))
 
 
 def test_only_listeners_on_all_addresses_are_in_the_way() -> None:
@@ -52,28 +53,25 @@ def test_only_listeners_on_all_addresses_are_in_the_way() -> None:
         (None, False),
     ],
 )
-def test_nf_tables_built_into_the_kernel_counts(
-    symbols: str | None, ok: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nf_tables_built_into_the_kernel_counts(symbols: str | None, ok: bool, tmp_path: Path) -> None:
     if symbols is not None:
         (tmp_path / "kallsyms").write_text(symbols)
-    monkeypatch.setattr(machine, "KERNEL_SYMBOLS", tmp_path / "kallsyms")
-    monkeypatch.setattr(machine, "find", lambda name, folders: None)
-    found = {check.name: check for check in machine.checks(Path("/"), {}, False, True)}["nf_tables"]
+    host = machine.Host(kernel_symbols=tmp_path / "kallsyms", find=lambda name, folders: None)
+    found = {check.name: check for check in machine.checks(Path("/"), {}, False, True, host)}["nf_tables"]
     assert found.ok is ok
     assert "modprobe nf_tables" in found.fix
 
 
-def test_doctor_reports_tools_and_machine(make_manifest: MakeManifest, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_reports_tools_and_machine(make_manifest: MakeManifest, tmp_path: Path) -> None:
     manifest = make_manifest(
         '[[tool]]\nname = "lost"\nversion = "1"\n[tool.release]\nurl = "http://127.0.0.1:1/x"\nchecksum = "x"\n'
     )
-    monkeypatch.setattr("infra.local.toolchain.manifest.load", lambda: manifest)
-    result = CliRunner().invoke(doctor.app, ["--json"])
+    app = doctor.doctor_app(Needs, lambda: inspect(manifest), lambda: Layout(tmp_path / "state"))
+    result = CliRunner().invoke(app, ["--json"])
     assert result.exit_code == 1
     report = json.loads(result.stdout)
     assert [(tool["name"], tool["ok"]) for tool in report["tools"]] == [("go", True), ("lost", False)]
     assert {"platform", "root", "memory", "disk"} <= {check["name"] for check in report["machine"]}
-    shown = CliRunner().invoke(doctor.app, [])
+    shown = CliRunner().invoke(app, [])
     assert "✗ lost" in shown.stdout.replace("  ", " ").replace("  ", " ")
     assert "does not answer" in shown.stdout

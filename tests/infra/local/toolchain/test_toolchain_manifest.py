@@ -1,11 +1,15 @@
 """The shipped manifest, and what a wrong one says."""
 
+import tomllib
+from pathlib import Path
+
 import pytest
 
+from infra.contract.versions import versions
 from infra.local.toolchain.errors import ToolchainError
 from infra.local.toolchain.manifest import load, numbers
-from infra.local.toolchain.paths import MANIFEST, MODULES
-from tests.support.toolchain import MakeManifest
+from infra.local.toolchain.paths import CHECKOUT, MANIFEST, MODULES
+from tests.support.toolchain import GO, MakeManifest
 
 # Words of the names of package indexes: which one is asked is the machine's own setting.
 REGISTRIES = ("proxy.golang", "pypi.", "pythonhosted", "npmjs", "repo1.maven", "deb.debian")
@@ -30,6 +34,64 @@ def test_packages_built_are_pinned_in_their_group() -> None:
             assert known, f"{tool.name}: {path} is not required by group {tool.go.group}"
 
 
+def test_a_tool_that_is_built_is_the_wanted_version() -> None:
+    """A go.mod is a lock: it says the version once more, and `go get` writes it."""
+    for tool in load().tools:
+        # No version of this module can be fetched by its number: its go.mod names the commit.
+        if tool.go is None or tool.name == "pulumi-resource-kubernetes":
+            continue
+        lines = (MODULES / tool.go.group / "go.mod").read_text().replace("require ", "").splitlines()
+        pinned = dict(line.split()[:2] for line in lines if " v" in line)
+        owners = [module for module in pinned if f"{tool.go.package or tool.go.module}/".startswith(f"{module}/")]
+        # A package of the group's own wraps a module: then one of them has the version.
+        found = {pinned[max(owners, key=len)]} if owners else set(pinned.values())
+        assert f"v{tool.go.version or tool.version}" in found, (
+            f"{tool.name}: modules/{tool.go.group}/go.mod has another"
+        )
+
+
+def test_python_packages_of_a_tool_have_its_version() -> None:
+    """The engine's plugins are those that the SDKs of the same release ask for; uv compiles the locks that it reads."""
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
+    pins = dict(
+        line.split("==") for line in [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+        if "==" in line
+    )  # fmt: skip
+    shared = pins.keys() & versions().keys()
+    assert {"pulumi", "pulumi-docker-build", "pulumi-kubernetes", "uv"} <= shared
+    assert {name: pins[name] for name in shared} == {name: versions()[name] for name in shared}
+
+
+def test_a_version_is_written_once() -> None:
+    shared = set(versions().values())
+    repeated = [line for line in MANIFEST.read_text().splitlines() if any(f'"{value}"' in line for value in shared)]
+    assert repeated == ['version = "1.8.0"'], "of the CNI plugins, which happen to have the object store's"
+
+
+def test_tools_take_their_version_from_the_list_of_versions(tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.toml"
+    manifest.write_text(
+        GO + '[[tool]]\nname = "demo"\nversion = "{demo}"\n'
+        'release = { url = "https://example.test/{version}", checksum = "{major}-{minor}-{demo}" }\n'
+    )
+    names = []
+    for version in ("1.2.3", "1.3.0"):
+        listed = tmp_path / f"{version}.toml"
+        listed.write_text(f'[versions]\ndemo = "{version}"\n')
+        loaded = load(manifest, tmp_path, listed)
+        tool = loaded.tool("demo")
+        assert tool.version == version
+        assert tool.release and tool.release.url == "https://example.test/{version}"
+        assert tool.release.checksum == f"{version[0]}-{version[2]}-{version}"
+        names.append(loaded.digest)
+    assert names[0] != names[1], "another version is another set of tools"
+
+
+def test_a_version_that_is_not_listed_is_named_with_the_known(make_manifest: MakeManifest) -> None:
+    with pytest.raises(ToolchainError, match=r"manifest\.toml: demo: \{helm\} is no version; known: .*traefik"):
+        make_manifest('[[tool]]\nname = "demo"\nversion = "{helm}"\ndebian = { package = "demo" }\n')
+
+
 def test_tools_of_one_group_follow_each_other() -> None:
     groups = [tool.go.group for tool in load().tools if tool.go and tool.go.package]
     changes = [group for before, group in zip([None, *groups], groups, strict=False) if group != before]
@@ -52,7 +114,7 @@ def test_unknown_key_names_tool_and_key(make_manifest: MakeManifest) -> None:
     [
         ('[[tool]]\nname = "demo"\nversion = "1"\n', "names no source besides PATH"),
         ('[[tool]]\nname = "go"\nversion = "1"\ndebian = { package = "x" }\n', "named twice: go"),
-        ('[[tool]]\nname = "a"\nversion = "1"\ngo = { group = "b" }\n', "a: there is no Go module group b"),
+        ('[[tool]]\nname = "a"\nversion = "1"\ngo = { group = "b" }\n', "a: no Go module group b"),
     ],
 )
 def test_inconsistent_manifest(make_manifest: MakeManifest, text: str, message: str) -> None:
@@ -61,7 +123,7 @@ def test_inconsistent_manifest(make_manifest: MakeManifest, text: str, message: 
 
 
 def test_unknown_tool_lists_the_known() -> None:
-    with pytest.raises(ToolchainError, match="no tool called 'helm'; there are: go, kubectl"):
+    with pytest.raises(ToolchainError, match="no tool called 'helm'; known: go, kubectl"):
         load().tool("helm")
 
 

@@ -155,8 +155,7 @@ grep -q dpkg {calls} || {{
         (tools / name).write_text(f"#!/bin/sh\n{text}\n")
         (tools / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(packages.os, "geteuid", lambda: 0)
-    context = Context(manifest, tmp_path / "work", tmp_path / "logs", Hosts(), lambda *_: None)
+    context = Context(manifest, tmp_path / "work", tmp_path / "logs", Hosts(), lambda *_: None, user=0)
     context.work.mkdir()
     packages.debian_fetch(manifest.tool("demo"), tmp_path, context)
     assert calls.read_text().splitlines() == ["apt-get install", "dpkg --configure -a", "apt-get install"]

@@ -1,0 +1,64 @@
+"""What both shippers share: the configuration file of an OpenTelemetry Collector, and the pod it runs in."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypedDict
+
+import pulumi
+from pulumi_kubernetes import core
+
+from components.kit import pods
+from components.kit.volumes import config_volume, secret_volume
+from components.kit.workload import Workload
+
+
+class CollectorArgs(TypedDict):
+    """What a shipper needs."""
+
+    namespace: pulumi.Input[str]
+    """Namespace it runs in."""
+    store_namespace: pulumi.Input[str]
+    """Namespace of Elasticsearch."""
+    image: pulumi.Input[str]
+    """Image of the log shipper."""
+    secret: pulumi.Input[str]
+    """Name of the Secret with `password` and `ca.crt` of the store."""
+
+
+def collector_config(
+    workload: Workload, store_namespace: pulumi.Input[str], configuration: Callable[[str], dict[str, Any]]
+) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
+    """Declare the ConfigMap of a collector; return its document and its name."""
+    document = pulumi.Output.from_input(store_namespace).apply(
+        lambda space: json.dumps(configuration(space), sort_keys=True)
+    )
+    return document, workload.config({"config.yaml": document}).metadata.name
+
+
+def collector_pod(
+    app: str,
+    args: CollectorArgs,
+    config: pulumi.Input[str],
+    resources: pods.Resources,
+    memory: str,
+    mounts: Sequence[core.v1.VolumeMountArgs],
+    volumes: Sequence[core.v1.VolumeArgs],
+) -> core.v1.PodSpecArgs:
+    """Return the pod of a collector whose garbage collector keeps to `memory` (such as 100MiB)."""
+    fixed = [pods.mount("config", "/etc/log-shipper", read_only=True), pods.mount("secret", "/secret", read_only=True)]
+    container = pods.container(
+        app,
+        args["image"],
+        resources,
+        [*fixed, *mounts],
+        args=["--config=file:/etc/log-shipper/config.yaml"],
+        env=pods.env({"GOMEMLIMIT": memory}),
+    )
+    pod = pods.pod(
+        [container],
+        [config_volume("config", config), secret_volume("secret", args["secret"]), *volumes],
+        # With the store away it does not end by itself. It is safe to kill: positions or the API server have the rest.
+        grace_seconds=10,
+    )
+    pod.enable_service_links = False
+    return pod

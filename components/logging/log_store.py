@@ -1,0 +1,90 @@
+"""Elasticsearch with TLS and users of its own, on one volume."""
+
+import json
+from collections.abc import Mapping
+
+import pulumi
+from pulumi_kubernetes import apps, core
+
+from components.kit import pods, ports
+from components.kit.names import LOG_INDEX_PATTERN, LOG_STORE
+from components.kit.volumes import claim_volume, config_volume, scratch_volume, secret_volume
+from components.kit.workload import Workload, one_at_a_time
+from components.logging.arguments import LogStackArgs, LogUserArgs
+from components.logging.index_template import state_file
+
+ROLE_OF = {"shipper": "shipper", "reader": "reader", "elastic": "superuser"}
+_ROLES = {
+    "shipper": {"indices": [{"names": [LOG_INDEX_PATTERN], "privileges": ["create_doc", "auto_configure"]}]},
+    "reader": {"indices": [{"names": [LOG_INDEX_PATTERN], "privileges": ["read"]}]},
+}
+
+
+def declare_store(name: str, args: LogStackArgs, parent: pulumi.Resource) -> tuple[apps.v1.Deployment, core.v1.Service]:
+    """Declare Elasticsearch; return its Deployment and its Service."""
+    workload = Workload(name, LOG_STORE, args["namespace"], parent)
+    secret = workload.secret(
+        {"tls.crt": args["tls"]["certificate"], "tls.key": args["tls"]["key"], **_realm(args["users"])}
+    )
+    files = {"state.json": state_file()}
+    config = workload.config(files)
+    pod = _pod(args, secret, config.metadata.name, workload.claim(args["storage"]))
+    deployment = workload.deployment(
+        pods.template(LOG_STORE, pod, json.dumps(files, sort_keys=True)),
+        # A second server on the volume would find it locked.
+        strategy=one_at_a_time(),
+    )
+    workload.allow([ports.LOG_STORE])
+    return deployment, workload.service(ports.LOG_STORE, ports.LOG_STORE, node_port=args["node_port"])
+
+
+def _pod(
+    args: LogStackArgs, secret: pulumi.Input[str], config: pulumi.Input[str], claim: pulumi.Input[str]
+) -> core.v1.PodSpecArgs:
+    container = pods.container(
+        "elasticsearch",
+        args["image"],
+        pods.resources("200m", _memory(args["heap"])),
+        [
+            pods.mount("data", "/data"),
+            pods.mount("secret", "/secret", read_only=True),
+            pods.mount("state", "/state", read_only=True),
+            pods.mount("config", "/config"),
+            pods.temporary(),
+        ],
+        env=pods.env({"HEAP": args["heap"], "SECRETS": "/secret", "STATE": "/state/state.json"}),
+        # Open once the index template is in place: the first line must not make an index without it.
+        readiness=pods.tcp_probe(ports.LOG_STORE_READY),
+    )
+    pod = pods.pod(
+        [container],
+        [
+            claim_volume("data", claim),
+            secret_volume("secret", secret),
+            config_volume("state", config),
+            # The key is copied into it: it stays off the node's disk.
+            scratch_volume("config", "8Mi", memory=True),
+            scratch_volume("tmp"),
+        ],
+        pull_secret=args["pull_secret"],
+    )
+    pod.enable_service_links = False
+    return pod
+
+
+def _realm(users: Mapping[str, LogUserArgs]) -> dict[str, pulumi.Input[str]]:
+    """Return the files of Elasticsearch's file realm, and the roles."""
+    names = sorted(users)
+    hashes: pulumi.Output[list[str]] = pulumi.Output.all(*(pulumi.Output.secret(users[name]["hash"]) for name in names))
+    return {
+        "users": hashes.apply(lambda known: "".join(f"{n}:{h}\n" for n, h in zip(names, known, strict=True))),
+        "users_roles": "".join(f"{ROLE_OF[name]}:{name}\n" for name in names),
+        # One role per line: the server cuts the file at lines that are not indented.
+        "roles.yml": "".join(f"{role}: {json.dumps(rights)}\n" for role, rights in _ROLES.items()),
+    }
+
+
+def _memory(heap: str) -> str:
+    """Return the memory limit: the heap, buffers of half its size, and 512Mi for code, threads and the launcher."""
+    mebibytes = int(heap[:-1]) * (1024 if heap[-1] == "g" else 1)
+    return f"{mebibytes * 3 // 2 + 512}Mi"

@@ -1,0 +1,50 @@
+"""Arguments of InferenceService."""
+
+from typing import NotRequired, TypedDict
+
+import pulumi
+
+from components.kit.access import StoreAccessArgs
+
+
+class InferenceServiceArgs(TypedDict):
+    """Arguments of InferenceService."""
+
+    namespace: pulumi.Input[str]
+    """Namespace of the pods."""
+    environment: str
+    """Name of the environment, for the log."""
+    model: str
+    """Name of the model."""
+    release: str
+    """Release id; the endpoint answers with it."""
+    run_id: str
+    """Tracking run, for the log."""
+    image: str
+    """Serving image by digest."""
+    pull_secret: pulumi.Input[str]
+    """Name of the Secret with the registry login."""
+    runtime: pulumi.Input[str]
+    """Name of the ClusterServingRuntime."""
+    store: StoreAccessArgs
+    """Store of the artefact; an identity is that of the service account `<model>-predictor`."""
+    artefact_key: str
+    """Key of the artefact."""
+    artefact_digest: str
+    """Digest of the artefact; another one is not served."""
+    artefact_size: int
+    """Bytes of the artefact: a large one may take longer to start."""
+    clients: pulumi.Input[str]
+    """Namespace whose pods may connect."""
+    replicas: int
+    """Number of pods."""
+    cpu: str
+    """CPU cores that each pod requests, as text."""
+    memory: str
+    """Memory of each pod, in bytes with a binary unit."""
+    context: str
+    """Context of the kubeconfig under which an update looks whether the pods serve."""
+    deadline: NotRequired[float | None]
+    """Time in seconds since 1970 after which an update waits no longer; when absent, by the artefact's size."""
+    node_pool: NotRequired[str | None]
+    """Node pool the pods run on; any node when absent."""

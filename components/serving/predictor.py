@@ -1,0 +1,95 @@
+"""The pods of a served model, as KServe takes them: one container fetches the artefact, one serves it."""
+
+from collections.abc import Mapping
+
+import pulumi
+
+from components.cluster.node_pool import GPU, POOL_LABEL
+from components.kit import pods, store_access
+from components.kit.security import CONTAINER_MANIFEST, POD_MANIFEST
+from components.serving.arguments import InferenceServiceArgs
+from components.serving.manifests import Container, Model, Mount, Predictor, Variable
+from components.serving.runtime import DRAIN_SECONDS, MODEL_FOLDER
+
+
+def predictor(
+    args: InferenceServiceArgs, secret: pulumi.Input[str] | None, account: pulumi.Input[str] | None
+) -> Predictor:
+    """Return the pods; `secret` and `account` are what the store's access has in the cluster."""
+    served: Predictor = {
+        "deploymentStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        "terminationGracePeriodSeconds": DRAIN_SECONDS + 25,
+        "automountServiceAccountToken": False,
+        "imagePullSecrets": [{"name": args["pull_secret"]}],
+        "securityContext": POD_MANIFEST,
+        "model": _model(args),
+        "initContainers": [_fetch(args, secret)],
+    }
+    if secret is not None and args["store"].get("trust_bundle") is not None:
+        items = [{"key": store_access.TRUST_KEY, "path": store_access.TRUST_KEY}]
+        served["volumes"] = [{"name": store_access.TRUST_VOLUME, "secret": {"secretName": secret, "items": items}}]
+    if account is not None:
+        served["serviceAccountName"] = account
+    pool = args.get("node_pool")
+    if pool:
+        served["nodeSelector"] = {POOL_LABEL: pool}
+        served["tolerations"] = [{"key": GPU, "operator": "Exists"}]
+    return served
+
+
+def _model(args: InferenceServiceArgs) -> Model:
+    values = {
+        "ENVIRONMENT": args["environment"],
+        "MODEL_NAME": args["model"],
+        "MODEL_DIGEST": args["artefact_digest"],
+        "RELEASE": args["release"],
+        "RUN_ID": args["run_id"],
+    }
+    return {
+        "modelFormat": {"name": "onnx", "version": "1"},
+        "protocolVersion": "v2",
+        "runtime": args["runtime"],
+        # Without it KServe takes the service for a multi-model server.
+        "storageUri": f"s3://{args['store']['bucket']}/{args['artefact_key']}",
+        "image": args["image"],
+        "env": _variables(values),
+        "resources": pods.resources(args["cpu"], args["memory"]),
+    }
+
+
+def _fetch(args: InferenceServiceArgs, secret: pulumi.Input[str] | None) -> Container:
+    store = args["store"]
+    variables = _variables(
+        {
+            "ENVIRONMENT": args["environment"],
+            "MODEL_BUCKET": store["bucket"],
+            "MODEL_KEY": args["artefact_key"],
+            "MODEL_DIGEST": args["artefact_digest"],
+            **store_access.variables(store),
+        }
+    )
+    if secret is not None and store.get("keys") is not None:
+        variables += [_secret_variable(name, secret, key) for name, key in store_access.KEY_VARIABLES.items()]
+    mounts: list[Mount] = [{"name": "model", "mountPath": MODEL_FOLDER}]
+    if store.get("trust_bundle") is not None:
+        mounts.append({"name": store_access.TRUST_VOLUME, "mountPath": store_access.TRUST_FOLDER, "readOnly": True})
+    return {
+        # KServe's own initialiser is no "restricted" container and verifies no digest; it leaves a pod alone that
+        # has a container of this name.
+        "name": "storage-initializer",
+        "image": args["image"],
+        "command": ["python", "-m", "serving.fetch"],
+        "env": variables,
+        # The larger of the two counts for the pod: what the server needs anyway.
+        "resources": pods.resources(args["cpu"], args["memory"]),
+        "securityContext": CONTAINER_MANIFEST,
+        "volumeMounts": mounts,
+    }
+
+
+def _variables(values: Mapping[str, pulumi.Input[str]]) -> list[Variable]:
+    return [{"name": name, "value": value} for name, value in values.items()]
+
+
+def _secret_variable(name: str, secret: pulumi.Input[str], key: str) -> Variable:
+    return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}

@@ -1,0 +1,104 @@
+"""The commands about environments: init, env, status, drift."""
+
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from delivery.terminal import EnvironmentName, Json, Yes, answer, confirm, console, print_json, resumable
+
+# What the store may have instead of a release's artefact.
+_LOST = ("changed", "absent")
+
+
+def init(
+    environments: Annotated[list[EnvironmentName], typer.Argument(help="Environments, the registry's owner first.")],
+) -> None:
+    """Make an environment's stack, certificate authority and encrypted credentials; keeps what is there."""
+    from delivery.operations.init import init as initialise
+
+    for name in environments:
+        initialise(name.value, console)
+
+
+def env() -> None:
+    """Print shell lines under which plain pulumi and kubectl work here: eval "$(stellwerk env)"."""
+    from infra.local.cluster.environment import ask_for
+    from infra.local.cluster.layout import layout
+
+    for name, value in ask_for(layout()).items():
+        typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+def status(json: Json = False) -> None:
+    """Releases per environment, and whether they answer and could come back; exit code 1 when one does not."""
+    from delivery.operations.status import status as report_status
+
+    report = report_status()
+    if json:
+        print_json(report)
+    else:
+        _print_status(report)
+    well = [(state["ready"] and state["artefact"] not in _LOST) or not state["release"]
+            for _, _, state in _models(report)]  # fmt: skip
+    raise typer.Exit(0 if all(well) else 1)
+
+
+def _models(report: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """Yield environment, model and state of each model of a status report."""
+    for name, environment in report["environments"].items():
+        for model, state in environment["models"].items():
+            yield name, model, state
+
+
+def _print_status(report: Mapping[str, Any]) -> None:
+    table = Table("environment", "model", "release", "previous", "answers")
+    for name, model, state in _models(report):
+        answers = "[green]yes[/green]" if state["ready"] else f"[red]{state['answering'] or 'no'}[/red]"
+        answers = answers if state["release"] else "no release yet"
+        table.add_row(name, model, state["release"] or "-", state["previous"] or "-", answers)
+    answer.print(table)
+    for name, model, state in _models(report):
+        answer.print(f"{model} in {name}: {state['url']}", soft_wrap=True)
+        if state["reason"]:
+            answer.print(f"  {state['reason']}", style="red", soft_wrap=True, markup=False)
+    for name, model, state in _models(report):
+        if state["artefact"] in _LOST:
+            action = (
+                "`stellwerk train` again, after its job was deleted"
+                if name == "dev"
+                else f"`stellwerk promote {model} --to {name}` brings it again"
+            )
+            text = f"{model} in {name}: its artefact is {state['artefact']} in the object store: "
+            answer.print(f"{text}a pod that restarts cannot come back; {action}", style="red", soft_wrap=True)
+
+
+def drift(
+    environment: Annotated[
+        EnvironmentName | None, typer.Option("--env", help="Default: each that has a stack.")
+    ] = None,
+    repair: Annotated[bool, typer.Option("--repair", help="Put it back: preview, ask, apply.")] = False,
+    yes: Yes = False,
+    json: Json = False,
+) -> None:
+    """What was deleted or changed by hand; exit code 2 when something was. Changes nothing without --repair."""
+    from delivery.operations import drift as drifts
+
+    names = [environment.value] if environment else drifts.applied()
+    drifted = {name: drifts.drift(name) for name in names}
+    if json:
+        print_json({"environments": {name: [asdict(item) for item in items] for name, items in drifted.items()}})
+    else:
+        for name, items in drifted.items():
+            answer.print("\n".join(f"{name}: {item}" for item in items) or f"{name}: no drift", soft_wrap=True)
+    if not any(drifted.values()):
+        return
+    if not repair:
+        raise typer.Exit(2)
+    with resumable():
+        for name in filter(drifted.get, drifted):
+            drifts.repair(name, partial(confirm, name, yes=yes), console)

@@ -1,0 +1,130 @@
+"""The commands about a model: train, release, promote, rollback, predict, runs."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Column, Table
+
+from delivery.terminal import (
+    Environment,
+    EnvironmentName,
+    Json,
+    Model,
+    OtherChanges,
+    Timeout,
+    Yes,
+    answer,
+    console,
+    print_json,
+    resumable,
+)
+
+
+def train(
+    model: Model,
+    param: Annotated[list[str] | None, typer.Option(help="A hyperparameter, key=value; repeatable.")] = None,
+    requirement: Annotated[list[str] | None, typer.Option(help="A requirement it answers; repeatable.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Follow the Job to its end.")] = False,
+    json: Json = False,
+) -> None:
+    """Train a model in dev as a Kubernetes Job; the same image, parameters and nodes are trained once."""
+    from delivery.operations import train as training
+
+    with resumable():
+        job = training.train(model, param or [], requirement or [], console)
+        if wait:
+            training.wait(job, console)
+    print_json({"job": job}) if json else answer.print(job)
+
+
+def release(
+    model: Model,
+    job: Annotated[str, typer.Option(help="The training Job whose candidate is released.")],
+    json: Json = False,
+) -> None:
+    """Write the immutable release file of a training Job's candidate."""
+    from delivery.operations.release import RELEASES
+    from delivery.operations.release import release as make_release
+
+    identity = make_release(model, job)
+    file = f"{RELEASES.name}/{model}/{identity}.yaml"
+    print_json({"release": identity, "file": file}) if json else answer.print(file)
+
+
+def promote(
+    model: Model,
+    to: Annotated[EnvironmentName, typer.Option("--to", help="The environment whose pointer moves.")],
+    source: Annotated[
+        EnvironmentName | None, typer.Option("--from", help="Where the release comes from; default: the one before.")
+    ] = None,
+    release: Annotated[str | None, typer.Option(help="A release id; default: what the source serves.")] = None,
+    yes: Yes = False,
+    timeout: Timeout = 180,
+    allow_other_changes: OtherChanges = False,
+) -> None:
+    """Move an environment's pointer to a release: preview, ask, apply, wait until it answers, or undo."""
+    from delivery.operations.promote import How
+    from delivery.operations.promote import promote as promote_release
+
+    with resumable():
+        how = How(yes, timeout, console, allow_other_changes)
+        promote_release(model, to.value, source.value if source else None, release, how)
+
+
+def rollback(
+    model: Model,
+    environment: Environment,
+    yes: Yes = False,
+    timeout: Timeout = 180,
+    allow_other_changes: OtherChanges = False,
+) -> None:
+    """Go back to the release before: the inverse diff."""
+    from delivery.operations.promote import How
+    from delivery.operations.promote import rollback as roll_back
+
+    with resumable():
+        roll_back(model, environment.value, How(yes, timeout, console, allow_other_changes))
+
+
+def predict(
+    model: Model,
+    environment: Environment,
+    rows: Annotated[int, typer.Option(min=1, help="So many held-out rows.")] = 5,
+    all_held_out: Annotated[bool, typer.Option("--all-held-out", help="All held-out rows.")] = False,
+    body: Annotated[
+        Path | None,
+        typer.Option("--input", exists=True, dir_okay=False, help="A request of your own (v2 JSON) instead."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Ask a model through the gateway, and compare with the labels."""
+    from delivery.operations import predict as prediction
+
+    if body is not None:
+        print_json(prediction.send(environment.value, model, body.read_bytes()))
+        return
+    result = prediction.predict(environment.value, model, None if all_held_out else rows)
+    if json:
+        print_json(result)
+        return
+    accuracy = f"{result['rows']} rows, accuracy {result['accuracy']:.4f}"
+    answer.print(f"{environment} answers with {result['release']}: {accuracy}")
+    answer.print(f"predicted {result['predictions'][:20]}\nlabels    {result['labels'][:20]}")
+    answer.print(f"request ids {', '.join(result['request_ids'][:3])} (stellwerk logs --request-id …)")
+
+
+def runs(model: Model, lines: Annotated[int, typer.Option("-n", min=1)] = 10, json: Json = False) -> None:
+    """The tracking server's runs of a model, newest first."""
+    from delivery.clients.runs import runs as find_runs
+
+    entries = find_runs(model, lines)
+    if json:
+        print_json({"runs": entries})
+        return
+    table = Table(*(Column(title, overflow="fold") for title in ("run", "status", "job", "accuracy", "commit")))
+    for run in entries:
+        accuracy = run["metrics"].get("accuracy")
+        shown = "-" if accuracy is None else f"{accuracy:.4f}"
+        table.add_row(run["run_id"], run["status"], run["job"] or "-", shown, (run["commit"] or "-")[:12])
+    answer.print(table)

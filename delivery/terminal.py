@@ -1,0 +1,55 @@
+"""What the commands share: their options, where they print, how they ask and how they are interrupted."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+# Progress goes to standard error: standard output is the answer alone.
+console = Console(stderr=True)
+answer = Console(highlight=False)
+
+
+class EnvironmentName(StrEnum):
+    """The environments, in the order of promotion."""
+
+    DEV = "dev"
+    TEST = "test"
+    PROD = "prod"
+
+
+Model = Annotated[str, typer.Argument(help="Name of the model, such as digits.")]
+Environment = Annotated[EnvironmentName, typer.Option("--env", help="The environment.")]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Apply without asking.")]
+Timeout = Annotated[
+    float,
+    typer.Option(min=1, help="Seconds from the start of the command until the endpoint must answer; else undone."),
+]
+OtherChanges = Annotated[
+    bool, typer.Option("--allow-other-changes", help="Apply even what the preview changes besides this model.")
+]
+
+
+def print_json(value: Any) -> None:
+    """Print a value on standard output as JSON."""
+    typer.echo(json.dumps(value, indent=1))
+
+
+def confirm(environment: str, *, yes: bool = False) -> bool:
+    """Return whether the user wants the change that was shown; `yes` answers for them."""
+    return yes or typer.confirm(f"Apply this to {environment}?", err=True)
+
+
+@contextmanager
+def resumable() -> Iterator[None]:
+    """Turn Ctrl-C into a message that says how to go on, and exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print("interrupted; run the same command again to go on")
+        raise typer.Exit(130) from None

@@ -1,0 +1,34 @@
+"""Versions that more than one place needs, read from infra/versions.toml."""
+
+import tomllib
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+
+from infra.contract.errors import StellwerkError
+
+FILE = Path(__file__).resolve().parents[1] / "versions.toml"
+# Where the local node's image store has the platform images: built on the node, pulled from nowhere.
+LOCAL_IMAGES = "stellwerk.local"
+
+
+@lru_cache
+def versions(file: Path = FILE) -> Mapping[str, str]:
+    """Return every version by name."""
+    found: Mapping[str, str] = tomllib.loads(file.read_text(encoding="utf-8"))["versions"]
+    return found
+
+
+def version(name: str) -> str:
+    """Return the version of `name`; raise StellwerkError when versions.toml has none."""
+    try:
+        return versions()[name]
+    except KeyError:
+        raise StellwerkError(
+            f"{FILE}: no version of {name!r}; add a line, or use one of {', '.join(versions())}"
+        ) from None
+
+
+def platform_image(name: str) -> str:
+    """Return the reference of a platform image on the local node, such as `stellwerk.local/traefik:<version>`."""
+    return f"{LOCAL_IMAGES}/{name}:{version(name)}"
