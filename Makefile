@@ -17,7 +17,7 @@ test-long: setup ## What takes too long for every run: thousands of requests, hu
 
 check: setup ## Format, lint, types, import rules, unit tests (a minute)
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy && .venv/bin/lint-imports --no-logo
-	@.venv/bin/pytest -n auto -m "not integration and not tools and not long"
+	@.venv/bin/pytest -n auto --dist worksteal -m "not integration and not tools and not long"
 
 lock: setup ## Compile the hash-pinned locks again
 	@.venv/bin/python -m infra.local.lock

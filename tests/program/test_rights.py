@@ -17,6 +17,7 @@ from tests.program.harness import Recording
 from tests.support import rights
 from tests.support.tools import eventually, free_port, running, tool
 
+pytestmark = pytest.mark.tools
 ROLES = [(role, purpose) for role, purposes in rights.ALLOWED.items() for purpose in purposes]
 _KINDS = ("Namespace", "Role", "RoleBinding")
 
