@@ -92,7 +92,7 @@ class Gateway:
         return (self._folder / "log").read_text()
 
     def publish(self, models: Sequence[str]) -> None:
-        """Swaps the routes as the kubelet does: a new folder, the link renamed over the old, the old folder gone."""
+        """Swap the routes as the kubelet does: a new folder, the link renamed over the old, the old folder gone."""
         routes: list[RouteArgs] = [
             {"name": name, "path_prefix": f"/v2/models/{name}", "url": self._url} for name in models
         ]
@@ -116,7 +116,7 @@ class Gateway:
         return httpx.Client(base_url=f"https://127.0.0.1:{port or self.port}", verify=context, timeout=30)
 
     def ready(self) -> int:
-        """The status of its readiness probe; 0 while nothing listens."""
+        """Return the status of its readiness probe; 0 while nothing listens."""
         try:
             return httpx.get(f"http://127.0.0.1:{self.health}/ping").status_code
         except httpx.TransportError:
@@ -132,7 +132,7 @@ class Gateway:
 
 
 def until(condition: Any, gateway: Gateway, seconds: float = 60) -> None:
-    """Waits; a machine under load may need long."""
+    """Wait until the condition is true; a machine under load may need long."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, gateway.log
