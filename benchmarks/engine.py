@@ -1,21 +1,23 @@
 """`python -m benchmarks.engine`: create, preview, destroy and program start, side by side with the plain engine."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from benchmarks import objects, stacks, start
 from benchmarks.command import arguments, positive, run
 from benchmarks.measure import RESULTS, Series, facts, save
 from benchmarks.report import table
-from benchmarks.workspace import surroundings
+from benchmarks.workspace import variables
 
 _PARTS = ("start", "objects", "stacks")
 
 
 def main() -> None:
-    """Measures the parts asked for, one after the other, and writes the result."""
+    """Measure the parts asked for, one after the other, and write the result."""
     parser = arguments("python -m benchmarks.engine", __doc__, repeat=3)
     parser.add_argument("--size", type=positive, default=100, help="number of Kubernetes objects, about (default 100)")
+    parser.add_argument("--before", type=Path, help="checkout of an older commit, to measure start and stacks against")
     parser.add_argument("--part", choices=_PARTS, action="append", help="only this part; repeatable (default: all)")
     run(lambda: _measure(parser.parse_args()))
 
@@ -23,19 +25,20 @@ def main() -> None:
 def _measure(given: argparse.Namespace) -> None:
     parts = given.part or _PARTS
     needs_cluster = {"objects", "stacks"} & set(parts)
-    env = surroundings() if needs_cluster else {}
+    env = variables() if needs_cluster else {}
     document: dict[str, Any] = {"benchmark": "engine", **facts(env, cluster=bool(needs_cluster))}
-    found: list[Series] = []
+    series: list[Series] = []
     if "start" in parts:
         # A start takes two seconds: more of them cost nothing.
-        found += start.measure(given.repeat * 3)
+        series += start.measure(given.repeat * 3, given.before)
     if "objects" in parts:
-        found += objects.measure(given.size, given.repeat, env)
+        series += objects.measure(given.size, given.repeat, env)
     if "stacks" in parts:
-        found += stacks.measure(given.repeat, env)
+        series += stacks.measure(given.repeat, env, given.before)
     size = [str(given.size)] if "objects" in parts else []
-    default = RESULTS / f"{'-'.join(['engine', *(given.part or ()), *size])}.json"
-    print(table(save(given.output or default, document, found)))
+    before = ["before"] if given.before else []
+    default = RESULTS / f"{'-'.join(['engine', *(given.part or ()), *size, *before])}.json"
+    print(table(save(given.output or default, document, series)))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
-"""What a benchmark can't go on with, in one message."""
+"""Why a benchmark cannot go on, in one message."""
+
+from infra.contract.errors import StellwerkError
 
 
-class BenchmarkError(Exception):
-    """The text says what is wrong and what to do."""
+class BenchmarkError(StellwerkError):
+    """A failure that is expected; the text says what happened, why, and what to do."""

@@ -20,6 +20,7 @@ from benchmarks.errors import BenchmarkError
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+OURS, BEFORE = "stellwerk", "stellwerk before"
 SECONDS, CPU_SECONDS = "seconds", "CPU seconds"
 Sample = Mapping[str, float]
 """Figures of one run of one side by their names; names that end in `seconds` are times."""
@@ -34,7 +35,7 @@ class Series:
     samples: dict[str, list[Sample]] = field(default_factory=dict)
 
     def add(self, side: str, sample: Sample) -> None:
-        """Keeps a sample and shows it; the first side ever added is ours."""
+        """Keep a sample and show it; the first side ever added is ours."""
         print(
             f"{self.what}, {side}: {', '.join(f'{value:.1f} {name}' for name, value in sample.items())}",
             file=sys.stderr,
@@ -42,10 +43,8 @@ class Series:
         self.samples.setdefault(side, []).append({name: round(value, 3) for name, value in sample.items()})
 
     def as_json(self) -> dict[str, Any]:
-        """Raw samples and, per peer and time, the ratios ours : peer of the runs that were neighbours."""
-        return {
-            "what": self.what, "objects": self.objects, "samples": self.samples, "ratios": self._ratios(),
-        }  # fmt: skip
+        """Return raw samples and, per peer and time, the ratios ours : peer of the runs that were neighbours."""
+        return {"what": self.what, "objects": self.objects, "samples": self.samples, "ratios": self._ratios()}
 
     def _ratios(self) -> dict[str, dict[str, dict[str, float]]]:
         (_, ours), *peers = self.samples.items()
@@ -60,25 +59,30 @@ class Series:
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median, smallest and largest value."""
-    return {
-        "median": round(statistics.median(values), 3), "min": round(min(values), 3), "max": round(max(values), 3),
-    }  # fmt: skip
+    """Return the median, the smallest and the largest value."""
+    figures = {"median": statistics.median(values), "min": min(values), "max": max(values)}
+    return {name: round(value, 3) for name, value in figures.items()}
 
 
 def timed(
     command: Sequence[str], cwd: Path, env: Mapping[str, str], fine: Sequence[int] = (0,), stdin: str = ""
 ) -> dict[str, float]:
-    """Runs a command; its wall clock, and the CPU of it and of what it started and waited for.
+    """Run a command; return its wall clock, and the CPU of it and of what it started and waited for.
 
-    Raises BenchmarkError with its last words. An interrupt reaches the command once, and is waited for.
+    Raise BenchmarkError with the end of its output. An interrupt reaches the command once, and is waited for.
     """
-    with tempfile.TemporaryFile("w+") as given, tempfile.TemporaryFile("w+") as said:
+    with tempfile.TemporaryFile("w+") as given, tempfile.TemporaryFile("w+") as printed:
         given.write(stdin)
         given.seek(0)
         began = time.monotonic()
         process = subprocess.Popen(
-            command, cwd=cwd, env=dict(env), stdin=given, stdout=said, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            cwd=cwd,
+            env=dict(env),
+            stdin=given,
+            stdout=printed,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             _, status, usage = os.wait4(process.pid, 0)
@@ -89,14 +93,14 @@ def timed(
         seconds = time.monotonic() - began
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode not in fine:
-            said.seek(0)
-            tail = "\n".join(said.read().strip().splitlines()[-40:])
+            printed.seek(0)
+            tail = "\n".join(printed.read().strip().splitlines()[-40:])
             raise BenchmarkError(f"`{' '.join(command)}` ended with {process.returncode}:\n{tail}")
     return {SECONDS: seconds, CPU_SECONDS: usage.ru_utime + usage.ru_stime}
 
 
 def output(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> str:
-    """Standard output of a command that is not timed; raises BenchmarkError with its last words."""
+    """Return the standard output of a command that is not timed; raises BenchmarkError with the end of its output."""
     try:
         done = subprocess.run(command, cwd=cwd, env=dict(env), capture_output=True, text=True, check=False)
     except FileNotFoundError:
@@ -107,8 +111,13 @@ def output(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> str:
     return done.stdout
 
 
+def of_checkout(folder: Path, env: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables with which Python takes the packages of this project from the checkout in `folder`."""
+    return {**env, "PYTHONPATH": str(folder)}
+
+
 def facts(env: Mapping[str, str], cluster: bool) -> dict[str, Any]:
-    """Date, machine and versions; no names of hosts and no folders."""
+    """Return date, machine and versions; no names of hosts and no folders."""
     versions = {
         "python": platform.python_version(),
         "pulumi (Python)": version("pulumi"),
@@ -131,7 +140,7 @@ def facts(env: Mapping[str, str], cluster: bool) -> dict[str, Any]:
 
 
 def save(file: Path, known: Mapping[str, Any], series: Sequence[Series]) -> dict[str, Any]:
-    """Writes the result as JSON, and returns it."""
+    """Write the result as JSON, and return it."""
     document = {**known, "series": [one.as_json() for one in series]}
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -15,10 +15,10 @@ _PREVIEWS = 2
 
 
 def measure(size: int, repeat: int, env: Mapping[str, str]) -> list[Series]:
-    """`repeat` rounds, each: create ours, create the peer's, previews in turn with `kubectl diff`, destroy both.
+    """Measure `repeat` rounds: create ours, create the peer's, preview in turn with `kubectl diff`, destroy both.
 
     `size` is the wanted number of objects; the nearest number of whole tenants is taken.
-    Raises BenchmarkError when the programs do not declare the same objects or a preview would change something.
+    Raise BenchmarkError when the programs do not declare the same objects or a preview would change something.
     """
     tenants = max(1, round(size / _PER_TENANT))
     count = tenants * _PER_TENANT
@@ -44,7 +44,7 @@ def measure(size: int, repeat: int, env: Mapping[str, str]) -> list[Series]:
 
 
 def _same(ours: Project, peer: Project) -> str:
-    """Our objects as one manifest; raises BenchmarkError when the peer's differ by more than the project's name."""
+    """Return our objects as one manifest; raises BenchmarkError when the peer's differ by more than their prefix."""
     mine, other = (_objects(project) for project in (ours, peer))
     if mine != [json.loads(json.dumps(item).replace(f"{peer.name}-", f"{ours.name}-")) for item in other]:
         raise BenchmarkError("the two programs declare different objects: this compares nothing")
@@ -60,6 +60,6 @@ def _objects(project: Project) -> list[Any]:
 
 
 def _diff(project: Project, manifests: str) -> Sample:
-    """`kubectl diff` as its documentation starts it; exit code 1 says that it found differences."""
+    """Run `kubectl diff` as its documentation starts it; exit code 1 says that it found differences."""
     command = ["kubectl", "--context", LOCAL_CONTEXT, "diff", "--filename", "-"]
     return timed(command, project.folder, project.env, fine=(0, 1), stdin=manifests)

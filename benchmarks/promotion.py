@@ -15,7 +15,7 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.measure import CPU_SECONDS, RESULTS, ROOT, SECONDS, Series, facts, save, timed
 from benchmarks.report import table
 from benchmarks.stacks import deployed
-from benchmarks.workspace import surroundings
+from benchmarks.workspace import variables
 from delivery import stackfile
 from delivery.clients.endpoint import answering_release, endpoint
 from delivery.clients.engine import wait_for_lock
@@ -50,34 +50,36 @@ class Seen(Counter[str]):
 
 
 def main() -> None:
-    """Measures, puts the pointers back and writes the result."""
+    """Measure, put the pointers back and write the result."""
     parser = arguments("python -m benchmarks.promotion", __doc__, repeat=2)
     run(lambda: _measure(parser.parse_args()))
 
 
 def _measure(given: argparse.Namespace) -> None:
-    env = surroundings()
-    there = _moves(env)
+    env = variables()
+    moves = _moves(env)
     document: dict[str, Any] = {"benchmark": "promotion", **facts(env, cluster=True)}
     before = stackfile.path(TARGET).read_text(encoding="utf-8")
     sides: dict[str, Callable[[Move, Mapping[str, str]], dict[str, float]]] = {
-        "stellwerk": _ours, "plain engine": _plain, "plain engine, previewed": _previewed,
-    }  # fmt: skip
-    found = {move.verb: Series(f"{move.verb} {TARGET} under load") for move in there}
+        "stellwerk": _ours,
+        "plain engine": _plain,
+        "plain engine, previewed": _previewed,
+    }
+    series = {move.verb: Series(f"{move.verb} {TARGET} under load") for move in moves}
     try:
         for _ in range(given.repeat):
             for side, do in sides.items():
-                for move in there:
-                    found[move.verb].add(side, _under_load(move, do, env))
+                for move in moves:
+                    series[move.verb].add(side, _under_load(move, do, env))
     except BaseException:
         _restore(before, env)
         raise
     stackfile.write(TARGET, before)
-    print(table(save(given.output or RESULTS / "promotion.json", document, list(found.values()))))
+    print(table(save(given.output or RESULTS / "promotion.json", document, list(series.values()))))
 
 
 def _moves(env: Mapping[str, str]) -> list[Move]:
-    """There and back between prod's two releases; raises BenchmarkError when the demo has not left them."""
+    """Return the moves to prod's other release and back; raises BenchmarkError when the demo has not left them."""
     if missing := [name for name in ENVIRONMENTS if name not in deployed(env)]:
         raise BenchmarkError(f"there is no stack {', '.join(missing)}; run `make demo` first")
     now, ready = (from_file(name).environment.models[MODEL] for name in (TARGET, SOURCE))
@@ -95,7 +97,7 @@ def _moves(env: Mapping[str, str]) -> list[Move]:
 def _under_load(
     move: Move, do: Callable[[Move, Mapping[str, str]], dict[str, float]], env: Mapping[str, str]
 ) -> dict[str, float]:
-    """The change while a steady client asks; `switched` is when the release before answered last, from the start on."""
+    """Return what the change took while a steady client asked; `switched`: when the release before answered last."""
     seen = Seen()
     load = Load(TARGET, MODEL)
     load.releases = seen
@@ -115,13 +117,13 @@ def _under_load(
 
 
 def _ours(move: Move, env: Mapping[str, str]) -> dict[str, float]:
-    """The command: preview, pointer, update, wait."""
+    """Run the command: preview, pointer, update, wait."""
     options = ("--to", TARGET) if move.verb == "promote" else ("--env", TARGET)
     return timed([sys.executable, "-m", "delivery.cli", move.verb, MODEL, *options, "--yes"], ROOT, env)
 
 
 def _plain(move: Move, env: Mapping[str, str], previewed: bool = False) -> dict[str, float]:
-    """The same by hand: the pointer's lines, an update without preview, then asking until the release answers."""
+    """Do the same by hand: write the pointer, update without preview, ask until the release answers."""
     began = time.monotonic()
     stackfile.write(TARGET, stackfile.point(TARGET, MODEL, move.release, move.previous))
     samples = [_engine(env, "preview", "--diff")] if previewed else []
@@ -131,7 +133,7 @@ def _plain(move: Move, env: Mapping[str, str], previewed: bool = False) -> dict[
 
 
 def _previewed(move: Move, env: Mapping[str, str]) -> dict[str, float]:
-    """By hand, with the preview that the command also makes."""
+    """Do it by hand, with the preview that the command also makes."""
     return _plain(move, env, previewed=True)
 
 
@@ -140,7 +142,7 @@ def _engine(env: Mapping[str, str], verb: str, *options: str) -> dict[str, float
 
 
 def _wait(release: str) -> None:
-    """Until the endpoint answers with the release and with it alone; raises BenchmarkError when it never does."""
+    """Wait until the endpoint answers with the release and with it alone; raises BenchmarkError when it never does."""
     target, agreeing = endpoint(TARGET, MODEL), 0
     deadline = time.monotonic() + _WAIT_SECONDS
     while agreeing < _AGREEING:
@@ -152,7 +154,7 @@ def _wait(release: str) -> None:
 
 
 def _restore(before: str, env: Mapping[str, str]) -> None:
-    """After a failure or an interrupt: the stack file as it was, applied."""
+    """Apply the stack file as it was, after a failure or an interrupt."""
     print(f"putting {TARGET} back", file=sys.stderr)
     wait_for_lock(TARGET, Console(stderr=True))
     stackfile.write(TARGET, before)

@@ -1,6 +1,7 @@
 """What one process of the start-up measurement does: nothing but the imports, or a whole program under mocks.
 
-`python -m benchmarks.registration <program> <values.json>`; the last line of a program's output says what it declared.
+`python benchmarks/registration.py <program> <values.json>`, for programs of older checkouts, too. The last line of the
+output says what the program declared.
 """
 
 import asyncio
@@ -12,7 +13,7 @@ from typing import Any
 
 
 def main(program: str, values: str) -> None:
-    """Runs `program`, a file or folder, as the engine's language host does, with the values as configuration."""
+    """Run `program`, a file or folder, as the engine's language host does, with the values as configuration."""
     import pulumi
     from pulumi.runtime import mocks
     from pulumi.runtime.stack import run_pulumi_func
@@ -28,7 +29,7 @@ def main(program: str, values: str) -> None:
             return f"{args.name}-id", state
 
         def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-            return {}, None
+            return {}, []
 
     with open(values, encoding="utf-8") as file:
         given = json.load(file)
@@ -42,13 +43,15 @@ def main(program: str, values: str) -> None:
 
     loop.run_until_complete(run_pulumi_func(start))
     loop.close()
-    _tell(declared)
+    _report(declared)
 
 
-def _tell(declared: list[Any]) -> None:
-    """How many resources other than components there were, and a digest of them all."""
+def _report(declared: list[Any]) -> None:
+    """Print how many resources other than components there were, a digest of them all, and this project's modules."""
     texts = sorted(json.dumps(item, sort_keys=True) for item in declared if not item[0].startswith("stellwerk:"))
-    print(json.dumps({"objects": len(texts), "digest": hashlib.sha256("".join(texts).encode()).hexdigest()}))
+    modules = sorted(name for name in sys.modules if name.startswith(("components.", "infra.")))
+    digest = hashlib.sha256("".join(texts).encode()).hexdigest()
+    print(json.dumps({"objects": len(texts), "digest": digest, "modules": modules}))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ _HEAD = "| what | figure | ours | the peer | its figure | ours : peer |\n|---|--
 
 
 def table(document: Mapping[str, Any]) -> str:
-    """A result file's series, one row per peer and figure: medians, and the smallest to the largest in brackets."""
+    """Return a result file's series, a row per peer and figure: medians, the smallest to the largest in brackets."""
     return "\n".join([_HEAD, *(row for series in document["series"] for row in _rows(series))])
 
 
@@ -24,8 +24,9 @@ def _rows(series: Mapping[str, Any]) -> Iterator[str]:
             if name not in theirs[0]:
                 continue
             ratio = series["ratios"][peer].get(name)
-            cells = [f"{series['what']}{objects}", name, _cell([sample[name] for sample in ours]), peer,
-                     _cell([sample[name] for sample in theirs]), f"**{_shown(ratio)}**" if ratio else "-"]  # fmt: skip
+            mine, other = (_cell([sample[name] for sample in samples]) for samples in (ours, theirs))
+            shown = f"**{_shown(ratio)}**" if ratio else "-"
+            cells = [f"{series['what']}{objects}", name, mine, peer, other, shown]
             yield f"| {' | '.join(cells)} |"
 
 
@@ -33,13 +34,13 @@ def _cell(values: list[float]) -> str:
     return _shown(spread(values))
 
 
-def _shown(found: Mapping[str, float]) -> str:
-    middle, low, high = (f"{found[name]:.4g}" for name in ("median", "min", "max"))
+def _shown(figures: Mapping[str, float]) -> str:
+    middle, low, high = (f"{figures[name]:.4g}" for name in ("median", "min", "max"))
     return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def main() -> None:
-    """Prints the tables of result files."""
+    """Print the tables of result files."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__)
     parser.add_argument("files", nargs="*", type=Path, default=sorted(RESULTS.glob("*.json")), help="result files")
     for file in parser.parse_args().files:

@@ -1,4 +1,7 @@
-"""Start of the program of `test`: CPU seconds until everything is registered, against plain typed pulumi-kubernetes."""
+"""Start of the program of `test`: CPU seconds until everything is registered.
+
+Against plain typed pulumi-kubernetes, or against the program of an older checkout.
+"""
 
 import json
 import os
@@ -7,39 +10,58 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from ruamel.yaml import YAML
 
 from benchmarks import typed
 from benchmarks.errors import BenchmarkError
-from benchmarks.measure import ROOT, Series, output, timed
+from benchmarks.measure import BEFORE, OURS, ROOT, Series, of_checkout, output, timed
 from infra.contract.release import Releases
+from infra.targets.variables import KUBECONFIG, LOCAL_CONTEXT
 from infra.values import NAMESPACE
 from tests.program.harness import run, stack_values
 
 STACK = "test"
-_OURS, _PLAIN = "stellwerk", "plain typed SDK"
+_PLAIN = "plain typed SDK"
+_WHOLE = "program start, imports and registration"
+# Each checkout knows best what its stack files say, and which credentials they need.
+_VALUES = f"import json; from tests.program.harness import stack_values; print(json.dumps(stack_values({STACK!r})))"
 
 
-def measure(repeat: int) -> list[Series]:
-    """Imports alone, then imports and registration under mocks; interleaved, after one round that does not count."""
-    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": "0"}
+def measure(repeat: int, before: Path | None = None) -> list[Series]:
+    """Measure imports alone, then imports and registration under mocks; against `before`, a checkout, only the latter.
+
+    The sides are run in turn, after one round that does not count.
+    """
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        runs = _prepare(folder)
-        objects = _same(runs[1], env)
-        found = [Series("program start, imports only"), Series("program start, imports and registration", objects)]
-        for series, sides in zip(found, runs, strict=True):
-            for count in range(repeat + 1):
-                for side, command in sides.items():
-                    sample = timed(command, ROOT, env)
-                    if count:
-                        series.add(side, sample)
-        return found
+        # The program refuses to start without a context; under mocks nothing is asked of its cluster.
+        with patch.dict(os.environ, {KUBECONFIG: str(_kubeconfig(folder / "kubeconfig"))}):
+            if before:
+                return [_against_checkout(repeat, before.resolve(), folder)]
+            return _against_plain(repeat, folder)
 
 
-def _prepare(folder: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
-    """Writes the peer's program; the commands of both measurements by side."""
+def _kubeconfig(file: Path) -> Path:
+    named = {"name": LOCAL_CONTEXT}
+    contexts = [{**named, "context": {"cluster": LOCAL_CONTEXT}}]
+    file.write_text(json.dumps({"contexts": contexts, "clusters": [{**named, "cluster": {}}]}), encoding="utf-8")
+    return file
+
+
+def _against_checkout(repeat: int, before: Path, folder: Path) -> Series:
+    folders = {OURS: ROOT, BEFORE: before}
+    sides: dict[str, list[str]] = {}
+    for side, checkout in folders.items():
+        values = json.loads(output([sys.executable, "-c", _VALUES], checkout, _variables(checkout)))
+        sides[side] = _register(checkout / "infra", _write(values, folder / f"{len(sides)}.json"))
+    declared = {side: _declared(command, folders[side])["objects"] for side, command in sides.items()}
+    print(f"objects declared: {declared}", file=sys.stderr)
+    return _timed(Series(_WHOLE, declared[OURS]), repeat, sides, folders)
+
+
+def _against_plain(repeat: int, folder: Path) -> list[Series]:
     config = _config()
     resources = run(config, STACK).inputs
     kept = {key: value for key, value in resources.items() if not key.startswith("stellwerk:")}
@@ -47,27 +69,49 @@ def _prepare(folder: Path) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     (folder / "plain_imports.py").write_text(typed.imports(kept), encoding="utf-8")
     # Imported, as a module of a real project is, so that its bytecode is kept.
     (folder / "plain.py").write_text(f"import sys; sys.path.insert(0, {str(folder)!r}); import plain_program\n")
-    flat = {f"{NAMESPACE}:{key}": value if isinstance(value, str) else json.dumps(value)
-            for key, value in config.items()}  # fmt: skip
-    values = folder / "values.json"
-    values.write_text(json.dumps(
-        {"project": NAMESPACE, "stack": STACK, "config": flat, "secret": [f"{NAMESPACE}:credentials"]}
-    ))  # fmt: skip
-    register = [sys.executable, "-m", "benchmarks.registration"]
+    values = _write(config, folder / "values.json")
+    whole = {OURS: _register(ROOT / "infra", values), _PLAIN: _register(folder / "plain.py", values)}
+    declared = {side: _declared(command, ROOT) for side, command in whole.items()}
+    # A service imports its component when it is composed: what a whole run has imported is what is imported here.
     imports = {
-        _OURS: [sys.executable, "-c", "import infra.machine, infra.program, infra.values"],
+        OURS: [sys.executable, "-c", f"import {', '.join(declared[OURS]['modules'])}"],
         _PLAIN: [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(folder)!r}); import plain_imports"],
         "import pulumi alone": [sys.executable, "-c", "import pulumi"],
     }
-    whole = {
-        _OURS: [*register, str(ROOT / "infra"), str(values)],
-        _PLAIN: [*register, str(folder / "plain.py"), str(values)],
+    series = Series("program start, imports only"), Series(_WHOLE, _same(declared))
+    return [_timed(one, repeat, sides, {}) for one, sides in zip(series, (imports, whole), strict=True)]
+
+
+def _timed(series: Series, repeat: int, sides: Mapping[str, list[str]], folders: Mapping[str, Path]) -> Series:
+    for count in range(repeat + 1):
+        for side, command in sides.items():
+            folder = folders.get(side, ROOT)
+            sample = timed(command, folder, _variables(folder))
+            if count:
+                series.add(side, sample)
+    return series
+
+
+def _variables(checkout: Path) -> dict[str, str]:
+    return {**of_checkout(checkout, os.environ), "PYTHONHASHSEED": "0"}
+
+
+def _register(program: Path, values: Path) -> list[str]:
+    return [sys.executable, str(ROOT / "benchmarks" / "registration.py"), str(program), str(values)]
+
+
+def _write(config: Mapping[str, Any], file: Path) -> Path:
+    """Write the configuration as the engine hands it to a program."""
+    flat = {
+        f"{NAMESPACE}:{key}": value if isinstance(value, str) else json.dumps(value) for key, value in config.items()
     }
-    return imports, whole
+    document = {"project": NAMESPACE, "stack": STACK, "config": flat, "secret": [f"{NAMESPACE}:credentials"]}
+    file.write_text(json.dumps(document), encoding="utf-8")
+    return file
 
 
 def _config() -> dict[str, Any]:
-    """Values of the stack's file, its releases included where they are there, with made-up credentials."""
+    """Return the values of the stack's file with made-up credentials, and its releases where this checkout has them."""
     values = stack_values(STACK)
     document = YAML(typ="safe").load(ROOT / "stacks" / f"Pulumi.{STACK}.yaml")
     known = Releases(ROOT / "stacks" / "releases")
@@ -77,9 +121,14 @@ def _config() -> dict[str, Any]:
     return values
 
 
-def _same(commands: Mapping[str, list[str]], env: Mapping[str, str]) -> int:
-    """The number of resources; raises BenchmarkError when the programs do not declare the same."""
-    told = {side: json.loads(output(command, ROOT, env).splitlines()[-1]) for side, command in commands.items()}
-    if len({found["digest"] for found in told.values()}) != 1:
-        raise BenchmarkError(f"the programs declare different resources: {told}")
-    return int(next(iter(told.values()))["objects"])
+def _declared(command: list[str], folder: Path) -> dict[str, Any]:
+    summary: dict[str, Any] = json.loads(output(command, folder, _variables(folder)).splitlines()[-1])
+    return summary
+
+
+def _same(declared: Mapping[str, Mapping[str, Any]]) -> int:
+    """Return the number of resources; raises BenchmarkError when the programs do not declare the same."""
+    if len({summary["digest"] for summary in declared.values()}) != 1:
+        sizes = {side: summary["objects"] for side, summary in declared.items()}
+        raise BenchmarkError(f"the programs declare different resources, which compares nothing; by number: {sizes}")
+    return int(next(iter(declared.values()))["objects"])

@@ -17,7 +17,7 @@ Resources = Mapping[str, Mapping[str, Any]]
 
 
 def program(resources: Resources) -> str:
-    """The source: imports, the provider, then one constructor per resource."""
+    """Return the source: imports, the provider, then one constructor per resource."""
     lines = ["import pulumi", "import pulumi_kubernetes as k8s", ""]
     for key, inputs in resources.items():
         kind, name = key.split("::")
@@ -30,13 +30,13 @@ def program(resources: Resources) -> str:
 
 
 def imports(resources: Resources) -> str:
-    """The source that only loads the modules which `program` uses: it touches every resource class."""
+    """Return the source that only loads the modules which `program` uses: it touches every resource class."""
     classes = sorted({_class_of(key.split("::")[0]) for key in resources if key.startswith("kubernetes:")})
     return "\n".join(["import pulumi_kubernetes as k8s", "", *(f"k8s.{name}" for name in classes)]) + "\n"
 
 
 def _class_of(kind: str) -> str:
-    """`core.v1.Secret` of `kubernetes:core/v1:Secret`; kinds that the SDK does not know are custom resources."""
+    """Return `core.v1.Secret` of `kubernetes:core/v1:Secret`; kinds that the SDK does not know are custom resources."""
     _, module, name = kind.split(":")
     group, _, version = module.partition("/")
     path = f"{group.split('.')[0]}.{version}.{name}"
@@ -44,10 +44,10 @@ def _class_of(kind: str) -> str:
 
 
 def _find(path: str) -> Any:
-    found: Any = k8s
+    part: Any = k8s
     for step in path.split("."):
-        found = getattr(found, step, None)
-    return found
+        part = getattr(part, step, None)
+    return part
 
 
 def _constructor(kind: str, name: str, inputs: Mapping[str, Any]) -> str:
@@ -59,7 +59,7 @@ def _constructor(kind: str, name: str, inputs: Mapping[str, Any]) -> str:
 
 
 def _fields(arguments: type, inputs: Mapping[str, Any]) -> Iterator[str]:
-    """Keyword arguments of an argument class."""
+    """Return keyword arguments of an argument class."""
     types = input_type_types(arguments)
     for python, wire in input_type_py_to_pulumi_names(arguments).items():
         if wire in inputs:
@@ -67,7 +67,7 @@ def _fields(arguments: type, inputs: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _value(given: Any, value: Any) -> str:
-    """The expression of a value whose declared type is `given`."""
+    """Return the expression of a value whose declared type is `given`."""
     kind: Any = unwrap_type(given)
     if isinstance(value, dict):
         if _SIGNATURE in value:

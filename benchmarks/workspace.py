@@ -14,16 +14,18 @@ from typing import Any
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.measure import ROOT, output, timed
-from infra.targets.variables import LOCAL_CONTEXT
+from infra.targets.variables import KUBECONFIG, LOCAL_CONTEXT, PULUMI_BACKEND_URL
 
 LABEL = "stellwerk.dev/environment"
 _STACK = "bench"
 _PROGRAMS = Path(__file__).parent / "programs"
 
 
-def surroundings() -> dict[str, str]:
-    """Return the process's variables; raise BenchmarkError when no cluster answers under them."""
+def variables() -> dict[str, str]:
+    """Return the process's variables; raises BenchmarkError unless they name a backend and a cluster that answers."""
     env = dict(os.environ)
+    if missing := [name for name in (KUBECONFIG, PULUMI_BACKEND_URL) if not env.get(name)]:
+        raise BenchmarkError(f'{" and ".join(missing)} not set; run: eval "$(stellwerk env)"')
     try:
         output(["kubectl", "--context", LOCAL_CONTEXT, "get", "--raw", "/readyz", "--request-timeout=5s"], ROOT, env)
     except BenchmarkError as error:
@@ -43,23 +45,23 @@ class Project:
     env: Mapping[str, str]
 
     def run(self, verb: str, *options: str) -> dict[str, float]:
-        """A timed `pulumi <verb>`; raises BenchmarkError with the engine's last words."""
+        """Run and time `pulumi <verb>`; raises BenchmarkError with the end of the engine's output."""
         return timed(["pulumi", verb, "--stack", _STACK, "--non-interactive", *options], self.folder, self.env)
 
     def create(self) -> dict[str, float]:
-        """`pulumi up`."""
+        """Run `pulumi up`."""
         return self.run("up", "--yes", "--skip-preview")
 
     def preview(self) -> dict[str, float]:
-        """`pulumi preview`; raises BenchmarkError when something would change."""
+        """Run `pulumi preview`; raises BenchmarkError when something would change."""
         return self.run("preview", "--diff", "--expect-no-changes")
 
     def destroy(self) -> dict[str, float]:
-        """`pulumi destroy`; waits until everything is gone."""
+        """Run `pulumi destroy`; waits until everything is gone."""
         return self.run("destroy", "--yes", "--skip-preview")
 
     def objects(self) -> list[dict[str, Any]]:
-        """The Kubernetes objects of the stack, as the program declares them."""
+        """Return the Kubernetes objects of the stack, as the program declares them."""
         text = output(["pulumi", "stack", "export", "--stack", _STACK], self.folder, self.env)
         resources = json.loads(text)["deployment"].get("resources", [])
         return [item["inputs"] for item in resources if item["type"].startswith("kubernetes:")]
@@ -74,7 +76,7 @@ class Workspace:
     env: Mapping[str, str]
 
     def project(self, name: str, program: str, **config: str) -> Project:
-        """A project whose program is a file of `benchmarks/programs`, with an empty stack."""
+        """Make a project whose program is a file of `benchmarks/programs`, with an empty stack."""
         folder = self.folder / name
         folder.mkdir()
         shutil.copy(_PROGRAMS / f"{program}.py", folder / "__main__.py")
@@ -88,22 +90,20 @@ class Workspace:
 
 @contextmanager
 def workspace(env: Mapping[str, str]) -> Iterator[Workspace]:
-    """A workspace; whatever happens, its namespaces and its folder are gone afterwards."""
+    """Make a workspace; whatever happens, its namespaces and its folder are gone afterwards."""
     run = f"bench-{secrets.token_hex(2)}"
     folder = Path(tempfile.mkdtemp(prefix=f"{run}-"))
     try:
         yield Workspace(run, folder, _own(env, folder))
     finally:
         # A killed update leaves objects that no state knows: the label finds them all.
-        subprocess.run(
-            ["kubectl", "--context", LOCAL_CONTEXT, "delete", "namespace", "--selector", f"{LABEL}={run}"],
-            env=dict(env), stdout=subprocess.DEVNULL, check=False, start_new_session=True,
-        )  # fmt: skip
+        remove = ["kubectl", "--context", LOCAL_CONTEXT, "delete", "namespace", "--selector", f"{LABEL}={run}"]
+        subprocess.run(remove, env=dict(env), stdout=subprocess.DEVNULL, check=False, start_new_session=True)
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def _own(env: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """The variables with a backend, an engine home and caches in `folder`; plugins are those of the user."""
+    """Return the variables with a backend, an engine home and caches in `folder`; plugins are those of the user."""
     home, backend = folder / "home", folder / "state"
     home.mkdir()
     backend.mkdir()

@@ -25,13 +25,18 @@ def path(environment: str) -> Path:
 
 
 def read(environment: str) -> str:
-    """The file's text with its line endings as they are; raises DeliveryError when it can't be read."""
+    """Return the file's text with its line endings as they are; raise DeliveryError when it cannot be read."""
+    return read_text(path(environment), file_name(environment))
+
+
+def read_text(file: Path, name: str) -> str:
+    """Return a text of the team's with its line endings as they are; `name` is what messages call it."""
     try:
-        return path(environment).read_bytes().decode("utf-8")
+        return file.read_bytes().decode("utf-8")
     except OSError as error:
-        raise DeliveryError(f"{file_name(environment)}: {error.strerror}") from error
+        raise DeliveryError(f"{name}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise DeliveryError(f"{file_name(environment)}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
+        raise DeliveryError(f"{name}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
 
 
 def config(environment: str) -> dict[str, Any]:
@@ -211,8 +216,13 @@ def _only_these_differ(document: Document, text: str, allowed: AbstractSet[Place
 
 def write(environment: str, text: str) -> None:
     """Replace the file in one step; its mode and its line endings stay."""
-    with system_errors(f"writing {file_name(environment)}", "make the file and its folder writable, and try again"):
-        target = path(environment).resolve()
+    replace_text(path(environment), file_name(environment), text)
+
+
+def replace_text(file: Path, name: str, text: str) -> None:
+    """Replace a text of the team's in one step; its mode and its line endings stay."""
+    with system_errors(f"writing {name}", "make the file and its folder writable, and try again"):
+        target = file.resolve()
         # A text that was read with line endings made equal gets those of the file again.
         if "\r" not in text and target.exists() and b"\r\n" in target.read_bytes():
             text = text.replace("\n", "\r\n")

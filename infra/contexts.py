@@ -1,8 +1,11 @@
 """Build contexts that are equal in every checkout: the provider hashes modes, of which git keeps but one bit."""
 
+import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from infra.contract.problems import ConfigError
 
@@ -13,11 +16,20 @@ def stage(folder: Path, place: Path) -> Path:
     What is equal already is not touched: a build that runs beside this one reads on. Hidden files and compiled Python
     are left out. Raises ConfigError if `place` cannot be written.
     """
-    wanted = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file() and _belongs(path, folder)}
+    sources = [path for path in folder.rglob("*") if path.is_file() and _belongs(path, folder)]
+    return _place({path.relative_to(folder): (path.read_bytes(), _mode(path)) for path in sources}, place)
+
+
+def stage_documents(documents: Mapping[str, Any], name: str, place: Path) -> Path:
+    """Makes `place` hold each document as JSON in `<its key>/<name>`; returns `place`. Raises as stage does."""
+    texts = {key: json.dumps(document, indent=2, ensure_ascii=False) for key, document in documents.items()}
+    return _place({Path(key, name): (f"{text}\n".encode(), 0o644) for key, text in texts.items()}, place)
+
+
+def _place(wanted: Mapping[Path, tuple[bytes, int]], place: Path) -> Path:
     try:
-        for name, source in wanted.items():
-            mode = 0o755 if source.stat().st_mode & 0o100 else 0o644
-            _write(place / name, source.read_bytes(), mode)
+        for name, (content, mode) in wanted.items():
+            _write(place / name, content, mode)
         for path in place.rglob("*"):
             # Hidden ones are what a run beside this one is writing.
             if path.is_file() and _belongs(path, place) and path.relative_to(place) not in wanted:
@@ -27,6 +39,10 @@ def stage(folder: Path, place: Path) -> Path:
             f"{place}: {error.strerror}; contexts of images are put there, it has to be writable"
         ) from None
     return place
+
+
+def _mode(path: Path) -> int:
+    return 0o755 if path.stat().st_mode & 0o100 else 0o644
 
 
 def _belongs(path: Path, folder: Path) -> bool:

@@ -24,16 +24,20 @@ from components.serving.kserve import RUNTIME, KServe
 from components.storage.object_store import ObjectStore
 from components.tracking.tracking_server import TrackingServer
 from components.training.training_pipeline import TrainingPipeline
-from infra.contexts import stage
+from infra.contexts import stage, stage_documents
 from infra.contract.environment import Environment, Mode
+from infra.contract.model import Models
 from infra.contract.problems import ConfigError
 from infra.credentials import Credentials, KeyPair, S3Keys, secret
 from infra.local.base_image import EPOCH
 from infra.machine import Machine
 from infra.ownership import mark_objects
+from infra.revision import revision
 from infra.values import KSERVE, PLATFORM, ROOT, SERVING, TRAINING, Loaded
 
 Value = TypeVar("Value")
+# What goes into the training image.
+_TRAINING = ("training", "models")
 _STORAGE = {"registry": "15Gi", "object-store": "10Gi", "tracking": "5Gi", "log-store": "5Gi"}
 
 
@@ -42,6 +46,8 @@ class _Build:
     """An image of this stack: its folder, the named contexts it copies from, the image before it that it builds on."""
 
     folder: str
+    # Folders of this checkout that go into it: the last commit that touched them is its revision.
+    sources: tuple[str, ...] = ()
     contexts: Mapping[str, str] = field(default_factory=dict)
     base: str | None = None
     sets_times: bool = False
@@ -169,18 +175,23 @@ class Program:
         """The images that this environment needs and builds itself."""
         values, builds = self.environment, {}
         if not values.cluster.shared:
-            builds["serving"] = _Build(_staged("serving", "serving"))
+            builds["serving"] = _Build(_staged("serving", "serving"), ("serving",))
         if values.training:
-            builds["training-torch"] = _Build(_staged("training-torch", "training/torch"), sets_times=True)
-            builds["training"] = _Build(_staged("training", "training"), base="training-torch")
+            torch = "training/torch"
+            builds["training-torch"] = _Build(_staged("training-torch", torch), (torch,), sets_times=True)
+            models = stage_documents(Models(ROOT / "models").documents(), "model.json", ROOT / ".contexts/models")
+            contexts = {"models": _relative(models)}
+            builds["training"] = _Build(_staged("training", "training"), _TRAINING, contexts, base="training-torch")
         if values.tracking.enabled:
             folder = "components/tracking/images"
-            builds |= {name: _Build(_staged(name, f"{folder}/{name}")) for name in ("mlflow", "postgres")}
+            builds |= {
+                name: _Build(_staged(name, f"{folder}/{name}"), (f"{folder}/{name}",))
+                for name in ("mlflow", "postgres")
+            }
         if self.machine.elasticsearch:
             server = {"elasticsearch": _relative(self.machine.elasticsearch)}
-            builds["elasticsearch"] = _Build(
-                _staged("elasticsearch", "components/logging/images/elasticsearch"), server
-            )
+            folder = "components/logging/images/elasticsearch"
+            builds["elasticsearch"] = _Build(_staged("elasticsearch", folder), (folder,), server)
         return builds
 
     def _images(self, registry: pulumi.Input[str]) -> dict[str, pulumi.Output[str]]:
@@ -212,6 +223,7 @@ class Program:
                 "base_image": base,
                 "contexts": build.contexts,
                 "sets_times": build.sets_times,
+                "revision": revision(ROOT, build.sources) if build.sources else None,
                 "secrets": self.machine.build_secrets,
             },
         )
@@ -275,6 +287,7 @@ class Program:
                     "namespace": self._namespaces[TRAINING],
                     "model": model,
                     "image": images["training"],
+                    "revision": revision(ROOT, _TRAINING),
                     "pull_secret": self._pull_secrets[TRAINING],
                     "tracking_uri": _present(tracking),
                     "store": self._store_access(endpoint, self.credentials.object_store),

@@ -51,13 +51,13 @@ class DrainingServer(uvicorn.Server):
 def run(wanted: settings.Serve, log: EcsLog) -> None:
     """Load, verify and serve; returns after the drain. Raises StartError if the model must not be served."""
     return_large_blocks()
-    room = shares(wanted.path.stat().st_size if wanted.path.exists() else 0, limit())
-    limit_runs(room.runs)
+    share = shares(wanted.path.stat().st_size if wanted.path.exists() else 0, limit())
+    limit_runs(share.runs)
     model = load(wanted.path, wanted.digest, wanted.intra_op_threads)
     cold = model.warm_up()
     if cold is not None:
         log.emit("warn", f"the model was not run before its first request: {cold}")
-    application = Application(wanted, model, log, Budget(room.requests))
+    application = Application(wanted, model, log, Budget(share.requests))
     config = uvicorn.Config(
         application,
         # A pod is reached by its address; who may connect is the network policy's matter.

@@ -23,7 +23,7 @@ class ShortRuns:
         self._needed, self._in_a_row = 1, 0
 
     def covers(self, size: tuple[int, ...]) -> bool:
-        """Whether a run of `size` is surely short."""
+        """Return whether a run of `size` is surely short."""
         return size in self._sizes or any(all(map(le, size, known)) for known in self._sizes)
 
     def record(self, size: tuple[int, ...], nanoseconds: int) -> None:

@@ -64,7 +64,7 @@ class Tensor:
 
     @property
     def where(self) -> str:
-        """How messages about a request name it."""
+        """Return how messages about a request name it."""
         return f"input {self.name!r}"
 
     def metadata(self) -> dict[str, object]:

@@ -71,7 +71,7 @@ def from_binary(tensor: Tensor, content: bytes | memoryview, shape: list[int]) -
 
 
 def finite(array: NDArray[Any]) -> bool:
-    """Whether no value of `array` (floats) is infinite or NaN; such a value makes the sum one, too."""
+    """Return whether no value of `array` (floats) is infinite or NaN; such a value makes the sum one, too."""
     return math.isfinite(np.add.reduce(array.reshape(-1))) or bool(np.isfinite(array).all())
 
 

@@ -5,29 +5,49 @@ Exit codes: 0 published, 1 failed, 2 command line not understood, 3 refused by a
 
 import signal
 import sys
+from pathlib import Path
 
 from training.data import load
 from training.errors import GateError, TrainingError
 from training.log import emit
-from training.settings import Request, parse, surroundings
+from training.model import load_models
+from training.settings import Request, parse, read_place
+
+# Kubernetes keeps what stands here at the end in the pod's status, where nobody with the store's key can write.
+TERMINATION_LOG = Path("/dev/termination-log")
 
 
 def train(request: Request) -> None:
-    """Train and publish as the command line and the environment say; raises TrainingError."""
-    environment = surroundings()
+    """Train and publish as the command line and the variables say, then state the candidate's digest.
+
+    Raise TrainingError.
+    """
+    place = read_place()
     # The command line answers --help and its errors without waiting seconds for PyTorch.
     from mlflow.exceptions import MlflowException
 
     from training import loop, pipeline, publish, tracking
 
-    dataset = load(request.model)
-    loop.choose_device(environment.device)
+    dataset = load(request.model.name)
+    loop.choose_device(place.device)
     store = publish.connect()
     try:
-        tracker = tracking.MlflowTracker(request, environment, dataset)
-        pipeline.run(pipeline.Job(request, environment, dataset, loop.fit, tracker, store))
+        tracker = tracking.MlflowTracker(request, place, dataset)
+        outcome = pipeline.run(pipeline.Job(request, place, dataset, loop.fit, tracker, store))
     except MlflowException as error:
-        raise TrainingError(f"tracking server {environment.tracking_uri}: {error.message}") from error
+        raise TrainingError(f"tracking server {place.tracking_uri}: {error.message}") from error
+    state_digest(outcome.digest)
+
+
+def state_digest(digest: str, file: Path = TERMINATION_LOG) -> None:
+    """Write the candidate's digest as the container's termination message; raise TrainingError when that fails.
+
+    `stellwerk release` believes no candidate with another digest.
+    """
+    try:
+        file.write_text(digest, encoding="utf-8")
+    except OSError as error:
+        raise TrainingError(f"{file}: {error.strerror}; without it the candidate cannot be released") from error
 
 
 def _stop(*_: object) -> None:
@@ -37,15 +57,19 @@ def _stop(*_: object) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run and return the exit code."""
-    request = parse(arguments)
+    try:
+        request = parse(load_models(), arguments)
+    except TrainingError as error:
+        emit("error", str(error))
+        return 1
     signal.signal(signal.SIGTERM, _stop)
     try:
         train(request)
     except GateError as error:
-        emit("error", str(error), {"stellwerk.model": request.model})
+        emit("error", str(error), {"stellwerk.model": request.model.name})
         return 3
     except TrainingError as error:
-        emit("error", str(error), {"stellwerk.model": request.model})
+        emit("error", str(error), {"stellwerk.model": request.model.name})
         return 1
     return 0
 

@@ -8,15 +8,15 @@ from training.data import Dataset, column_statistics
 from training.evaluation import GateResult
 from training.export import Parity
 from training.log import timestamp
-from training.settings import Request, Surroundings
+from training.settings import Place, Request
 
 INPUT = "pixels"
 OUTPUT = "scores"
 
 
 @dataclass(frozen=True)
-class Artefact:
-    """An exported file: `digest` ``sha256:<hex>``, `size` in bytes, `key` in the bucket of models."""
+class StoredObject:
+    """What stands in the bucket of models: `digest` ``sha256:<hex>``, `size` in bytes, `key`."""
 
     digest: str
     size: int
@@ -32,27 +32,40 @@ class RunReference:
     model_version: str
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What was measured on the held-out rows, with the exported file."""
+
+    metrics: dict[str, float]
+    gates: Sequence[GateResult]
+    parity: Parity
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the run has stored: the artefact, and the first `rows` held-out rows as examples."""
+
+    artefact: StoredObject
+    examples: StoredObject
+    rows: int
+
+
 def build(
-    request: Request,
-    surroundings: Surroundings,
-    dataset: Dataset,
-    artefact: Artefact,
-    run: RunReference,
-    metrics: dict[str, float],
-    gates: Sequence[GateResult],
-    parity: Parity,
+    request: Request, place: Place, dataset: Dataset, published: Published, run: RunReference, measured: Measured
 ) -> dict[str, Any]:
     """Return the candidate as it is stored."""
-    contract = dataset.contract
+    contract, parity = dataset.contract, measured.parity
     return {
-        "model": request.model,
+        "apiVersion": "stellwerk.dev/v1",
+        "kind": "Candidate",
+        "model": request.model.name,
         "created": timestamp(),
-        "artefact": {"format": "onnx", **asdict(artefact)},
+        "artefact": {"format": "onnx", **asdict(published.artefact)},
         "training": {
-            "image": surroundings.image,
-            "job": surroundings.job,
-            "parameters": request.hyperparameters.as_parameters(),
-            "commit": surroundings.commit,
+            "image": place.image,
+            "job": place.job,
+            "parameters": dict(request.parameters),
+            "commit": place.commit,
         },
         "data": {
             "name": contract.name,
@@ -65,10 +78,11 @@ def build(
             "outputs": [{"name": OUTPUT, "datatype": "FP32", "shape": [-1, contract.classes]}],
         },
         "evaluation": {
-            "metrics": metrics,
-            "gates": [asdict(gate) for gate in gates],
+            "metrics": measured.metrics,
+            "gates": [asdict(gate) for gate in measured.gates],
             "parity": {"maxAbsDifference": parity.max_abs_difference, "rows": parity.rows},
         },
         "reference": {"inputs": {INPUT: column_statistics(dataset.train.inputs)}},
+        "examples": {**asdict(published.examples), "rows": published.rows},
         "requirements": list(request.requirements),
     }

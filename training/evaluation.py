@@ -9,12 +9,17 @@ from numpy.typing import NDArray
 
 from training.errors import TrainingError
 
-OPERATORS: dict[str, Callable[[float, float], bool]] = {">=": operator.ge, "<=": operator.le}
+OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+}
 
 
 @dataclass(frozen=True)
 class Gate:
-    """`metric` `operator` `threshold` must hold; the operator is ``>=`` or ``<=``."""
+    """`metric` `operator` `threshold` must hold; the operator is one of OPERATORS."""
 
     metric: str
     operator: str
@@ -36,11 +41,6 @@ class GateResult:
         return f"{self.metric} is {self.value:.4f}, must be {self.operator} {self.threshold}"
 
 
-GATES: dict[str, tuple[Gate, ...]] = {
-    "digits": (Gate("accuracy", ">=", 0.85), Gate("worst_class_recall", ">=", 0.5), Gate("loss", "<=", 1.0)),
-}
-
-
 def measure(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str, float]:
     """Return `accuracy`, mean cross-entropy `loss` (nats) and `worst_class_recall`.
 
@@ -48,7 +48,7 @@ def measure(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str,
     Raises TrainingError when a score is not finite.
     """
     if not np.isfinite(scores).all():
-        raise TrainingError("the model returned scores that are not finite; lower --learning-rate and train again")
+        raise TrainingError("the model returned scores that are not finite; lower the learning rate and train again")
     wide = scores.astype(np.float64)
     wide -= wide.max(axis=1, keepdims=True)
     log_probabilities = wide - np.log(np.exp(wide).sum(axis=1, keepdims=True))
@@ -61,7 +61,7 @@ def measure(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str,
 
 
 def apply_gates(gates: Sequence[Gate], metrics: Mapping[str, float]) -> list[GateResult]:
-    """Hold the metrics against every gate; a metric that is not there or not a number does not pass."""
+    """Return each gate with its result; a metric that is absent or not a number does not pass."""
     results = []
     for gate in gates:
         value = metrics.get(gate.metric, float("nan"))

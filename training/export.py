@@ -3,7 +3,6 @@
 The graph is written node by node: its bytes depend on the weights alone, so an equal network has an equal digest.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -61,11 +60,6 @@ def to_onnx(layers: Sequence[Dense], *, name: str, input_name: str, output_name:
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString(deterministic=True)
     return content
-
-
-def digest_of(content: bytes) -> str:
-    """Return ``sha256:<hex>`` of an artefact."""
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def scores_of(content: bytes, input_name: str, inputs: NDArray[np.float32]) -> NDArray[np.float32]:

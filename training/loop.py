@@ -1,6 +1,6 @@
 """The training loop: a multilayer perceptron in PyTorch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +10,20 @@ from numpy.typing import NDArray
 from training.data import Dataset
 from training.errors import TrainingError
 from training.export import Dense
-from training.settings import Hyperparameters
 
 # A pixel that is almost never lit would otherwise be blown up by its tiny deviation.
 SMALLEST_DEVIATION = 1.0
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """The parameters of this network, as the model's document declares them: one hidden layer, Adam."""
+
+    epochs: int
+    learning_rate: float
+    hidden: int
+    batch_size: int
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,7 @@ def _fold(
 
 def fit(
     dataset: Dataset,
-    hyperparameters: Hyperparameters,
+    parameters: Mapping[str, int | float],
     device_name: str,
     on_epoch: Callable[[int, float], None],
 ) -> Trained:
@@ -52,6 +62,7 @@ def fit(
 
     The same seed gives the same weights on the same device type and library versions.
     """
+    hyperparameters = Hyperparameters(**parameters)  # type: ignore[arg-type]
     device = choose_device(device_name)
     torch.manual_seed(hyperparameters.seed)
     mean = dataset.train.inputs.mean(axis=0, dtype=np.float64)

@@ -1,18 +1,18 @@
 """From data to candidate: train, export, measure what was exported, hold it against the gates, publish."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.typing import NDArray
 
-from training import candidate, evaluation, export, publish
-from training.candidate import Artefact, RunReference
+from training import candidate, evaluation, examples, export, publish
+from training.candidate import Measured, Published, RunReference, StoredObject
 from training.data import Dataset
 from training.errors import GateError
-from training.export import Dense
+from training.export import Dense, Parity
 from training.log import emit
-from training.settings import Hyperparameters, Request, Surroundings
+from training.settings import Place, Request
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -41,7 +41,7 @@ class Tracker(Protocol):
     def metrics(self, metrics: dict[str, float]) -> None:
         """Record the metrics of the held-out rows."""
 
-    def register(self, artefact: Artefact, bucket: str) -> RunReference:
+    def register(self, artefact: StoredObject, bucket: str) -> RunReference:
         """Record the model version."""
         ...
 
@@ -52,7 +52,7 @@ class Tracker(Protocol):
         """End the run as failed."""
 
 
-Fit = Callable[[Dataset, Hyperparameters, str, Callable[[int, float], None]], Trained]
+Fit = Callable[[Dataset, Mapping[str, int | float], str, Callable[[int, float], None]], Trained]
 
 
 @dataclass(frozen=True)
@@ -60,17 +60,25 @@ class Job:
     """All that one run works with."""
 
     request: Request
-    surroundings: Surroundings
+    place: Place
     dataset: Dataset
     fit: Fit
     tracker: Tracker
     store: "S3Client"
 
 
-def run(job: Job) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Outcome:
+    """The published candidate, and the digest of the bytes it was stored as."""
+
+    candidate: dict[str, Any]
+    digest: str
+
+
+def run(job: Job) -> Outcome:
     """Return the published candidate.
 
-    Raises GateError when the model misses a gate, TrainingError on anything else the user can put right; the
+    Raise GateError when the model misses a gate, TrainingError on anything else the user can put right; the
     tracked run then ends as failed, and nothing new stands under candidates.
     """
     try:
@@ -80,30 +88,47 @@ def run(job: Job) -> dict[str, Any]:
         raise
 
 
-def _run(job: Job) -> dict[str, Any]:
-    model, dataset = job.request.model, job.dataset
-    trained = job.fit(dataset, job.request.hyperparameters, job.surroundings.device, job.tracker.epoch)
+def _run(job: Job) -> Outcome:
+    model, dataset = job.request.model.name, job.dataset
+    trained = job.fit(dataset, job.request.parameters, job.place.device, job.tracker.epoch)
     content = export.to_onnx(trained.layers, name=model, input_name=candidate.INPUT, output_name=candidate.OUTPUT)
     # What is measured is the file that will be served, not the network it came from.
     scores = export.scores_of(content, candidate.INPUT, dataset.held_out.inputs)
-    parity = export.compare(trained.held_out_scores, scores)
-    metrics = evaluation.measure(scores, dataset.held_out.labels)
-    job.tracker.metrics(metrics)
-    gates = evaluation.apply_gates(evaluation.GATES[model], metrics)
-    for gate in gates:
-        emit("info" if gate.passed else "error", f"gate: {gate}", {"stellwerk.model": model})
-    missed = [str(gate) for gate in gates if not gate.passed]
-    if missed:
-        raise GateError(f"model {model!r} is not published: {'; '.join(missed)}")
-    digest = export.digest_of(content)
-    artefact = Artefact(digest=digest, size=len(content), key=publish.artefact_key(model, digest))
-    bucket = job.surroundings.bucket
-    written = publish.put_artefact(job.store, bucket, artefact.key, content)
-    emit("info", f"artefact {bucket}/{artefact.key}: {written} of {len(content)} bytes written")
-    reference = job.tracker.register(artefact, bucket)
-    document = candidate.build(job.request, job.surroundings, dataset, artefact, reference, metrics, gates, parity)
+    measured = _measure(job, scores, export.compare(trained.held_out_scores, scores))
+    names = (candidate.INPUT, candidate.OUTPUT)
+    published = Published(
+        artefact=_put(job, content, "onnx", "artefact"),
+        examples=_put(job, examples.build(model, dataset, names, scores), "json", "examples"),
+        rows=examples.rows_of(dataset),
+    )
+    reference = job.tracker.register(published.artefact, job.place.bucket)
+    document = candidate.build(job.request, job.place, dataset, published, reference, measured)
     job.tracker.finish(document)
     # Last, because whoever finds a candidate may rely on everything it names.
-    key = publish.put_candidate(job.store, bucket, document, job.surroundings.job)
-    emit("info", f"candidate {bucket}/{key}", {"stellwerk.model": model, "stellwerk.run_id": reference.run_id})
-    return document
+    stored = publish.put_candidate(job.store, job.place.bucket, document, job.place.job)
+    fields = {"stellwerk.model": model, "stellwerk.run_id": reference.run_id}
+    emit("info", f"candidate {job.place.bucket}/{stored.key}", fields)
+    return Outcome(document, stored.digest)
+
+
+def _measure(job: Job, scores: NDArray[Any], parity: Parity) -> Measured:
+    """Return metrics and gates; raise GateError naming each gate that is missed."""
+    model = job.request.model
+    metrics = evaluation.measure(scores, job.dataset.held_out.labels)
+    job.tracker.metrics(metrics)
+    gates = evaluation.apply_gates(model.gates, metrics)
+    for gate in gates:
+        emit("info" if gate.passed else "error", f"gate: {gate}", {"stellwerk.model": model.name})
+    missed = [str(gate) for gate in gates if not gate.passed]
+    if missed:
+        raise GateError(f"model {model.name!r} is not published: {'; '.join(missed)}")
+    return Measured(metrics, gates, parity)
+
+
+def _put(job: Job, content: bytes, ending: str, what: str) -> StoredObject:
+    """Store a content under its digest, and say what was written."""
+    place, bucket = publish.stored_object(job.request.model.name, content, ending), job.place.bucket
+    kind = "application/json" if ending == "json" else "application/octet-stream"
+    written = publish.put_object(job.store, bucket, place.key, content, kind)
+    emit("info", f"{what} {bucket}/{place.key}: {written} of {len(content)} bytes written")
+    return place

@@ -1,4 +1,4 @@
-"""Publication of artefact and candidate in the object store."""
+"""Publication of artefact, examples and candidate in the object store."""
 
 import hashlib
 import json
@@ -10,6 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from training.candidate import StoredObject
 from training.errors import TrainingError
 
 if TYPE_CHECKING:
@@ -37,9 +38,15 @@ def connect(environ: Mapping[str, str] = os.environ) -> "S3Client":
         raise TrainingError(f"object store: {error}") from error
 
 
-def artefact_key(model: str, digest: str) -> str:
-    """Return the content-addressed key of an artefact whose digest is ``sha256:<hex>``."""
-    return f"{model}/{digest.replace(':', '-')}.onnx"
+def digest_of(content: bytes) -> str:
+    """Return ``sha256:<hex>`` of a content."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def stored_object(model: str, content: bytes, ending: str) -> StoredObject:
+    """Return digest, size and content-addressed key of a content."""
+    digest = digest_of(content)
+    return StoredObject(digest, len(content), f"{model}/{digest.replace(':', '-')}.{ending}")
 
 
 def _is_present(store: "S3Client", bucket: str, key: str, content: bytes) -> bool:
@@ -55,27 +62,27 @@ def _is_present(store: "S3Client", bucket: str, key: str, content: bytes) -> boo
     return stored.digest() == hashlib.sha256(content).digest()
 
 
-def put_artefact(store: "S3Client", bucket: str, key: str, content: bytes) -> int:
-    """Store the artefact under its content-addressed key and return the bytes written.
+def put_object(store: "S3Client", bucket: str, key: str, content: bytes, content_type: str) -> int:
+    """Store a content under its content-addressed key and return the bytes written.
 
-    Writes nothing (0) when the store already holds this very content; content under the key that is not what the
-    key says is replaced. Raises TrainingError when the store refuses or cannot be reached.
+    Write nothing (0) when the store already holds this very content; content under the key that is not what the
+    key says is replaced. Raise TrainingError when the store refuses or cannot be reached.
     """
     try:
         if _is_present(store, bucket, key, content):
             return 0
-        store.put_object(Bucket=bucket, Key=key, Body=content, ContentType="application/octet-stream")
+        store.put_object(Bucket=bucket, Key=key, Body=content, ContentType=content_type)
     except (BotoCoreError, ClientError) as error:
         raise TrainingError(f"object store: cannot store {bucket}/{key}: {error}") from error
     return len(content)
 
 
-def put_candidate(store: "S3Client", bucket: str, candidate: Mapping[str, Any], job: str) -> str:
-    """Store the candidate of `job` as JSON and return its key; raises TrainingError like put_artefact."""
+def put_candidate(store: "S3Client", bucket: str, candidate: Mapping[str, Any], job: str) -> StoredObject:
+    """Store the candidate of `job` as JSON and return where, with its digest; raise TrainingError like put_object."""
     key = f"candidates/{candidate['model']}/{job}.json"
     body = json.dumps(candidate, indent=2, allow_nan=False).encode()
     try:
         store.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/json")
     except (BotoCoreError, ClientError) as error:
         raise TrainingError(f"object store: cannot store {bucket}/{key}: {error}") from error
-    return key
+    return StoredObject(digest_of(body), len(body), key)

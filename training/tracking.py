@@ -9,9 +9,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.tracking import MlflowClient
 
-from training.candidate import Artefact, RunReference
+from training.candidate import RunReference, StoredObject
 from training.data import Dataset
-from training.settings import Request, Surroundings
+from training.settings import Place, Request
 
 # MLflow takes digests of at most 36 characters; the whole one stands in the tag.
 SHORT_DIGEST = 32
@@ -20,24 +20,23 @@ SHORT_DIGEST = 32
 class MlflowTracker:
     """One MLflow run; the experiment and the registered model carry the name of the model."""
 
-    def __init__(self, request: Request, surroundings: Surroundings, dataset: Dataset) -> None:
+    def __init__(self, request: Request, place: Place, dataset: Dataset) -> None:
         """Start the run with parameters, commit, image and data digest; raises MlflowException if refused."""
-        self._client = MlflowClient(surroundings.tracking_uri)
-        self._model = request.model
-        experiment = self._client.get_experiment_by_name(request.model)
-        experiment_id = experiment.experiment_id if experiment else self._client.create_experiment(request.model)
-        self.run_id: str = self._client.create_run(experiment_id, run_name=surroundings.job).info.run_id
+        self._client = MlflowClient(place.tracking_uri)
+        self._model = request.model.name
+        experiment = self._client.get_experiment_by_name(self._model)
+        experiment_id = experiment.experiment_id if experiment else self._client.create_experiment(self._model)
+        self.run_id: str = self._client.create_run(experiment_id, run_name=place.job).info.run_id
         tags = {
-            "mlflow.source.git.commit": surroundings.commit,
-            "stellwerk.job": surroundings.job,
-            "stellwerk.training.image": surroundings.image,
+            "mlflow.source.git.commit": place.commit,
+            "stellwerk.job": place.job,
+            "stellwerk.training.image": place.image,
             "stellwerk.data.digest": dataset.digest,
             "stellwerk.requirements": ",".join(request.requirements),
         }
-        parameters = request.hyperparameters.as_parameters()
         self._client.log_batch(
             self.run_id,
-            params=[Param(key, str(value)) for key, value in parameters.items()],
+            params=[Param(key, str(value)) for key, value in request.parameters.items()],
             tags=[RunTag(key, value) for key, value in tags.items()],
         )
         self._client.log_inputs(self.run_id, [DatasetInput(_entity(dataset), [])])
@@ -51,7 +50,7 @@ class MlflowTracker:
         for name, value in metrics.items():
             self._client.log_metric(self.run_id, name, value)
 
-    def register(self, artefact: Artefact, bucket: str) -> RunReference:
+    def register(self, artefact: StoredObject, bucket: str) -> RunReference:
         """Create the model version; its source is the published, content-addressed artefact itself."""
         try:
             self._client.create_registered_model(self._model)

@@ -11,7 +11,7 @@ opts = pulumi.ResourceOptions(provider=provider)
 
 
 def declare(purpose: str) -> None:
-    """A namespace and what belongs into it."""
+    """Declare a namespace and what belongs into it."""
     namespace = k8s.core.v1.Namespace(
         purpose,
         metadata=k8s.meta.v1.ObjectMetaArgs(
@@ -53,6 +53,11 @@ def declare(purpose: str) -> None:
         ),
         opts=opts,
     )
+    bind(purpose, namespace)
+
+
+def bind(purpose: str, namespace: k8s.core.v1.Namespace) -> None:
+    """Declare who may do what in a namespace."""
     for role, group in (("view", "ml-engineers"), ("edit", "platform-team")):
         k8s.rbac.v1.RoleBinding(
             f"{purpose}-{role}",

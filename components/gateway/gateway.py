@@ -9,7 +9,7 @@ from pulumi_kubernetes import apps, core, meta
 from components.gateway import traefik
 from components.gateway.traefik import LimitsArgs, RouteArgs
 from components.kit import pods, ports
-from components.kit.access import KeyPairArgs
+from components.kit.access import KeyPairArgs, key_pair_files
 from components.kit.volumes import config_volume, scratch_volume, secret_volume
 from components.kit.workload import Workload
 
@@ -53,7 +53,7 @@ class Gateway(pulumi.ComponentResource):
         config = workload.config({"traefik.yaml": static}, title=_APP)
         dynamic = traefik.routes_file(args["routes"], args["limits"])
         routes = workload.config({"routes.yaml": dynamic}, "routes", f"{_APP}-routes")
-        secret = workload.secret({"tls.crt": args["tls"]["certificate"], "tls.key": args["tls"]["key"]}, "tls")
+        secret = workload.secret(key_pair_files(args["tls"]), "tls")
         volumes = [
             config_volume("config", config.metadata.name),
             _routes_volume(routes.metadata.name),

@@ -24,6 +24,11 @@ class KeyPairArgs(TypedDict):
     """Private key of the certificate, PEM, a secret."""
 
 
+def key_pair_files(pair: KeyPairArgs) -> dict[str, pulumi.Input[str]]:
+    """Return a key pair as the files of a Secret of type `kubernetes.io/tls`."""
+    return {"tls.crt": pair["certificate"], "tls.key": pair["key"]}
+
+
 class StaticKeysArgs(TypedDict):
     """An S3 login that stays the same until somebody changes it."""
 

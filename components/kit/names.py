@@ -24,3 +24,6 @@ CONTAINER_FIELD = "kubernetes.container.name"
 
 # Namespaces of an environment are named `<environment>-<purpose>`.
 NAMESPACE_PURPOSES = ("platform", "serving", "training", "logging", "kserve")
+
+REVISION = "stellwerk.dev/image-revision"
+"""Annotation of training pods: what their image was built from."""

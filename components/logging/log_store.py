@@ -7,6 +7,7 @@ import pulumi
 from pulumi_kubernetes import apps, core
 
 from components.kit import pods, ports
+from components.kit.access import key_pair_files
 from components.kit.names import LOG_INDEX_PATTERN, LOG_STORE
 from components.kit.volumes import claim_volume, config_volume, scratch_volume, secret_volume
 from components.kit.workload import Workload, one_at_a_time
@@ -23,9 +24,7 @@ _ROLES = {
 def declare_store(name: str, args: LogStackArgs, parent: pulumi.Resource) -> tuple[apps.v1.Deployment, core.v1.Service]:
     """Declare Elasticsearch; return its Deployment and its Service."""
     workload = Workload(name, LOG_STORE, args["namespace"], parent)
-    secret = workload.secret(
-        {"tls.crt": args["tls"]["certificate"], "tls.key": args["tls"]["key"], **_realm(args["users"])}
-    )
+    secret = workload.secret({**key_pair_files(args["tls"]), **_realm(args["users"])})
     files = {"state.json": state_file()}
     config = workload.config(files)
     pod = _pod(args, secret, config.metadata.name, workload.claim(args["storage"]))

@@ -41,6 +41,9 @@ class ImageBuildArgs(TypedDict):
     """Image that the Dockerfile builds on (its argument BASE_IMAGE)."""
     contexts: NotRequired[Mapping[str, str] | None]
     """Further folders by the name that the Dockerfile copies them from."""
+    revision: NotRequired[str | None]
+    """What the image is built from: a commit, with a digest of what differs from it. It becomes the label
+    org.opencontainers.image.revision and the Dockerfile's argument REVISION."""
     secrets: NotRequired[Mapping[str, str] | None]
     """Build secrets: contents by id. They say how the build reaches its sources, which differs from machine to machine;
     what it makes does not depend on them, so another value is no change."""
@@ -66,6 +69,9 @@ class ImageBuild(pulumi.ComponentResource):
         base = args.get("base_image")
         if base is not None:
             build_args["BASE_IMAGE"] = base
+        revision = args.get("revision")
+        if revision:
+            build_args["REVISION"] = revision
         address = pulumi.Output.from_input(args["registry"])
         target = pulumi.Output.concat(address, "/", args["repository"])
         rewrite = not args.get("sets_times")
@@ -80,6 +86,7 @@ class ImageBuild(pulumi.ComponentResource):
             dockerfile=docker_build.DockerfileArgs(location=os.path.join(context, "Dockerfile")),
             builder=docker_build.BuilderConfigArgs(name=args.get("builder") or "stellwerk"),
             build_args=build_args,
+            labels={"org.opencontainers.image.revision": revision} if revision else None,
             secrets={key: pulumi.Output.secret(text) for key, text in secrets.items()},
             ignore_secrets_in_diff_calculation=sorted(secrets),
             platforms=[docker_build.Platform.LINUX_AMD64],

@@ -7,7 +7,7 @@ import pulumi
 from pulumi_kubernetes import core
 
 from components.kit import pods, ports
-from components.kit.access import KeyPairArgs
+from components.kit.access import KeyPairArgs, key_pair_files
 from components.kit.volumes import claim_volume, config_volume, scratch_volume, secret_volume
 from components.kit.workload import Workload, one_at_a_time
 
@@ -105,8 +105,7 @@ class ImageRegistry(pulumi.ComponentResource):
         config = workload.config(files())
         secret = workload.secret(
             {
-                "tls.crt": args["tls"]["certificate"],
-                "tls.key": args["tls"]["key"],
+                **key_pair_files(args["tls"]),
                 "readers": pulumi.Output.all(args["readers"], args["writers"]).apply("".join),
                 "writers": args["writers"],
             }

@@ -34,7 +34,7 @@ class InferenceService(pulumi.ComponentResource):
     def __init__(self, name: str, args: InferenceServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellwerk:index:InferenceService", name, None, opts)
         namespace, model = args["namespace"], args["model"]
-        deployment = deployment_name(model)
+        deployment = rollout.deployment_name(model)
         workload = Workload(name, deployment, namespace, self)
         secret = store_access.store_secret(workload, args["store"])
         account = store_access.store_account(workload, deployment, args["store"])
@@ -74,7 +74,7 @@ class InferenceService(pulumi.ComponentResource):
         return apps.v1.DeploymentPatch(
             f"{name}-replicas",
             metadata=meta.v1.ObjectMetaPatchArgs(
-                name=deployment_name(args["model"]),
+                name=rollout.deployment_name(args["model"]),
                 namespace=args["namespace"],
                 # KServe leaves the number alone, and Kubernetes has set it to one: of each Deployment, so with each
                 # revision it is set again.
@@ -163,11 +163,6 @@ def _metadata(args: InferenceServiceArgs, revision: pulumi.Output[str]) -> meta.
     )
 
 
-def deployment_name(model: str) -> str:
-    """Return what KServe calls the Deployment and the Service of a model."""
-    return f"{model}-predictor"
-
-
 def url(namespace: str, model: str) -> str:
     """Return the base URL of a model inside the cluster."""
-    return f"http://{deployment_name(model)}.{namespace}.svc.cluster.local"
+    return f"http://{rollout.deployment_name(model)}.{namespace}.svc.cluster.local"

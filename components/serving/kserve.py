@@ -7,7 +7,7 @@ import pulumi
 from pulumi_kubernetes import core, meta, rbac, yaml
 
 from components.kit import pods, ports
-from components.kit.access import KeyPairArgs
+from components.kit.access import KeyPairArgs, key_pair_files
 from components.kit.custom import CustomResource
 from components.kit.names import KSERVE_WEBHOOK
 from components.kit.options import child
@@ -88,8 +88,7 @@ class KServe(pulumi.ComponentResource):
         config = workload.config(
             {key: json.dumps(value, sort_keys=True) for key, value in _CONFIG.items()}, title="inferenceservice-config"
         )
-        pair = {"tls.crt": args["tls"]["certificate"], "tls.key": args["tls"]["key"]}
-        pod = _pod(args["image"], account, workload.secret(pair, "webhook", "kubernetes.io/tls"))
+        pod = _pod(args["image"], account, workload.secret(key_pair_files(args["tls"]), "webhook", "kubernetes.io/tls"))
         # Both answer the webhooks, one of them works: it holds the lease.
         manager = workload.deployment(pods.template(_APP, pod), replicas=2, depends_on=[definitions, config])
         workload.budget(min_available=1)

@@ -1,7 +1,7 @@
 """The parts of KServe's custom resources that are used here, in the API's spelling."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import NotRequired, TypedDict
 
 import pulumi
 
@@ -25,12 +25,19 @@ class Mount(TypedDict):
     readOnly: NotRequired[bool]
 
 
+class SecretSource(TypedDict):
+    """Keys of a Secret by their path in a volume."""
+
+    secretName: pulumi.Input[str]
+    items: Sequence[Mapping[str, str]]
+
+
 class Volume(TypedDict):
     """A volume of a pod; one of its kinds."""
 
     name: str
     emptyDir: NotRequired[Mapping[str, str]]
-    secret: NotRequired[Mapping[str, Any]]
+    secret: NotRequired[SecretSource]
 
 
 class Probe(TypedDict):
@@ -77,10 +84,17 @@ class Model(TypedDict):
     resources: Resources
 
 
+class Strategy(TypedDict):
+    """How pods of one revision follow those of another."""
+
+    type: str
+    rollingUpdate: Mapping[str, int]
+
+
 class Predictor(TypedDict):
     """The pods of an InferenceService."""
 
-    deploymentStrategy: Mapping[str, Any]
+    deploymentStrategy: Strategy
     terminationGracePeriodSeconds: int
     automountServiceAccountToken: bool
     serviceAccountName: NotRequired[pulumi.Input[str]]

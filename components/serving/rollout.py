@@ -21,6 +21,11 @@ SERVICE_LABEL = "serving.kserve.io/inferenceservice"
 _BEFORE_START = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
 
 
+def deployment_name(model: str) -> str:
+    """Return what KServe calls the Deployment and the Service of a model."""
+    return f"{model}-predictor"
+
+
 @dataclass(frozen=True)
 class Revision:
     """One revision of a model: where it runs, and how many pods it has."""
@@ -79,7 +84,7 @@ async def until_created(revision: Revision, run: Kubectl, seconds: float = 60) -
     """Return once KServe has made the Deployment; raises NotServingError when it does not."""
     end = time.monotonic() + seconds
     while not await asyncio.to_thread(
-        run, "get", "deployment", f"{revision.model}-predictor", "-o", "name", "--ignore-not-found"
+        run, "get", "deployment", deployment_name(revision.model), "-o", "name", "--ignore-not-found"
     ):
         if time.monotonic() > end:
             raise NotServingError(

@@ -7,7 +7,7 @@ import pulumi
 from pulumi_kubernetes import core
 
 from components.kit import pods, ports
-from components.kit.access import KeyPairArgs, StaticKeysArgs
+from components.kit.access import KeyPairArgs, StaticKeysArgs, key_pair_files
 from components.kit.volumes import claim_volume, scratch_volume, secret_volume
 from components.kit.workload import Workload, one_at_a_time
 
@@ -60,8 +60,7 @@ class ObjectStore(pulumi.ComponentResource):
                 "secret": args["owner"]["secret_key"],
                 "reader-access": args["reader"]["access_key"],
                 "reader-secret": args["reader"]["secret_key"],
-                "tls.crt": args["tls"]["certificate"],
-                "tls.key": args["tls"]["key"],
+                **key_pair_files(args["tls"]),
             }
         )
         pod = _pod(args, secret, workload.claim(args["storage"]))

@@ -9,6 +9,7 @@ from pulumi_kubernetes import batch, core, meta
 from components.cluster.node_pool import GPU, POOL_LABEL
 from components.kit import pods, store_access
 from components.kit.access import StoreAccessArgs
+from components.kit.names import REVISION
 from components.kit.volumes import scratch_volume
 from components.kit.workload import Workload
 
@@ -22,6 +23,8 @@ class TrainingPipelineArgs(TypedDict):
     """Name of the model; the image's first argument."""
     image: pulumi.Input[str]
     """Training image by digest."""
+    revision: str
+    """What the image was built from: a commit, with a digest of what differs from it."""
     pull_secret: pulumi.Input[str]
     """Name of the Secret with the registry login."""
     tracking_uri: pulumi.Input[str]
@@ -50,12 +53,13 @@ class TrainingPipeline(pulumi.ComponentResource):
         account = store_access.store_account(workload, title, args["store"])
         labels = {"app": "training", "stellwerk.dev/model": args["model"]}
         # Never by itself: there is no 31st of February.
-        template = workload.job_template(_job(_pod(args, secret, account), labels), "0 0 31 2 *", labels)
+        job = _job(_pod(args, secret, account), labels, args["revision"])
+        template = workload.job_template(job, "0 0 31 2 *", labels)
         self.template = template.metadata.name
         self.register_outputs({"template": self.template})
 
 
-def _job(pod: core.v1.PodSpecArgs, labels: Mapping[str, str]) -> batch.v1.JobSpecArgs:
+def _job(pod: core.v1.PodSpecArgs, labels: Mapping[str, str], revision: str) -> batch.v1.JobSpecArgs:
     disruption = batch.v1.PodFailurePolicyOnPodConditionsPatternArgs(type="DisruptionTarget", status="True")
     return batch.v1.JobSpecArgs(
         # A gate that is missed is missed again; nodes that go away are another matter.
@@ -64,7 +68,10 @@ def _job(pod: core.v1.PodSpecArgs, labels: Mapping[str, str]) -> batch.v1.JobSpe
         pod_failure_policy=batch.v1.PodFailurePolicyArgs(
             rules=[batch.v1.PodFailurePolicyRuleArgs(action="Ignore", on_pod_conditions=[disruption])]
         ),
-        template=core.v1.PodTemplateSpecArgs(metadata=meta.v1.ObjectMetaArgs(labels=labels), spec=pod),
+        # A release's commit is held against the annotation: a Job keeps it when the template moves on.
+        template=core.v1.PodTemplateSpecArgs(
+            metadata=meta.v1.ObjectMetaArgs(labels=labels, annotations={REVISION: revision}), spec=pod
+        ),
     )
 
 
@@ -83,7 +90,6 @@ def _pod(
             *pods.env(
                 {
                     "TRAINING_IMAGE": args["image"],
-                    "GIT_COMMIT": "uncommitted",
                     "MLFLOW_TRACKING_URI": args["tracking_uri"],
                     "MODEL_BUCKET": store["bucket"],
                 }

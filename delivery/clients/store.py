@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from delivery.clients import engine
 from delivery.errors import DeliveryError, system_errors
 from infra.contract.environment import Mode
-from infra.contract.release import Artefact
+from infra.contract.release import StoredObject
 from infra.values import file_name, from_file
 
 if TYPE_CHECKING:
@@ -127,23 +127,23 @@ class Content(StrEnum):
     INTACT = "intact"
 
 
-def content(store: Store, artefact: Artefact) -> Content:
+def content(store: Store, artefact: StoredObject) -> Content:
     """Reads and hashes what the store has: size, name and checksums are written by whoever writes the object."""
     return _read(store, artefact, None)[0]
 
 
-def intact(environment: str, artefact: Artefact) -> bool:
+def intact(environment: str, artefact: StoredObject) -> bool:
     """Whether the environment's store has this very artefact: without it no pod comes back."""
     with connect(environment) as store:
         return holds(store, artefact)
 
 
-def holds(store: Store, artefact: Artefact) -> bool:
+def holds(store: Store, artefact: StoredObject) -> bool:
     """Whether the store has this very artefact."""
     return content(store, artefact) is Content.INTACT
 
 
-def fetch(store: Store, artefact: Artefact, file: IO[bytes]) -> None:
+def fetch(store: Store, artefact: StoredObject, file: IO[bytes]) -> None:
     """Writes the artefact into a file, with little memory at any size.
 
     Raises DeliveryError when the store has none, or other content than size and digest say.
@@ -160,7 +160,7 @@ def fetch(store: Store, artefact: Artefact, file: IO[bytes]) -> None:
     file.flush()
 
 
-def _read(store: Store, artefact: Artefact, file: IO[bytes] | None) -> tuple[Content, str]:
+def _read(store: Store, artefact: StoredObject, file: IO[bytes] | None) -> tuple[Content, str]:
     state = hashlib.sha256()
     with store.asked() as client:
         try:
@@ -181,7 +181,7 @@ def _read(store: Store, artefact: Artefact, file: IO[bytes] | None) -> tuple[Con
     return (Content.INTACT if found == artefact.digest else Content.CHANGED), f"has digest {found}"
 
 
-def copy(source: Store, target: Store, artefact: Artefact) -> int:
+def copy(source: Store, target: Store, artefact: StoredObject) -> int:
     """Copies the artefact unless the target has this very content; returns the bytes moved.
 
     Raises DeliveryError when the source has none, or another content than the digest says; the target then stays

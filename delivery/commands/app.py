@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from delivery.commands import demo, environments, logs, models
+from delivery.commands import demo, documents, environments, logs, models
 from delivery.failures import EXPECTED, INTERRUPTED, report_unexpected
 from delivery.terminal import console
 from infra.contract.errors import StellwerkError
@@ -40,6 +40,7 @@ for command in (
     environments.drift,
     logs.logs,
     models.runs,
+    documents.migrate,
 ):
     app.command()(command)
 app.add_typer(cluster_app(_needs), name="cluster")

@@ -126,5 +126,11 @@ def runs(model: Model, lines: Annotated[int, typer.Option("-n", min=1)] = 10, js
     for run in entries:
         accuracy = run["metrics"].get("accuracy")
         shown = "-" if accuracy is None else f"{accuracy:.4f}"
-        table.add_row(run["run_id"], run["status"], run["job"] or "-", shown, (run["commit"] or "-")[:12])
+        table.add_row(run["run_id"], run["status"], run["job"] or "-", shown, _short(run["commit"] or "-"))
     answer.print(table)
+
+
+def _short(revision: str) -> str:
+    """Return a revision with a short commit; the mark of what differs from it stays."""
+    commit, plus, difference = revision.partition("+")
+    return f"{commit[:12]}{plus}{difference}"

@@ -1,49 +1,39 @@
-"""What a training Job says about a model, and what the command finds out by itself before it becomes a release."""
+"""What a training Job says about a model, and what the command verifies by itself before it becomes a release."""
 
 import math
 import tempfile
+from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import ValidationError
 
+from components.kit.names import REVISION
 from delivery.clients import engine, store
-from delivery.clients.kube import get
+from delivery.clients.jobs import TrainingJobs, stated_digest
 from delivery.errors import DeliveryError
-from delivery.operations import train
-from infra.contract.fields import Name, Section
+from delivery.operations import measured, train
+from infra.contract import candidate as contract
+from infra.contract import model as models
+from infra.contract.candidate import Candidate
 from infra.contract.problems import show
-from infra.contract.release import Artefact, Data, Evaluation, Interface, Reference, Run, TrainingRecord
-from serving.errors import StartError
-from serving.model import Model, load
-from training import data, evaluation, settings
-from training.errors import TrainingError
 
 # Another build of ONNX Runtime or another processor differs in the last digits.
 _TOLERANCE = 1e-5
-# `training.export` refuses more; it is not imported because it needs the packages of the training image.
-_PARITY = 1e-4
 
 
-class Candidate(Section):
-    """What a training Job has published: everything a release says, but its number and its serving image."""
+@dataclass(frozen=True)
+class Published:
+    """A candidate as the store has it, and the digest of its bytes."""
 
-    model: Name
-    created: str
-    artefact: Artefact
-    training: TrainingRecord
-    data: Data
-    run: Run
-    interface: Interface
-    evaluation: Evaluation
-    reference: Reference
-    requirements: tuple[str, ...]
+    candidate: Candidate
+    digest: str
 
 
-def read(source: store.Store, model: str, job: str) -> Candidate:
-    """The candidate of a Job, validated; raises DeliveryError naming every key that is wrong."""
-    key = f"candidates/{model}/{job}.json"
+def read(source: store.Store, model: str, job: str) -> Published:
+    """Return the candidate of a Job, validated; raise DeliveryError naming every key that is wrong."""
+    key = contract.key(model, job)
     raw = store.read_json(source, key)
     try:
         candidate = Candidate.model_validate_json(raw)
@@ -51,17 +41,9 @@ def read(source: store.Store, model: str, job: str) -> Candidate:
         raise DeliveryError(
             f"candidate {source.bucket}/{key}: {_wrong(error)}; train again, nothing is released"
         ) from None
-    digest = candidate.artefact.digest.removeprefix("sha256:")
-    _same(
-        job,
-        [
-            ("model", candidate.model, model),
-            ("training.job", candidate.training.job, job),
-            ("run.experiment", candidate.run.experiment, model),
-            ("artefact.key", candidate.artefact.key, f"{model}/sha256-{digest}.onnx"),
-        ],
-    )
-    return candidate
+    wrong = contract.contradictions(candidate, model, job)
+    _refuse(job, [(".".join(map(str, problem.path)), problem.given, problem.allowed) for problem in wrong])
+    return Published(candidate, f"sha256:{sha256(raw).hexdigest()}")
 
 
 def _wrong(error: ValidationError) -> str:
@@ -72,167 +54,115 @@ def _wrong(error: ValidationError) -> str:
     return "it does not make a release; " + "; ".join(f"{kind}: {', '.join(keys)}" for kind, keys in found.items())
 
 
-def verify(candidate: Candidate, source: store.Store) -> None:
-    """Holds the candidate against the Job, the artefact, the data and the gates of this checkout.
+def verify(published: Published, source: store.Store, jobs: TrainingJobs, model: models.Model) -> None:
+    """Hold the candidate against the Job, the artefact, the examples and the gates of the model's document.
 
-    Whoever has the store's key can write a candidate: nothing in it is believed. Raises DeliveryError with every
-    difference.
+    Whoever has the store's key can write a candidate. Nobody but the Job's own pod can state its digest in the API
+    server: with that it is known to be the Job's, and what it says of data and run is what the Job observed. Raise
+    DeliveryError with every difference.
     """
-    _job(candidate)
+    candidate = published.candidate
+    job = _ended_job(candidate, jobs)
+    _authenticate(published, job, jobs)
+    _hold_against_job(candidate, job, jobs, model)
     with tempfile.TemporaryDirectory(prefix="stellwerk-") as folder:
         path = Path(folder) / "model.onnx"
         with path.open("wb") as file:
             store.fetch(source, candidate.artefact, file)
-        try:
-            model = load(path, candidate.artefact.digest)
-        except StartError as error:
-            raise DeliveryError(
-                f"candidate of {candidate.training.job}: its model cannot be served: {_short(error)}; "
-                "nothing is released"
-            ) from None
-        _model(candidate, model)
+        found = measured.measure(candidate, path, source, model)
+    _refuse(candidate.training.job, different(measured.claims(candidate, found, model)))
 
 
-def _job(candidate: Candidate) -> None:
-    """The Job is there, has succeeded, and is what `stellwerk train` makes of the template and these parameters."""
+def _ended_job(candidate: Candidate, jobs: TrainingJobs) -> dict[str, Any]:
+    """Return the Job, which has succeeded."""
     model, job = candidate.model, candidate.training.job
-    namespace = train.NAMESPACE
-    known = get(train.ENVIRONMENT, namespace, "job", job)
+    known = jobs.job(job)
     if known is None:
         raise DeliveryError(
-            f"{namespace}: there is no job {job} any more, so nobody can tell whether it made this candidate; "
+            f"{jobs.namespace}: there is no job {job} any more, so nobody can tell whether it made this candidate; "
             f"run `stellwerk train {model} --wait` with the same parameters: the same name, then release it"
-        )
-    template = get(train.ENVIRONMENT, namespace, "cronjob", f"train-{model}")
-    if template is None:
-        raise DeliveryError(
-            f"{namespace}: there is no template train-{model}; run `pulumi up --stack {train.ENVIRONMENT}`"
         )
     if not train.condition(known, "Complete"):
         state = "has failed" if train.condition(known, "Failed") else "has not ended yet"
         raise DeliveryError(f"job {job} {state}; its candidate is not released")
-    expected, pod = template["spec"]["jobTemplate"]["spec"]["template"]["spec"], known["spec"]["template"]["spec"]
-    container = pod["containers"][0]
-    request = _request(job, container.get("args", []))
-    repository = engine.outputs(train.ENVIRONMENT)["images"]["training"].partition("@")[0]
-    _same(
-        job,
-        [
-            ("the Job's model", known["metadata"].get("labels", {}).get("stellwerk.dev/model"), model),
-            ("the Job's name", job, train.job_name(model, pod)),
-            ("the Job's containers", _shape(pod), _shape(expected)),
-            ("the image's repository", candidate.training.image.partition("@")[0], repository),
-            ("training.image", candidate.training.image, container["image"]),
-            ("training.commit", candidate.training.commit, _variable(container, "GIT_COMMIT")),
-            ("training.parameters", candidate.training.parameters, request.hyperparameters.as_parameters()),
-            ("requirements", list(candidate.requirements), list(request.requirements)),
-        ],
+    return known
+
+
+def _authenticate(published: Published, job: dict[str, Any], jobs: TrainingJobs) -> None:
+    """Raise DeliveryError unless the Job's pod has stated the digest of this candidate."""
+    name = published.candidate.training.job
+    again = (
+        f"run `kubectl -n {jobs.namespace} delete job {name}` and `stellwerk train {published.candidate.model} --wait` "
+        "with the same parameters: the same name, then release it"
     )
+    stated = stated_digest(job, jobs.pods(name))
+    if stated is None:
+        raise DeliveryError(
+            f"{jobs.namespace}: the pod of job {name} is gone, and with it the digest of the candidate that the Job "
+            f"published, so nobody can tell whether this one is the Job's; {again}"
+        )
+    if stated != published.digest:
+        raise DeliveryError(
+            f"candidate of {name}: it has digest {published.digest}, the Job stated {stated or 'none'}: this is not "
+            f"what the Job published; nothing is released\n  do: {again}; if this comes back, somebody writes to the "
+            "object store"
+        )
 
 
-def _request(job: str, arguments: list[str]) -> settings.Request:
-    try:
-        return settings.parse(arguments)
-    except SystemExit:
-        raise DeliveryError(f"job {job}: its arguments are not those of `stellwerk train`, see above") from None
+def _hold_against_job(candidate: Candidate, job: dict[str, Any], jobs: TrainingJobs, model: models.Model) -> None:
+    """Raise DeliveryError unless the Job is what `stellwerk train` makes of the template and these parameters."""
+    name, template = candidate.training.job, jobs.template(candidate.model)
+    if template is None:
+        raise DeliveryError(
+            f"{jobs.namespace}: there is no template train-{candidate.model}; "
+            f"run `pulumi up --stack {jobs.environment}`"
+        )
+    expected, pod = template["spec"]["jobTemplate"]["spec"]["template"]["spec"], job["spec"]["template"]["spec"]
+    container, annotations = pod["containers"][0], job["spec"]["template"].get("metadata", {}).get("annotations", {})
+    request = train.read_arguments(name, model, container.get("args", []))
+    repository = engine.outputs(jobs.environment)["images"]["training"].partition("@")[0]
+    claims = [
+        ("the Job's model", job["metadata"].get("labels", {}).get("stellwerk.dev/model"), candidate.model),
+        ("the Job's name", name, train.job_name(candidate.model, pod)),
+        ("the Job's containers", _shape(pod), _shape(expected)),
+        ("the image's repository", candidate.training.image.partition("@")[0], repository),
+        ("training.image", candidate.training.image, container["image"]),
+        ("training.commit", candidate.training.commit, annotations.get(REVISION)),
+        ("training.parameters", candidate.training.parameters, request.parameters),
+        ("requirements", list(candidate.requirements), list(request.requirements)),
+    ]
+    _refuse(name, different(claims))
 
 
 def _shape(pod: dict[str, Any]) -> list[Any]:
-    """What decides which code runs: containers, their commands and the names of their variables."""
+    """Return what decides which code runs: containers, their commands and the names of their variables."""
     return [
         (container["name"], container.get("command"), sorted(item["name"] for item in container.get("env", [])))
         for container in [*pod.get("initContainers", []), *pod["containers"]]
     ]
 
 
-def _variable(container: dict[str, Any], name: str) -> str | None:
-    return next((item.get("value") for item in container.get("env", []) if item["name"] == name), None)
+def different(claims: list[tuple[str, Any, Any]]) -> list[tuple[str, str, str]]:
+    """Return the claims (what, stated, real) that differ, shown."""
+    return [(what, show(stated), show(real)) for what, stated, real in claims if not _equal(stated, real)]
 
 
-def _model(candidate: Candidate, model: Model) -> None:
-    """Interface, data, metrics and gates, found out again."""
-    real = {side: [tensor.metadata() for tensor in getattr(model, side)] for side in ("inputs", "outputs")}
-    said = candidate.interface.model_dump(mode="json")
-    job = candidate.training.job
-    _same(job, [(f"interface.{side}", said[side], real[side]) for side in real])
-    try:
-        dataset = data.load(candidate.model)
-        gates = evaluation.GATES[candidate.model]
-        metrics = evaluation.measure(_scores(model, dataset), dataset.held_out.labels)
-    except KeyError:
+def _refuse(job: str, wrong: list[tuple[str, str, str]]) -> None:
+    """Raise DeliveryError with every claim that is wrong, if there is one."""
+    lines = [f"\n  {what}: the candidate says {stated}, found was {real}" for what, stated, real in wrong]
+    if lines:
         raise DeliveryError(
-            f"{candidate.model}: training/evaluation.py has no gates for it; nothing is released"
-        ) from None
-    except TrainingError as error:
-        raise DeliveryError(f"candidate of {job}: it cannot be measured: {error}; nothing is released") from None
-    results = evaluation.apply_gates(gates, metrics)
-    missed = [str(result) for result in results if not result.passed]
-    if missed:
-        raise DeliveryError(
-            f"candidate of {job}: gates not passed, measured by this command: {'; '.join(missed)}; nothing is released"
-        )
-    rows = {"train": len(dataset.train.labels), "held_out": len(dataset.held_out.labels)}
-    claimed = {gate.metric: (gate.operator.value, gate.threshold) for gate in candidate.evaluation.gates}
-    values = {gate.metric: gate.value for gate in candidate.evaluation.gates}
-    statistics = {name: item.model_dump() for name, item in candidate.reference.inputs.items()}
-    _same(
-        job,
-        [
-            ("data.name", candidate.data.name, dataset.contract.name),
-            ("data.digest", candidate.data.digest, dataset.digest),
-            ("data.rows", candidate.data.rows.model_dump(), rows),
-            ("evaluation.metrics", candidate.evaluation.metrics, metrics),
-            ("evaluation.gates", claimed, {gate.metric: (gate.operator, gate.threshold) for gate in gates}),
-            ("the gates' values", values, {gate.metric: metrics[gate.metric] for gate in gates}),
-            ("evaluation.parity.rows", candidate.evaluation.parity.rows, rows["held_out"]),
-            ("evaluation.parity within its limit", candidate.evaluation.parity.max_abs_difference <= _PARITY, True),
-            ("reference.inputs", statistics, {model.inputs[0].name: data.column_statistics(dataset.train.inputs)}),
-        ],
-    )
-
-
-def _scores(model: Model, dataset: data.Dataset) -> Any:
-    """The scores of the held-out rows, as the server would compute them."""
-    rows = dataset.held_out.inputs
-    (name, shape, kind) = (model.inputs[0].name, model.inputs[0].shape, model.inputs[0].datatype)
-    if len(model.inputs) != 1 or kind != "FP32" or len(shape) != 2 or shape[1] != rows.shape[1]:
-        raise TrainingError(f"its input must be FP32 of shape [-1, {rows.shape[1]}]")
-    try:
-        scores = np.asarray(model.run({name: rows}, [model.outputs[0].name])[0])
-    # ONNX Runtime's exceptions share no base class but Exception.
-    except Exception as error:
-        raise TrainingError(f"it does not run on the held-out rows: {_short(error)}") from error
-    if scores.shape != (len(rows), dataset.contract.classes):
-        raise TrainingError(f"its output must have the shape [rows, {dataset.contract.classes}], not {scores.shape}")
-    return scores
-
-
-def _same(job: str, claims: list[tuple[str, Any, Any]]) -> None:
-    """Raises DeliveryError with every claim that differs from what was found out."""
-    wrong = [
-        f"\n  {what}: the candidate says {show(said)}, found was {show(real)}"
-        for what, said, real in claims
-        if not _equal(said, real)
-    ]
-    if wrong:
-        raise DeliveryError(
-            f"candidate of {job}: it is not what this Job can have made; nothing is released{''.join(wrong)}\n"
+            f"candidate of {job}: it is not what this Job can have made; nothing is released{''.join(lines)}\n"
             "  do: train again; if this comes back, somebody writes to the object store"
         )
 
 
-def _equal(said: Any, real: Any) -> bool:
-    """Numbers may differ in their last digits, nothing else."""
-    if isinstance(said, dict) and isinstance(real, dict):
-        return said.keys() == real.keys() and all(_equal(said[key], real[key]) for key in said)
-    if isinstance(said, list | tuple) and isinstance(real, list | tuple):
-        return len(said) == len(real) and all(map(_equal, said, real))
-    if isinstance(said, float) and isinstance(real, float):
-        return math.isclose(said, real, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
-    return type(said) is type(real) and bool(said == real)
-
-
-def _short(error: Exception) -> str:
-    """ONNX Runtime says the same several times."""
-    text = " ".join(str(error).split())
-    return text if len(text) <= 400 else text[:399] + "…"
+def _equal(stated: Any, real: Any) -> bool:
+    """Return whether both are the same; numbers may differ in their last digits."""
+    if isinstance(stated, dict) and isinstance(real, dict):
+        return stated.keys() == real.keys() and all(_equal(stated[key], real[key]) for key in stated)
+    if isinstance(stated, list | tuple) and isinstance(real, list | tuple):
+        return len(stated) == len(real) and all(map(_equal, stated, real))
+    if isinstance(stated, float) and isinstance(real, float):
+        return math.isclose(stated, real, rel_tol=_TOLERANCE, abs_tol=_TOLERANCE)
+    return type(stated) is type(real) and bool(stated == real)

@@ -19,7 +19,7 @@ class Load:
 
     def __init__(self, environment: str, model: str) -> None:
         self._target: Endpoint = endpoint(environment, model)
-        self._body = request_body(model, rows=1)
+        self._body = request_body(environment, model, rows=1)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._ask, daemon=True)
         self.releases: Counter[str] = Counter()

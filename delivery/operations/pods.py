@@ -11,12 +11,12 @@ from rich.console import Console
 
 from components.kit import pod_state
 from components.kit.pod_state import Fault, FaultKind
+from components.serving.rollout import SERVICE_LABEL as _LABEL
 from delivery.clients import kube
 from delivery.errors import DeliveryError
 from delivery.operations.events import room
 from infra.values import SERVING
 
-_LABEL = "serving.kserve.io/inferenceservice"
 _REVISION = "deployment.kubernetes.io/revision"
 # What the cluster autoscaler and Karpenter say of a pod for which they make a node.
 _SCALING = ("TriggeredScaleUp", "Nominated")

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
 import typer
@@ -15,7 +16,7 @@ from delivery.operations.accepted import SOURCES, accepted, pointers
 from delivery.operations.plan import Plan, summary
 from delivery.operations.pods import Watch
 from delivery.operations.release import RELEASES
-from infra.contract.release import Release
+from infra.contract.release import Release, StoredObject
 from infra.values import file_name
 
 # So many answers in a row, so that no pod of the release before is asked any more.
@@ -112,17 +113,21 @@ def rollback(model: str, environment: str, how: How) -> None:
 
 
 def _bring_artefact(origin: str, target: str, document: Release, console: Console) -> None:
-    with store.connect(target) as there:
-        state, moved = store.content(there, document.artefact), 0
-        if state is store.Content.CHANGED:
-            console.print(f"[red]{target}: {document.artefact.key} was changed in its store; replacing it[/red]",
-                          highlight=False, soft_wrap=True)  # fmt: skip
-        if state is not store.Content.INTACT:
-            with store.connect(origin) as here:
-                moved = store.copy(here, there, document.artefact)
-    console.print(
-        f"artefact {document.artefact.key}: {moved} bytes copied to {target}", highlight=False, soft_wrap=True
-    )
+    """Copy the artefact, and the example rows where the release has them, to the target's store."""
+    objects: dict[str, StoredObject] = {"artefact": document.artefact}
+    if document.examples:
+        objects["examples"] = document.examples
+    with store.connect(target) as there, ExitStack() as stack:
+        here = None
+        for name, item in objects.items():
+            state, moved = store.content(there, item), 0
+            if state is store.Content.CHANGED:
+                message = f"[red]{target}: {item.key} was changed in its store; replacing it[/red]"
+                console.print(message, highlight=False, soft_wrap=True)
+            if state is not store.Content.INTACT:
+                here = here or stack.enter_context(store.connect(origin))
+                moved = store.copy(here, there, item)
+            console.print(f"{name} {item.key}: {moved} bytes copied to {target}", highlight=False, soft_wrap=True)
 
 
 def _make(move: Move, how: How) -> None:

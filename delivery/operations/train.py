@@ -1,10 +1,9 @@
 """`stellwerk train`: makes a training Job of the environment's template, once per image and parameters."""
 
-import dataclasses
 import json
-import subprocess
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
@@ -14,24 +13,36 @@ from delivery.clients.kube import get, kubectl
 from delivery.errors import DeliveryError
 from delivery.operations.events import refuse_beyond_quota
 from delivery.operations.waiting import Waiting
+from infra.contract.model import FILE, Model, Models
 from infra.values import ROOT, TRAINING, file_name, from_file
-from training import settings
 
+MODELS = Models(ROOT / "models")
 ENVIRONMENT = "dev"
+_REQUIREMENT = "--requirement"
 NAMESPACE = f"{ENVIRONMENT}-{TRAINING}"
 
 
-def train(model: str, parameters: Sequence[str], requirements: Sequence[str], console: Console) -> str:
-    """Starts the Job, or finds the one that already trains or has trained this; returns its name.
+@dataclass(frozen=True)
+class Request:
+    """The arguments of a training Job: the value of each parameter, and the requirements."""
 
-    A Job that failed is made again. Raises DeliveryError naming a parameter that is not known.
+    parameters: dict[str, int | float]
+    requirements: tuple[str, ...]
+
+
+def train(
+    model: str, parameters: Sequence[str], requirements: Sequence[str], console: Console, models: Models = MODELS
+) -> str:
+    """Start the Job, or find the one that already trains or has trained this; return its name.
+
+    A Job that failed is made again. Raise DeliveryError naming a parameter that is not known or not allowed.
     """
     known = from_file(ENVIRONMENT).environment.training
     if model not in known:
         raise DeliveryError(
             f"{file_name(ENVIRONMENT)}: stellwerk:training has no {model!r}; models there: {', '.join(known) or 'none'}"
         )
-    arguments = _arguments(model, parameters, requirements)
+    arguments = _arguments(models.load(model), parameters, requirements)
     template = get(ENVIRONMENT, NAMESPACE, "cronjob", f"train-{model}")
     if template is None:
         raise DeliveryError(f"{NAMESPACE}: there is no template train-{model}; run `pulumi up --stack {ENVIRONMENT}`")
@@ -52,22 +63,49 @@ def train(model: str, parameters: Sequence[str], requirements: Sequence[str], co
     return name
 
 
-def _arguments(model: str, parameters: Sequence[str], requirements: Sequence[str]) -> list[str]:
-    fields = [field.name for field in dataclasses.fields(settings.Hyperparameters)]
-    arguments = [model]
+def _arguments(model: Model, parameters: Sequence[str], requirements: Sequence[str]) -> list[str]:
+    arguments = [model.name]
     # Sorted: another order is not another model.
-    for parameter in sorted(parameters):
-        key, equals, value = parameter.partition("=")
-        if not equals or key.replace("-", "_") not in fields:
-            raise DeliveryError(f"--param {parameter}: not known; allowed: {', '.join(f'{key}=…' for key in fields)}")
-        arguments += [f"--{key.replace('_', '-')}", value]
+    for given in sorted(parameters):
+        key, equals, value = given.partition("=")
+        name = key.replace("-", "_")
+        if not equals or name not in model.parameters:
+            allowed = ", ".join(f"{known}=…" for known in model.parameters) or "none"
+            raise DeliveryError(f"--param {given}: not known; allowed: {allowed}")
+        _value(model, name, value, f"--param {given}")
+        arguments += [_option(name), value]
     for requirement in sorted(requirements):
-        arguments += ["--requirement", requirement]
-    try:
-        settings.parse(arguments)
-    except SystemExit:
-        raise DeliveryError("the training command does not understand these parameters, see above") from None
+        arguments += [_REQUIREMENT, requirement]
     return arguments
+
+
+def _option(parameter: str) -> str:
+    return f"--{parameter.replace('_', '-')}"
+
+
+def _value(model: Model, name: str, text: str, place: str) -> int | float:
+    """Return a parameter's value; raise DeliveryError with what models/<name>/model.yaml allows."""
+    try:
+        return model.parameters[name].read(text)
+    except ValueError as error:
+        about = model.parameters[name].description
+        raise DeliveryError(
+            f"{place}: {text!r} is not allowed for {name} ({about}); give {error}, as models/{model.name}/{FILE} says"
+        ) from None
+
+
+def read_arguments(job: str, model: Model, arguments: Sequence[str]) -> Request:
+    """Return what a Job's arguments ask for; raise DeliveryError when `stellwerk train` does not make such."""
+    names = {_option(name): name for name in model.parameters}
+    options = list(zip(arguments[1::2], arguments[2::2], strict=False))
+    unknown = [option for option, _ in options if option not in names and option != _REQUIREMENT]
+    if list(arguments[:1]) != [model.name] or len(arguments) % 2 == 0 or unknown:
+        raise DeliveryError(f"job {job}: its arguments are not those of `stellwerk train`: {' '.join(arguments)}")
+    parameters = {name: parameter.default for name, parameter in model.parameters.items()}
+    for option, value in options:
+        if option in names:
+            parameters[names[option]] = _value(model, names[option], value, f"job {job}: its arguments")
+    return Request(parameters, tuple(value for option, value in options if option == _REQUIREMENT))
 
 
 def _job(template: dict[str, Any], model: str, arguments: list[str]) -> dict[str, Any]:
@@ -76,9 +114,6 @@ def _job(template: dict[str, Any], model: str, arguments: list[str]) -> dict[str
     pod = body["spec"]["template"]["spec"]
     container = pod["containers"][0]
     container["args"] = arguments
-    for variable in container["env"]:
-        if variable["name"] == "GIT_COMMIT":
-            variable["value"] = commit()
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -93,19 +128,6 @@ def job_name(model: str, pod: dict[str, Any]) -> str:
     # Other nodes have another device, and another device gives other weights.
     seed = json.dumps([container["image"], container.get("args", []), pod.get("nodeSelector")])
     return f"train-{model}-{sha256(seed.encode()).hexdigest()[:8]}"
-
-
-def commit() -> str:
-    """The checkout's commit, or `uncommitted` when what goes into training differs from it."""
-    try:
-        changed = _git("status", "--porcelain", "--", "training", "components")
-        return _git("rev-parse", "HEAD") if not changed else "uncommitted"
-    except (OSError, subprocess.CalledProcessError):
-        return "uncommitted"
-
-
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def wait(name: str, console: Console) -> None:

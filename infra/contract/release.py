@@ -1,15 +1,17 @@
 """Releases: immutable documents in `stacks/releases/<model>/<release>.yaml`, shared by the program and the command."""
 
-import json
+import operator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from infra.contract.fields import Count, Digest, Name, PinnedImage, ReleaseId, Section
-from infra.contract.problems import ConfigError, KeyPath, Problem, Source, parse, plain, problems, show, suggest
+from infra.contract.problems import ConfigError, KeyPath, Problem, suggest
+from infra.contract.reading import differing, read
 
 
 class DataType(StrEnum):
@@ -30,27 +32,41 @@ class DataType(StrEnum):
     BYTES = "BYTES"
 
 
+Time = Annotated[
+    str,
+    Field(
+        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$",
+        description="an RFC 3339 time in quotes: '2026-01-31T12:00:00Z'",
+    ),
+]
+
+
 class Metadata(Section):
     """Which release this is."""
 
     model: Name
     release: ReleaseId
-    created: Annotated[
-        str,
-        Field(
-            pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$",
-            description="an RFC 3339 time in quotes: '2026-01-31T12:00:00Z'",
-        ),
-    ]
+    created: Time
 
 
-class Artefact(Section):
-    """The model file, content-addressed."""
+class StoredObject(Section):
+    """An object of the store, content-addressed."""
 
-    format: Literal["onnx"] = Field(description="onnx")
     digest: Digest
     size: int = Field(ge=1, description="bytes, at least 1")
-    key: str = Field(min_length=1, description="the key in the bucket: <model>/sha256-<64 hex>.onnx")
+    key: str = Field(min_length=1, description="the key in the bucket: <model>/sha256-<64 hex>.<ending>")
+
+
+class Artefact(StoredObject):
+    """The model file."""
+
+    format: Literal["onnx"] = Field(description="onnx")
+
+
+class ExampleRows(StoredObject):
+    """The document with held-out rows, their labels and the model's answers to them."""
+
+    rows: int = Field(ge=1, description="a number, at least 1")
 
 
 class Serving(Section):
@@ -65,7 +81,10 @@ class TrainingRecord(Section):
     image: PinnedImage
     job: str
     parameters: dict[str, Any]
-    commit: str = Field(pattern=r"^([0-9a-f]{7,64}|uncommitted)$", description="a git commit, or uncommitted")
+    commit: str = Field(
+        pattern=r"^([0-9a-f]{7,64}(\+[0-9a-f]{12})?|unknown|uncommitted)$",
+        description="the commit that the image was built from: <hex>, <hex>+<12 hex> with changes, or unknown",
+    )
 
 
 class Rows(Section):
@@ -113,6 +132,18 @@ class Operator(StrEnum):
     AT_MOST = "<="
     MORE = ">"
     LESS = "<"
+
+    def holds(self, value: float, threshold: float) -> bool:
+        """Return whether `value` compares so with `threshold`; NaN never does."""
+        return _COMPARISONS[self](value, threshold)
+
+
+_COMPARISONS: dict[Operator, Callable[[float, float], bool]] = {
+    Operator.AT_LEAST: operator.ge,
+    Operator.AT_MOST: operator.le,
+    Operator.MORE: operator.gt,
+    Operator.LESS: operator.lt,
+}
 
 
 class Gate(Section):
@@ -167,6 +198,8 @@ class Release(Section):
     interface: Interface
     evaluation: Evaluation
     reference: Reference
+    # Absent in releases from before training Jobs published them.
+    examples: ExampleRows | None = Field(default=None, description="held-out rows with labels and expected answers")
     requirements: tuple[str, ...] = Field(default=(), description="a list of requirement ids")
 
 
@@ -181,16 +214,16 @@ class Releases:
     name: str = "stacks/releases"
 
     def ids(self, model: str) -> list[str]:
-        """The releases of a model, oldest version first."""
+        """Return the releases of a model, oldest version first."""
         found = [file.stem for file in (self.folder / model).glob("v*.yaml")]
         return sorted(found, key=lambda release: (int(release[1:].split("-")[0]), release))
 
     def file(self, model: str, release: str) -> Path:
-        """Where a release is, or would be written."""
+        """Return where a release is, or would be written."""
         return self.folder / model / f"{release}.yaml"
 
     def load(self, model: str, release: str) -> Release:
-        """The release, validated.
+        """Return the release, validated.
 
         Raises ConfigError naming the expected file and the releases that exist, or every wrong value by line.
         """
@@ -205,13 +238,8 @@ class Releases:
 
 
 def read_release(file: Path, name: str, model: str, release: str) -> Release:
-    """One release file, which must be `release` of `model`; raises ConfigError naming every wrong value."""
-    tree = parse(file, name)
-    source = Source(name, tree)
-    try:
-        document = Release.model_validate_json(json.dumps(plain(tree)))
-    except ValidationError as error:
-        raise source.error(problems(error, Release)) from None
+    """Return one release file, which must be `release` of `model`; raises ConfigError naming every wrong value."""
+    document, source = read(file, name, Release)
     wrong = list(_contradictions(document, model, release))
     if wrong:
         raise source.error(wrong)
@@ -224,10 +252,14 @@ def _contradictions(document: Release, model: str, release: str) -> list[Problem
         (("metadata", "model"), document.metadata.model, model),
         (("metadata", "release"), document.metadata.release, release),
         (("metadata", "release"), document.metadata.release.partition("-")[2], digest[:8]),
-        (("artefact", "key"), document.artefact.key, f"{model}/sha256-{digest}.onnx"),
+        (("artefact", "key"), document.artefact.key, object_key(model, document.artefact.digest, "onnx")),
     ]
-    return [
-        Problem(path, show(given), show(allowed), "releases are immutable and never edited: restore the file from git")
-        for path, given, allowed in expected
-        if given != allowed
-    ]
+    if document.examples:
+        key = object_key(model, document.examples.digest, "json")
+        expected.append((("examples", "key"), document.examples.key, key))
+    return differing(expected, "releases are immutable and never edited: restore the file from git")
+
+
+def object_key(model: str, digest: str, ending: str) -> str:
+    """Return the key of a content-addressed object of a model."""
+    return f"{model}/{digest.replace(':', '-')}.{ending}"

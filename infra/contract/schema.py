@@ -1,14 +1,21 @@
-"""Writes the JSON Schemas of environments and releases: `python -m infra.contract.schema`."""
+"""Writes the JSON Schemas of the documents: `python -m infra.contract.schema`."""
 
 import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
+
+from infra.contract.candidate import Candidate
 from infra.contract.environment import Environment
+from infra.contract.evidence import Evidence
+from infra.contract.examples import Examples
+from infra.contract.model import Model
 from infra.contract.release import Release
 
 FOLDER = Path(__file__).parent / "schemas"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_KINDS: tuple[type[BaseModel], ...] = (Model, Candidate, Examples, Release, Evidence)
 
 
 def environment_schema() -> dict[str, Any]:
@@ -34,14 +41,15 @@ def environment_schema() -> dict[str, Any]:
     }
 
 
-def release_schema() -> dict[str, Any]:
-    """The schema of a release file."""
-    return {"$schema": DIALECT, **Release.model_json_schema(), "title": "Stellwerk release v1"}
+def schema_of(kind: type[BaseModel]) -> dict[str, Any]:
+    """Return the schema of a document that is a file, or an object, of its own."""
+    return {"$schema": DIALECT, **kind.model_json_schema(), "title": f"Stellwerk {kind.__name__.lower()} v1"}
 
 
 def documents() -> dict[Path, str]:
     """The schema files and their text."""
-    schemas = {"environment-v1": environment_schema(), "release-v1": release_schema()}
+    schemas = {"environment-v1": environment_schema()}
+    schemas |= {f"{kind.__name__.lower()}-v1": schema_of(kind) for kind in _KINDS}
     return {
         FOLDER / f"{name}.schema.json": json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
         for name, schema in schemas.items()

@@ -128,8 +128,8 @@ def _clean(root: Path) -> None:
 
 
 def _pack(root: Path, archive: Path) -> None:
-    tar = ["tar", "--sort=name", f"--mtime=@{EPOCH}", "--numeric-owner", "--one-file-system", "--exclude=./dev/*",
-           "--format=gnu", "-C", str(root), "-c", "."]  # fmt: skip
+    options = "--sort=name --numeric-owner --one-file-system --exclude=./dev/* --format=gnu"
+    tar = ["tar", *options.split(), f"--mtime=@{EPOCH}", "-C", str(root), "-c", "."]
     with archive.open("wb") as target:
         producer = subprocess.Popen(tar, stdout=subprocess.PIPE)
         done = subprocess.run(["gzip", "-n", "-6"], stdin=producer.stdout, stdout=target, check=False)

@@ -21,8 +21,8 @@ def schema(kind: str, version: str) -> dict[str, Any]:
         pytest.skip(f"{file} is not made yet: `stellwerk cluster up` does it")
     # A megabyte: the loader in C takes a second, the other one ten.
     definition = yaml.load(file.read_text(), yaml.CSafeLoader)
-    (found,) = [each for each in definition["spec"]["versions"] if each["name"] == version]
-    closed: dict[str, Any] = found["schema"]["openAPIV3Schema"]
+    (chosen,) = [each for each in definition["spec"]["versions"] if each["name"] == version]
+    closed: dict[str, Any] = chosen["schema"]["openAPIV3Schema"]
     for node in nodes(closed):
         if "properties" in node and not node.get("x-kubernetes-preserve-unknown-fields"):
             node["additionalProperties"] = False

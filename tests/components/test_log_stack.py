@@ -15,6 +15,7 @@ from components.logging.log_stack import LogStack
 from tests.components.mocks import declared
 from tests.program.harness import ROOT, SECRET, SENTINEL, SIGNATURE, Recording, leaks
 
+NODE_PORT = 32000
 USERS = ("elastic", "reader", "shipper")
 DEPLOYMENT = "kubernetes:apps/v1:Deployment::logs-store"
 EVENTS = "kubernetes:apps/v1:Deployment::logs-events"
@@ -27,7 +28,7 @@ def arguments(heap: str = "512m", users: tuple[str, ...] = USERS) -> LogStackArg
         "environment": "dev",
         "namespace": "dev-platform",
         "image": "registry/elasticsearch@sha256:" + "ab" * 32,
-        "shipper_image": "stellwerk.local/log-shipper:0.147.0",
+        "shipper_image": "registry/log-shipper:1",
         "pull_secret": "pull",
         "tls": {"certificate": "certificate", "key": pulumi.Output.secret(f"{SENTINEL}-tls")},
         "trust_bundle": "authority",
@@ -38,7 +39,7 @@ def arguments(heap: str = "512m", users: tuple[str, ...] = USERS) -> LogStackArg
         "heap": heap,
         "storage": "5Gi",
         "address": "198.18.0.1",
-        "node_port": 30920,
+        "node_port": NODE_PORT,
         "pod_logs_path": "/srv/cluster/pod-logs/",
     }
 
@@ -193,8 +194,8 @@ def test_the_images_configuration_has_the_ports_of_the_component() -> None:
 def test_the_url_is_the_node_port_of_the_service() -> None:
     urls: list[str] = []
     service = registered(urls).inputs["kubernetes:core/v1:Service::logs-store-service"]
-    assert urls == ["https://198.18.0.1:30920"]
-    assert (service["spec"]["type"], service["spec"]["ports"][0]["nodePort"]) == ("NodePort", 30920)
+    assert urls == [f"https://198.18.0.1:{NODE_PORT}"]
+    assert (service["spec"]["type"], service["spec"]["ports"][0]["nodePort"]) == ("NodePort", NODE_PORT)
 
 
 @pytest.mark.parametrize("users", [("reader",), ("shipper", "writer")])

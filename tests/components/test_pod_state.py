@@ -66,8 +66,8 @@ def test_faults_of_the_pod_as_a_whole() -> None:
         {"type": "Initialized", "status": "False", "message": "not yet"},
         {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "Insufficient cpu"},
     ]
-    found = list(faults(pod(conditions=conditions, reason="Evicted", message="low on memory")))
-    assert [(fault.kind, fault.message, fault.container) for fault in found] == [
+    judged = list(faults(pod(conditions=conditions, reason="Evicted", message="low on memory")))
+    assert [(fault.kind, fault.message, fault.container) for fault in judged] == [
         (FaultKind.UNSCHEDULABLE, "Insufficient cpu", ""),
         (FaultKind.EVICTED, "low on memory", ""),
     ]

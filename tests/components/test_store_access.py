@@ -73,7 +73,8 @@ def test_an_identity_is_the_service_accounts_and_no_key_is_mounted(kind: str) ->
     assert account["metadata"]["name"] == pod(program)["serviceAccountName"] == ACCOUNTS[kind]
     assert account["automountServiceAccountToken"] is False
     assert not {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"} & set(variables(pod(program)))
-    assert not [name for name in program.of_kind("Secret") if name == "it-secret"] or kind == "tracking"
+    secrets = json.dumps([value for key, value in program.inputs.items() if ":Secret::" in key])
+    assert '"access"' not in secrets and '"secret"' not in secrets
 
 
 @pytest.mark.parametrize("kind", COMPONENTS)

@@ -13,6 +13,7 @@ from delivery.errors import DeliveryError
 from delivery.operations import pods, release, train
 from infra.contract.release import Releases
 from tests.delivery.conftest import FIRST, MODEL, SECOND, Engine, ObjectStores, Project
+from tests.support.examples import ROWS, name_examples
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -212,9 +213,17 @@ def test_runs_as_json(stellwerk: Command, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.fixture
-def served(project: Project, releases: Releases, monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
-    """An endpoint in prod that finds a 7 in every row; the requests it got."""
+def rows(project: Project, releases: Releases, stores: ObjectStores) -> str:
+    """prod's store has the example rows of the second release, which prod serves; their key."""
+    key, content = name_examples(releases.file(MODEL, SECOND), MODEL)
+    stores.put("prod", key, content)
     project.point("prod", SECOND, FIRST)
+    return key
+
+
+@pytest.fixture
+def served(rows: str, monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
+    """An endpoint in prod that finds a 7 in every row; the requests it got."""
     requests: list[httpx.Request] = []
 
     def respond(request: httpx.Request) -> httpx.Response:
@@ -234,7 +243,7 @@ def test_predict_as_json(stellwerk: Command, served: list[httpx.Request]) -> Non
     assert (code, err) == (0, "")
     found = answer(out)
     assert found["release"] == SECOND
-    assert found["rows"] == len(found["labels"]) > 300
+    assert found["rows"] == len(found["labels"]) == ROWS
     assert set(found["predictions"]) == {7}
     assert found["accuracy"] == found["labels"].count(7) / found["rows"]
     assert found["expected_accuracy"] == 0.97
@@ -247,15 +256,37 @@ def test_predict_for_people(stellwerk: Command, served: list[httpx.Request]) -> 
     assert f"prod answers with {SECOND}: 5 rows, accuracy" in " ".join(out.split())
 
 
-def test_an_endpoint_that_refuses_is_one_line(
-    stellwerk: Command, project: Project, releases: Releases, monkeypatch: pytest.MonkeyPatch
+def test_rows_that_were_changed_in_the_store_are_not_asked(
+    stellwerk: Command, rows: str, stores: ObjectStores, served: list[httpx.Request]
 ) -> None:
+    stores.put("prod", rows, b"x" * len(stores.get("prod", rows)))
+    code, out, err = stellwerk("predict", MODEL, "--env", "prod")
+    assert (code, out, served) == (1, "", [])
+    assert f"{rows} has digest sha256:" in err
+
+
+def test_a_release_without_rows_says_what_to_do(
+    stellwerk: Command, project: Project, releases: Releases, pulumi: Engine
+) -> None:
+    """As those that were made before training published them."""
     project.point("prod", SECOND)
+    code, out, err = stellwerk("predict", MODEL, "--env", "prod")
+    assert (code, out) == (1, "")
+    assert err == (
+        f"error: release {SECOND} of digits has no example rows: it was made before training published them; ask with "
+        "a request of your own, `stellwerk predict digits --env prod --input request.json`, or train and release the "
+        "model again\n"
+    )
+
+
+def test_an_endpoint_that_refuses_is_one_line(
+    stellwerk: Command, rows: str, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(503, text="no pod\n")))
     monkeypatch.setattr(endpoint.Endpoint, "client", lambda *_, **__: client)
     code, out, err = stellwerk("predict", MODEL, "--env", "prod", "--json")
     assert (code, out) == (1, "")
-    address = "https://198.18.0.1:30445/v2/models/digits"
+    address = "https://127.0.0.1:30445/v2/models/digits"
     assert err == f"error: {address}: 503 no pod; see `stellwerk status`\n"
 
 

@@ -166,7 +166,7 @@ def test_a_tool_that_cannot_be_started_names_the_doctor(tool: str) -> None:
     assert "cannot be run: Permission denied; run `stellwerk doctor`" in str(not_runnable(tool, refused))
 
 
-def test_a_model_without_a_data_set_is_told(
+def test_a_model_without_example_rows_says_what_to_do(
     stellwerk: Command, project: Project, releases: object, pulumi: Engine
 ) -> None:
     """The case of the report: `stellwerk predict letters`."""
@@ -179,8 +179,9 @@ def test_a_model_without_a_data_set_is_told(
     code, out, err = stellwerk("predict", "letters", "--env", "prod")
     assert (code, out) == (1, "")
     assert err == (
-        "error: letters has no data set of its own (known are: digits), so there are no held-out rows to ask with; "
-        "ask with a request of your own: `stellwerk predict letters --env … --input request.json`\n"
+        f"error: release {SECOND} of letters has no example rows: it was made before training published them; ask with "
+        "a request of your own, `stellwerk predict letters --env prod --input request.json`, or train and release the "
+        "model again\n"
     )
 
 

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,11 +9,14 @@ from typing import Any
 
 import pytest
 
+from components.kit.names import REVISION
 from delivery.clients import kube
 from delivery.errors import DeliveryError
 from delivery.operations import train
 from delivery.operations.events import events, quantity, refuse_beyond_quota, room
 from delivery.operations.waiting import Waiting
+from infra.contract.model import Models
+from infra.values import ROOT
 from tests.delivery.conftest import Clock, Project, Words
 
 IMAGE = f"registry.test/training@sha256:{'1' * 64}"
@@ -27,19 +29,17 @@ TEMPLATE = {
             "spec": {
                 "backoffLimit": 0,
                 "template": {
+                    "metadata": {"annotations": {REVISION: "0123456"}},
                     "spec": {
                         "containers": [
                             {
                                 "name": "training",
                                 "image": IMAGE,
                                 "args": ["digits"],
-                                "env": [
-                                    {"name": "TRAINING_IMAGE", "value": IMAGE},
-                                    {"name": "GIT_COMMIT", "value": "uncommitted"},
-                                ],
+                                "env": [{"name": "TRAINING_IMAGE", "value": IMAGE}],
                             }
                         ],
-                    }
+                    },
                 },
             },
         },
@@ -56,6 +56,7 @@ class Cluster:
     """Jobs by name, and what was asked of kubectl."""
 
     template: dict[str, Any] | None = field(default_factory=lambda: copy.deepcopy(TEMPLATE))
+    model: str = "digits"
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     created: list[dict[str, Any]] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
@@ -70,7 +71,7 @@ class Cluster:
     def get(self, environment: str, namespace: str, kind: str, name: str) -> dict[str, Any] | None:
         assert (environment, namespace) == ("dev", "dev-training")
         if kind == "cronjob":
-            assert name == "train-digits"
+            assert name == f"train-{self.model}"
             return copy.deepcopy(self.template)
         return self.jobs.get(name)
 
@@ -121,7 +122,6 @@ def cluster(project: Project, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(train, "get", made.get)
     monkeypatch.setattr(train, "kubectl", made.kubectl)
     monkeypatch.setattr(kube, "kubectl", made.kubectl)
-    monkeypatch.setattr(train, "commit", lambda: "0123456")
     return made
 
 
@@ -135,12 +135,12 @@ def test_a_job_is_made_of_the_template(cluster: Cluster, words: Words) -> None:
     assert job["kind"] == "Job"
     assert job["metadata"] == {"name": name, "labels": LABELS}
     assert job["spec"]["backoffLimit"] == 0
+    assert job["spec"]["template"]["metadata"]["annotations"] == {REVISION: "0123456"}
     (container,) = job["spec"]["template"]["spec"]["containers"]
     assert container["image"] == IMAGE
     assert container["args"] == [
         "digits", "--epochs", "3", "--learning-rate", "0.01", "--requirement", "REQ-1", "--requirement", "REQ-2",
     ]  # fmt: skip
-    assert {"name": "GIT_COMMIT", "value": "0123456"} in container["env"]
 
 
 def test_the_same_is_trained_once(cluster: Cluster, words: Words) -> None:
@@ -160,9 +160,10 @@ def other_nodes(template: Any) -> None:
 
 
 def other_surroundings(template: Any) -> None:
-    """More memory, another label, a new variable: not what a model is made of."""
+    """More memory, another label, a new variable, another commit: not what a model is made of."""
     template["metadata"] = {"resourceVersion": "7"}
     template["spec"]["jobTemplate"]["metadata"]["labels"]["more"] = "yes"
+    template["spec"]["jobTemplate"]["spec"]["template"]["metadata"]["annotations"] = {REVISION: "89abcde"}
     container = template["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
     container["resources"] = {"limits": {"memory": "4Gi"}}
     container["env"].append({"name": "MORE", "value": "yes"})
@@ -183,10 +184,9 @@ def other_surroundings(template: Any) -> None:
 )
 def test_the_name_depends_on_image_arguments_and_nodes_only(
     change: Callable[[Any], None], parameters: tuple[str, ...], requirements: tuple[str, ...], same: bool,
-    cluster: Cluster, words: Words, monkeypatch: pytest.MonkeyPatch,
+    cluster: Cluster, words: Words,
 ) -> None:  # fmt: skip
     first = start(words, "epochs=3")
-    monkeypatch.setattr(train, "commit", lambda: "89abcde")
     change(cluster.template)
     assert (start(words, *parameters, requirements=requirements) == first) == same
 
@@ -217,24 +217,44 @@ def test_an_unknown_parameter_names_those_that_are_known(parameter: str, cluster
 
 
 @pytest.mark.parametrize(
-    ("parameter", "reason"),
+    ("parameter", "allowed"),
     [
-        ("epochs=0", "argument --epochs: 0 is not allowed; give a whole number of at least 1"),
-        ("learning_rate=2", "argument --learning-rate: 2 is not allowed; give a number above 0 and up to 1"),
-        ("learning-rate=-1", "argument --learning-rate: -1 is not allowed"),
-        ("seed=x", "argument --seed: invalid int value: 'x'"),
-        ("hidden=", "argument --hidden: "),
+        ("epochs=0", "a whole number at least 1"),
+        ("epochs=1.5", "a whole number at least 1"),
+        ("learning_rate=2", "a number above 0 and at most 1"),
+        ("learning-rate=-1", "a number above 0 and at most 1"),
+        ("learning_rate=nan", "a number above 0 and at most 1"),
+        ("seed=x", "a whole number"),
+        ("hidden=", "a whole number at least 1"),
     ],
 )
-def test_a_value_that_is_not_allowed_is_told_and_starts_nothing(
-    parameter: str, reason: str, cluster: Cluster, words: Words, capfd: pytest.CaptureFixture[str]
+def test_a_value_that_is_not_allowed_starts_nothing(
+    parameter: str, allowed: str, cluster: Cluster, words: Words
 ) -> None:
-    with pytest.raises(DeliveryError, match="does not understand these parameters, see above"):
+    name, _, value = parameter.replace("-rate", "_rate").partition("=")
+    with pytest.raises(DeliveryError) as raised:
         start(words, parameter)
-    captured = capfd.readouterr()
-    assert reason in captured.err
-    assert captured.out == ""
+    message = str(raised.value)
+    assert message.startswith(f"--param {parameter}: {value!r} is not allowed for {name} (")
+    assert message.endswith(f"; give {allowed}, as models/digits/model.yaml says")
     assert cluster.created == []
+
+
+def test_a_model_of_the_team_is_trained_with_its_own_parameters(
+    cluster: Cluster, words: Words, project: Project, tmp_path: Path
+) -> None:
+    """No framework file names it: a folder with a document, and an entry of the stack file."""
+    folder = tmp_path / "models"
+    (folder / "letters").mkdir(parents=True)
+    text = (ROOT / "models" / "digits" / "model.yaml").read_text().replace("name: digits", "name: letters")
+    (folder / "letters" / "model.yaml").write_text(text.replace("epochs:", "rounds:"))
+    project.edit("dev", lambda config: config["training"].update(letters=config["training"]["digits"]))
+    cluster.model = "letters"
+    train.train("letters", ["rounds=3"], [], words.console, Models(folder))
+    (job,) = cluster.created
+    assert job["spec"]["template"]["spec"]["containers"][0]["args"] == ["letters", "--rounds", "3"]
+    with pytest.raises(DeliveryError, match=r"--param epochs=3: not known; allowed: rounds=…, learning_rate=…"):
+        train.train("letters", ["epochs=3"], [], words.console, Models(folder))
 
 
 def test_a_model_without_a_pipeline_is_named(cluster: Cluster, words: Words) -> None:
@@ -504,38 +524,3 @@ def test_what_may_not_be_seen_stops_nothing(project: Project, monkeypatch: pytes
 )
 def test_quantities(text: str, number: float) -> None:
     assert quantity(text) == number
-
-
-@pytest.fixture
-def repository(project: Project) -> Path:
-    """A checkout with one commit."""
-    for folder in ("training", "components", "docs"):
-        (project.root / folder).mkdir()
-        (project.root / folder / "file").write_text("one\n")
-    git(project.root, "init", "--quiet")
-    git(project.root, "add", "--all")
-    git(
-        project.root, "-c", "user.name=test", "-c", "user.email=test@localhost", "commit", "--quiet", "--message", "one"
-    )
-    return project.root
-
-
-def git(folder: Path, *arguments: str) -> str:
-    command = ["git", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def test_a_clean_checkout_has_a_commit(repository: Path) -> None:
-    assert train.commit() == git(repository, "rev-parse", "HEAD")
-    (repository / "docs" / "file").write_text("two\n")
-    assert train.commit() == git(repository, "rev-parse", "HEAD"), "documents do not go into training"
-
-
-@pytest.mark.parametrize("name", ["training/file", "training/new", "components/file"])
-def test_a_changed_checkout_is_uncommitted(name: str, repository: Path) -> None:
-    (repository / name).write_text("two\n")
-    assert train.commit() == "uncommitted"
-
-
-def test_outside_a_repository_it_is_uncommitted(project: Project) -> None:
-    assert train.commit() == "uncommitted"

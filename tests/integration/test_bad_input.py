@@ -130,8 +130,9 @@ def test_no_root(project: Project) -> None:
         "from pathlib import Path\n"
         "from infra.local.cluster.layout import Layout\n"
         "from infra.local.cluster.preflight import check\n"
+        "from infra.targets.needs import Needs\n"
         "os.setuid(65534)\n"
-        "check(Layout(Path('/nowhere/state')))"
+        "check(Layout(Path('/nowhere/state')), Needs())"
     )
     done = project.run(project.python, "-c", script, HOME="/", XDG_CACHE_HOME="/nowhere")
     assert done.returncode != 0

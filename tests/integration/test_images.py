@@ -11,6 +11,7 @@ import zstandard
 
 from infra.local.base_image import EPOCH
 from infra.local.cluster.layout import Layout
+from infra.revision import revision
 from tests.support import images
 from tests.support.project import ROOT, Project
 
@@ -64,6 +65,16 @@ def test_no_file_of_any_layer_has_the_time_of_its_build(project: Project, regist
                     late.setdefault(name, set()).update(entry.name for entry in tar if entry.mtime > EPOCH)
     assert {name: sorted(files)[:5] for name, files in late.items() if files} == {}
     assert len(seen) > len(built), "hardly any layer was looked at"
+
+
+def test_an_image_says_what_it_was_built_from(project: Project, registry: httpx.Client) -> None:
+    built = project.output("images", "dev")
+    for name, folders in {"serving": ("serving",), "training": ("training", "models")}.items():
+        address, digest = built[name].split("@")
+        url = f"https://{address.replace('/', '/v2/', 1)}"
+        config = manifest(registry, url, digest)["config"]["digest"]
+        labels = registry.get(f"{url}/blobs/{config}").raise_for_status().json()["config"]["Labels"]
+        assert labels["org.opencontainers.image.revision"] == revision(project.root, folders), name
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 
 from infra.contract.release import Release
+from infra.revision import revision
 from tests.support.project import ENVIRONMENTS, MODEL, Project, in_parallel
 from training.data import load
 
@@ -37,7 +38,8 @@ def test_a_preview_shows_no_changes(project: Project) -> None:
 def test_another_checkout_on_another_machine_previews_no_changes(project: Project, tmp_path: Path) -> None:
     """No path and no build secret of the machine that applied dev counts: CI previews from a checkout of its own."""
     checkout, cache = tmp_path / "checkout", tmp_path / "cache"
-    ignored = shutil.ignore_patterns(".venv", ".toolchain", ".git")
+    # With its history: the revision of an image is a commit.
+    ignored = shutil.ignore_patterns(".venv", ".toolchain")
     shutil.copytree(project.root, checkout, ignore=ignored)
     (checkout / ".venv").symlink_to(project.root / ".venv")
     shutil.copytree(project.root / ".toolchain" / "build-contexts" / "base-python", cache / "base-python")
@@ -74,6 +76,7 @@ def test_the_tracking_server_has_both_runs(project: Project) -> None:
         assert run["parameters"]["epochs"] == str(release.training.parameters["epochs"])
         assert run["data_digest"] == release.data.digest == load(MODEL).digest
         assert run["commit"] == release.training.commit
+        assert run["commit"] == revision(project.root, ("training", "models"))
         assert re.fullmatch(r"[0-9a-f]{40}", run["commit"])
 
 

@@ -1,6 +1,7 @@
 """What an object store is believed: models only read, forged candidates make no release, changes are seen."""
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -45,7 +46,7 @@ def test_a_models_key_reads_and_does_not_write(project: Project, tmp_path: Path)
 def test_a_forged_candidate_makes_no_release(
     project: Project, edited: Callable[[str, str], None], tmp_path: Path
 ) -> None:
-    """With dev's writing key: another model under a good candidate, and a Job that never was."""
+    """With dev's writing key: a Job that never was, and another candidate under a good Job."""
     store = client(project, "dev", "object-store", project.credentials("dev")["objectStore"], tmp_path)
     release = project.served("dev")
     job = release.training.job
@@ -71,6 +72,13 @@ def test_a_forged_candidate_makes_no_release(
     edited("dev", re.sub(r"(release|previous): v\S+", r"\1: null", pointing))
     file.unlink()
     try:
+        other = json.loads(good)
+        other["data"]["digest"] = f"sha256:{digest}"
+        store.put_object(Bucket=BUCKET, Key=f"candidates/{MODEL}/{job}.json", Body=json.dumps(other).encode())
+        refused = project.stellwerk("release", MODEL, "--job", job, ok=False)
+        store.put_object(Bucket=BUCKET, Key=f"candidates/{MODEL}/{job}.json", Body=good)
+        assert refused.returncode == 1
+        assert f"the Job stated sha256:{hashlib.sha256(good).hexdigest()}" in refused.stderr
         made = project.root / project.stellwerk("release", MODEL, "--job", job).stdout.strip()
         assert Releases(file.parents[1]).load(MODEL, made.stem).artefact == release.artefact
         if made != file:

@@ -186,7 +186,8 @@ def test_after_sigterm_no_request_fails_and_each_connection_is_closed(start: Cal
 
     client = threading.Thread(target=ask)
     client.start()
-    time.sleep(0.2)
+    while not answers and client.is_alive():
+        time.sleep(0.01)
     signalled = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
     time.sleep(0.6)

@@ -222,8 +222,10 @@ def copy_checkout(target: Path) -> None:
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target / name)
     identity = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
+    # Images carry the commit: another day must not make other images.
+    dates = {name: "2026-01-01T00:00:00Z" for name in ("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE")}
     for command in (["init", "--quiet"], ["add", "--all"], [*identity, "commit", "--quiet", "--message", "checkout"]):
-        subprocess.run(["git", *command], cwd=target, check=True, capture_output=True)
+        subprocess.run(["git", *command], cwd=target, check=True, capture_output=True, env=os.environ | dates)
 
 
 def copy_release(project: Project, model: str, release: str) -> None:

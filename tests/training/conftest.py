@@ -1,6 +1,6 @@
 """A small data set, a trained network without PyTorch, a recording tracker and an object store in memory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +10,10 @@ import pytest
 from moto import mock_aws
 from numpy.typing import NDArray
 
-from training.candidate import Artefact, RunReference
+from training.candidate import RunReference, StoredObject
 from training.data import Dataset, load
 from training.export import Dense
-from training.settings import Hyperparameters, Surroundings
+from training.settings import Place
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -31,7 +31,7 @@ class Network:
 class RecordingTracker:
     losses: list[float] = field(default_factory=list)
     recorded: dict[str, float] = field(default_factory=dict)
-    registered: list[tuple[Artefact, str]] = field(default_factory=list)
+    registered: list[tuple[StoredObject, str]] = field(default_factory=list)
     finished: dict[str, Any] | None = None
     failure: str | None = None
 
@@ -41,7 +41,7 @@ class RecordingTracker:
     def metrics(self, metrics: dict[str, float]) -> None:
         self.recorded = metrics
 
-    def register(self, artefact: Artefact, bucket: str) -> RunReference:
+    def register(self, artefact: StoredObject, bucket: str) -> RunReference:
         self.registered.append((artefact, bucket))
         return RunReference(experiment="digits", run_id="run-1", model_version=str(len(self.registered)))
 
@@ -53,7 +53,7 @@ class RecordingTracker:
 
 
 def fit(
-    dataset: Dataset, hyperparameters: Hyperparameters, device: str, on_epoch: Callable[[int, float], None]
+    dataset: Dataset, parameters: Mapping[str, int | float], device: str, on_epoch: Callable[[int, float], None]
 ) -> Network:
     """Least squares on one-hot labels: a linear classifier that is good enough to pass the gates."""
     inputs = np.hstack([dataset.train.inputs, np.ones((len(dataset.train.inputs), 1))])
@@ -75,13 +75,13 @@ def tracker() -> RecordingTracker:
 
 
 @pytest.fixture
-def around() -> Surroundings:
-    return Surroundings(
+def place() -> Place:
+    return Place(
         tracking_uri="https://tracking.test",
         bucket=BUCKET,
         job="train-digits-1",
         image=f"registry.test/training@sha256:{'1' * 64}",
-        commit="uncommitted",
+        commit="0123456789abcdef0123456789abcdef01234567",
         device="cpu",
     )
 

@@ -24,7 +24,7 @@ def test_large_scores_do_not_overflow() -> None:
 
 
 def test_scores_that_are_not_finite_are_refused() -> None:
-    with pytest.raises(TrainingError, match="not finite; lower --learning-rate"):
+    with pytest.raises(TrainingError, match="not finite; lower the learning rate"):
         measure(np.array([[np.inf, 0.0]], dtype=np.float32), np.array([0]))
 
 
@@ -37,6 +37,8 @@ def test_scores_that_are_not_finite_are_refused() -> None:
         (Gate("accuracy", "<=", 0.9), 0.9, True),
         (Gate("accuracy", "<=", 0.9), 0.91, False),
         (Gate("accuracy", "<=", 0.9), math.nan, False),
+        (Gate("accuracy", ">", 0.9), 0.9, False),
+        (Gate("accuracy", "<", 0.9), 0.89, True),
     ],
 )
 def test_gates(gate: Gate, value: float, passed: bool) -> None:

@@ -8,10 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from training.__main__ import main
+from infra.contexts import stage, stage_documents
+from infra.contract.model import Models
+from tests.support.models import defaults, training_models
+from training.__main__ import state_digest
 from training.errors import TrainingError
-from training.settings import Hyperparameters, parse, surroundings
+from training.settings import parse, read_place
 
+ROOT = Path(__file__).parents[2]
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+# Neither PyTorch nor MLflow is there.
+ENTRY = (
+    "import sys; sys.modules['torch'] = sys.modules['mlflow'] = None; sys.argv[0] = 'training'; import runpy;"
+    "import training.data; runpy.run_module('training', run_name='__main__')"
+)
 ENVIRON = {
     "MLFLOW_TRACKING_URI": "https://tracking.test",
     "MODEL_BUCKET": "models",
@@ -21,25 +31,23 @@ ENVIRON = {
 
 
 def test_defaults_and_arguments() -> None:
-    assert parse(["digits"]).hyperparameters == Hyperparameters()
-    request = parse(["digits", "--epochs", "3", "--learning-rate", "0.01", "--requirement", "A", "--requirement", "B"])
-    assert request.model == "digits"
+    models = training_models()
+    assert parse(models, ["digits"]).parameters == defaults("digits")
+    request = parse(
+        models, ["digits", "--epochs", "3", "--learning-rate", "0.01", "--requirement", "A", "--requirement", "B"]
+    )
+    assert request.model == models["digits"]
     assert request.requirements == ("A", "B")
-    assert request.hyperparameters.as_parameters() == {
-        "epochs": 3,
-        "learningRate": 0.01,
-        "hidden": 64,
-        "batchSize": 32,
-        "seed": 7,
-    }
+    assert request.parameters == defaults("digits") | {"epochs": 3, "learning_rate": 0.01}
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["letters"], "invalid choice: 'letters'"),
-        (["digits", "--epochs", "0"], "--epochs: 0 is not allowed"),
-        (["digits", "--learning-rate", "2"], "--learning-rate: 2 is not allowed"),
+        (["digits", "--epochs", "0"], "--epochs: 0 is not allowed; it must be at least 1"),
+        (["digits", "--learning-rate", "2"], "--learning-rate: 2 is not allowed; it must be above 0 and at most 1"),
+        (["digits", "--seed", "x"], "--seed: invalid int value: 'x'"),
         (["digits", "--learning-rate", "nan"], "--learning-rate: nan is not allowed"),
     ],
 )
@@ -47,14 +55,24 @@ def test_what_is_not_understood_ends_with_code_2(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        parse(arguments)
+        parse(training_models(), arguments)
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
 
 
-def test_the_environment() -> None:
-    around = surroundings(ENVIRON)
-    assert (around.bucket, around.commit, around.device) == ("models", "uncommitted", "cpu")
+@pytest.fixture
+def revision(tmp_path: Path) -> Path:
+    """The file in the image."""
+    file = tmp_path / "revision"
+    file.write_text(f"{COMMIT}\n")
+    return file
+
+
+def test_the_place_of_a_run(revision: Path) -> None:
+    place = read_place(ENVIRON, revision)
+    assert (place.bucket, place.commit, place.device) == ("models", COMMIT, "cpu")
+    revision.write_text(f"{COMMIT}+0123456789ab\n")
+    assert read_place(ENVIRON, revision).commit == f"{COMMIT}+0123456789ab"
 
 
 @pytest.mark.parametrize(
@@ -62,29 +80,60 @@ def test_the_environment() -> None:
     [
         ({"JOB_NAME": "", "MODEL_BUCKET": ""}, "MODEL_BUCKET, JOB_NAME must be set"),
         ({"STELLWERK_DEVICE": "tpu"}, "STELLWERK_DEVICE is 'tpu'; allowed are 'cpu' and 'cuda'"),
-        ({"GIT_COMMIT": "main"}, "GIT_COMMIT is 'main'"),
         ({"TRAINING_IMAGE": "training:latest"}, "TRAINING_IMAGE is 'training:latest'; it must be pinned by digest"),
     ],
 )
-def test_an_environment_that_is_not_allowed(change: dict[str, str], message: str) -> None:
+def test_variables_that_are_not_allowed(change: dict[str, str], message: str, revision: Path) -> None:
     with pytest.raises(TrainingError, match=message):
-        surroundings(ENVIRON | change)
+        read_place(ENVIRON | change, revision)
 
 
-def test_a_failure_is_one_line_and_code_1(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setattr("signal.signal", lambda *_: None)
-    assert main(["digits"]) == 1
-    (line,) = capsys.readouterr().out.splitlines()
+def test_an_image_without_its_revision_is_refused(revision: Path) -> None:
+    revision.write_text("main")
+    with pytest.raises(TrainingError, match="'main' is no revision: a git commit"):
+        read_place(ENVIRON, revision)
+    revision.unlink()
+    with pytest.raises(TrainingError, match=r"revision: No such file .*; the image's build writes it"):
+        read_place(ENVIRON, revision)
+
+
+def test_the_digest_is_stated_where_kubernetes_reads_it(tmp_path: Path) -> None:
+    state_digest("sha256:0a1b", tmp_path / "log")
+    assert (tmp_path / "log").read_text() == "sha256:0a1b"
+    with pytest.raises(TrainingError, match="without it the candidate cannot be released"):
+        state_digest("sha256:0a1b", tmp_path / "absent" / "log")
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """The folder /app of the image."""
+    stage(ROOT / "training", tmp_path / "app" / "training")
+    stage_documents(Models(ROOT / "models").documents(), "model.json", tmp_path / "app" / "models")
+    return tmp_path / "app"
+
+
+def run_image(image: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environ = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"} | variables
+    command = [sys.executable, "-c", ENTRY, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=image, env=environ, check=False)
+
+
+def test_a_failure_is_one_line_and_code_1(image: Path) -> None:
+    result = run_image(image, "digits")
+    assert result.returncode == 1, result.stderr
+    (line,) = result.stdout.splitlines()
     assert "MLFLOW_TRACKING_URI" in json.loads(line)["message"]
 
 
-def test_help_and_data_need_no_pytorch() -> None:
-    code = "import sys; sys.modules['torch'] = sys.modules['mlflow'] = None; sys.argv[0] = 'training'; import runpy;"
-    code += "import training.data; runpy.run_module('training', run_name='__main__')"
-    root = Path(__file__).parents[2]
-    result = subprocess.run(
-        [sys.executable, "-c", code, "digits", "--help"], capture_output=True, text=True, cwd=root, env=os.environ
-    )
+def test_help_and_data_need_no_pytorch(image: Path) -> None:
+    result = run_image(image, "digits", "--help")
     assert result.returncode == 0, result.stderr
     assert "--learning-rate" in result.stdout
+    assert "step size of Adam (default: 0.001)" in " ".join(result.stdout.split())
+
+
+def test_a_model_document_that_is_none_is_named(image: Path) -> None:
+    (image / "models" / "digits" / "model.json").write_text('{"name": "digits"}')
+    result = run_image(image, "digits")
+    assert result.returncode == 1, result.stderr
+    assert "models/digits/model.json: not a model's document" in json.loads(result.stdout)["message"]

@@ -1,4 +1,7 @@
-"""`stellwerk cluster`: the embedded single-node Kubernetes."""
+"""`stellwerk cluster`: the embedded single-node Kubernetes.
+
+Every command of `stellwerk` imports this module: the functions import what they need when called.
+"""
 
 import json as json_format
 import subprocess
@@ -11,12 +14,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from infra.local.cluster import lifecycle
-from infra.local.cluster.commands import Tools
 from infra.local.cluster.environment import ask_for
 from infra.local.cluster.errors import ClusterError
 from infra.local.cluster.layout import Layout, layout
-from infra.local.prepare import prepare
 from infra.local.toolchain import installed_cluster_tools
 from infra.targets.needs import Needs
 
@@ -34,6 +34,10 @@ def cluster_app(needs: Callable[[], Needs]) -> typer.Typer:
 
 def start(place: Layout, needs: Needs) -> float:
     """Get what is missing, bring the node up; return the seconds it took without the getting."""
+    from infra.local.cluster import lifecycle
+    from infra.local.cluster.commands import Tools
+    from infra.local.prepare import prepare
+
     prepare(place, needs, console)
     folders = installed_cluster_tools()
     began = time.monotonic()
@@ -62,6 +66,9 @@ def down(
     keep_data: Annotated[bool, typer.Option("--keep-data", help="Stop all, keep the state directory.")] = False,
 ) -> None:
     """Remove every process, mount, interface, address and rule, and the state directory."""
+    from infra.local.cluster import lifecycle
+    from infra.local.cluster.commands import Tools
+
     place = layout()
     if not place.root.exists():
         console.print(f"Nothing to remove: {place.root} does not exist.")
@@ -77,6 +84,9 @@ def down(
 
 def status(json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False) -> None:
     """Processes, nodes and pods that are not well; exit code 1 when a process or a node is not."""
+    from infra.local.cluster import lifecycle
+    from infra.local.cluster.commands import Tools
+
     report = lifecycle.status(layout(), Tools(*installed_cluster_tools()))
     stopped = [name for name, info in report["processes"].items() if info["state"] != "RUNNING"]
     well = report["running"] and not stopped and all(report["nodes"].values())

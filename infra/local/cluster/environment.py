@@ -6,10 +6,8 @@ lead to another one.
 """
 
 import os
-import secrets
 import sys
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 
 from infra.local.cluster.layout import Layout, layout
@@ -96,6 +94,8 @@ def _tools(place: Layout, given: Mapping[str, str]) -> dict[str, str]:
 
 def _link_plugins(place: Layout) -> None:
     """Show the toolchain's plugins to the engine, where it looks for downloaded ones."""
+    from importlib.metadata import version
+
     providers = {f"resource-{name}": version(f"pulumi-{name}") for name in ("kubernetes", "docker-build")}
     for name, number in {**providers, "language-python": version("pulumi")}.items():
         folder = place.pulumi_home / "plugins" / f"{name}-v{number}"
@@ -105,5 +105,7 @@ def _link_plugins(place: Layout) -> None:
 def _make_passphrase(place: Layout) -> None:
     """Make the passphrase once, readable by its owner only."""
     if not place.passphrase.exists():
+        from secrets import token_urlsafe
+
         place.passphrase.touch(mode=0o600)
-        place.passphrase.write_text(secrets.token_urlsafe(32) + "\n")
+        place.passphrase.write_text(token_urlsafe(32) + "\n")

@@ -52,8 +52,7 @@ def create(tools: Tools, layout: Layout, version: str) -> None:
     kubeadm = tools.path("kubeadm")
     run([kubeadm, "init", "phase", "certs", "all", "--config", config])
     if not (layout.identities / "admin.conf").exists():
-        run([kubeadm, "init", "phase", "kubeconfig", "all", "--config", config,
-             "--kubeconfig-dir", layout.identities])  # fmt: skip
+        run([kubeadm, "init", "phase", "kubeconfig", "all", "--config", config, "--kubeconfig-dir", layout.identities])
     for name, user in IDENTITIES.items():
         target = layout.identities / f"{name}.conf"
         if not target.exists():

@@ -57,9 +57,13 @@ def write(layout: Layout, parts: list[Part], setpriv: Path) -> Path:
     for part in parts:
         environment = ",".join(f'{key}="{value}"' for key, value in part.environment.items())
         text += _PROGRAM.format(
-            name=part.name, setpriv=setpriv, command=" ".join(part.command), environment=environment,
-            priority=part.priority, logs=layout.logs,
-        )  # fmt: skip
+            name=part.name,
+            setpriv=setpriv,
+            command=" ".join(part.command),
+            environment=environment,
+            priority=part.priority,
+            logs=layout.logs,
+        )
     target = layout.config / "supervisord.conf"
     target.write_text(text)
     return target

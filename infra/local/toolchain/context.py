@@ -48,15 +48,23 @@ def run(
         file.flush()
         try:
             done = subprocess.run(
-                words, cwd=cwd, env={**os.environ, **(environment or {})},
-                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=file, text=True, check=False,
-            )  # fmt: skip
+                words,
+                cwd=cwd,
+                env={**os.environ, **(environment or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=file,
+                text=True,
+                check=False,
+            )
         except OSError as error:
             raise ToolchainError(f"{tool}: cannot start {words[0]}: {error}") from error
         file.write(done.stdout)
     if done.returncode != 0:
         tail = "\n  ".join(path.read_text(errors="replace").rstrip().splitlines()[-12:])
         shown = " ".join(words)
-        raise ToolchainError(f"{tool}: the command failed with exit code {done.returncode}:\n  {shown}\n"
-                             f"Its last lines:\n  {tail}\nWhole log: {path}")  # fmt: skip
+        raise ToolchainError(
+            f"{tool}: the command failed with exit code {done.returncode}:\n  {shown}\n"
+            f"Its last lines:\n  {tail}\nWhole log: {path}"
+        )
     return done.stdout

@@ -1,23 +1,30 @@
-"""`stellwerk doctor`: the machine and the tools, one line each."""
+"""`stellwerk doctor`: the machine and the tools, one line each.
+
+Every command of `stellwerk` imports this module: the functions import what they need when called.
+"""
 
 import json as json_format
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
 from infra.local.cluster.layout import Layout, layout
-from infra.local.cluster.preflight import checks
-from infra.local.toolchain import inspect, machine
-from infra.local.toolchain.inspection import ToolStatus
+from infra.local.toolchain import inspect
 from infra.targets.needs import Needs
+
+if TYPE_CHECKING:
+    from infra.local.toolchain.inspection import ToolStatus
+    from infra.local.toolchain.machine import Check
 
 
 def doctor_app(
-    needs: Callable[[], Needs], inspect: Callable[[], list[ToolStatus]] = inspect, place: Callable[[], Layout] = layout
+    needs: Callable[[], Needs],
+    inspect: "Callable[[], list[ToolStatus]]" = inspect,
+    place: Callable[[], Layout] = layout,
 ) -> typer.Typer:
     """Return the command; `needs` says what the environments ask of a local node, `inspect` which tools exist."""
     app = typer.Typer(help="What this machine has, lacks, and how to get it.")
@@ -30,11 +37,13 @@ class _Doctor:
     """The command that checks machine and tools."""
 
     needs: Callable[[], Needs]
-    inspect: Callable[[], list[ToolStatus]]
+    inspect: "Callable[[], list[ToolStatus]]"
     place: Callable[[], Layout]
 
     def doctor(self, json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False) -> None:
         """Check the machine and the tools; exit code 1 when the local cluster cannot run here."""
+        from infra.local.cluster.preflight import checks
+
         tools = self.inspect()
         missing = any(tool.found is None for tool in tools)
         done = checks(self.place(), self.needs(), tools_missing=missing)
@@ -46,7 +55,7 @@ class _Doctor:
         raise typer.Exit(0 if all(check.ok for check in done) and all(tool.ok for tool in tools) else 1)
 
 
-def _show(console: Console, done: list[machine.Check], tools: list[ToolStatus]) -> None:
+def _show(console: Console, done: "list[Check]", tools: "list[ToolStatus]") -> None:
     for check in done:
         mark = "[green]✓[/green]" if check.ok else "[red]✗[/red]"
         console.print(f"{mark} {check.name}: {check.detail}{'' if check.ok else f' — {check.fix}'}", soft_wrap=True)

@@ -15,7 +15,7 @@ from infra.local.toolchain.store import Installed
 
 @dataclass(frozen=True)
 class Go:
-    """The go command; `version` like 1.26.8 is the compiler that it runs, after any switch."""
+    """The go command; `version` like 1.2.3 is the compiler that it runs, after any switch."""
 
     command: Path
     version: str

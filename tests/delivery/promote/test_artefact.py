@@ -11,6 +11,7 @@ from delivery.errors import DeliveryError
 from delivery.operations import promote
 from tests.delivery.conftest import FIRST, FIXTURES, MODEL, Engine, ObjectStores, Project, Words
 from tests.delivery.promote.conftest import move
+from tests.support.examples import name_examples
 
 
 @pytest.fixture(autouse=True)
@@ -71,3 +72,25 @@ def test_an_object_of_the_same_size_is_not_trusted(
     assert store.intact("prod", artefact)
     stores.put("prod", key, b"y" * 12345)
     assert not store.intact("prod", artefact)
+
+
+def test_the_example_rows_go_with_the_artefact(
+    project: Project, pulumi: Engine, stores: ObjectStores, words: Words
+) -> None:
+    content = b"m" * 12345
+    digest = sha256(content).hexdigest()
+    release = f"v3-{digest[:8]}"
+    text = (FIXTURES / MODEL / f"{FIRST}.yaml").read_text()
+    old = re.findall(r"sha256:(0a1b2c3d[0-9a-f]{56})", text)[0]
+    file = project.root / "stacks" / "releases" / MODEL / f"{release}.yaml"
+    file.write_text(text.replace(old, digest).replace(FIRST, release))
+    key, rows = name_examples(file, MODEL)
+    project.point("test", release)
+    stores.put("test", f"digits/sha256-{digest}.onnx", content)
+    with pytest.raises(DeliveryError, match=rf"object store of test .*: there is no .*{key}"):
+        move(words, "prod")
+    assert pulumi.shown == []
+    stores.put("test", key, rows)
+    move(words, "prod")
+    assert stores.get("prod", key) == rows
+    assert f"examples {key}: {len(rows)} bytes copied to prod" in words

@@ -28,7 +28,7 @@ def answer(monkeypatch: pytest.MonkeyPatch, meanwhile: Callable[[], object]) -> 
 
 def add_model(project: Project, name: str, release: str | None) -> None:
     for environment in ("dev", "test", "prod"):
-        entry = {"release": release, "previous": None, "canary": None, "replicas": 1, "nodePool": None}
+        entry = {"release": release, "previous": None, "replicas": 1, "nodePool": None}
         project.edit(environment, lambda config, entry=entry: config["models"].update({name: dict(entry)}))
 
 

@@ -80,7 +80,7 @@ def test_a_pointer_that_was_there_and_still_does_not_answer_stays(
 def test_the_file_as_people_left_it_is_put_back(project: Project, pulumi: Engine, words: Words) -> None:
     """Byte for byte, with what a YAML writer would tidy up."""
     project.point("test", SECOND)
-    text = project.file("prod").read_text().replace("canary: null", "canary:   ~   # later") + "# the end\n\n"
+    text = project.file("prod").read_text().replace("replicas: 1", "replicas:   1   # later") + "# the end\n\n"
     project.file("prod").write_text(text)
     pulumi.results["up"] = [False]
     with pytest.raises(DeliveryError):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.contexts import stage
+from infra.contexts import stage, stage_documents
 from infra.contract.problems import ConfigError
 
 
@@ -61,3 +61,11 @@ def test_a_place_that_cannot_be_written_is_an_error(folder: Path, tmp_path: Path
     (tmp_path / "place").write_text("a file")
     with pytest.raises(ConfigError, match=r"place: .*; contexts of images are put there"):
         stage(folder, tmp_path / "place")
+
+
+def test_documents_are_staged_as_json_and_those_that_are_gone_go(tmp_path: Path) -> None:
+    place = stage_documents({"digits": {"b": 1, "a": "ä"}, "letters": {}}, "model.json", tmp_path / "models")
+    os.utime(place / "digits" / "model.json", (0, 0))
+    stage_documents({"digits": {"b": 1, "a": "ä"}}, "model.json", place)
+    assert look(place) == {"digits/model.json": (0o644, '{\n  "b": 1,\n  "a": "ä"\n}\n')}
+    assert (place / "digits" / "model.json").stat().st_mtime == 0, "what is equal is not touched"

@@ -6,8 +6,8 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
-from infra.contract.release import Releases
-from infra.contract.schema import documents, environment_schema, release_schema
+from infra.contract.release import Release, Releases
+from infra.contract.schema import documents, environment_schema, schema_of
 from infra.values import ROOT, from_file
 
 RELEASES = Path(__file__).parent / "releases"
@@ -37,5 +37,5 @@ def test_the_schema_refuses_what_the_loader_refuses() -> None:
 @pytest.mark.parametrize("release", Releases(RELEASES).ids("digits"))
 def test_a_release_is_valid_for_schema_and_loader(release: str) -> None:
     store = Releases(RELEASES)
-    jsonschema.Draft202012Validator(release_schema()).validate(yaml.load(store.file("digits", release)))
+    jsonschema.Draft202012Validator(schema_of(Release)).validate(yaml.load(store.file("digits", release)))
     assert store.load("digits", release).metadata.release == release

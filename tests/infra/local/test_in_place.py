@@ -24,11 +24,9 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def test_a_wheel_is_refused_with_the_way_to_install(checkout: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", ".", "--no-deps", "--no-index", "--no-build-isolation",
-         "--wheel-dir", str(tmp_path / "wheels")],
-        cwd=checkout, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    options = "--no-deps --no-index --no-build-isolation --wheel-dir"
+    command = [sys.executable, "-m", "pip", "wheel", ".", *options.split(), str(tmp_path / "wheels")]
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
     assert done.returncode != 0
     assert "Stellwerk is not offered as a wheel" in done.stdout + done.stderr
     assert "clone the repository and run `make setup` in it" in done.stdout + done.stderr
@@ -40,11 +38,9 @@ def test_an_editable_install_leads_to_the_checkout(checkout: Path, tmp_path: Pat
     """As infra/local/bootstrap installs it: with the locked packages alone, and without an index."""
     target = tmp_path / "installed"
     uv = Path(sys.executable).with_name("uv")
-    subprocess.run(
-        [uv, "pip", "install", "--quiet", "--offline", "--python", sys.executable, "--no-deps", "--no-build-isolation",
-         "--target", str(target), "--editable", str(checkout)],
-        check=True, env={**os.environ, "UV_CACHE_DIR": str(tmp_path / "cache")},
-    )  # fmt: skip
+    options = ["--python", sys.executable, "--target", str(target), "--editable", str(checkout)]
+    command = [uv, "pip", "install", "--quiet", "--offline", "--no-deps", "--no-build-isolation", *options]
+    subprocess.run(command, check=True, env={**os.environ, "UV_CACHE_DIR": str(tmp_path / "cache")})
     program = f"import site; site.addsitedir({str(target)!r}); import delivery; print(delivery.__file__)"
     done = subprocess.run(
         [sys.executable, "-S", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
@@ -64,9 +60,12 @@ def git(root: Path, *arguments: str, ok: bool = True) -> subprocess.CompletedPro
     who |= {name.replace("AUTHOR", "COMMITTER"): value for name, value in who.items()}
     done = subprocess.run(
         ["git", *arguments],
-        cwd=root, capture_output=True, text=True, check=False,
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
         env={**os.environ, **who, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull},
-    )  # fmt: skip
+    )
     assert not ok or done.returncode == 0, done.stdout + done.stderr
     return done
 

@@ -33,17 +33,25 @@ def stellwerk(home: Path, *arguments: str, **given: str) -> subprocess.Completed
     }
     return subprocess.run(
         [sys.executable, "-m", "delivery.cli", *arguments],
-        cwd=CHECKOUT, env=variables, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=CHECKOUT,
+        env=variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def test_a_command_with_everything_set_leaves_no_trace(home: Path) -> None:
     link = LINK.readlink() if LINK.is_symlink() else None
     backend = home.parent / "backend"
     done = stellwerk(
-        home, "drift", "--json",
-        KUBECONFIG="/nowhere/kubeconfig", PULUMI_BACKEND_URL=f"file://{backend}", PULUMI_CONFIG_PASSPHRASE="own",
-    )  # fmt: skip
+        home,
+        "drift",
+        "--json",
+        KUBECONFIG="/nowhere/kubeconfig",
+        PULUMI_BACKEND_URL=f"file://{backend}",
+        PULUMI_CONFIG_PASSPHRASE="own",
+    )
     assert done.returncode == 0, done.stderr
     assert '"environments": {}' in done.stdout
     assert list(home.iterdir()) == []

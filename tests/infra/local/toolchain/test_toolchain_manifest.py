@@ -54,9 +54,10 @@ def test_python_packages_of_a_tool_have_its_version() -> None:
     """The engine's plugins are those that the SDKs of the same release ask for; uv compiles the locks that it reads."""
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
     pins = dict(
-        line.split("==") for line in [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+        line.split("==")
+        for line in [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
         if "==" in line
-    )  # fmt: skip
+    )
     shared = pins.keys() & versions().keys()
     assert {"pulumi", "pulumi-docker-build", "pulumi-kubernetes", "uv"} <= shared
     assert {name: pins[name] for name in shared} == {name: versions()[name] for name in shared}
@@ -65,7 +66,7 @@ def test_python_packages_of_a_tool_have_its_version() -> None:
 def test_a_version_is_written_once() -> None:
     shared = set(versions().values())
     repeated = [line for line in MANIFEST.read_text().splitlines() if any(f'"{value}"' in line for value in shared)]
-    assert repeated == ['version = "1.8.0"'], "of the CNI plugins, which happen to have the object store's"
+    assert repeated == ['version = "1.8.0"'], "of a tool that happens to have the object store's"
 
 
 def test_tools_take_their_version_from_the_list_of_versions(tmp_path: Path) -> None:

@@ -1,0 +1,54 @@
+"""Training Jobs, their templates and their pods, as the API server has them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from delivery.clients import kube
+from infra.values import TRAINING
+
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TrainingJobs:
+    """The training namespace of an environment."""
+
+    environment: str
+
+    @property
+    def namespace(self) -> str:
+        """Return the namespace of the Jobs."""
+        return f"{self.environment}-{TRAINING}"
+
+    def job(self, name: str) -> Object | None:
+        """Return a Job, None when it does not exist."""
+        return kube.get(self.environment, self.namespace, "job", name)
+
+    def template(self, model: str) -> Object | None:
+        """Return the template of a model's Jobs, None when it does not exist."""
+        return kube.get(self.environment, self.namespace, "cronjob", f"train-{model}")
+
+    def pods(self, job: str) -> list[Object]:
+        """Return the pods that carry the Job's name."""
+        selector = f"batch.kubernetes.io/job-name={job}"
+        words = ("--namespace", self.namespace, "get", "pods", "--selector", selector)
+        return kube.objects(self.environment, *words)
+
+
+def stated_digest(job: Object, pods: list[Object]) -> str | None:
+    """Return the digest that the Job's own succeeded pod stated as its termination message, None without such a pod.
+
+    Only the kubelet writes it: whoever has the object store's key cannot.
+    """
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    for pod in pods:
+        owners = [owner.get("uid") for owner in pod["metadata"].get("ownerReferences", [])]
+        # A cluster may pull through a mirror: the digest stays.
+        ran, wanted = (item["image"].partition("@")[2] for item in (pod["spec"]["containers"][0], container))
+        if job["metadata"]["uid"] not in owners or ran != wanted:
+            continue
+        for status in pod.get("status", {}).get("containerStatuses", []):
+            ended = status.get("state", {}).get("terminated") or {}
+            if status["name"] == container["name"] and ended.get("exitCode") == 0:
+                return str(ended.get("message", "")).strip()
+    return None

@@ -1,0 +1,66 @@
+"""A release's example rows: fetched from an environment's store, checked by digest, as arrays and as requests."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from delivery.clients import store
+from delivery.errors import DeliveryError
+from infra.contract.examples import Examples, Values
+from infra.contract.release import ExampleRows, Release
+
+_FLOATS = {"BOOL": "bool", "FP16": "float16", "FP32": "float32", "FP64": "float64"}
+
+
+def of_release(environment: str, release: Release) -> Examples:
+    """Return the rows of a release; raise DeliveryError when it names none, or the store has others."""
+    if release.examples is None:
+        model, identity = release.metadata.model, release.metadata.release
+        raise DeliveryError(
+            f"release {identity} of {model} has no example rows: it was made before training published them; ask with "
+            f"a request of your own, `stellwerk predict {model} --env {environment} --input request.json`, or train "
+            "and release the model again"
+        )
+    with store.connect(environment) as source:
+        return load(source, release.examples)
+
+
+def load(source: store.Store, stored: ExampleRows) -> Examples:
+    """Return the document; raise DeliveryError when it is absent, has another digest, or is no such document."""
+    content = io.BytesIO()
+    store.fetch(source, stored, content)
+    place = f"{source.name}: {source.bucket}/{stored.key}"
+    try:
+        examples = Examples.model_validate_json(content.getvalue())
+    except ValidationError as error:
+        keys = ", ".join(".".join(map(str, detail["loc"])) or "the text" for detail in error.errors())
+        raise DeliveryError(f"{place}: not a document of example rows, wrong: {keys}; train again") from None
+    if examples.rows != stored.rows:
+        raise DeliveryError(f"{place}: has {examples.rows} rows, expected are {stored.rows}; train again")
+    return examples
+
+
+def array(values: Values) -> NDArray[Any]:
+    """Return the values as an array of their shape and data type."""
+    dtype = _FLOATS.get(values.datatype, values.datatype.lower())
+    return np.array(values.data).astype(dtype).reshape(values.shape)
+
+
+def inputs(examples: Examples, start: int = 0, end: int | None = None) -> dict[str, NDArray[Any]]:
+    """Return the rows from `start` to before `end` by input name."""
+    return {values.name: array(values)[start:end] for values in examples.inputs}
+
+
+def body(examples: Examples, start: int, end: int) -> bytes:
+    """Return a request (Open Inference Protocol v2) with the rows from `start` to before `end`."""
+    datatypes: Mapping[str, str] = {values.name: values.datatype for values in examples.inputs}
+    tensors = [
+        {"name": name, "datatype": datatypes[name], "shape": list(rows.shape), "data": rows.reshape(-1)}
+        for name, rows in inputs(examples, start, end).items()
+    ]
+    return orjson.dumps({"inputs": tensors}, option=orjson.OPT_SERIALIZE_NUMPY)

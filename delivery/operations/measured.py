@@ -1,0 +1,140 @@
+"""What the command measures by itself of a candidate's model: interface, answers to the examples, metrics, gates."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from delivery.clients import store
+from delivery.errors import DeliveryError
+from delivery.operations import examples as rows
+from delivery.operations.metrics import BY_TASK
+from infra.contract import model as models
+from infra.contract.candidate import Candidate
+from infra.contract.examples import Examples, Values
+from infra.contract.release import Gate
+from serving.errors import StartError
+from serving.model import Model, ModelError, load
+
+# Relative to answers larger than 1; training refuses an export that differs by more from the trained model.
+_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The model's real inputs and outputs, how far its answers are from the expected ones, and its metrics.
+
+    `metrics` are this command's own where all held-out rows are published, else the Job's.
+    """
+
+    interface: dict[str, list[dict[str, object]]]
+    difference: float
+    allowed: float
+    metrics: dict[str, float]
+
+
+def measure(candidate: Candidate, path: Path, source: store.Store, model: models.Model) -> Measured:
+    """Return what the file at `path` really is and does; raise DeliveryError when it cannot be served or run."""
+    job = candidate.training.job
+    try:
+        loaded = load(path, candidate.artefact.digest)
+    except StartError as error:
+        raise DeliveryError(
+            f"candidate of {job}: its model cannot be served: {_short(error)}; nothing is released"
+        ) from None
+    examples = rows.load(source, candidate.examples)
+    _require_fit(job, loaded, examples)
+    outputs = [values.name for values in examples.outputs]
+    try:
+        answers = [np.asarray(answer) for answer in loaded.run(rows.inputs(examples), outputs)]
+    except (ModelError, MemoryError) as error:
+        raise DeliveryError(
+            f"candidate of {job}: its model does not run on the example rows: {_short(error)}; nothing is released"
+        ) from None
+    difference, allowed = _difference(answers, [rows.array(values) for values in examples.outputs])
+    metrics = dict(candidate.evaluation.metrics)
+    if examples.rows == candidate.data.rows.held_out:
+        labels = np.array(examples.labels)
+        metrics |= {name: metric(answers[0], labels) for name, metric in BY_TASK[model.task].items()}
+    interface = {side: [tensor.metadata() for tensor in getattr(loaded, side)] for side in ("inputs", "outputs")}
+    return Measured(interface, difference, allowed, metrics)
+
+
+def _require_fit(job: str, model: Model, examples: Examples) -> None:
+    """Raise DeliveryError unless the examples are of the model's inputs and outputs, with a score per class."""
+    for side in ("inputs", "outputs"):
+        own = {tensor.name: tensor for tensor in getattr(model, side)}
+        given: tuple[Values, ...] = getattr(examples, side)
+        fits = set(own) == {values.name for values in given} and all(
+            values.datatype == own[values.name].datatype and len(values.shape) == len(own[values.name].shape)
+            for values in given
+        )
+        if not fits:
+            raise DeliveryError(
+                f"candidate of {job}: its example rows are not of the model's {side}, {', '.join(own)}; "
+                "nothing is released; train again"
+            )
+    scores = examples.outputs[0].shape
+    if len(scores) != 2 or max(examples.labels) >= scores[1]:
+        raise DeliveryError(
+            f"candidate of {job}: its example rows have labels up to {max(examples.labels)}, and the answers the shape "
+            f"{list(scores)}: a score per row and class is needed; nothing is released; train again"
+        )
+
+
+def _difference(answers: list[NDArray[Any]], expected: list[NDArray[Any]]) -> tuple[float, float]:
+    """Return the largest difference between answers and expected answers, and the largest that is allowed."""
+    if any(one.shape != other.shape for one, other in zip(answers, expected, strict=True)):
+        return float("inf"), _TOLERANCE
+    pairs = [(one.astype(float), other.astype(float)) for one, other in zip(answers, expected, strict=True)]
+    largest = max(float(np.abs(other).max()) for _, other in pairs)
+    return max(float(np.abs(one - other).max()) for one, other in pairs), _TOLERANCE * max(1.0, largest)
+
+
+def claims(candidate: Candidate, found: Measured, model: models.Model) -> list[tuple[str, Any, Any]]:
+    """Return what the candidate claims beside what was measured.
+
+    Raise DeliveryError when a gate of the model's document is missed, whatever the candidate says.
+    """
+    if not found.difference <= found.allowed:
+        raise DeliveryError(
+            f"candidate of {candidate.training.job}: its model's answers to the example rows differ by "
+            f"{found.difference:g} from those that the Job published, allowed is {found.allowed:g}; nothing is released"
+        )
+    missed = [
+        f"{gate.metric} is {found.metrics.get(gate.metric, float('nan')):.4f}, must be {gate.operator} {gate.threshold}"
+        for gate in model.gates
+        if not gate.operator.holds(found.metrics.get(gate.metric, float("nan")), gate.threshold)
+    ]
+    if missed:
+        raise DeliveryError(
+            f"candidate of {candidate.training.job}: gates of models/{model.name}/{models.FILE} not passed, measured "
+            f"by this command: {'; '.join(missed)}; nothing is released"
+        )
+    evaluation = candidate.evaluation
+    stated = candidate.interface.model_dump(mode="json")
+    return [
+        *((f"interface.{side}", stated[side], found.interface[side]) for side in found.interface),
+        ("evaluation.metrics", evaluation.metrics, found.metrics),
+        ("evaluation.gates", _sorted(evaluation.gates), _sorted(model.gates)),
+        (
+            "the gates' values",
+            {gate.metric: gate.value for gate in evaluation.gates},
+            {gate.metric: found.metrics.get(gate.metric) for gate in evaluation.gates},
+        ),
+        ("the gates' results", [gate.passed for gate in evaluation.gates], [True] * len(evaluation.gates)),
+        ("evaluation.parity within its limit", evaluation.parity.max_abs_difference <= found.allowed, True),
+    ]
+
+
+def _sorted(gates: Iterable[Gate | models.Gate]) -> list[tuple[str, str, float]]:
+    return sorted((gate.metric, gate.operator.value, gate.threshold) for gate in gates)
+
+
+def _short(error: Exception) -> str:
+    """ONNX Runtime says the same several times."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= 400 else text[:399] + "…"

@@ -1,0 +1,51 @@
+"""Migrations: what brings a team's older document to the form that this version reads.
+
+A chain holds pure functions on plain values (dict, list, scalars), oldest first. Each is applied to every document and
+leaves one alone that has the newer form already. Releases and evidence are immutable: what was written once stays
+readable by optional fields, and has no chain.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One step: `reason` says to people what changes and why."""
+
+    reason: str
+    apply: Callable[[Mapping[str, Any]], dict[str, Any]]
+
+
+def migrate(document: Mapping[str, Any], chain: Sequence[Migration]) -> tuple[dict[str, Any], list[str]]:
+    """Return the document in today's form, and the reasons of the steps that changed it."""
+    current, reasons = dict(document), []
+    for migration in chain:
+        changed = migration.apply(current)
+        if changed != current:
+            reasons.append(migration.reason)
+        current = changed
+    return current, reasons
+
+
+def _without_null_canary(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Remove `canary: null` of every served model of a stack file; another value is left to be refused."""
+    key = "stellwerk:models"
+    config = document.get("config")
+    models = config.get(key) if isinstance(config, Mapping) else None
+    if not isinstance(config, Mapping) or not isinstance(models, Mapping):
+        return dict(document)
+    kept = {
+        name: {item: value for item, value in model.items() if (item, value) != ("canary", None)}
+        if isinstance(model, Mapping)
+        else model
+        for name, model in models.items()
+    }
+    return {**document, "config": {**config, key: kept}}
+
+
+# Of `stacks/Pulumi.<env>.yaml` as a whole.
+STACK_FILE = (Migration("canary: null has no meaning and is removed", _without_null_canary),)
+# Of `models/<name>/model.yaml`.
+MODEL: tuple[Migration, ...] = ()

@@ -1,0 +1,103 @@
+"""A version or a port is changed in one place."""
+
+import ast
+import re
+import tomllib
+from collections import Counter
+from collections.abc import Iterator
+
+from tests.house.tree import ROOT, hold, modules, written
+
+_MANIFEST, _VERSIONS = "infra/local/toolchain/manifest.toml", "infra/versions.toml"
+# Documentation may show a version; tests of infra/contract hold the pins of packages against infra/versions.toml.
+_ELSEWHERE = ("docs/", "pyproject.toml")
+_PORTS = "components/kit/ports.py"
+_NODE_PORT = re.compile(r"(?<![\d.])3[0-2]\d{3}(?![\d.])")
+
+
+def test_the_version_of_a_tool_stands_in_one_file() -> None:
+    offenders: dict[str, str] = {}
+    for tool, version, home in _versions():
+        # A version alone may be another thing's, too: the line has to name the tool.
+        line = re.compile(rf"^.*(?<![\d.]){re.escape(version)}(?!\d|\.\d).*$", re.MULTILINE)
+        for name, text in written().items():
+            if name == home or name.startswith(_ELSEWHERE) or name.endswith(".in") or version not in text:
+                continue
+            if any(_plain(tool) in _plain(match[0]) for match in line.finditer(text)):
+                offenders[f"{tool} in {name}"] = f"version {version} stands in {home} already"
+    hold("versions", offenders)
+
+
+def _versions() -> Iterator[tuple[str, str, str]]:
+    """Return tool, version and the file it stands in; short versions are too common to be looked for."""
+    tools = tomllib.loads(written()[_MANIFEST])["tool"]
+    listed = {tool["name"]: tool["version"] for tool in tools if "version" in tool}
+    named = tomllib.loads(written().get(_VERSIONS, "[versions]"))["versions"]
+    for home, versions in ((_VERSIONS, named), (_MANIFEST, listed)):
+        yield from ((tool, version, home) for tool, version in versions.items() if version.count(".") >= 2)
+
+
+def _plain(text: str) -> str:
+    """Return only the letters: `kserveManager` and `kserve-manager` are one name."""
+    return re.sub(r"[^a-z]", "", text.lower())
+
+
+def test_a_node_port_stands_in_the_stack_files_alone() -> None:
+    ports = {port for name in _stacks() for port in _NODE_PORT.findall(written()[name])}
+    assert ports, "no stack file names a node port"
+    offenders = {
+        f"{port} in {name}": "this node port stands in a stack file already"
+        for name, text in written().items()
+        if not name.startswith(("stacks/", "docs/")) and name != "README.md" and not _fixture(name)
+        for port in ports.intersection(_NODE_PORT.findall(text))
+    }
+    hold("node ports", offenders)
+
+
+def _fixture(name: str) -> bool:
+    """Return whether a file is a document with a mistake in it; it has to name the port that it collides with."""
+    return name.startswith("tests/") and name.endswith(".yaml")
+
+
+def test_no_two_services_of_the_stack_files_have_one_node_port() -> None:
+    ports = Counter(re.findall(r"nodePort: (\d+)", "".join(written()[name] for name in _stacks())))
+    assert not [port for port, count in ports.items() if count > 1]
+
+
+def test_a_port_of_a_component_is_a_constant_of_its_module() -> None:
+    constants = {name: set(_constants(nodes, name == _PORTS)) for name, nodes in _rooms("components/").items()}
+    known = set().union(*constants.values())
+    assert known, "no component has a constant PORT or ..._PORT"
+    offenders = {
+        f"{port} in {name}": "import the constant of the component"
+        for name, nodes in _rooms("components/", "delivery/", "infra/", "benchmarks/").items()
+        for port in known.intersection(_numbers(nodes)) - constants.get(name, set())
+    }
+    hold("ports", offenders)
+
+
+def _rooms(*folders: str) -> dict[str, list[ast.AST]]:
+    return {name: nodes for name, nodes in modules().items() if name.startswith(folders)}
+
+
+def _constants(nodes: list[ast.AST], every: bool) -> Iterator[int]:
+    """Return the values of the module's constants that are numbers; unless `every`, of those named PORT or …_PORT."""
+    for node in nodes:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, int):
+            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
+            yield from (node.value.value for name in names if every or name.endswith("PORT"))
+
+
+def _numbers(nodes: list[ast.AST]) -> Iterator[int]:
+    """Return the numbers of a module, and those after a colon in its texts, as in addresses."""
+    for node in nodes:
+        if isinstance(node, ast.Constant) and type(node.value) is int:
+            yield node.value
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from map(int, re.findall(r":(\d{4,5})\b", node.value))
+
+
+def _stacks() -> list[str]:
+    files = [name for name in written() if re.fullmatch(r"stacks/Pulumi\.\w+\.yaml", name)]
+    assert len(files) == len(list((ROOT / "stacks").glob("Pulumi.*.yaml")))
+    return files
