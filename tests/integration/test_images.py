@@ -29,10 +29,10 @@ def registry(project: Project) -> Iterator[httpx.Client]:
 
 def manifest(registry: httpx.Client, url: str, digest: str) -> dict[str, Any]:
     """The image's manifest; of an index, that of its first platform."""
-    found: dict[str, Any] = (
+    document: dict[str, Any] = (
         registry.get(f"{url}/manifests/{digest}", headers={"Accept": _TYPES}).raise_for_status().json()
     )
-    return manifest(registry, url, found["manifests"][0]["digest"]) if "manifests" in found else found
+    return manifest(registry, url, document["manifests"][0]["digest"]) if "manifests" in document else document
 
 
 class Body:
@@ -43,8 +43,8 @@ class Body:
 
     def read(self, size: int) -> bytes:
         self._rest = self._rest or next(self._chunks, b"")
-        found, self._rest = self._rest[:size], self._rest[size:]
-        return found
+        piece, self._rest = self._rest[:size], self._rest[size:]
+        return piece
 
 
 def test_no_file_of_any_layer_has_the_time_of_its_build(project: Project, registry: httpx.Client) -> None:

@@ -42,8 +42,8 @@ def test_roles_have_the_rights_of_their_table_and_no_other(kubectl: rights.Kubec
         for environment in ("dev", "test", "prod"):
             for purpose in purposes if environment == "dev" else ("platform", "serving"):
                 wanted = set() if (role, environment) == ("developers", "prod") else rights.expected(role, purpose)
-                found = rights.rights(kubectl, rights.GROUPS[role], f"{environment}-{purpose}")
-                assert found == wanted, f"{role} in {environment}-{purpose}"
+                given = rights.rights(kubectl, rights.GROUPS[role], f"{environment}-{purpose}")
+                assert given == wanted, f"{role} in {environment}-{purpose}"
         for namespace in rights.NOBODYS:
             assert rights.rights(kubectl, rights.GROUPS[role], namespace) == set(), f"{role} in {namespace}"
 
@@ -146,13 +146,13 @@ def test_a_namespace_s_node_ports_and_a_pod_s_processes_are_bounded(project: Pro
     for pod in project.pods("-n", "prod-serving"):
         uid = pod["metadata"]["uid"]
         # A control group of the pod: version 1 has one tree per resource.
-        found = [
+        limits = [
             place / "pids.max"
             for tree in ("/sys/fs/cgroup/pids", "/sys/fs/cgroup")
             for place in Path(tree).glob(f"kubepods*/**/pod{uid}")
         ]
-        assert found
-        assert {file.read_text().strip() for file in found if file.exists()} == {"1024"}
+        assert limits
+        assert {file.read_text().strip() for file in limits if file.exists()} == {"1024"}
 
 
 def test_the_node_s_own_ports_do_not_answer_to_pods() -> None:

@@ -34,9 +34,9 @@ class Server:
         """Return the lines of a request; the line is written after the response, so it is waited for."""
         deadline = time.monotonic() + 5
         while time.monotonic() < deadline:
-            found = [line for line in self.lines() if line.get("http.request.id") == request_id]
-            if found:
-                return found
+            lines = [line for line in self.lines() if line.get("http.request.id") == request_id]
+            if lines:
+                return lines
             time.sleep(0.01)
         return []
 
