@@ -55,7 +55,8 @@ class Namespace:
 class Build:
     """An image of this stack: its folder, the named contexts it copies from, the image before it that it builds on.
 
-    `sources` are the folders of the checkout that go into it: the last commit that touched them is its revision.
+    `sources` are what of the checkout goes into it, its folder unless given: the last commit that touched it is its
+    revision.
     """
 
     folder: str

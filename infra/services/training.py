@@ -10,7 +10,7 @@ from infra.contract.fields import Name, Section
 from infra.contract.model import Models
 from infra.contract.problems import Problem, show
 from infra.contract.quantities import memory_bytes, milli_cores
-from infra.revision import revision
+from infra.revision import TRAINING_SOURCES, revision
 from infra.services import tracking
 from infra.services.images import STAGED, BuiltImages
 from infra.services.images.contexts import stage_documents
@@ -19,9 +19,6 @@ from infra.services.object_store import ObjectStoreAccess
 from infra.services.registry import PullSecrets
 from infra.services.tenancy import Namespaces
 from infra.services.tracking import TrackingUri
-
-# What goes into the training image.
-_SOURCES = ("training", "models")
 
 
 class TrainingSection(Section):
@@ -89,7 +86,7 @@ def _compose(context: Composition) -> None:
                 "namespace": context.get(Namespaces)[TRAINING],
                 "model": model,
                 "image": context.get(BuiltImages)["training"],
-                "revision": revision(context.root, _SOURCES),
+                "revision": revision(context.root, TRAINING_SOURCES),
                 "pull_secret": context.get(PullSecrets)[TRAINING],
                 "tracking_uri": context.get(TrackingUri).uri,
                 "store": context.get(ObjectStoreAccess).writer,
@@ -111,7 +108,7 @@ SERVICE = Service(
     namespaces=(Namespace(TRAINING),),
     builds=lambda _: {
         "training-torch": Build("training/torch", sets_times=True),
-        "training": Build("training", _SOURCES, contexts={"models": _documents}, base="training-torch"),
+        "training": Build("training", TRAINING_SOURCES, contexts={"models": _documents}, base="training-torch"),
     },
     compose=_compose,
 )
