@@ -32,12 +32,10 @@ from infra.credentials import Credentials, KeyPair, S3Keys, secret
 from infra.local.base_image import EPOCH
 from infra.machine import Machine
 from infra.ownership import mark_objects
-from infra.revision import revision
+from infra.revision import TRAINING_SOURCES, revision
 from infra.values import KSERVE, PLATFORM, ROOT, SERVING, TRAINING, Loaded
 
 Value = TypeVar("Value")
-# What goes into the training image.
-_TRAINING = ("training", "models")
 _STORAGE = {"registry": "15Gi", "object-store": "10Gi", "tracking": "5Gi", "log-store": "5Gi"}
 
 
@@ -46,7 +44,7 @@ class _Build:
     """An image of this stack: its folder, the named contexts it copies from, the image before it that it builds on."""
 
     folder: str
-    # Folders of this checkout that go into it: the last commit that touched them is its revision.
+    # What of this checkout goes into it: the last commit that touched it is its revision.
     sources: tuple[str, ...] = ()
     contexts: Mapping[str, str] = field(default_factory=dict)
     base: str | None = None
@@ -181,7 +179,9 @@ class Program:
             builds["training-torch"] = _Build(_staged("training-torch", torch), (torch,), sets_times=True)
             models = stage_documents(Models(ROOT / "models").documents(), "model.json", ROOT / ".contexts/models")
             contexts = {"models": _relative(models)}
-            builds["training"] = _Build(_staged("training", "training"), _TRAINING, contexts, base="training-torch")
+            builds["training"] = _Build(
+                _staged("training", "training"), TRAINING_SOURCES, contexts, base="training-torch"
+            )
         if values.tracking.enabled:
             folder = "components/tracking/images"
             builds |= {
@@ -287,7 +287,7 @@ class Program:
                     "namespace": self._namespaces[TRAINING],
                     "model": model,
                     "image": images["training"],
-                    "revision": revision(ROOT, _TRAINING),
+                    "revision": revision(ROOT, TRAINING_SOURCES),
                     "pull_secret": self._pull_secrets[TRAINING],
                     "tracking_uri": _present(tracking),
                     "store": self._store_access(endpoint, self.credentials.object_store),

@@ -8,20 +8,23 @@ from hashlib import sha256
 from pathlib import Path
 
 UNKNOWN = "unknown"
+# What of this checkout goes into the training image.
+TRAINING_SOURCES = ("training", ":(glob)models/*/model.yaml")
 # So many hexadecimal digits of the difference's digest.
 _DIGITS = 12
 
 
-def revision(root: Path, folders: Sequence[str]) -> str:
-    """Return the last commit that touched the folders, `<commit>+<12 hex>` when they differ from it, or `unknown`.
+def revision(root: Path, sources: Sequence[str]) -> str:
+    """Return the last commit that touched the sources, `<commit>+<12 hex>` when they differ from it, or `unknown`.
 
-    Every checkout of the same history gives the same answer, whatever its head. `unknown` is said outside git, and
-    where a shallow clone does not reach back to that commit.
+    The sources are folders and files below `root`, as git's pathspecs. Every checkout of the same history gives the
+    same answer, whatever its head. `unknown` is said outside git, and where a shallow clone does not reach back to
+    that commit.
     """
     try:
         top, shallow = _repository(root)
-        commit = _git(root, "log", "-1", "--format=%H", "--", *folders) or _git(root, "rev-parse", "HEAD")
-        changes = _git(root, "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--", *folders)
+        commit = _git(root, "log", "-1", "--format=%H", "--", *sources) or _git(root, "rev-parse", "HEAD")
+        changes = _git(root, "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--", *sources)
     except (OSError, subprocess.CalledProcessError):
         return UNKNOWN
     if commit in shallow:

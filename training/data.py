@@ -118,7 +118,7 @@ LOADERS: dict[str, Callable[[], Dataset]] = {"digits": _digits}
 def load(name: str = "digits") -> Dataset:
     """Return the data set `name`; digits are 1,797 images of 8 x 8 grey values 0 to 16.
 
-    Raises TrainingError when the name is unknown or the rows break the contract.
+    Raise TrainingError when the name is unknown or the rows break the contract.
     """
     if name not in LOADERS:
         raise TrainingError(f"unknown data set {name!r}; known are: {', '.join(LOADERS)}")

@@ -45,7 +45,7 @@ def measure(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> dict[str,
     """Return `accuracy`, mean cross-entropy `loss` (nats) and `worst_class_recall`.
 
     `scores` are unnormalised log-probabilities, float32 [n, classes]; `labels` are int64 [n].
-    Raises TrainingError when a score is not finite.
+    Raise TrainingError when a score is not finite.
     """
     if not np.isfinite(scores).all():
         raise TrainingError("the model returned scores that are not finite; lower the learning rate and train again")

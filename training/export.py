@@ -71,7 +71,7 @@ def scores_of(content: bytes, input_name: str, inputs: NDArray[np.float32]) -> N
 def compare(trained: NDArray[np.float32], exported: NDArray[np.float32]) -> Parity:
     """Return how far the two sets of scores, float32 [n, outputs], are apart.
 
-    Raises TrainingError when they differ by more than 1e-4, relative to scores larger than 1.
+    Raise TrainingError when they differ by more than 1e-4, relative to scores larger than 1.
     """
     if trained.shape != exported.shape:
         raise TrainingError(f"export: trained scores {list(trained.shape)}, exported scores {list(exported.shape)}")

@@ -35,7 +35,7 @@ class Trained:
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device; raises TrainingError when CUDA is asked for and there is none."""
+    """Return the device; raise TrainingError when CUDA is asked for and there is none."""
     if name == "cuda" and not torch.cuda.is_available():
         raise TrainingError(
             "STELLWERK_DEVICE is 'cuda' and no CUDA device is visible;"

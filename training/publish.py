@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def connect(environ: Mapping[str, str] = os.environ) -> "S3Client":
     """Return a client of the store that AWS_ENDPOINT_URL_S3 names, with the keys and the CA of the environment.
 
-    Raises TrainingError when the endpoint is no URL or the CA bundle is not there.
+    Raise TrainingError when the endpoint is no URL or the CA bundle is not there.
     """
     config = Config(
         connect_timeout=5,

@@ -21,7 +21,7 @@ class MlflowTracker:
     """One MLflow run; the experiment and the registered model carry the name of the model."""
 
     def __init__(self, request: Request, place: Place, dataset: Dataset) -> None:
-        """Start the run with parameters, commit, image and data digest; raises MlflowException if refused."""
+        """Start the run with parameters, commit, image and data digest; raise MlflowException if refused."""
         self._client = MlflowClient(place.tracking_uri)
         self._model = request.model.name
         experiment = self._client.get_experiment_by_name(self._model)

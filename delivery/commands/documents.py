@@ -17,17 +17,17 @@ def migrate(
     """Bring stack files and models to the form that this version reads: shows the difference, asks, writes."""
     from delivery.operations import migrate as migrations
 
-    found = migrations.changes()
-    for change in found:
+    pending = migrations.changes()
+    for change in pending:
         answer.print("\n".join(f"{change.name}: {reason}" for reason in change.reasons), soft_wrap=True, markup=False)
         lines = unified_diff(
             change.before.splitlines(), change.after.splitlines(), change.name, change.name, "", "", 1, ""
         )
         answer.print("\n".join(lines), soft_wrap=True, markup=False)
-    if not found:
+    if not pending:
         answer.print("all files have today's form")
     elif check:
         raise typer.Exit(2)
     elif yes or typer.confirm("Write these files?", err=True):
-        migrations.apply(found)
+        migrations.apply(pending)
         console.print("written; `pulumi preview` shows what they mean, which is nothing else than before")

@@ -48,17 +48,21 @@ def read(source: store.Store, model: str, job: str) -> Published:
 
 def _wrong(error: ValidationError) -> str:
     kinds = {"missing": "missing", "extra_forbidden": "unknown"}
-    found: dict[str, list[str]] = {}
+    keys_by_kind: dict[str, list[str]] = {}
     for detail in error.errors():
-        found.setdefault(kinds.get(detail["type"], "wrong"), []).append(".".join(map(str, detail["loc"])) or "the text")
-    return "it does not make a release; " + "; ".join(f"{kind}: {', '.join(keys)}" for kind, keys in found.items())
+        keys_by_kind.setdefault(kinds.get(detail["type"], "wrong"), []).append(
+            ".".join(map(str, detail["loc"])) or "the text"
+        )
+    return "it does not make a release; " + "; ".join(
+        f"{kind}: {', '.join(keys)}" for kind, keys in keys_by_kind.items()
+    )
 
 
 def verify(published: Published, source: store.Store, jobs: TrainingJobs, model: models.Model) -> None:
     """Hold the candidate against the Job, the artefact, the examples and the gates of the model's document.
 
     Whoever has the store's key can write a candidate. Nobody but the Job's own pod can state its digest in the API
-    server: with that it is known to be the Job's, and what it says of data and run is what the Job observed. Raise
+    server: with that it is known to be the Job's: data and run are as the Job observed them. Raise
     DeliveryError with every difference.
     """
     candidate = published.candidate
@@ -69,8 +73,8 @@ def verify(published: Published, source: store.Store, jobs: TrainingJobs, model:
         path = Path(folder) / "model.onnx"
         with path.open("wb") as file:
             store.fetch(source, candidate.artefact, file)
-        found = measured.measure(candidate, path, source, model)
-    _refuse(candidate.training.job, different(measured.claims(candidate, found, model)))
+        own = measured.measure(candidate, path, source, model)
+    _refuse(candidate.training.job, different(measured.claims(candidate, own, model)))
 
 
 def _ended_job(candidate: Candidate, jobs: TrainingJobs) -> dict[str, Any]:
@@ -135,9 +139,14 @@ def _hold_against_job(candidate: Candidate, job: dict[str, Any], jobs: TrainingJ
 
 
 def _shape(pod: dict[str, Any]) -> list[Any]:
-    """Return what decides which code runs: containers, their commands and the names of their variables."""
+    """Return what decides which code runs: containers, commands, names of variables and places of volumes."""
     return [
-        (container["name"], container.get("command"), sorted(item["name"] for item in container.get("env", [])))
+        (
+            container["name"],
+            container.get("command"),
+            sorted(item["name"] for item in container.get("env", [])),
+            sorted(item["mountPath"] for item in container.get("volumeMounts", [])),
+        )
         for container in [*pod.get("initContainers", []), *pod["containers"]]
     ]
 

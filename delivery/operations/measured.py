@@ -66,15 +66,15 @@ def measure(candidate: Candidate, path: Path, source: store.Store, model: models
 def _require_fit(job: str, model: Model, examples: Examples) -> None:
     """Raise DeliveryError unless the examples are of the model's inputs and outputs, with a score per class."""
     for side in ("inputs", "outputs"):
-        own = {tensor.name: tensor for tensor in getattr(model, side)}
+        tensors = {tensor.name: tensor for tensor in getattr(model, side)}
         given: tuple[Values, ...] = getattr(examples, side)
-        fits = set(own) == {values.name for values in given} and all(
-            values.datatype == own[values.name].datatype and len(values.shape) == len(own[values.name].shape)
+        fits = set(tensors) == {values.name for values in given} and all(
+            values.datatype == tensors[values.name].datatype and len(values.shape) == len(tensors[values.name].shape)
             for values in given
         )
         if not fits:
             raise DeliveryError(
-                f"candidate of {job}: its example rows are not of the model's {side}, {', '.join(own)}; "
+                f"candidate of {job}: its example rows are not of the model's {side}, {', '.join(tensors)}; "
                 "nothing is released; train again"
             )
     scores = examples.outputs[0].shape
@@ -94,20 +94,20 @@ def _difference(answers: list[NDArray[Any]], expected: list[NDArray[Any]]) -> tu
     return max(float(np.abs(one - other).max()) for one, other in pairs), _TOLERANCE * max(1.0, largest)
 
 
-def claims(candidate: Candidate, found: Measured, model: models.Model) -> list[tuple[str, Any, Any]]:
-    """Return what the candidate claims beside what was measured.
+def claims(candidate: Candidate, own: Measured, model: models.Model) -> list[tuple[str, Any, Any]]:
+    """Return what the candidate claims beside the command's own measurement.
 
     Raise DeliveryError when a gate of the model's document is missed, whatever the candidate says.
     """
-    if not found.difference <= found.allowed:
+    if not own.difference <= own.allowed:
         raise DeliveryError(
             f"candidate of {candidate.training.job}: its model's answers to the example rows differ by "
-            f"{found.difference:g} from those that the Job published, allowed is {found.allowed:g}; nothing is released"
+            f"{own.difference:g} from those that the Job published, allowed is {own.allowed:g}; nothing is released"
         )
     missed = [
-        f"{gate.metric} is {found.metrics.get(gate.metric, float('nan')):.4f}, must be {gate.operator} {gate.threshold}"
+        f"{gate.metric} is {own.metrics.get(gate.metric, float('nan')):.4f}, must be {gate.operator} {gate.threshold}"
         for gate in model.gates
-        if not gate.operator.holds(found.metrics.get(gate.metric, float("nan")), gate.threshold)
+        if not gate.operator.holds(own.metrics.get(gate.metric, float("nan")), gate.threshold)
     ]
     if missed:
         raise DeliveryError(
@@ -117,16 +117,16 @@ def claims(candidate: Candidate, found: Measured, model: models.Model) -> list[t
     evaluation = candidate.evaluation
     stated = candidate.interface.model_dump(mode="json")
     return [
-        *((f"interface.{side}", stated[side], found.interface[side]) for side in found.interface),
-        ("evaluation.metrics", evaluation.metrics, found.metrics),
+        *((f"interface.{side}", stated[side], own.interface[side]) for side in own.interface),
+        ("evaluation.metrics", evaluation.metrics, own.metrics),
         ("evaluation.gates", _sorted(evaluation.gates), _sorted(model.gates)),
         (
             "the gates' values",
             {gate.metric: gate.value for gate in evaluation.gates},
-            {gate.metric: found.metrics.get(gate.metric) for gate in evaluation.gates},
+            {gate.metric: own.metrics.get(gate.metric) for gate in evaluation.gates},
         ),
         ("the gates' results", [gate.passed for gate in evaluation.gates], [True] * len(evaluation.gates)),
-        ("evaluation.parity within its limit", evaluation.parity.max_abs_difference <= found.allowed, True),
+        ("evaluation.parity within its limit", evaluation.parity.max_abs_difference <= own.allowed, True),
     ]
 
 

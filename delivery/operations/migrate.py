@@ -35,9 +35,9 @@ def changes(root: Path = ROOT) -> list[Change]:
     return [change for file, chain in files for change in _change(file, file.relative_to(root).as_posix(), chain)]
 
 
-def apply(found: Sequence[Change], root: Path = ROOT) -> None:
+def apply(pending: Sequence[Change], root: Path = ROOT) -> None:
     """Write the files; raise DeliveryError when one has changed since it was read."""
-    for change in found:
+    for change in pending:
         if stackfile.read_text(root / change.name, change.name) != change.before:
             raise DeliveryError(f"{change.name}: it has changed meanwhile and stays as it is; run the command again")
         stackfile.replace_text(root / change.name, change.name, change.after)

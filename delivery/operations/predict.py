@@ -17,7 +17,7 @@ _BATCH = 64
 
 
 def serving_release(environment: str, model: str) -> Release:
-    """The release that the environment's file points at; raises DeliveryError while there is none."""
+    """Return the release that the environment's file points at; raise DeliveryError while there is none."""
     endpoint(environment, model)
     identity = from_file(environment).environment.models[model].release
     if identity is None:
@@ -69,7 +69,7 @@ def predict(environment: str, model: str, rows: int | None) -> dict[str, Any]:
 
 
 def send(environment: str, model: str, body: bytes) -> Any:
-    """The endpoint's answer to a request of the user's own (v2 JSON)."""
+    """Return the endpoint's answer to a request of the user's own (v2 JSON)."""
     serving_release(environment, model)
     target = endpoint(environment, model)
     with target.client() as client:

@@ -48,18 +48,18 @@ def train(
         raise DeliveryError(f"{NAMESPACE}: there is no template train-{model}; run `pulumi up --stack {ENVIRONMENT}`")
     job = _job(template, model, arguments)
     name: str = job["metadata"]["name"]
-    there = get(ENVIRONMENT, NAMESPACE, "job", name)
-    if there and condition(there, "Failed"):
+    existing = get(ENVIRONMENT, NAMESPACE, "job", name)
+    if existing and condition(existing, "Failed"):
         console.print(f"job {name} failed before; making it again", highlight=False)
         kubectl(ENVIRONMENT, "--namespace", NAMESPACE, "delete", "job", name, "--wait")
-        there = None
-    if there is None:
+        existing = None
+    if existing is None:
         action = f"raise stellwerk:quota, or lower stellwerk:training.{model}.resources in {file_name(ENVIRONMENT)}"
         refuse_beyond_quota(ENVIRONMENT, NAMESPACE, job["spec"]["template"]["spec"], action)
         kubectl(ENVIRONMENT, "--namespace", NAMESPACE, "create", "-f", "-", stdin=json.dumps(job))
         console.print(f"job {name}: started", highlight=False)
     else:
-        console.print(f"job {name}: is there already, same image, parameters and nodes", highlight=False)
+        console.print(f"job {name}: exists already, same image, parameters and nodes", highlight=False)
     return name
 
 
@@ -109,7 +109,7 @@ def read_arguments(job: str, model: Model, arguments: Sequence[str]) -> Request:
 
 
 def _job(template: dict[str, Any], model: str, arguments: list[str]) -> dict[str, Any]:
-    """The Job's manifest."""
+    """Return the Job's manifest."""
     body = template["spec"]["jobTemplate"]
     pod = body["spec"]["template"]["spec"]
     container = pod["containers"][0]
@@ -123,7 +123,7 @@ def _job(template: dict[str, Any], model: str, arguments: list[str]) -> dict[str
 
 
 def job_name(model: str, pod: dict[str, Any]) -> str:
-    """The name of the Job with this pod: it says image, parameters and nodes, so that the same is trained once."""
+    """Return the name of the Job with this pod: made of image, parameters and nodes, so the same is trained once."""
     container = pod["containers"][0]
     # Other nodes have another device, and another device gives other weights.
     seed = json.dumps([container["image"], container.get("args", []), pod.get("nodeSelector")])
@@ -131,9 +131,9 @@ def job_name(model: str, pod: dict[str, Any]) -> str:
 
 
 def wait(name: str, console: Console) -> None:
-    """Follows a Job to its end, showing its log and what it waits for.
+    """Follow a Job to its end, showing its log and what it waits for.
 
-    Raises DeliveryError with the reason when it fails, or when it is clear that it can never run.
+    Raise DeliveryError with the reason when it fails, or when it is clear that it can never run.
     """
     shown = 0
     waiting = Waiting(name)
@@ -156,13 +156,13 @@ def wait(name: str, console: Console) -> None:
 
 
 def condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:
-    """A condition of a Job, None unless it holds."""
+    """Return a condition of a Job, None unless it holds."""
     conditions = job.get("status", {}).get("conditions", [])
     return next((item for item in conditions if item["type"] == kind and item["status"] == "True"), None)
 
 
 def _log(name: str) -> list[str]:
-    """Messages of the Job's ECS lines; other lines as they are. Empty while there is no log."""
+    """Return messages of the Job's ECS lines; other lines as they are. Empty while there is no log."""
     try:
         text = kubectl(ENVIRONMENT, "--namespace", NAMESPACE, "logs", f"job/{name}", "--tail=-1")
     except DeliveryError:

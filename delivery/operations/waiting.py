@@ -24,7 +24,7 @@ _INSUFFICIENT = re.compile(r"Insufficient (cpu|memory)")
 
 @dataclass
 class Waiting:
-    """Follows what a Job waits for; each reason is said once."""
+    """Follow what a Job waits for; each reason is said once."""
 
     name: str
     _said: set[str] = field(default_factory=set)
@@ -32,7 +32,7 @@ class Waiting:
     _since: tuple[str, float] = ("", 0.0)
 
     def look(self, job: dict[str, Any]) -> list[str]:
-        """Lines that were not said yet; raises DeliveryError when waiting makes no sense."""
+        """Return lines that were not said yet; raise DeliveryError when waiting makes no sense."""
         lines = self._lines(job)
         if not lines or lines[0] in self._said:
             return []
@@ -41,7 +41,7 @@ class Waiting:
         return lines
 
     def reason(self, failed: dict[str, Any], log: list[str]) -> str:
-        """Why the Job failed: what killed it, else its last words, else what it has waited for."""
+        """Return why the Job failed: what killed it, else its last words, else what it has waited for."""
         for pod in self._pods():
             for container in pod["status"].get("containerStatuses", []):
                 if container["state"].get("terminated", {}).get("reason") == "OOMKilled":
@@ -62,7 +62,7 @@ class Waiting:
         return self._of_pods(pods) if pods else self._refused(job)
 
     def _refused(self, job: dict[str, Any]) -> list[str]:
-        """Why there is no pod."""
+        """Return why there is no pod."""
         # A Job of this name may have been there before.
         uid = job["metadata"].get("uid", "")
         said = events(_ENVIRONMENT, _NAMESPACE, "Job", self.name)
@@ -97,7 +97,7 @@ class Waiting:
         return []
 
     def _short(self, pod: dict[str, Any], resource: str) -> list[str]:
-        """What takes the room, and whether there could be enough of it."""
+        """Return what takes the room, and whether there could be enough of it."""
         needs, most = requested(pod, resource), largest_node(_ENVIRONMENT, resource)
         if 0 < most < needs:
             size = f"and the largest node has {shown(most, resource)}: it fits on none of them"
@@ -113,7 +113,7 @@ class Waiting:
             raise DeliveryError(f"job {self.name} cannot start: {text}")
         if reason != "ContainerCreating":
             return [text]
-        # A volume that can't be mounted is an event, and nothing else.
+        # A volume that cannot be mounted is an event, and nothing else.
         name = pod.get("metadata", {}).get("name", "")
         warnings = [event for event in events(_ENVIRONMENT, _NAMESPACE, "Pod", name) if event.warning] if name else []
         return [f"{warnings[-1].reason}: {warnings[-1].message}"] if warnings else [text]

@@ -225,7 +225,7 @@ class Releases:
     def load(self, model: str, release: str) -> Release:
         """Return the release, validated.
 
-        Raises ConfigError naming the expected file and the releases that exist, or every wrong value by line.
+        Raise ConfigError naming the expected file and the releases that exist, or every wrong value by line.
         """
         name = f"{self.name}/{model}/{release}.yaml"
         if not self.file(model, release).is_file():
@@ -238,7 +238,7 @@ class Releases:
 
 
 def read_release(file: Path, name: str, model: str, release: str) -> Release:
-    """Return one release file, which must be `release` of `model`; raises ConfigError naming every wrong value."""
+    """Return one release file, which must be `release` of `model`; raise ConfigError naming every wrong value."""
     document, source = read(file, name, Release)
     wrong = list(_contradictions(document, model, release))
     if wrong:

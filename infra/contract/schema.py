@@ -19,7 +19,7 @@ _KINDS: tuple[type[BaseModel], ...] = (Model, Candidate, Examples, Release, Evid
 
 
 def environment_schema() -> dict[str, Any]:
-    """The schema of a whole stack file, `stacks/Pulumi.<env>.yaml`."""
+    """Return the schema of a whole stack file, `stacks/Pulumi.<env>.yaml`."""
     schema = Environment.model_json_schema()
     keys = {f"stellwerk:{key}": value for key, value in schema["properties"].items()}
     keys["stellwerk:credentials"] = {"type": "object", "description": "encrypted, written by `stellwerk init`"}
@@ -47,7 +47,7 @@ def schema_of(kind: type[BaseModel]) -> dict[str, Any]:
 
 
 def documents() -> dict[Path, str]:
-    """The schema files and their text."""
+    """Return the schema files and their text."""
     schemas = {"environment-v1": environment_schema()}
     schemas |= {f"{kind.__name__.lower()}-v1": schema_of(kind) for kind in _KINDS}
     return {

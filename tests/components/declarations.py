@@ -57,7 +57,7 @@ def training_args(store: StoreAccessArgs) -> TrainingPipelineArgs:
         "namespace": "dev-training",
         "model": "digits",
         "image": f"registry/training@{DIGEST}",
-        "revision": "0123456789abcdef",
+        "revision": "0123456",
         "pull_secret": "pull",
         "tracking_uri": "http://tracking",
         "store": store,

@@ -4,16 +4,14 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 
 from delivery import cli
-from delivery.clients import endpoint, logs, runs
+from delivery.clients import logs, runs
 from delivery.errors import DeliveryError
 from delivery.operations import pods, release, train
 from infra.contract.release import Releases
 from tests.delivery.conftest import FIRST, MODEL, SECOND, Engine, ObjectStores, Project
-from tests.support.examples import ROWS, name_examples
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -210,84 +208,6 @@ def test_runs_as_json(stellwerk: Command, monkeypatch: pytest.MonkeyPatch) -> No
     assert (code, err) == (0, "")
     assert answer(out) == {"runs": [run]}
     assert stellwerk("runs", MODEL)[0] == 0
-
-
-@pytest.fixture
-def rows(project: Project, releases: Releases, stores: ObjectStores) -> str:
-    """prod's store has the example rows of the second release, which prod serves; their key."""
-    key, content = name_examples(releases.file(MODEL, SECOND), MODEL)
-    stores.put("prod", key, content)
-    project.point("prod", SECOND, FIRST)
-    return key
-
-
-@pytest.fixture
-def served(rows: str, monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
-    """An endpoint in prod that finds a 7 in every row; the requests it got."""
-    requests: list[httpx.Request] = []
-
-    def respond(request: httpx.Request) -> httpx.Response:
-        requests.append(request)
-        rows = json.loads(request.content)["inputs"][0]["shape"][0]
-        scores = [1.0 if column == 7 else 0.0 for _ in range(rows) for column in range(10)]
-        output = {"name": "scores", "datatype": "FP32", "shape": [rows, 10], "data": scores}
-        return httpx.Response(200, json={"outputs": [output]}, headers={endpoint.RELEASE_HEADER: SECOND})
-
-    client = httpx.Client(transport=httpx.MockTransport(respond))
-    monkeypatch.setattr(endpoint.Endpoint, "client", lambda *_, **__: client)
-    return requests
-
-
-def test_predict_as_json(stellwerk: Command, served: list[httpx.Request]) -> None:
-    code, out, err = stellwerk("predict", MODEL, "--env", "prod", "--all-held-out", "--json")
-    assert (code, err) == (0, "")
-    found = answer(out)
-    assert found["release"] == SECOND
-    assert found["rows"] == len(found["labels"]) == ROWS
-    assert set(found["predictions"]) == {7}
-    assert found["accuracy"] == found["labels"].count(7) / found["rows"]
-    assert found["expected_accuracy"] == 0.97
-    assert [request.headers["x-request-id"] for request in served] == found["request_ids"]
-
-
-def test_predict_for_people(stellwerk: Command, served: list[httpx.Request]) -> None:
-    code, out, err = stellwerk("predict", MODEL, "--env", "prod")
-    assert (code, err) == (0, "")
-    assert f"prod answers with {SECOND}: 5 rows, accuracy" in " ".join(out.split())
-
-
-def test_rows_that_were_changed_in_the_store_are_not_asked(
-    stellwerk: Command, rows: str, stores: ObjectStores, served: list[httpx.Request]
-) -> None:
-    stores.put("prod", rows, b"x" * len(stores.get("prod", rows)))
-    code, out, err = stellwerk("predict", MODEL, "--env", "prod")
-    assert (code, out, served) == (1, "", [])
-    assert f"{rows} has digest sha256:" in err
-
-
-def test_a_release_without_rows_says_what_to_do(
-    stellwerk: Command, project: Project, releases: Releases, pulumi: Engine
-) -> None:
-    """As those that were made before training published them."""
-    project.point("prod", SECOND)
-    code, out, err = stellwerk("predict", MODEL, "--env", "prod")
-    assert (code, out) == (1, "")
-    assert err == (
-        f"error: release {SECOND} of digits has no example rows: it was made before training published them; ask with "
-        "a request of your own, `stellwerk predict digits --env prod --input request.json`, or train and release the "
-        "model again\n"
-    )
-
-
-def test_an_endpoint_that_refuses_is_one_line(
-    stellwerk: Command, rows: str, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    client = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(503, text="no pod\n")))
-    monkeypatch.setattr(endpoint.Endpoint, "client", lambda *_, **__: client)
-    code, out, err = stellwerk("predict", MODEL, "--env", "prod", "--json")
-    assert (code, out) == (1, "")
-    address = "https://127.0.0.1:30445/v2/models/digits"
-    assert err == f"error: {address}: 503 no pod; see `stellwerk status`\n"
 
 
 def test_env_is_shell(stellwerk: Command) -> None:

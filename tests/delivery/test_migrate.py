@@ -97,10 +97,10 @@ def test_what_cannot_be_edited_alone_is_named_and_stays_or_is_right(models: str,
 def test_a_file_that_changed_meanwhile_stays(file: Path) -> None:
     root = file.parents[1]
     file.write_text(OLD)
-    found = migrate.changes(root)
+    pending = migrate.changes(root)
     file.write_text(f"{OLD}more: 1\n")
     with pytest.raises(DeliveryError, match="it has changed meanwhile and stays as it is"):
-        migrate.apply(found, root)
+        migrate.apply(pending, root)
     assert file.read_text() == f"{OLD}more: 1\n"
 
 

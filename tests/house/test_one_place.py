@@ -64,28 +64,16 @@ def test_no_two_services_of_the_stack_files_have_one_node_port() -> None:
     assert not [port for port, count in ports.items() if count > 1]
 
 
-def test_a_port_of_a_component_is_a_constant_of_its_module() -> None:
-    constants = {name: set(_constants(nodes, name == _PORTS)) for name, nodes in _rooms("components/").items()}
-    known = set().union(*constants.values())
-    assert known, "no component has a constant PORT or ..._PORT"
+def test_the_port_of_a_component_stands_in_one_module() -> None:
+    ports = set(_numbers(modules()[_PORTS]))
+    assert ports
     offenders = {
-        f"{port} in {name}": "import the constant of the component"
-        for name, nodes in _rooms("components/", "delivery/", "infra/", "benchmarks/").items()
-        for port in known.intersection(_numbers(nodes)) - constants.get(name, set())
+        f"{port} in {name}": f"import the constant of {_PORTS}"
+        for name, nodes in modules().items()
+        if name.startswith(("benchmarks/", "components/", "delivery/", "infra/")) and name != _PORTS
+        for port in ports.intersection(_numbers(nodes))
     }
     hold("ports", offenders)
-
-
-def _rooms(*folders: str) -> dict[str, list[ast.AST]]:
-    return {name: nodes for name, nodes in modules().items() if name.startswith(folders)}
-
-
-def _constants(nodes: list[ast.AST], every: bool) -> Iterator[int]:
-    """Return the values of the module's constants that are numbers; unless `every`, of those named PORT or …_PORT."""
-    for node in nodes:
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, int):
-            names = [target.id for target in node.targets if isinstance(target, ast.Name)]
-            yield from (node.value.value for name in names if every or name.endswith("PORT"))
 
 
 def _numbers(nodes: list[ast.AST]) -> Iterator[int]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.revision import revision
+from infra.revision import TRAINING_SOURCES, revision
 
 IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@localhost")
 
@@ -86,22 +86,22 @@ def test_what_differs_is_said_with_a_digest(dirty: object, checkout: Path, tmp_p
     # How differences are shown is the user's affair.
     git(other, "config", "diff.noprefix", "true")
     git(other, "config", "status.showUntrackedFiles", "no")
-    found = []
+    revisions = []
     for place in (checkout, other):
         dirty(place)  # type: ignore[operator]
-        found.append(revision(place, ("training",)))
-    assert found[0] == found[1]
-    base, _, digest = found[0].partition("+")
+        revisions.append(revision(place, ("training",)))
+    assert revisions[0] == revisions[1]
+    base, _, digest = revisions[0].partition("+")
     assert (base, len(digest)) == (clean, 12)
     assert revision(checkout, ("docs",)) == clean, "another folder is not dirty"
 
 
 def test_another_difference_has_another_digest(checkout: Path) -> None:
-    found = set()
+    revisions = set()
     for text in ("one", "two", "two\n"):
         (checkout / "training" / "a.py").write_text(text)
-        found.add(revision(checkout, ("training",)))
-    assert len(found) == 3
+        revisions.add(revision(checkout, ("training",)))
+    assert len(revisions) == 3
 
 
 def test_files_that_git_ignores_do_not_count(checkout: Path) -> None:
@@ -132,3 +132,16 @@ def test_a_hooks_variables_name_no_other_repository(checkout: Path, monkeypatch:
     expected = revision(checkout, ("training",))
     monkeypatch.setenv("GIT_DIR", "/nowhere")
     assert revision(checkout, ("training",)) == expected
+
+
+def test_of_a_models_folder_its_document_alone_goes_into_the_training_image(checkout: Path) -> None:
+    before = revision(checkout, TRAINING_SOURCES)
+    assert before == git(checkout, "rev-parse", "HEAD")
+    (checkout / "models" / "digits" / "notes.md").write_text("new")
+    assert revision(checkout, TRAINING_SOURCES) == before
+    (checkout / "models" / "digits" / "model.yaml").write_text("other")
+    assert revision(checkout, TRAINING_SOURCES).startswith(f"{before}+")
+    commit(checkout, "model")
+    (checkout / "models" / "letters").mkdir()
+    (checkout / "models" / "letters" / "model.yaml").write_text("new")
+    assert "+" in revision(checkout, TRAINING_SOURCES)

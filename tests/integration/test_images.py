@@ -13,7 +13,7 @@ import zstandard
 
 from infra.local.base_image import EPOCH
 from infra.local.cluster.layout import Layout
-from infra.revision import revision
+from infra.revision import TRAINING_SOURCES, revision
 from tests.integration import image_kit
 from tests.integration.conftest import ROOT, Project, authority
 
@@ -72,12 +72,12 @@ def test_no_file_of_any_layer_has_the_time_of_its_build(project: Project, regist
 
 def test_an_image_says_what_it_was_built_from(project: Project, registry: httpx.Client) -> None:
     images = json.loads(project.pulumi("stack", "output", "images", "--stack", "dev", "--json").stdout)
-    for name, folders in {"serving": ("serving",), "training": ("training", "models")}.items():
+    for name, sources in {"serving": ("serving",), "training": TRAINING_SOURCES}.items():
         address, digest = images[name].split("@")
         url = f"https://{address.replace('/', '/v2/', 1)}"
         config = manifest(registry, url, digest)["config"]["digest"]
         labels = registry.get(f"{url}/blobs/{config}").raise_for_status().json()["config"]["Labels"]
-        assert labels["org.opencontainers.image.revision"] == revision(project.root, folders), name
+        assert labels["org.opencontainers.image.revision"] == revision(project.root, sources), name
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 
 from infra.contract.release import Releases
-from infra.revision import revision
+from infra.revision import TRAINING_SOURCES, revision
 from tests.integration.conftest import ENVIRONMENTS, MODEL, Project, authority
 from training.data import load
 
@@ -78,7 +78,7 @@ def test_the_tracking_server_has_both_runs(project: Project) -> None:
         assert run["parameters"]["epochs"] == str(release.training.parameters["epochs"])
         assert run["data_digest"] == release.data.digest == load(MODEL).digest
         assert run["commit"] == release.training.commit
-        assert run["commit"] == revision(project.root, ("training", "models"))
+        assert run["commit"] == revision(project.root, TRAINING_SOURCES)
         assert re.fullmatch(r"[0-9a-f]{40}", run["commit"])
 
 

@@ -30,9 +30,9 @@ def folder(tmp_path: Path) -> EvidenceFolder:
 
 
 def test_evidence_of_a_release_is_found(folder: EvidenceFolder) -> None:
-    (found,) = folder.of("digits", RELEASE)
-    assert (found.metadata.environment, found.metadata.gate, found.result.passed) == ("test", "load", True)
-    assert found.result.values == {"p99Milliseconds": 12.5, "failed": 0}
+    (evidence,) = folder.of("digits", RELEASE)
+    assert (evidence.metadata.environment, evidence.metadata.gate, evidence.result.passed) == ("test", "load", True)
+    assert evidence.result.values == {"p99Milliseconds": 12.5, "failed": 0}
     assert folder.of("digits", "v1-0a1b2c3d") == []
 
 

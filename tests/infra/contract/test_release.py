@@ -27,9 +27,9 @@ def test_a_release_from_before_examples_stays_readable(releases: Releases) -> No
 def test_examples_belong_to_the_release(releases: Releases) -> None:
     file = releases.file("digits", RELEASE)
     key, content = name_examples(file, "digits")
-    found = releases.load("digits", RELEASE).examples
-    assert found is not None
-    assert (found.key, found.size, found.rows) == (key, len(content), 360)
+    examples = releases.load("digits", RELEASE).examples
+    assert examples is not None
+    assert (examples.key, examples.size, examples.rows) == (key, len(content), 360)
     file.write_text(file.read_text().replace(key, "digits/other.json"))
     with pytest.raises(ConfigError, match=r"examples\.key\n  given:   \"digits/other\.json\""):
         releases.load("digits", RELEASE)

@@ -1,0 +1,123 @@
+"""A cluster that only remembers: the template of a model, its training Jobs, and what kubectl is asked."""
+
+import copy
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from components.kit.names import REVISION
+from delivery.clients import kube
+from delivery.errors import DeliveryError
+from delivery.operations import train
+from tests.delivery.conftest import Clock, Project, Words
+
+IMAGE = f"registry.test/training@sha256:{'1' * 64}"
+LABELS = {"app": "training", "stellwerk.dev/model": "digits"}
+TEMPLATE = {
+    "spec": {
+        "suspend": True,
+        "jobTemplate": {
+            "metadata": {"labels": LABELS},
+            "spec": {
+                "backoffLimit": 0,
+                "template": {
+                    "metadata": {"annotations": {REVISION: "0123456"}},
+                    "spec": {
+                        "containers": [
+                            {
+                                "name": "training",
+                                "image": IMAGE,
+                                "args": ["digits"],
+                                "env": [{"name": "TRAINING_IMAGE", "value": IMAGE}],
+                            }
+                        ],
+                    },
+                },
+            },
+        },
+    }
+}
+
+
+def condition(kind: str, **more: str) -> dict[str, Any]:
+    return {"status": {"conditions": [{"type": kind, "status": "True", **more}]}}
+
+
+@dataclass
+class Cluster:
+    """Jobs by name, and what was asked of kubectl."""
+
+    template: dict[str, Any] | None = field(default_factory=lambda: copy.deepcopy(TEMPLATE))
+    model: str = "digits"
+    jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    created: list[dict[str, Any]] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    log: str = ""
+    pods: list[dict[str, Any]] = field(default_factory=list)
+    # By kind and name.
+    events: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
+    quotas: list[dict[str, Any]] = field(default_factory=list)
+    nodes: list[dict[str, Any]] = field(default_factory=list)
+    others: list[dict[str, Any]] = field(default_factory=list)
+
+    def get(self, environment: str, namespace: str, kind: str, name: str) -> dict[str, Any] | None:
+        assert (environment, namespace) == ("dev", "dev-training")
+        if kind == "cronjob":
+            assert name == f"train-{self.model}"
+            return copy.deepcopy(self.template)
+        return self.jobs.get(name)
+
+    def kubectl(self, environment: str, *arguments: str, stdin: str | None = None) -> str:
+        assert environment == "dev"
+        if arguments[:2] != ("--namespace", "dev-training"):
+            return self._everywhere(arguments)
+        match arguments[2:]:
+            case ("create", "-f", "-"):
+                assert stdin is not None
+                self.created.append(json.loads(stdin))
+                job = self.created[-1]
+                name = job["metadata"]["name"]
+                self.jobs[name] = {"metadata": {"name": name, "uid": "this"}, "spec": job["spec"], "status": {}}
+            case ("delete", "job", name, "--wait"):
+                self.deleted.append(name)
+                del self.jobs[name]
+            case ("logs", _, "--tail=-1"):
+                if not self.log:
+                    raise DeliveryError("the container has not started")
+                return self.log
+            case ("get", "pods", "--selector", _, "-o", "json"):
+                return json.dumps({"items": self.pods})
+            case ("get", "pods", "--namespace", "dev-training", "-o", "json"):
+                return json.dumps({"items": self.others})
+            case ("get", "events", "--field-selector", selector, "-o", "json"):
+                kind, name = (part.partition("=")[2] for part in selector.split(","))
+                return json.dumps({"items": self.events.get((kind, name), [])})
+            case ("get", "resourcequotas", "-o", "json"):
+                return json.dumps({"items": self.quotas})
+            case _:
+                raise AssertionError(f"kubectl {' '.join(arguments)}: not expected")
+        return ""
+
+    def _everywhere(self, arguments: tuple[str, ...]) -> str:
+        match arguments:
+            case ("get", "nodes", "-o", "json"):
+                return json.dumps({"items": self.nodes})
+            case ("get", "pods", *_, "-o", "json"):
+                return json.dumps({"items": self.others})
+            case _:
+                raise AssertionError(f"kubectl {' '.join(arguments)}: not expected")
+
+
+@pytest.fixture
+def cluster(project: Project, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    made = Cluster()
+    monkeypatch.setattr(train, "get", made.get)
+    monkeypatch.setattr(train, "kubectl", made.kubectl)
+    monkeypatch.setattr(kube, "kubectl", made.kubectl)
+    return made
+
+
+def start(words: Words, *parameters: str, requirements: tuple[str, ...] = (), model: str = "digits") -> str:
+    return train.train(model, parameters, requirements, words.console)
