@@ -10,14 +10,14 @@ demo: setup ## Everything: toolchain, cluster, dev/test/prod, train, release, pr
 	@.venv/bin/stellwerk demo
 
 test: setup ## All tests, on the real engine and a real cluster (root, Linux)
-	@.venv/bin/pytest
+	@.venv/bin/python -m tests
 
 test-long: setup ## What takes too long for every run: thousands of requests, hundreds of interleavings (root, Linux)
 	@.venv/bin/pytest -m long
 
-check: setup ## Format, lint, types, import rules, unit tests (two minutes)
+check: setup ## Format, lint, types, import rules, unit tests (a minute)
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy && .venv/bin/lint-imports --no-logo
-	@.venv/bin/pytest -m "not integration and not long"
+	@.venv/bin/pytest -n auto --dist worksteal -m "not integration and not tools and not long"
 
 lock: setup ## Compile the hash-pinned locks again
 	@.venv/bin/python -m infra.local.lock

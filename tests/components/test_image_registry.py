@@ -11,8 +11,9 @@ import pytest
 from components.kit import ports
 from components.registry.image_registry import files
 from delivery.operations import authority
-from tests.toolchain_tools import eventually, free_port, running, tool
+from tests.support.tools import eventually, free_port, running, tool
 
+pytestmark = pytest.mark.tools
 PULL, PUSH = ("prod", "pull-password"), ("builder", "push-password")
 LAYER = b"layer" * 1000
 DIGEST = f"sha256:{sha256(LAYER).hexdigest()}"

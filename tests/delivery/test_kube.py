@@ -11,7 +11,7 @@ from delivery.clients import engine, kube
 from delivery.errors import DeliveryError
 from delivery.operations.plan import Step
 from tests.delivery.conftest import Project
-from tests.toolchain_tools import tool
+from tests.support.tools import tool
 
 
 def kubeconfig(path: Path, server: str, context: str = "stellwerk") -> Path:
@@ -97,6 +97,7 @@ def test_a_cluster_that_does_not_answer_is_one_line(
     assert "\n" not in message
 
 
+@pytest.mark.tools
 def test_real_kubectl_s_words_are_understood(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -7,56 +7,42 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import MODEL, Project
+from tests.support.project import MODEL, Project
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 
 
-def refused(project: Project, text: str, *expected: str) -> None:
-    """An update of test with this stack file fails at its preview with these words, without a traceback."""
-    file = project.stack_file("test")
-    before = file.read_text()
-    state = project.pulumi("stack", "export", "--stack", "test").stdout
-    file.write_text(text)
-    try:
-        done = project.pulumi("up", "--stack", "test", "--yes", ok=False)
-    finally:
-        file.write_text(before)
+def refused(project: Project, *expected: str) -> None:
+    """Fail unless an update of test ends at its preview with these words, without a traceback, and changes nothing."""
+    state = project.engine_state("test")
+    done = project.pulumi("up", "--stack", "test", "--yes", ok=False)
     assert done.returncode != 0
-    words = done.stdout + done.stderr
-    assert not [text for text in expected if text not in words], words[-3000:]
-    assert "Traceback" not in words
-    assert project.pulumi("stack", "export", "--stack", "test").stdout == state
+    output = done.stdout + done.stderr
+    assert not [text for text in expected if text not in output], output[-3000:]
+    assert "Traceback" not in output
+    assert project.engine_state("test") == state
 
 
-def test_an_unknown_key(project: Project) -> None:
-    text = (
-        project.stack_file("test")
-        .read_text()
-        .replace("  stellwerk:gateway:\n", "  stellwerk:gatewy: {}\n  stellwerk:gateway:\n")
-    )
-    refused(project, text, "stacks/Pulumi.test.yaml:", "stellwerk:gatewy", "did you mean gateway?")
+def test_an_unknown_key(project: Project, edited: Callable[[str, str], None]) -> None:
+    text, section = project.expected["test"], "  stellwerk:gateway:\n"
+    edited("test", text.replace(section, f"  stellwerk:gatewy: {{}}\n{section}"))
+    refused(project, "stacks/Pulumi.test.yaml:", "stellwerk:gatewy", "did you mean gateway?")
 
 
-def test_an_unknown_release(project: Project) -> None:
-    release = project.pointers("test")["release"]
-    text = project.stack_file("test").read_text().replace(f"release: {release}", "release: v9-00000000")
-    refused(project, text, "models.digits.release", "v9-00000000", "there is no such release", release)
+def test_an_unknown_release(project: Project, edited: Callable[[str, str], None]) -> None:
+    release = project.pointers("test")[0]
+    edited("test", project.expected["test"].replace(f"release: {release}", "release: v9-00000000"))
+    refused(project, "models.digits.release", "v9-00000000", "there is no such release", release)
 
 
 def test_a_release_without_digest(project: Project) -> None:
-    release = project.pointers("test")["release"]
-    file = project.root / "stacks" / "releases" / MODEL / f"{release}.yaml"
+    release = project.pointers("test")[0]
+    file = project.release_file(release)
     before = file.read_text()
     lines = [line for line in before.splitlines(keepends=True) if not line.strip().startswith("digest: sha256:")]
     file.write_text("".join(lines))
     try:
-        refused(
-            project,
-            project.stack_file("test").read_text(),
-            f"stacks/releases/{MODEL}/{release}.yaml",
-            "artefact.digest",
-        )
+        refused(project, f"stacks/releases/{MODEL}/{release}.yaml", "artefact.digest")
     finally:
         file.write_text(before)
 
@@ -148,7 +134,7 @@ def test_no_root(project: Project) -> None:
         "os.setuid(65534)\n"
         "check(Layout(Path('/nowhere/state')), Needs())"
     )
-    done = project.run(str(project.root / ".venv/bin/python"), "-c", script, HOME="/", XDG_CACHE_HOME="/nowhere")
+    done = project.run(project.python, "-c", script, HOME="/", XDG_CACHE_HOME="/nowhere")
     assert done.returncode != 0
     assert "need root" in done.stderr
 
@@ -160,15 +146,13 @@ def test_a_second_cluster_is_refused_and_taking_it_down_leaves_the_first_one_alo
     assert "another local cluster runs on this machine" in start(project, state).stderr
     state.mkdir()
     project.stellwerk("cluster", "down", STELLWERK_STATE=str(state))
-    assert project.pointers("prod")["ready"]
+    assert project.answers("prod")
 
 
-def test_a_failed_preview_leaves_the_pointer(project: Project, restored: Callable[[str], None]) -> None:
-    restored("prod")
-    file = project.stack_file("prod")
-    file.write_text(file.read_text().replace("pods: 40", "pods: many"))
-    before = file.read_text()
+def test_a_failed_preview_leaves_the_pointer(project: Project, edited: Callable[[str, str], None]) -> None:
+    changed = project.expected["prod"].replace("pods: 40", "pods: many")
+    edited("prod", changed)
     done = project.stellwerk("promote", MODEL, "--to", "prod", "--yes", ok=False)
     assert done.returncode == 1
     assert "quota.pods" in done.stderr
-    assert file.read_text() == before
+    assert project.stack_file("prod").read_text() == changed

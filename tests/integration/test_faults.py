@@ -4,48 +4,36 @@ import json
 import os
 import re
 import signal
-import subprocess
 import time
 from pathlib import Path
+from subprocess import DEVNULL
 
 import pytest
 
-from tests.integration.conftest import ENVIRONMENTS, MODEL, Project, kill_group
+from tests.support.project import ENVIRONMENTS, MODEL, Project, eventually, kill_group, read_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 PARTS = ("etcd", "containerd", "kube-apiserver", "kubelet", "kube-proxy", "coredns", "kube-scheduler")
 
 
 def parts(project: Project) -> dict[str, int]:
-    """Process ids by part."""
+    """Return process ids by part."""
     report = project.ask("cluster", "status")
     return {name: info["pid"] for name, info in report["processes"].items()}
 
 
-def eventually(what: str, seconds: float, check: object) -> None:
-    """Polls until `check` is true; says what was not reached."""
-    deadline = time.monotonic() + seconds
-    assert callable(check)
-    while not check():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
-        time.sleep(1)
-
-
-def well(project: Project) -> bool:
+def healthy(project: Project) -> bool:
     return project.stellwerk("cluster", "status", "--json", ok=False).returncode == 0
-
-
-def tracking(project: Project) -> bool:
-    return project.stellwerk("runs", MODEL, "--json", ok=False).returncode == 0
 
 
 def test_killed_parts_of_the_cluster_come_back(project: Project) -> None:
     before = parts(project)
     for name in PARTS:
         os.kill(before[name], signal.SIGKILL)
-    eventually("all parts run again", 120, lambda: well(project))
-    assert all(parts(project)[name] != before[name] for name in PARTS)
-    eventually("prod answers", 120, lambda: project.pointers("prod")["ready"])
+    eventually("all parts run again", 120, lambda: healthy(project))
+    after = parts(project)
+    assert all(after[name] != before[name] for name in PARTS)
+    eventually("prod answers", 120, lambda: project.answers("prod"))
     answer = project.ask("predict", MODEL, "--env", "prod", "--rows", "5")
     assert answer["rows"] == 5
 
@@ -54,41 +42,31 @@ def test_a_killed_supervisor_leaves_nothing_that_collides(project: Project) -> N
     supervisor = int((project.state / "run/supervisord.pid").read_text())
     os.kill(supervisor, signal.SIGKILL)
     project.stellwerk("cluster", "up")
-    eventually("all parts run again", 120, lambda: well(project))
-    eventually("prod answers", 180, lambda: project.pointers("prod")["ready"])
+    eventually("all parts run again", 120, lambda: healthy(project))
+    eventually("prod answers", 180, lambda: project.answers("prod"))
     # The database's container was killed in the middle of its work.
-    eventually("the tracking server answers", 180, lambda: tracking(project))
+    eventually("the tracking server answers", 180, project.tracking_answers)
 
 
-@pytest.mark.parametrize("after", [0.5, 4.0])
-def test_a_promotion_that_is_killed_completes_when_run_again(project: Project, after: float) -> None:
-    """kill -9 on the command and the engine; the same command again needs no manual step."""
-    there = project.pointers("prod")
-    command = [str(project.root / ".venv/bin/stellwerk"), "promote", MODEL, "--to", "prod", "--yes"]
-    if there["release"] == project.pointers("test")["release"]:
-        command = [command[0], "rollback", MODEL, "--env", "prod", "--yes"]
-    wanted = there["previous"]
-    environment = {**project.base, **project.environment}
-    process = subprocess.Popen(
-        command, cwd=project.root, env=environment, start_new_session=True, text=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while f"\n      release: {wanted}" not in project.stack_file("prod").read_text() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(after)
+def test_a_promotion_and_a_rollback_that_are_killed_complete_when_run_again(project: Project) -> None:
+    """kill -9 on the command and the engine, early and late; the same move again needs no manual step."""
+    release, previous = project.pointers("prod")
+    move_killed(project, 0.5, previous, "promote", MODEL, "--to", "prod", "--release", previous, "--yes")
+    move_killed(project, 4.0, release, "rollback", MODEL, "--env", "prod", "--yes")
+    assert project.stack_file("prod").read_text() == project.expected["prod"]
+
+
+def move_killed(project: Project, seconds: float, release: str, *command: str) -> None:
+    """Kill a move of prod's pointer `seconds` after the file has it, then complete it."""
+    process = project.start(project.command, *command, stdout=DEVNULL, stderr=DEVNULL)
+    line, file = f"\n      release: {release}", project.stack_file("prod")
+    eventually("the file points at it", 120, lambda: line in file.read_text(), interval=0.05)
+    time.sleep(seconds)
     kill_group(process)
-    again = ["promote", MODEL, "--to", "prod", "--from", "test", "--release", wanted, "--yes"]
-    project.stellwerk(*again)
-    assert project.pointers("prod")["release"] == wanted
-    assert project.pointers("prod")["ready"]
-    project.pulumi("preview", "--stack", "prod", "--expect-no-changes")
-    put_back(project, there["release"])
-
-
-def put_back(project: Project, release: str) -> None:
-    if project.pointers("prod")["release"] != release:
-        project.stellwerk("rollback", MODEL, "--env", "prod", "--yes")
+    project.stellwerk("promote", MODEL, "--to", "prod", "--from", "test", "--release", release, "--yes")
+    assert project.pointers("prod")[0] == release
+    assert project.answers("prod")
+    project.assert_no_changes("prod")
 
 
 def test_an_interrupted_preview_says_so_and_no_more(project: Project) -> None:
@@ -96,36 +74,21 @@ def test_an_interrupted_preview_says_so_and_no_more(project: Project) -> None:
 
     How the engine ends depends on the moment: "preview canceled", or the error of a provider that was asked just then.
     """
-    process = subprocess.Popen(
-        ["pulumi", "preview", "--stack", "dev", "--non-interactive", "--show-sames"],
-        cwd=project.root, env={**project.base, **project.environment}, start_new_session=True, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    assert process.stdout is not None
-    said = ""
-    for line in process.stdout:
-        said += line
-        if "stellwerk:index:" in line:
-            os.killpg(process.pid, signal.SIGINT)
-            break
-    said += process.stdout.read()
-    assert process.wait() != 0, said
-    assert "^C received" in said
-    assert "Traceback" not in said
-    project.pulumi("preview", "--stack", "dev", "--expect-no-changes")
+    process = project.start("pulumi", "preview", "--stack", "dev", "--non-interactive", "--show-sames")
+    output = read_until(process, lambda text: "stellwerk:index:" in text, seconds=60)
+    os.killpg(process.pid, signal.SIGINT)
+    output += process.communicate(timeout=60)[0]
+    assert process.returncode != 0, output
+    assert "^C received" in output
+    assert "Traceback" not in output
+    project.assert_no_changes("dev")
 
 
 def test_a_demo_that_is_killed_completes_when_run_again_and_changes_nothing(project: Project) -> None:
     """Nothing has changed since the first run: neither the killed run nor the one after it changes anything."""
     before = {name: resources(project, name) for name in ENVIRONMENTS}
-    process = subprocess.Popen(
-        ["make", "demo"], cwd=project.root, env=project.base, start_new_session=True, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "pulumi up --stack test" in line:
-            break
+    process = project.start("make", "demo", env=project.shell)
+    read_until(process, lambda text: "pulumi up --stack test" in text, seconds=300)
     time.sleep(1)
     kill_group(process)
     again = project.run("make", "demo", timeout=900)
@@ -136,9 +99,9 @@ def test_a_demo_that_is_killed_completes_when_run_again_and_changes_nothing(proj
 
 
 def resources(project: Project, environment: str) -> dict[str, str | None]:
-    """Id by URN of every resource; their order in the state is the order of the last update."""
-    document = json.loads(project.pulumi("stack", "export", "--stack", environment).stdout)
-    return {resource["urn"]: resource.get("id") for resource in document["deployment"]["resources"]}
+    """Return id by URN of every resource; their order in the state is the order of the last update."""
+    checkpoint = json.loads(project.engine_state(environment))["checkpoint"]
+    return {resource["urn"]: resource.get("id") for resource in checkpoint["latest"]["resources"]}
 
 
 def test_the_log_shipper_goes_on_where_it_was(project: Project) -> None:
@@ -154,6 +117,6 @@ def test_the_log_shipper_goes_on_where_it_was(project: Project) -> None:
 
 def test_what_the_store_holds_is_whole(project: Project) -> None:
     """Nothing half made is ever taken for a tool."""
-    view = Path(project.environment["PATH"].split(os.pathsep)[0])
+    view = Path(project.variables["PATH"].split(os.pathsep)[0])
     broken = [tool.name for tool in view.iterdir() if not tool.resolve().is_file() or tool.stat().st_size == 0]
     assert broken == []

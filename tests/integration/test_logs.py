@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from infra.local.cluster.layout import HELPER_IMAGE
-from tests.integration.conftest import Project
-from tests.integration.test_log_shipper import TRACEBACK, ecs
+from tests.support.lines import TRACEBACK, ecs
+from tests.support.project import Project
 
 pytestmark = pytest.mark.integration
-Find = Callable[[Callable[[dict[str, Any]], bool], int], list[dict[str, Any]]]
+Wanted = Callable[[dict[str, Any]], bool]
+Find = Callable[[Wanted, int], list[dict[str, Any]]]
 SPACE, MODEL = "test-serving", f"x-logs-{uuid.uuid4().hex[:6]}"
 REQUEST = f"{MODEL}-60"
 TALKER, BROKEN = f"{MODEL}-predictor-talks", f"{MODEL}-predictor-broken"
@@ -27,6 +28,9 @@ ODD: dict[str, dict[str, Any]] = {
     "large": {"x.number": 10**30},
     "many": {f"x.field{index}": index for index in range(1100)},
 }
+
+# What _files() makes: the odd ones and their number, one line of chunks, a claim, a long one, a traceback.
+LINES = len(ODD) + 5
 
 
 def _files() -> dict[str, str]:
@@ -64,32 +68,37 @@ def hits(project: Project) -> Find:
     pods = [_pod(TALKER, HELPER_IMAGE, command), _pod(BROKEN, "stellwerk.local/no-such-image:1", "exit")]
     made = project.root / "x-logs.json"
     made.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": [text, *pods]}))
+
+    def find(wanted: Wanted, count: int) -> list[dict[str, Any]]:
+        deadline = time.monotonic() + 60
+        while True:
+            all_hits = project.ask("logs", "--env", "test", "--model", MODEL, "-n", "1000")["hits"]
+            hits = [hit for hit in all_hits if wanted(hit)]
+            if len(hits) >= count or time.monotonic() > deadline:
+                return hits
+            time.sleep(0.5)
+
     try:
         project.kubectl("create", "-f", str(made))
         done = "jsonpath={.status.phase}=Succeeded"
         project.kubectl("-n", SPACE, "wait", "pod", TALKER, f"--for={done}", "--timeout=60s")
         waiting = "jsonpath={.status.containerStatuses[0].state.waiting.reason}=ErrImageNeverPull"
         project.kubectl("-n", SPACE, "wait", "pod", BROKEN, f"--for={waiting}", "--timeout=60s")
-        # A pod's files are gone with it: the shipper has what it has read.
-        time.sleep(3)
+        # A pod's files are gone with it: the shipper must have read all of them.
+        find(is_line, LINES)
     finally:
         project.kubectl("delete", "-f", str(made), "--ignore-not-found", "--grace-period=0", "--force", ok=False)
         made.unlink()
-
-    def find(wanted: Callable[[dict[str, Any]], bool], count: int) -> list[dict[str, Any]]:
-        deadline = time.monotonic() + 60
-        while True:
-            all_hits = project.ask("logs", "--env", "test", "--model", MODEL, "-n", "1000")["hits"]
-            found = [hit for hit in all_hits if wanted(hit)]
-            if len(found) >= count or time.monotonic() > deadline:
-                return found
-            time.sleep(0.5)
-
     return find
 
 
+def is_line(hit: dict[str, Any]) -> bool:
+    """Return whether a pod has printed it: it is no event."""
+    return "kubernetes.event.count" not in hit
+
+
 def test_lines_stay_whole(hits: Find) -> None:
-    ours = hits(lambda hit: "kubernetes.event.count" not in hit, len(ODD) + 5)
+    ours = hits(is_line, LINES)
     messages = [str(hit.get("message")) for hit in ours]
     assert messages.count("a" * 20_000 + "end") == 1
     (long,) = [hit for hit in ours if hit.get("http.request.id") == REQUEST]

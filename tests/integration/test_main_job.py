@@ -4,6 +4,7 @@ import asyncio
 import re
 import shutil
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +12,16 @@ import httpx
 import pytest
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 
-from infra.contract.release import Releases
+from infra.contract.release import Release
 from infra.revision import TRAINING_SOURCES, revision
-from tests.integration.conftest import ENVIRONMENTS, MODEL, Project, authority
+from tests.support.project import ENVIRONMENTS, MODEL, Project, in_parallel
 from training.data import load
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 
 
-def releases(project: Project) -> tuple[str, str]:
-    first, second = Releases(project.root / "stacks" / "releases").ids(MODEL)
+def releases(project: Project) -> tuple[Release, Release]:
+    first, second = (project.releases.load(MODEL, release) for release in project.releases.ids(MODEL))
     return first, second
 
 
@@ -30,9 +31,8 @@ def test_the_demo_ends_with_a_table_of_its_steps(project: Project) -> None:
     assert "Where to look next" in project.demo_output
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_a_preview_shows_no_changes(project: Project, environment: str) -> None:
-    project.pulumi("preview", "--stack", environment, "--expect-no-changes", "--diff")
+def test_a_preview_shows_no_changes(project: Project) -> None:
+    in_parallel(*(partial(project.assert_no_changes, name) for name in ENVIRONMENTS))
 
 
 def test_another_checkout_on_another_machine_previews_no_changes(project: Project, tmp_path: Path) -> None:
@@ -61,17 +61,15 @@ def test_another_checkout_on_another_machine_previews_no_changes(project: Projec
 
 
 def test_two_releases_the_second_is_better(project: Project) -> None:
-    store = Releases(project.root / "stacks" / "releases")
-    first, second = (store.load(MODEL, release) for release in releases(project))
+    first, second = releases(project)
     assert second.evaluation.metrics["accuracy"] > first.evaluation.metrics["accuracy"] >= 0.85
     assert first.artefact.digest != second.artefact.digest
     assert all(gate.passed for gate in (*first.evaluation.gates, *second.evaluation.gates))
 
 
 def test_the_tracking_server_has_both_runs(project: Project) -> None:
-    store = Releases(project.root / "stacks" / "releases")
     runs = {run["run_id"]: run for run in project.ask("runs", MODEL)["runs"]}
-    for release in (store.load(MODEL, identity) for identity in releases(project)):
+    for release in releases(project):
         run = runs[release.run.run_id]
         assert run["status"] == "FINISHED"
         assert run["metrics"]["accuracy"] == pytest.approx(release.evaluation.metrics["accuracy"])
@@ -83,34 +81,32 @@ def test_the_tracking_server_has_both_runs(project: Project) -> None:
 
 
 def test_pointers_tell_the_story(project: Project) -> None:
-    first, second = releases(project)
-    pointers = {name: project.pointers(name) for name in ENVIRONMENTS}
-    shown = {name: (found["release"], found["previous"]) for name, found in pointers.items()}
-    assert shown == {"dev": (second, first), "test": (second, first), "prod": (first, second)}
-    assert all(found["ready"] for found in pointers.values())
+    first, second = (release.metadata.release for release in releases(project))
+    models = {name: shown["models"][MODEL] for name, shown in project.ask("status")["environments"].items()}
+    pointers = {name: (model["release"], model["previous"]) for name, model in models.items()}
+    assert pointers == {"dev": (second, first), "test": (second, first), "prod": (first, second)}
+    assert all(model["ready"] for model in models.values())
 
 
 def test_prod_answers_all_held_out_rows_as_released(project: Project) -> None:
     answer = project.ask("predict", MODEL, "--env", "prod", "--all-held-out")
     assert answer["rows"] == len(load(MODEL).held_out.labels)
-    assert answer["release"] == project.pointers("prod")["release"]
+    assert answer["release"] == project.pointers("prod")[0]
     assert answer["accuracy"] == pytest.approx(answer["expected_accuracy"], abs=1e-9)
 
 
 def test_the_better_model_was_promoted_without_a_failed_request(project: Project) -> None:
-    found = re.search(r"(\d+) requests answered by .*, (\d+) failed", project.demo_output.replace("\n", " "))
-    assert found, "the demo did not say how many requests failed"
-    assert int(found.group(1)) > 20
-    assert found.group(2) == "0"
+    counted = re.search(r"(\d+) requests answered by .*, (\d+) failed", project.demo_output.replace("\n", " "))
+    assert counted, "the demo did not say how many requests failed"
+    assert int(counted.group(1)) > 20
+    assert counted.group(2) == "0"
 
 
-def test_kserves_own_client_gets_the_right_answers(project: Project) -> None:
+def test_kserves_own_client_gets_the_right_answers(project: Project, tmp_path: Path) -> None:
     split = load(MODEL).held_out
-    url = project.pointers("prod")["url"].partition("/v2/")[0]
-    store = Releases(project.root / "stacks" / "releases")
-    expected = store.load(MODEL, project.pointers("prod")["release"]).evaluation.metrics["accuracy"]
-    bundle = project.state.parent / "prod-ca.crt"
-    bundle.write_text(authority(project, "prod"))
+    url, expected = project.gateway("prod"), project.served("prod").evaluation.metrics["accuracy"]
+    bundle = tmp_path / "prod-ca.crt"
+    bundle.write_text(project.authority("prod"))
     client = InferenceRESTClient(RESTConfig(protocol="v2", timeout=30, retries=0, verify=str(bundle)))
     tensor = InferInput("pixels", list(split.inputs.shape), "FP32")
     tensor.set_data_from_numpy(split.inputs, binary_data=False)
@@ -130,22 +126,22 @@ def test_a_prediction_is_found_in_the_log_store_by_its_request_id(project: Proje
 
 
 def flat(document: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Fields by dotted name, whichever way a line was written."""
-    found: dict[str, Any] = {}
+    """Return fields by dotted name, whichever way a line was written."""
+    fields: dict[str, Any] = {}
     for key, value in document.items():
-        found |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found
+        fields |= flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return fields
 
 
 def test_logs_are_found_by_model_and_run(project: Project) -> None:
     project.ask("predict", MODEL, "--env", "test", "--rows", "1")
-    release = Releases(project.root / "stacks" / "releases").load(MODEL, project.pointers("test")["release"])
-    hits = project.ask("logs", "--run", release.run.run_id, "--model", MODEL, "--env", "test", "--wait")["hits"]
-    assert {flat(hit)["stellwerk.run_id"] for hit in hits} == {release.run.run_id}
+    run = project.served("test").run.run_id
+    hits = project.ask("logs", "--run", run, "--model", MODEL, "--env", "test", "--wait")["hits"]
+    assert {flat(hit)["stellwerk.run_id"] for hit in hits} == {run}
 
 
 def test_plain_http_and_a_foreign_authority_are_refused(project: Project) -> None:
-    url = project.pointers("prod")["url"]
+    url = f"{project.gateway('prod')}/v2/models/{MODEL}"
     with pytest.raises(httpx.HTTPError):
         httpx.get(url, trust_env=False)
     with pytest.raises(httpx.HTTPError):
@@ -157,7 +153,7 @@ def test_every_pod_is_restricted_but_the_shipper(project: Project) -> None:
     ours = {name: labels for name, labels in spaces.items() if "stellwerk.dev/environment" in labels}
     levels = {name: labels["pod-security.kubernetes.io/enforce"] for name, labels in ours.items()}
     assert {name for name, level in levels.items() if level != "restricted"} == {"dev-logging"}
-    pods = [pod for pod in project.objects("pods", "-A") if pod["metadata"]["namespace"] in ours]
+    pods = [pod for pod in project.pods("-A") if pod["metadata"]["namespace"] in ours]
     assert pods
     for pod in pods:
         for container in [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]:
@@ -180,7 +176,7 @@ def test_no_secret_stands_in_state_files_or_output(project: Project) -> None:
 
 
 def test_the_serving_image_holds_no_torch(project: Project) -> None:
-    (pod, *_) = project.objects("pods", "-n", "prod-serving")
+    (pod, *_) = project.pods("-n", "prod-serving")
     command = "import importlib.util as u; print(u.find_spec('torch'), u.find_spec('onnxruntime') is not None)"
     name = pod["metadata"]["name"]
     arguments = ("-n", "prod-serving", "exec", name, "-c", "kserve-container", "--", "python", "-c", command)

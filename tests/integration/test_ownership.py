@@ -4,12 +4,13 @@ import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.integration.conftest import ENVIRONMENTS, MODEL, Project
+from tests.support.project import ENVIRONMENTS, MODEL, Project, in_parallel
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
 NAMESPACE = "x-ownership-shared"
@@ -42,7 +43,8 @@ class Scratch:
 @pytest.fixture
 def scratch(project: Project, tmp_path: Path) -> Iterator[tuple[Scratch, Scratch]]:
     """Two projects that declare the same namespace."""
-    yield _scratch(project, tmp_path / "x-one"), _scratch(project, tmp_path / "x-two")
+    one, two = in_parallel(*(partial(_scratch, project, tmp_path / name) for name in ("x-one", "x-two")))
+    yield one, two
     project.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=false")
 
 
@@ -82,30 +84,33 @@ def test_an_object_belongs_to_one_stack(project: Project, scratch: tuple[Scratch
 
 def test_drift_is_seen_and_put_back(project: Project) -> None:
     """The endpoint answers 502, and the engine alone sees nothing."""
-    assert project.ask("drift") == {"environments": {name: [] for name in ENVIRONMENTS}}
     project.kubectl("-n", "dev-serving", "delete", "inferenceservice", MODEL, "--wait")
+    # The garbage collector takes it later.
+    project.kubectl("-n", "dev-serving", "wait", f"deployment/{MODEL}-predictor", "--for=delete", "--timeout=60s")
     project.kubectl("-n", "dev-serving", "patch", "resourcequota", "quota", "-p", '{"spec": {"hard": {"pods": "39"}}}')
-    project.pulumi("preview", "--stack", "dev", "--expect-no-changes")
+    project.assert_no_changes("dev")
     seen = project.stellwerk("drift", "--env", "dev", "--json", ok=False)
     assert seen.returncode == 2, seen.stderr
-    found = {(item["name"], item["change"]): item["fields"] for item in json.loads(seen.stdout)["environments"]["dev"]}
-    assert found == {
+    changes = {
+        (item["name"], item["change"]): item["fields"] for item in json.loads(seen.stdout)["environments"]["dev"]
+    }
+    assert changes == {
         (MODEL, "deleted"): [],
         # KServe's Deployment goes with it, and with that the number of pods.
         (f"{MODEL}-predictor", "deleted"): [],
         ("quota", "changed"): ["spec.hard.pods"],
     }
     project.stellwerk("drift", "--env", "dev", "--repair", "--yes")
-    assert project.ask("drift", "--env", "dev") == {"environments": {"dev": []}}
-    assert project.pointers("dev")["ready"]
+    assert project.ask("drift") == {"environments": {name: [] for name in ENVIRONMENTS}}
+    assert project.answers("dev")
 
 
 def test_a_kubeconfig_that_leads_nowhere_is_refused(project: Project, tmp_path: Path) -> None:
     other = tmp_path / "kubeconfig"
-    text = Path(project.environment["KUBECONFIG"]).read_text()
+    text = Path(project.variables["KUBECONFIG"]).read_text()
     other.write_text(text.replace("name: stellwerk\n", "name: other\n"))
     for given, word in ((str(other), "other"), ("/nowhere", "no such file")):
         refused = project.pulumi("preview", "--stack", "test", ok=False, KUBECONFIG=given)
-        said = refused.stdout + refused.stderr
-        assert refused.returncode != 0 and given in said and word in said, said
-        assert "Traceback" not in said
+        output = refused.stdout + refused.stderr
+        assert refused.returncode != 0 and given in output and word in output, output
+        assert "Traceback" not in output

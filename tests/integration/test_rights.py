@@ -2,19 +2,15 @@
 
 import json
 import socket
-import ssl
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 import yaml
 
 from infra.local.cluster.layout import ADDRESS
-from tests import rights
-from tests.integration.conftest import MODEL, Project, authority
-from tests.integration.test_faults import eventually
+from tests.support import rights
+from tests.support.project import MODEL, Project, eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 CONTROLLER = ("-n", "dev-kserve", "deployment/kserve-controller-manager")
@@ -24,10 +20,7 @@ SERVES = f"serving.kserve.io/inferenceservice={MODEL}"
 @pytest.fixture
 def kubectl(project: Project) -> rights.Kubectl:
     def call(*arguments: str, stdin: str = "") -> tuple[int, str]:
-        done = subprocess.run(
-            ["kubectl", *arguments], env={**project.base, **project.environment}, input=stdin,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        done = project.run("kubectl", *arguments, stdin=stdin)
         return done.returncode, done.stdout + done.stderr
 
     return call
@@ -36,7 +29,7 @@ def kubectl(project: Project) -> rights.Kubectl:
 @pytest.fixture
 def as_role(project: Project, request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
     """The variables under which every command acts as a member of the role's group."""
-    document = yaml.safe_load(Path(project.environment["KUBECONFIG"]).read_text())
+    document = yaml.safe_load(Path(project.variables["KUBECONFIG"]).read_text())
     document["users"][0]["user"] |= {"as": "somebody", "as-groups": [rights.GROUPS[request.param]]}
     target = tmp_path / "kubeconfig"
     target.touch(mode=0o600)
@@ -49,8 +42,8 @@ def test_roles_have_the_rights_of_their_table_and_no_other(kubectl: rights.Kubec
         for environment in ("dev", "test", "prod"):
             for purpose in purposes if environment == "dev" else ("platform", "serving"):
                 wanted = set() if (role, environment) == ("developers", "prod") else rights.expected(role, purpose)
-                found = rights.rights(kubectl, rights.GROUPS[role], f"{environment}-{purpose}")
-                assert found == wanted, f"{role} in {environment}-{purpose}"
+                given = rights.rights(kubectl, rights.GROUPS[role], f"{environment}-{purpose}")
+                assert given == wanted, f"{role} in {environment}-{purpose}"
         for namespace in rights.NOBODYS:
             assert rights.rights(kubectl, rights.GROUPS[role], namespace) == set(), f"{role} in {namespace}"
 
@@ -114,7 +107,9 @@ def test_an_operators_day_on_which_dev_s_controller_is_away(project: Project, as
     do(*serving, "delete", "configmap", "of-an-operator")
     do("-n", "dev-training", "create", "job", "of-an-operator", f"--from=cronjob/train-{MODEL}", "--dry-run=server")
     assert json.loads(project.stellwerk("runs", MODEL, "--json", **as_role).stdout)
-    (before,) = do(*serving, "get", "pods", "-l", SERVES, "-o", "name").split()
+    eventually("one pod of prod answers", 60, lambda: ready_pod(project))
+    before = ready_pod(project)
+    assert before in do(*serving, "get", "pods", "-l", SERVES, "-o", "name").split()
     project.kubectl("scale", *CONTROLLER, "--replicas=0")
     try:
         eventually("the controller is away", 60, lambda: not project.objects("pods", "-n", "dev-kserve"))
@@ -129,9 +124,9 @@ def ready_pod(project: Project) -> str:
     """The one pod of prod that answers, else nothing."""
     answering = [
         f"pod/{pod['metadata']['name']}"
-        for pod in project.objects("pods", "-n", "prod-serving", "-l", SERVES)
+        for pod in project.pods("-n", "prod-serving", "-l", SERVES)
         for condition in pod["status"].get("conditions", [])
-        if condition["type"] == "Ready" and condition["status"] == "True" and "deletionTimestamp" not in pod["metadata"]
+        if condition["type"] == "Ready" and condition["status"] == "True"
     ]
     return answering[0] if len(answering) == 1 else ""
 
@@ -148,16 +143,16 @@ def test_a_namespace_s_node_ports_and_a_pod_s_processes_are_bounded(project: Pro
     code, said = kubectl(*service)
     assert code != 0
     assert "exceeded quota" in said
-    for pod in project.objects("pods", "-n", "prod-serving"):
+    for pod in project.pods("-n", "prod-serving"):
         uid = pod["metadata"]["uid"]
         # A control group of the pod: version 1 has one tree per resource.
-        found = [
+        limits = [
             place / "pids.max"
             for tree in ("/sys/fs/cgroup/pids", "/sys/fs/cgroup")
             for place in Path(tree).glob(f"kubepods*/**/pod{uid}")
         ]
-        assert found
-        assert {file.read_text().strip() for file in found if file.exists()} == {"1024"}
+        assert limits
+        assert {file.read_text().strip() for file in limits if file.exists()} == {"1024"}
 
 
 def test_the_node_s_own_ports_do_not_answer_to_pods() -> None:
@@ -168,14 +163,8 @@ def test_the_node_s_own_ports_do_not_answer_to_pods() -> None:
 
 
 def test_an_environment_s_login_pulls_and_does_not_push(project: Project) -> None:
-    def registry(environment: str) -> dict[str, Any]:
-        shown = project.pulumi("config", "get", "stellwerk:credentials", "--stack", environment).stdout
-        found: dict[str, Any] = json.loads(shown)["registry"]
-        return found
-
-    trust = ssl.create_default_context(cadata=authority(project, "dev"))
-    own, builder = registry("test"), registry("dev")["push"]
-    with httpx.Client(base_url=f"https://{ADDRESS}:30500", verify=trust, trust_env=False) as client:
+    own, builder = project.credentials("test")["registry"], project.credentials("dev")["registry"]["push"]
+    with httpx.Client(base_url=f"https://{ADDRESS}:30500", verify=project.trust("dev"), trust_env=False) as client:
         login = (own["username"], own["password"])
         assert "serving" in client.get("/v2/_catalog", auth=login).json()["repositories"]
         assert client.post("/v2/serving/blobs/uploads/", auth=login).status_code == 401

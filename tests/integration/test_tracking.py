@@ -5,8 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.conftest import MODEL, Project
-from tests.integration.test_faults import eventually, tracking
+from tests.support.project import MODEL, Project, eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(3600)]
 PLATFORM = ("-n", "dev-platform")
@@ -27,7 +26,7 @@ def newer_schema(project: Project) -> Iterator[None]:
     yield
     sql(project, f"UPDATE alembic_version SET version_num = '{known}'")  # noqa: S608
     project.kubectl(*PLATFORM, "delete", "pods", "-l", "app=tracking")
-    eventually("the tracking server answers", 180, lambda: tracking(project))
+    eventually("the tracking server answers", 180, project.tracking_answers)
 
 
 @pytest.mark.usefixtures("newer_schema")
@@ -65,6 +64,6 @@ def test_a_backup_is_restored(project: Project) -> None:
         file.unlink()
         project.kubectl(*PLATFORM, "delete", "job", "tracking-save-and-restore", "--ignore-not-found")
         project.kubectl(*PLATFORM, "scale", "statefulset/tracking", "--replicas=1")
-    eventually("the tracking server answers", 180, lambda: tracking(project))
+    eventually("the tracking server answers", 180, project.tracking_answers)
     assert "saved " in log and "restored " in log
     assert project.ask("runs", MODEL) == before

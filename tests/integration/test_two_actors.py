@@ -5,13 +5,13 @@ import random
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
-from infra.contract.release import Releases
-from tests.integration.conftest import MODEL, Project
-from tests.integration.test_delivery import copy_release
+from tests.support.object_store import BUCKET, client
+from tests.support.project import MODEL, Project, copy_release
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 ENVIRONMENT = "test"
@@ -22,65 +22,57 @@ INTERLEAVINGS = 10
 
 def asking(project: Project, *arguments: str) -> subprocess.Popen[str]:
     """The command, waiting at its question."""
-    process = subprocess.Popen(
-        [str(project.root / ".venv/bin/stellwerk"), *arguments],
-        cwd=project.root, env={**project.base, **project.environment}, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stderr is not None
-    said = ""
-    while not said.endswith("[y/N]:"):
-        letter = process.stderr.read(1)
-        assert letter, said
-        said += letter
+    process = project.start(project.command, *arguments, stdin=subprocess.PIPE)
+    assert process.stdout is not None
+    output = ""
+    while not output.endswith("[y/N]:"):
+        letter = process.stdout.read(1)
+        assert letter, output
+        output += letter
     return process
 
 
-def test_an_answer_to_an_old_preview_changes_nothing(project: Project) -> None:
-    file = project.stack_file(ENVIRONMENT)
-    before = file.read_text()
+def test_an_answer_to_an_old_preview_changes_nothing(project: Project, edited: Callable[[str, str], None]) -> None:
     process = asking(project, "rollback", MODEL, "--env", ENVIRONMENT)
     # As another checkout's pull request would: the quota, and nothing of the model.
-    other = before.replace("    pods: 40\n", "    pods: 41\n", 1)
-    assert other != before
-    file.write_text(other)
-    try:
-        _, said = process.communicate("y\n", timeout=120)
-        assert process.returncode == 1
-        assert "this would also change what is not digits's: ResourceQuota" in said
-        assert file.read_text() == other
-        refused = project.stellwerk("rollback", MODEL, "--env", ENVIRONMENT, "--yes", ok=False)
-        assert refused.returncode == 1
-        assert "--allow-other-changes" in refused.stderr
-        assert file.read_text() == other
-    finally:
-        file.write_text(before)
-    project.pulumi("preview", "--stack", ENVIRONMENT, "--expect-no-changes")
+    file, other = (
+        project.stack_file(ENVIRONMENT),
+        project.expected[ENVIRONMENT].replace("  pods: 40\n", "  pods: 41\n", 1),
+    )
+    assert other != file.read_text()
+    edited(ENVIRONMENT, other)
+    output, _ = process.communicate("y\n", timeout=120)
+    assert process.returncode == 1
+    assert "this would also change what is not digits's: ResourceQuota" in output
+    assert file.read_text() == other
+    refused = project.stellwerk("rollback", MODEL, "--env", ENVIRONMENT, "--yes", ok=False)
+    assert refused.returncode == 1
+    assert "--allow-other-changes" in refused.stderr
+    assert file.read_text() == other
+    file.write_text(project.expected[ENVIRONMENT])
+    project.assert_no_changes(ENVIRONMENT)
 
 
 @pytest.fixture
-def two_models(project: Project, restored: Callable[[str], None]) -> Iterator[None]:
+def two_models(
+    project: Project, restored: Callable[[str], None], service_names: None, tmp_path: Path
+) -> Iterator[None]:
     """A second model with two releases, the digits' own files under another name."""
     restored(ENVIRONMENT)
-    copied = "\n".join([
-        "import io", "from delivery import store", "from delivery.operations.release import RELEASES",
-        f"with store.connect({ENVIRONMENT!r}) as there:",
-        f"    for release in RELEASES.ids({MODEL!r}):",
-        f"        key = RELEASES.load({MODEL!r}, release).artefact.key",
-        f"        copied = key.replace({MODEL!r}, {SECOND!r}, 1)",
-        "        content = there.client.get_object(Bucket=there.bucket, Key=key)['Body'].read()",
-        "        there.client.put_object(Bucket=there.bucket, Key=copied, Body=content)",
-    ])  # fmt: skip
-    assert project.run(str(project.root / ".venv/bin/python"), "-c", copied).returncode == 0
-    for identity in Releases(project.root / "stacks" / "releases").ids(MODEL):
-        copy_release(project, SECOND, identity)
-    file, yaml = project.stack_file(ENVIRONMENT), YAML(typ="rt")
-    yaml.width = 1 << 20
-    document = yaml.load(file)
-    models = document["config"]["stellwerk:models"]
-    models[SECOND] = {key: models[MODEL][key] for key in ("release", "previous")}
-    yaml.dump(document, file)
-    project.pulumi("up", "--stack", ENVIRONMENT, "--yes", "--skip-preview")
+    login = project.credentials(ENVIRONMENT)["objectStore"]
+    store = client(project, ENVIRONMENT, "object-store", login, tmp_path)
+    for release in project.releases.ids(MODEL):
+        key = project.releases.load(MODEL, release).artefact.key
+        content = store.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+        store.put_object(Bucket=BUCKET, Key=key.replace(MODEL, SECOND, 1), Body=content)
+        copy_release(project, SECOND, release)
+
+    def add(config: Any) -> None:
+        models = config["stellwerk:models"]
+        models[SECOND] = {key: models[MODEL][key] for key in ("release", "previous")}
+
+    project.edit(ENVIRONMENT, add)
+    project.up(ENVIRONMENT)
     yield
 
 
@@ -90,7 +82,7 @@ def test_ten_interleavings_lose_no_update(project: Project, two_models: None) ->
     seed = int(os.environ.get("STELLWERK_TEST_SEED", "1"))
     chance = random.Random(seed)  # noqa: S311
     swaps = {MODEL: 0, SECOND: 0}
-    first = {model: pointer(project, model) for model in swaps}
+    first = {model: project.pointers(ENVIRONMENT, model) for model in swaps}
     for number in range(INTERLEAVINGS):
         actions = [chance.choice([roll_back, bring_back, abort, plain_update]), roll_back]
         models = [chance.choice([MODEL, SECOND]) for _ in actions]
@@ -104,14 +96,11 @@ def test_ten_interleavings_lose_no_update(project: Project, two_models: None) ->
             swaps[model] += act in (roll_back, bring_back) and code == 0
         for model, swapped in swaps.items():
             release, previous = first[model]
-            assert pointer(project, model) == ((previous, release) if swapped % 2 else (release, previous)), story
-        project.pulumi("preview", "--stack", ENVIRONMENT, "--expect-no-changes")
+            assert project.pointers(ENVIRONMENT, model) == (
+                (previous, release) if swapped % 2 else (release, previous)
+            ), story
+        project.assert_no_changes(ENVIRONMENT)
     assert sum(swaps.values()) >= INTERLEAVINGS, "hardly anything succeeded: nothing was proven"
-
-
-def pointer(project: Project, model: str) -> tuple[str, str]:
-    found = YAML(typ="safe").load(project.stack_file(ENVIRONMENT))["config"]["stellwerk:models"][model]
-    return found["release"], found["previous"]
 
 
 def roll_back(project: Project, model: str) -> tuple[int, str]:
@@ -120,15 +109,15 @@ def roll_back(project: Project, model: str) -> tuple[int, str]:
 
 
 def bring_back(project: Project, model: str) -> tuple[int, str]:
-    previous = pointer(project, model)[1]
+    previous = project.pointers(ENVIRONMENT, model)[1]
     done = project.stellwerk("promote", model, "--to", ENVIRONMENT, "--release", previous, "--yes", ok=False)
     return done.returncode, done.stderr[-300:]
 
 
 def abort(project: Project, model: str) -> tuple[int, str]:
     process = asking(project, "rollback", model, "--env", ENVIRONMENT)
-    _, said = process.communicate("n\n", timeout=300)
-    return process.returncode, said[-300:]
+    output, _ = process.communicate("n\n", timeout=300)
+    return process.returncode, output[-300:]
 
 
 def plain_update(project: Project, _: str) -> tuple[int, str]:

@@ -13,10 +13,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from infra.local.cluster import addons, configuration
 from infra.local.cluster.layout import PROVISIONER
-from tests import rights
 from tests.program.harness import Recording
-from tests.toolchain_tools import eventually, free_port, running, tool
+from tests.support import rights
+from tests.support.tools import eventually, free_port, running, tool
 
+pytestmark = pytest.mark.tools
 ROLES = [(role, purpose) for role, purposes in rights.ALLOWED.items() for purpose in purposes]
 _KINDS = ("Namespace", "Role", "RoleBinding")
 

@@ -12,7 +12,7 @@ from moto import mock_aws
 from serving.errors import StartError
 from serving.fetch import fetch, main
 from serving.settings import Fetch
-from tests.serving.conftest import digest_of
+from tests.support.onnx_models import digest_of
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

@@ -15,7 +15,8 @@ from serving.errors import StartError
 from serving.inline import LONG_NANOSECONDS, SHORT_NANOSECONDS, ShortRuns
 from serving.memory import MIB
 from serving.model import Model, ModelError, load
-from tests.serving.conftest import ROOT, copy_model, digest_of, onnx_model, wide_model
+from tests.support.onnx_models import copy_model, digest_of, onnx_model, wide_model
+from tests.support.project import ROOT
 
 value = helper.make_tensor_value_info
 

@@ -11,7 +11,7 @@ from serving.answer import Identity, encode
 from serving.errors import RequestError, StartError
 from serving.model import Model
 from serving.protocol import decode
-from tests.serving.conftest import doubling_model, sum_model, tensor
+from tests.support.onnx_models import doubling_model, sum_model, tensor
 
 
 @pytest.fixture(scope="module")

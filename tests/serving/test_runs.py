@@ -7,7 +7,8 @@ import httpx
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.serving.conftest import Server, onnx_model, wide_model
+from tests.support.onnx_models import onnx_model, wide_model
+from tests.support.server import Server
 
 MODEL = "/v2/models/digits"
 

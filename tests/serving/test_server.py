@@ -15,14 +15,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.serving.conftest import (
-    RELEASE,
-    Server,
-    digest_of,
-    doubling_model,
-    environment,
-    tensor,
-)
+from tests.support.onnx_models import digest_of, doubling_model, tensor
+from tests.support.server import RELEASE, Server, environment
 
 MODEL = "/v2/models/digits"
 
@@ -171,8 +165,8 @@ def start_refused(path: Path, **changes: str) -> str:
 def test_a_wrong_digest_is_not_served(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(doubling_model() + b"\0")
-    found, wanted = digest_of(path.read_bytes()), digest_of(doubling_model())
-    assert start_refused(path) == f"{path} has digest {found}, expected {wanted}; it is not served"
+    actual, wanted = digest_of(path.read_bytes()), digest_of(doubling_model())
+    assert start_refused(path) == f"{path} has digest {actual}, expected {wanted}; it is not served"
 
 
 def test_a_setting_that_is_not_allowed_is_named(tmp_path: Path) -> None:

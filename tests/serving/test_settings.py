@@ -6,7 +6,7 @@ import pytest
 
 from serving.errors import StartError
 from serving.settings import serve
-from tests.serving.conftest import environment
+from tests.support.server import environment
 
 
 def test_defaults() -> None:

@@ -14,7 +14,7 @@ from serving.document import SMALL_BYTES
 from serving.errors import RequestError
 from serving.model import Model
 from serving.protocol import decode
-from tests.serving.conftest import copy_model, doubling_model
+from tests.support.onnx_models import copy_model, doubling_model
 
 KINDS = {
     "INT64": TensorProto.INT64,

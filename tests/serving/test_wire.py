@@ -10,7 +10,8 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from tests.serving.conftest import RELEASE, Server, tensor
+from tests.support.onnx_models import tensor
+from tests.support.server import RELEASE, Server
 
 MODEL = "/v2/models/digits"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.toolchain.manifest import Manifest, load
-from tests.infra.local.toolchain.toolchain_kit import GO, MakeManifest, ReleaseServer
+from tests.support.toolchain import GO, MakeManifest, ReleaseServer
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from infra.local.toolchain.builder import Toolchain, ensure
 from infra.local.toolchain.errors import ToolchainError
 from infra.local.toolchain.inspection import inspect
 from infra.local.toolchain.manifest import Manifest
-from tests.infra.local.toolchain.toolchain_kit import MakeManifest, ReleaseServer, go_group, script, tarball
+from tests.support.toolchain import MakeManifest, ReleaseServer, go_group, script, tarball
 
 
 def _get(manifest: Manifest, *names: str) -> Toolchain:

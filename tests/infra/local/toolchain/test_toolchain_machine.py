@@ -12,13 +12,13 @@ from infra.local.toolchain import doctor, machine
 from infra.local.toolchain.errors import ToolchainError
 from infra.local.toolchain.inspection import inspect
 from infra.targets.needs import Needs
-from tests.infra.local.toolchain.toolchain_kit import MakeManifest
+from tests.support.toolchain import MakeManifest
 
 
 def test_needs_on_one_file_system_add_up(tmp_path: Path) -> None:
-    found = machine.disk({tmp_path / "not" / "there": 1, tmp_path: 1 << 20})
-    assert len(found) == 1 and not found[0].ok
-    assert f"{(1 << 20) + 1} needed" in found[0].detail and "STELLWERK_STATE" in found[0].fix
+    checks = machine.disk({tmp_path / "not" / "there": 1, tmp_path: 1 << 20})
+    assert len(checks) == 1 and not checks[0].ok
+    assert f"{(1 << 20) + 1} needed" in checks[0].detail and "STELLWERK_STATE" in checks[0].fix
 
 
 def test_a_full_disk_stops_builds() -> None:
@@ -57,9 +57,9 @@ def test_nf_tables_built_into_the_kernel_counts(symbols: str | None, ok: bool, t
     if symbols is not None:
         (tmp_path / "kallsyms").write_text(symbols)
     host = machine.Host(kernel_symbols=tmp_path / "kallsyms", find=lambda name, folders: None)
-    found = {check.name: check for check in machine.checks(Path("/"), {}, False, True, host)}["nf_tables"]
-    assert found.ok is ok
-    assert "modprobe nf_tables" in found.fix
+    check = {check.name: check for check in machine.checks(Path("/"), {}, False, True, host)}["nf_tables"]
+    assert check.ok is ok
+    assert "modprobe nf_tables" in check.fix
 
 
 def test_doctor_reports_tools_and_machine(make_manifest: MakeManifest, tmp_path: Path) -> None:

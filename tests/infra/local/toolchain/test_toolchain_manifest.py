@@ -9,7 +9,7 @@ from infra.contract.versions import versions
 from infra.local.toolchain.errors import ToolchainError
 from infra.local.toolchain.manifest import load, numbers
 from infra.local.toolchain.paths import CHECKOUT, MANIFEST, MODULES
-from tests.infra.local.toolchain.toolchain_kit import GO, MakeManifest
+from tests.support.toolchain import GO, MakeManifest
 
 # Words of the names of package indexes: which one is asked is the machine's own setting.
 REGISTRIES = ("proxy.golang", "pypi.", "pythonhosted", "npmjs", "repo1.maven", "deb.debian")
@@ -44,8 +44,8 @@ def test_a_tool_that_is_built_is_the_wanted_version() -> None:
         pinned = dict(line.split()[:2] for line in lines if " v" in line)
         owners = [module for module in pinned if f"{tool.go.package or tool.go.module}/".startswith(f"{module}/")]
         # A package of the group's own wraps a module: then one of them has the version.
-        found = {pinned[max(owners, key=len)]} if owners else set(pinned.values())
-        assert f"v{tool.go.version or tool.version}" in found, (
+        versions_of_it = {pinned[max(owners, key=len)]} if owners else set(pinned.values())
+        assert f"v{tool.go.version or tool.version}" in versions_of_it, (
             f"{tool.name}: modules/{tool.go.group}/go.mod has another"
         )
 

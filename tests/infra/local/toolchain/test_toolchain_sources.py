@@ -14,7 +14,7 @@ from infra.local.toolchain.context import Context
 from infra.local.toolchain.errors import ToolchainError
 from infra.local.toolchain.hosts import Hosts
 from infra.local.toolchain.probing import is_dynamic, probe
-from tests.infra.local.toolchain.toolchain_kit import MakeManifest, ReleaseServer, script, tarball
+from tests.support.toolchain import MakeManifest, ReleaseServer, script, tarball
 
 DIGEST = "ab" * 32
 TOOL = """
@@ -104,8 +104,8 @@ def test_installed_versions(
 ) -> None:
     _install(tmp_path / "bin", script(says))
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
-    found = probe(make_manifest(TOOL).tool("demo"))
-    assert found is not None and found.reason == reason
+    result = probe(make_manifest(TOOL).tool("demo"))
+    assert result is not None and result.reason == reason
 
 
 def test_asking_for_the_version_leaves_nothing_in_the_home_folder(
@@ -117,8 +117,8 @@ def test_asking_for_the_version_leaves_nothing_in_the_home_folder(
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("PULUMI_HOME", raising=False)
-    found = probe(make_manifest(TOOL).tool("demo"))
-    assert found is not None and found.reason is None
+    result = probe(make_manifest(TOOL).tool("demo"))
+    assert result is not None and result.reason is None
     assert not (tmp_path / "home").exists()
 
 

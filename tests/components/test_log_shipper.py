@@ -1,7 +1,6 @@
 """The log shipper's own binary over files like the container runtime's, with a store that answers as Elasticsearch."""
 
 import json
-import os
 import random
 import shutil
 import subprocess
@@ -16,22 +15,11 @@ from typing import Any
 import pytest
 
 from components.logging.log_shipper import shipper_config
-from tests.integration.conftest import Project
+from tests.support.lines import TRACEBACK, ecs
+from tests.support.tools import tool
 
-pytestmark = pytest.mark.integration
+pytestmark = pytest.mark.tools
 CHUNK = 16 * 1024
-TRACEBACK = """Traceback (most recent call last):
-  File "job.py", line 1, in <module>
-    1/0
-    ~^~
-ZeroDivisionError: division by zero
-
-During handling of the above exception, another exception occurred:
-
-Traceback (most recent call last):
-  File "job.py", line 3, in <module>
-    raise ValueError("no data")
-ValueError: no data""".splitlines()
 
 
 class Store(ThreadingHTTPServer):
@@ -60,9 +48,9 @@ class Store(ThreadingHTTPServer):
         deadline = time.monotonic() + 60
         while True:
             with self.lock:
-                found = [each for each in self.documents.values() if each["kubernetes.pod.name"] == pod]
-            if len(found) >= count or time.monotonic() > deadline:
-                return sorted(found, key=lambda each: str(each["@timestamp"]))
+                documents = [each for each in self.documents.values() if each["kubernetes.pod.name"] == pod]
+            if len(documents) >= count or time.monotonic() > deadline:
+                return sorted(documents, key=lambda each: str(each["@timestamp"]))
             time.sleep(0.1)
 
 
@@ -132,18 +120,14 @@ def cri(text: str | bytes, stream: str = "stdout", age: float = 0) -> bytes:
     return b"".join(f"{stamp} {stream} {tag} ".encode() + c + b"\n" for tag, c in zip(tags, chunks, strict=True))
 
 
-def ecs(message: str, **fields: Any) -> str:
-    return json.dumps({"@timestamp": "2026-01-02T03:04:05.678Z", "message": message, **fields})
-
-
 def append(path: Path, *parts: bytes) -> None:
     with path.open("ab") as file:
         file.write(b"".join(parts))
 
 
 @pytest.fixture(scope="module")
-def binary(project: Project) -> Path:
-    return Path(project.environment["PATH"].split(os.pathsep)[0]) / "log-shipper"
+def binary() -> Path:
+    return tool("log-shipper")
 
 
 @pytest.fixture
@@ -203,9 +187,9 @@ def test_a_shipper_that_is_behind_does_not_cut(shipper: Shipper, store: Store) -
         append(log, cri(f"long-{index} {'x' * 3 * CHUNK}", age=60 - index / 10))
         append(log, *(cri(line, "stderr", age=60 - index / 10) for line in (f"failed-{index}", *TRACEBACK)))
     shipper.start()
-    found = [each["message"] for each in store.of("behind", 100)]
-    assert len(found) == 100 and sum(message.endswith(TRACEBACK[-1]) for message in found) == 50
-    assert sum(len(message) > 3 * CHUNK for message in found) == 50
+    messages = [each["message"] for each in store.of("behind", 100)]
+    assert len(messages) == 100 and sum(message.endswith(TRACEBACK[-1]) for message in messages) == 50
+    assert sum(len(message) > 3 * CHUNK for message in messages) == 50
 
 
 def test_what_the_store_refuses_is_stored_marked(shipper: Shipper, store: Store) -> None:
@@ -216,14 +200,14 @@ def test_what_the_store_refuses_is_stored_marked(shipper: Shipper, store: Store)
     lines = (ecs("empty", **{"": 1}), ecs("blank", **{" ": 1}), ecs("many", **many), ecs("deep", deep=deep))
     append(shipper.log("odd"), *map(cri, lines), cri(ecs("good")), cri(b"\xff\xfe bytes"), b"\0\0torn\n")
     shipper.start()
-    found = store.of("odd", 7)
-    refused = {json.dumps(each): each for each in found if "log_refused" in each.get("tags", [])}
-    assert len(refused) == 4 and len(found) == 7
+    documents = store.of("odd", 7)
+    refused = {json.dumps(each): each for each in documents if "log_refused" in each.get("tags", [])}
+    assert len(refused) == 4 and len(documents) == 7
     for word in ("empty", "blank", "many", "deep"):
         (one,) = [each for text, each in refused.items() if word in text]
         assert one["error.message"] and one["service.environment"] == "test"
-    assert [each["message"] for each in found if each.get("tags") == ["log_malformed"]] == ["\0\0torn"]
-    assert {"good", "\ufffd bytes"} <= {each["message"] for each in found}
+    assert [each["message"] for each in documents if each.get("tags") == ["log_malformed"]] == ["\0\0torn"]
+    assert {"good", "\ufffd bytes"} <= {each["message"] for each in documents}
 
 
 def test_a_line_cannot_claim_another_place(shipper: Shipper, store: Store) -> None:
@@ -234,14 +218,14 @@ def test_a_line_cannot_claim_another_place(shipper: Shipper, store: Store) -> No
     append(shipper.log("outside", "kube-system"), cri(ecs("claim", **claims[0])))
     append(shipper.log("digits-predictor-1"), cri("does not start"))
     shipper.start()
-    found = store.of("claims", 4)
+    documents = store.of("claims", 4)
     places = {(each["service.environment"], each["kubernetes.namespace"], each["kubernetes.pod.name"],
-               each["kubernetes.container.name"]) for each in found}  # fmt: skip
+               each["kubernetes.container.name"]) for each in documents}  # fmt: skip
     assert places == {("test", "test-serving", "claims", "main")}
-    assert [each["claimed.service.environment"] for each in found if "claimed.service.environment" in each] == [
+    assert [each["claimed.service.environment"] for each in documents if "claimed.service.environment" in each] == [
         "prod"
     ] * 2
-    assert not any("kubernetes" in each or "service" in each for each in found)
+    assert not any("kubernetes" in each or "service" in each for each in documents)
     (outside,) = store.of("outside", 1)
     assert "service.environment" not in outside
     (started,) = store.of("digits-predictor-1", 1)
@@ -273,8 +257,8 @@ def test_killed_again_and_again_it_loses_nothing_and_repeats_nothing(shipper: Sh
         time.sleep(chance.uniform(0.4, 1.2))
         shipper.kill()
     shipper.start()
-    found = store.of("busy", 500)
-    names = sorted(int(each["message"].split()[0].removeprefix("line-")) for each in found)
+    documents = store.of("busy", 500)
+    names = sorted(int(each["message"].split()[0].removeprefix("line-")) for each in documents)
     assert names == list(range(500))
     whole = "\n".join(TRACEBACK)
-    assert sum(each["message"].endswith(whole) for each in found) == 125
+    assert sum(each["message"].endswith(whole) for each in documents) == 125

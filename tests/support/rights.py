@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 
-# kubectl with its arguments, and what it reads from standard input: exit code, and what it printed and said.
+# kubectl with its arguments, and what it reads from standard input: exit code, and both outputs.
 Kubectl = Callable[..., tuple[int, str]]
 # verb, resource with its group, names it is limited to
 Right = tuple[str, str, tuple[str, ...]]
@@ -73,25 +73,25 @@ RAW: Mapping[str, str] = {
 
 
 def impersonated(kubectl: Kubectl, group: str | None, *arguments: str, stdin: str = "") -> tuple[int, str]:
-    """kubectl as a user without any right of their own but the group's."""
+    """Run kubectl as a user without any right of their own but the group's."""
     groups = (f"--as-group={group}",) if group else ()
     return kubectl(*arguments, "--as=somebody", *groups, stdin=stdin)
 
 
 def rights(kubectl: Kubectl, group: str, namespace: str) -> set[Right]:
-    """What the group gives its members in a namespace, beyond what everybody has who is known to the cluster."""
+    """Return what the group gives its members in a namespace, beyond what everybody has who is known to the cluster."""
     return _rules(kubectl, group, namespace) - _rules(kubectl, None, namespace)
 
 
 def expected(role: str, purpose: str) -> set[Right]:
-    """The same, as it should be."""
-    found: set[Right] = set()
+    """Return the same, as it should be."""
+    wanted: set[Right] = set()
     for verbs, resources in ALLOWED[role][purpose]:
         for verb in verbs.split():
             for resource in resources.split():
                 kind, _, name = resource.partition("=")
-                found.add((verb, kind, (name,) if name else ()))
-    return found
+                wanted.add((verb, kind, (name,) if name else ()))
+    return wanted
 
 
 def _rules(kubectl: Kubectl, group: str | None, namespace: str) -> set[Right]:

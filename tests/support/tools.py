@@ -13,16 +13,16 @@ from infra.local.toolchain.paths import bin_folder
 
 
 def tool(name: str) -> Path:
-    """The tool's binary; skips the test where `stellwerk cluster up` has not made it yet."""
-    found = bin_folder() / name
-    if not found.exists():
+    """Return the tool's binary; skip the test where `stellwerk cluster up` has not made it yet."""
+    file = bin_folder() / name
+    if not file.exists():
         pytest.skip(f"{name} is not built yet: `stellwerk cluster up` does it")
-    return found
+    return file
 
 
 @contextmanager
 def running(command: Sequence[str | Path], log: Path, environment: dict[str, str] | None = None) -> Iterator[None]:
-    """A process as long as the context lasts; its output goes to `log`."""
+    """Run a process as long as the context lasts; its output goes to `log`."""
     with log.open("w") as file:
         process = subprocess.Popen(list(map(str, command)), stdout=file, stderr=file, env=environment)
     try:
@@ -33,7 +33,7 @@ def running(command: Sequence[str | Path], log: Path, environment: dict[str, str
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 on which nobody listens."""
+    """Return a port of 127.0.0.1 on which nobody listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -41,7 +41,7 @@ def free_port() -> int:
 
 
 def eventually(check: Callable[[], bool], log: Path, seconds: float = 60) -> None:
-    """Polls until `check` is true; fails with the process's last words."""
+    """Poll until `check` is true; fail with the end of the process's log."""
     deadline = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < deadline, log.read_text()[-3000:]

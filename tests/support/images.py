@@ -8,13 +8,13 @@ from pathlib import Path
 
 
 def copies(dockerfile: str) -> str:
-    """A Dockerfile of the lines that copy from the context."""
+    """Return a Dockerfile of the lines that copy from the context."""
     lines = re.findall(r"^COPY (?!.*--from=).*", dockerfile, re.MULTILINE)
     return "\n".join(["FROM scratch", "ARG SOURCE_DATE_EPOCH", *lines, ""])
 
 
 def checkout_of_another(source: Path, target: Path) -> None:
-    """The folder as a checkout under umask 077, with what editors, notebooks and desktops leave in it."""
+    """Copy the folder as a checkout under umask 077, with what editors, notebooks and desktops leave in it."""
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
     for path in [target, *target.rglob("*")]:
         path.chmod(0o700 if path.is_dir() or path.stat().st_mode & 0o100 else 0o600)
@@ -25,7 +25,7 @@ def checkout_of_another(source: Path, target: Path) -> None:
 
 
 def build(buildctl: Path, socket: Path, context: Path, dockerfile: str, work: Path) -> str:
-    """The digest of the image."""
+    """Build an image, and return its digest."""
     work.mkdir()
     (work / "Dockerfile").write_text(dockerfile)
     command: list[str | Path] = [

@@ -43,13 +43,13 @@ class Traces:
     temporary: frozenset[str]
 
     def left(self, before: "Traces") -> dict[str, list[str]]:
-        """What is there now and was not there before, by kind."""
+        """Return what exists now and did not before, by kind."""
         now, then = vars(self), vars(before)
         return {kind: sorted(now[kind] - then[kind]) for kind in now if now[kind] - then[kind]}
 
 
 def take() -> Traces:
-    """The machine as it is."""
+    """Return the traces on the machine as it is."""
     links = json.loads(_output("ip", "-json", "address"))
     return Traces(
         processes=frozenset(_processes()),
@@ -75,8 +75,8 @@ def _output(*command: str) -> str:
 
 
 def _processes() -> set[str]:
-    """Processes a cluster runs, as `pid command`; those of the machine itself stay out by comparison."""
-    found = set()
+    """Return the processes a cluster runs, as `pid command`; those of the machine itself stay out by comparison."""
+    processes = set()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
@@ -86,5 +86,5 @@ def _processes() -> set[str]:
         except OSError:
             continue
         if state != "Z" and name.startswith(_PARTS):
-            found.add(f"{entry.name} {name}")
-    return found
+            processes.add(f"{entry.name} {name}")
+    return processes

@@ -33,7 +33,7 @@ class ReleaseServer:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def publish(self, path: str, content: bytes) -> None:
-        """The file and its checksum file."""
+        """Serve the file and its checksum file."""
         self.files[path] = content
         name = path.rsplit("/", 1)[-1]
         self.files[f"{path}.sha256"] = f"{hashlib.sha256(content).hexdigest()}  {name}\n".encode()
@@ -65,12 +65,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def script(text: str) -> bytes:
-    """An executable that prints `text`."""
+    """Return an executable that prints `text`."""
     return f"#!/bin/sh\necho '{text}'\n".encode()
 
 
 def tarball(files: dict[str, bytes]) -> bytes:
-    """A .tar.gz of `files`, executable."""
+    """Return a .tar.gz of `files`, executable."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
         for name, content in files.items():
@@ -81,6 +81,6 @@ def tarball(files: dict[str, bytes]) -> bytes:
 
 
 def go_group(name: str, prints: str) -> dict[str, str]:
-    """A module group of one program without dependencies."""
+    """Return a module group of one program without dependencies."""
     main = f'package main\n\nfunc main() {{ println("{prints}") }}\n'
     return {f"{name}/go.mod": f"module example.test/{name}\n\ngo 1.21\n", f"{name}/go.sum": "", f"{name}/main.go": main}

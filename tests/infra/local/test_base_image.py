@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.conftest import ROOT, kill_group
+from tests.support.project import ROOT, kill_group
 
-pytestmark = pytest.mark.integration
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="a root file system is made by root")
 
 # debootstrap mounts /proc in the new root as well, and takes half a minute more.
 _DEBOOTSTRAP = """#!/bin/sh

@@ -18,15 +18,9 @@ import httpx
 
 from components.gateway import traefik
 from components.gateway.traefik import LimitsArgs, RouteArgs
+from tests.support.tools import free_port
 
 LIMITS: LimitsArgs = {"max_body_bytes": 1024**2, "in_flight": 4, "requests_per_second": 1000}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Backend:
@@ -98,7 +92,7 @@ class Gateway:
         return (self._folder / "log").read_text()
 
     def publish(self, models: Sequence[str]) -> None:
-        """Swaps the routes as the kubelet does: a new folder, the link renamed over the old, the old folder gone."""
+        """Swap the routes as the kubelet does: a new folder, the link renamed over the old, the old folder gone."""
         routes: list[RouteArgs] = [
             {"name": name, "path_prefix": f"/v2/models/{name}", "url": self._url} for name in models
         ]
@@ -122,7 +116,7 @@ class Gateway:
         return httpx.Client(base_url=f"https://127.0.0.1:{port or self.port}", verify=context, timeout=30)
 
     def ready(self) -> int:
-        """The status of its readiness probe; 0 while nothing listens."""
+        """Return the status of its readiness probe; 0 while nothing listens."""
         try:
             return httpx.get(f"http://127.0.0.1:{self.health}/ping").status_code
         except httpx.TransportError:
@@ -138,7 +132,7 @@ class Gateway:
 
 
 def until(condition: Any, gateway: Gateway, seconds: float = 60) -> None:
-    """Waits; a machine under load may need long."""
+    """Wait until the condition is true; a machine under load may need long."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, gateway.log

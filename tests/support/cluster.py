@@ -1,0 +1,121 @@
+"""Fixtures: the main job, once per test run, on a real cluster of its own.
+
+The cluster stands until the last test; tests that take something away bring it back, or are marked `last`.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import traces
+from tests.support.project import ENVIRONMENTS, Project, copy_checkout
+
+# A folder whose project is kept: the first run makes it, later ones use it (docs/find-your-room.md).
+KEPT = "STELLWERK_TEST_PROJECT"
+
+
+@pytest.fixture(scope="session")
+def fresh() -> Iterator[Project]:
+    """A checkout and a state directory in which nothing has run yet; whatever a test starts is taken down."""
+    if os.geteuid() != 0:
+        pytest.fail("the integration tests run a real cluster and need root; without root run `make check`")
+    # Unix sockets have short names: pytest's own folders are too deep.
+    kept = os.environ.get(KEPT)
+    folder = Path(kept or tempfile.mkdtemp(prefix="stw-"))
+    project = Project(folder / "checkout", folder / "state", traces.take())
+    try:
+        if not project.root.exists():
+            project.root.mkdir(parents=True)
+            copy_checkout(project.root)
+        yield project
+    finally:
+        if not kept:
+            if Path(project.command).exists():
+                arguments = [project.command, "cluster", "down"]
+                subprocess.run(arguments, cwd=project.root, env=project.shell, check=False)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def project(fresh: Project, request: pytest.FixtureRequest) -> Project:
+    """After `make demo`: the README's first command, on a checkout that nobody has used."""
+    log = fresh.root.parent / "demo.log"
+    if not log.exists():
+        capture = request.config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            code = _demo(fresh, log)
+        if code != 0:
+            output = log.read_text()
+            log.unlink()
+            pytest.exit(f"`make demo` ended with {code}:\n{output[-6000:]}", returncode=1)
+    fresh.demo_output = log.read_text()
+    fresh.learn_variables()
+    fresh.expected = {name: fresh.stack_file(name).read_text() for name in ENVIRONMENTS}
+    return fresh
+
+
+def _demo(project: Project, log: Path) -> int:
+    """Run the demo, keep its output, print the title of each step with the seconds so far; return its exit code."""
+    print("\nmake demo, in a checkout and a state directory of its own …", flush=True)
+    began = time.monotonic()
+    with log.open("w") as file:
+        process = subprocess.Popen(
+            ["make", "demo"], cwd=project.root, env=project.shell, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True,
+        )  # fmt: skip
+        assert process.stdout is not None
+        for line in process.stdout:
+            file.write(line)
+            if line.rstrip().endswith("───") or line.startswith("$ "):
+                title = line.strip(" ─\n")
+                print(f"  {time.monotonic() - began:6.0f} s  {title}", flush=True)
+        code = process.wait()
+    print(f"make demo: {time.monotonic() - began:.0f} s", flush=True)
+    return code
+
+
+@pytest.fixture(autouse=True)
+def settled(request: pytest.FixtureRequest) -> None:
+    """Put back what a test that failed has left, so that the next one does not fail for it."""
+    if "project" not in request.fixturenames:
+        return
+    project: Project = request.getfixturevalue("project")
+    for name in ENVIRONMENTS:
+        if project.state.exists() and project.stack_file(name).read_text() != project.expected[name]:
+            project.stack_file(name).write_text(project.expected[name])
+            project.pulumi("cancel", "--stack", name, "--yes", ok=False)
+            project.up(name, ok=False)
+
+
+@pytest.fixture
+def restored(project: Project) -> Iterator[Callable[[str], None]]:
+    """Put a stack file back and apply it, after a test that changed it."""
+    changed: dict[str, str] = {}
+
+    def keep(environment: str) -> None:
+        changed[environment] = project.stack_file(environment).read_text()
+
+    yield keep
+    for environment, text in changed.items():
+        project.stack_file(environment).write_text(text)
+        project.up(environment)
+
+
+@pytest.fixture
+def edited(project: Project) -> Iterator[Callable[[str, str], None]]:
+    """Write other text into a stack file until the test ends; for what is never applied."""
+    before: dict[str, str] = {}
+
+    def write(environment: str, text: str) -> None:
+        before.setdefault(environment, project.stack_file(environment).read_text())
+        project.stack_file(environment).write_text(text)
+
+    yield write
+    for environment, text in before.items():
+        project.stack_file(environment).write_text(text)
