@@ -21,6 +21,6 @@ def main(root: Path = ROOT, services: Services | None = None, target: Target | N
 
 
 if __name__ == "__main__":
-    # Ctrl-C is the engine's to answer: it cancels the update; a traceback of the program would bury what it says.
+    # Ctrl-C is the engine's to answer: it cancels the update; a traceback of the program would bury its message.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     main()
