@@ -25,8 +25,8 @@ def slow_model() -> bytes:
     return onnx_model(nodes, inputs, [helper.make_tensor_value_info("y", TensorProto.FLOAT, [])])
 
 
-def test_probes_are_answered_while_one_long_row_is_computed(start: Callable[..., Server]) -> None:
-    server, samples = start(slow_model()), 2000
+def probes_during_runs(server: Server, samples: int) -> int:
+    """Return how many probes are answered before the first of three long requests is."""
     given = {"name": "x", "datatype": "FP32", "shape": [1, samples], "data": [0.0] * samples}
     answers: list[int] = []
 
@@ -34,18 +34,24 @@ def test_probes_are_answered_while_one_long_row_is_computed(start: Callable[...,
         answers.append(httpx.post(f"{server.url}{MODEL}/infer", json={"inputs": [given]}, timeout=60).status_code)
 
     clients = [threading.Thread(target=ask) for _ in range(3)]
-    for client in clients:
-        client.start()
     during = 0
     with httpx.Client(timeout=60) as probe:
+        # The connection stands before the requests come: only answers are counted.
+        probe.get(f"{server.url}/v2/health/live")
+        for client in clients:
+            client.start()
         while any(client.is_alive() for client in clients):
             assert probe.get(f"{server.url}/v2/health/live").status_code == 200
             during += not answers
-    for client in clients:
-        client.join()
     assert answers == [200] * 3
-    # An event loop that is busy with the first of them lets a few pass before it begins, and none until it ends.
-    assert during > 20
+    return during
+
+
+def test_probes_are_answered_while_one_long_row_is_computed(start: Callable[..., Server]) -> None:
+    server = start(slow_model())
+    # An event loop that is busy with the first request lets a few probes pass before it begins, and none until it ends.
+    # A machine that is busy with something else may give this test no turn: then the next try counts.
+    assert any(probes_during_runs(server, 2000) > 20 for _ in range(5))
 
 
 def test_a_run_that_needs_more_memory_than_there_is_is_refused(start: Callable[..., Server]) -> None:
