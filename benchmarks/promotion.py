@@ -20,6 +20,7 @@ from delivery import stackfile
 from delivery.clients.endpoint import answering_release, endpoint
 from delivery.clients.engine import wait_for_lock
 from delivery.operations.load import Load
+from infra.services.serving import models
 from infra.values import ENVIRONMENTS, from_file
 
 MODEL, TARGET, SOURCE = "digits", "prod", "test"
@@ -82,7 +83,7 @@ def _moves(env: Mapping[str, str]) -> list[Move]:
     """Return the moves to prod's other release and back; raises BenchmarkError when the demo has not left them."""
     if missing := [name for name in ENVIRONMENTS if name not in deployed(env)]:
         raise BenchmarkError(f"there is no stack {', '.join(missing)}; run `make demo` first")
-    now, ready = (from_file(name).environment.models[MODEL] for name in (TARGET, SOURCE))
+    now, ready = (models(from_file(name).environment)[MODEL] for name in (TARGET, SOURCE))
     if now.release is None or now.previous is None or ready.release not in (now.release, now.previous):
         raise BenchmarkError(
             f"{TARGET} must have seen the release of {MODEL} that {SOURCE} serves, and another one; "

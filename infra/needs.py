@@ -1,6 +1,7 @@
 """What the environments that run on the embedded cluster ask of its node."""
 
-from infra.contract.environment import Environment, Mode
+from infra.composition.service import Stack
+from infra.services import images, registry
 from infra.targets.needs import Needs
 from infra.targets.variables import LOCAL_CONTEXT
 from infra.values import ENVIRONMENTS, from_file
@@ -9,31 +10,22 @@ from infra.values import ENVIRONMENTS, from_file
 def local_needs() -> Needs:
     """Return the needs of all environments of this project whose context is the embedded cluster's.
 
-    Raises ConfigError when a stack file is wrong.
+    Raise ConfigError when a stack file is wrong.
     """
-    environments = [from_file(name).environment for name in ENVIRONMENTS]
-    local = [environment for environment in environments if environment.cluster.context == LOCAL_CONTEXT]
-    ports: dict[int, str] = {}
-    for environment in local:
-        ports |= _ports(environment)
-    registries = [item.registry.address for item in local if item.registry.mode is Mode.EMBEDDED]
-    bases = [environment.images.base_python for environment in local]
+    stacks = [from_file(name).stack for name in ENVIRONMENTS]
+    return needs([stack for stack in stacks if stack.environment.cluster.context == LOCAL_CONTEXT])
+
+
+def needs(stacks: list[Stack]) -> Needs:
+    """Return what these stacks ask of one node that runs them all."""
+    environments = [stack.environment for stack in stacks]
+    registries = [registry.address(environment) for environment in environments if registry.runs(environment)]
     return Needs(
         registry=registries[0] if registries else None,
-        ports=ports,
-        builds_base=any(base is not None and base.build for base in bases),
+        ports={
+            port.port: f"{stack.environment.environment} {port.listener}"
+            for stack in stacks
+            for port in stack.node_ports()
+        },
+        builds_base=any(images.builds_base(environment) for environment in environments),
     )
-
-
-def _ports(environment: Environment) -> dict[int, str]:
-    """Return the node ports of one environment, with the words for who listens there."""
-    name = environment.environment.value
-    ports = {environment.gateway.node_port: f"{name} gateway"}
-    if environment.object_store.node_port is not None:
-        ports[environment.object_store.node_port] = f"{name} object store"
-    if environment.logging.node_port is not None:
-        ports[environment.logging.node_port] = "log store"
-    _, _, port = environment.registry.address.rpartition(":")
-    if environment.registry.mode is Mode.EMBEDDED and port.isdigit():
-        ports[int(port)] = "image registry"
-    return ports

@@ -1,4 +1,4 @@
-"""Loads and validates an environment, from Pulumi's configuration or straight from its file."""
+"""Loads and validates an environment, from its file or from the values that the engine has."""
 
 import json
 from collections.abc import Mapping
@@ -6,48 +6,44 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pulumi
 from pydantic import ValidationError
 
-from infra import credentials as secrets
-from infra.capacity import too_large
+from infra.composition.rules import violations
+from infra.composition.service import Stack
+from infra.contract.environment import ENVIRONMENTS as ENVIRONMENTS
+from infra.contract.environment import KSERVE as KSERVE
+from infra.contract.environment import PLATFORM as PLATFORM
+from infra.contract.environment import SERVING as SERVING
+from infra.contract.environment import TRAINING as TRAINING
 from infra.contract.environment import Environment
+from infra.contract.environment import file_name as file_name
 from infra.contract.problems import ConfigError, Problem, Source, parse, plain, problems, show, suggest
 from infra.contract.release import Release, Releases
-from infra.credentials import Credentials
-from infra.rules import violations
+from infra.discovery import Services, known
+from infra.services.serving.capacity import too_large
+from infra.services.serving.section import pointed_releases
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMESPACE = "stellwerk"
-ENVIRONMENTS = ("dev", "test", "prod")
-# Purposes of namespaces: `<environment>-<purpose>`.
-PLATFORM, TRAINING, SERVING = "platform", "training", "serving"
-# Of the controller whose rights reach across namespaces: no role has any there.
-KSERVE = "kserve"
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A validated environment, and its serving and previous releases by (model, release)."""
+    """A validated environment with its services, and its serving and previous releases by (model, release)."""
 
-    environment: Environment
+    stack: Stack
     releases: Mapping[tuple[str, str], Release]
 
-    def serving(self, model: str) -> Release | None:
-        """The release that serves a model, None while there is none."""
-        release = self.environment.models[model].release
-        return self.releases[model, release] if release else None
+    @property
+    def environment(self) -> Environment:
+        """The values."""
+        return self.stack.environment
 
 
-def file_name(environment: str) -> str:
-    """The stack file of an environment, as messages name it."""
-    return f"stacks/Pulumi.{environment}.yaml"
+def from_file(environment: str, root: Path = ROOT, *, services: Services | None = None) -> Loaded:
+    """Return the environment as its file says, without Pulumi and without secrets.
 
-
-def from_file(environment: str, root: Path = ROOT) -> Loaded:
-    """The environment as its file says, without Pulumi and without secrets.
-
-    Raises ConfigError with one message for everything that is wrong.
+    Raise ConfigError with one message for everything that is wrong.
     """
     if environment not in ENVIRONMENTS:
         action = suggest(environment, ENVIRONMENTS, "choose one of them")
@@ -55,67 +51,38 @@ def from_file(environment: str, root: Path = ROOT) -> Loaded:
     name = file_name(environment)
     tree = parse(root / name, name)
     config = plain(tree).get("config", {}) if isinstance(tree, Mapping) else {}
-    values = {key: value for key, value in _own(config).items() if not _is_secure(value)}
-    return validate(values, environment, Source(name, tree, NAMESPACE), Releases(root / "stacks" / "releases"))
+    values = {key: value for key, value in own(config).items() if not _is_secure(value)}
+    return validate(values, environment, Source(name, tree, NAMESPACE), root, services or known())
 
 
-def from_program() -> tuple[Loaded, Credentials]:
-    """The environment and its credentials as the engine gives them to the running program.
-
-    Raises ConfigError with one message for everything that is wrong.
-    """
-    stack = pulumi.get_stack()
-    given = pulumi.runtime.config.get_config_env() | pulumi.runtime.config.CONFIG.get()
-    values = {key: _structured(value) for key, value in _own(given).items()}
-    raw = values.pop(secrets.KEY, None)
-    loaded = validate(values, stack, source(stack), Releases(ROOT / "stacks" / "releases"))
-    text = raw if raw is None or isinstance(raw, str) else json.dumps(raw)
-    return loaded, secrets.read(text, loaded.environment, file_name(stack))
-
-
-def source(stack: str) -> Source:
-    """The stack's file, for messages that name a line; without a tree where the values come from another file."""
+def source(stack: str, root: Path) -> Source:
+    """Return the stack's file for messages; without a tree, and so lines, where the values come from another file."""
     name = file_name(stack)
-    return Source(name, parse(ROOT / name, name) if (ROOT / name).is_file() else None, NAMESPACE)
+    return Source(name, parse(root / name, name) if (root / name).is_file() else None, NAMESPACE)
 
 
-def validate(values: Mapping[str, Any], stack: str, source: Source, releases: Releases) -> Loaded:
-    """The values as a typed environment with its releases; raises ConfigError on the first group of problems."""
+def validate(values: Mapping[str, Any], name: str, source: Source, root: Path, services: Services) -> Loaded:
+    """Return the values as a typed environment with its releases; raise ConfigError on the first group of problems."""
     try:
-        environment = Environment.model_validate_json(json.dumps(values, default=str))
+        environment = services.document.model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:
-        raise source.error(problems(error, Environment)) from None
-    broken = list(violations(environment))
-    if environment.environment != stack:
+        raise source.error(problems(error, services.document)) from None
+    stack = services.stack(environment)
+    broken = list(violations(stack))
+    if environment.environment != name:
         broken.append(
-            Problem(("environment",), show(environment.environment), f"{stack}, the stack's name", f"set it to {stack}")
+            Problem(("environment",), show(environment.environment), f"{name}, the stack's name", f"set it to {name}")
         )
     if broken:
         raise source.error(broken)
-    known = _releases(environment, source, releases)
-    if impossible := list(too_large(environment, known)):
+    releases = pointed_releases(environment, source, Releases(root / "stacks" / "releases"))
+    if impossible := list(too_large(environment, releases)):
         raise source.error(impossible)
-    return Loaded(environment, known)
+    return Loaded(stack, releases)
 
 
-def _releases(environment: Environment, source: Source, store: Releases) -> dict[tuple[str, str], Release]:
-    found: dict[tuple[str, str], Release] = {}
-    for name, model in environment.models.items():
-        for pointer in ("release", "previous"):
-            release = getattr(model, pointer)
-            if release is None:
-                continue
-            try:
-                found[name, release] = store.load(name, release)
-            except ConfigError as error:
-                path = ("models", name, pointer)
-                line = source.line(path)
-                place = f"{source.name}:{line}" if line else source.name
-                raise ConfigError(f"{place}: {source.key(path)}: {release}\n{error}") from None
-    return found
-
-
-def _own(config: Any) -> dict[str, Any]:
+def own(config: Any) -> dict[str, Any]:
+    """Return the values of this project's namespace, by their keys without it."""
     prefix = f"{NAMESPACE}:"
     if not isinstance(config, Mapping):
         return {}
@@ -124,13 +91,3 @@ def _own(config: Any) -> dict[str, Any]:
 
 def _is_secure(value: Any) -> bool:
     return isinstance(value, Mapping) and set(value) == {"secure"}
-
-
-def _structured(value: str) -> Any:
-    """Structured values arrive as JSON text; anything else is the text itself."""
-    if not value.startswith(("{", "[")):
-        return value
-    try:
-        return json.loads(value)
-    except json.JSONDecodeError:
-        return value

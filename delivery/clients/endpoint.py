@@ -7,6 +7,8 @@ import httpx
 
 from delivery.errors import DeliveryError
 from infra.contract.environment import Environment
+from infra.services import gateway
+from infra.services.serving import models
 from infra.values import file_name, from_file
 
 RELEASE_HEADER = "x-stellwerk-release"
@@ -33,11 +35,10 @@ class Endpoint:
 def endpoint(environment: str, model: str) -> Endpoint:
     """Return the model's endpoint; raise DeliveryError when the environment does not serve such a model."""
     values = from_file(environment).environment
-    if model not in values.models:
-        known = ", ".join(values.models) or "none"
+    if model not in models(values):
+        known = ", ".join(models(values)) or "none"
         raise DeliveryError(f"{file_name(environment)}: there is no model {model!r}; models there: {known}")
-    address = f"https://{values.cluster.address}:{values.gateway.node_port}"
-    return Endpoint(f"{address}/v2/models/{model}", trust(values))
+    return Endpoint(f"{gateway.url(values)}/v2/models/{model}", trust(values))
 
 
 def trust(environment: Environment) -> ssl.SSLContext:

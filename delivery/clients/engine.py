@@ -20,8 +20,7 @@ from rich.console import Console
 from delivery.errors import DeliveryError, not_runnable, system_errors
 from delivery.operations.plan import Plan, parse, stored
 from infra.local.cluster.environment import environment as variables
-from infra.machine import DEADLINE
-from infra.targets.variables import PULUMI_BACKEND_URL, PULUMI_PASSPHRASE_FILE, WORK
+from infra.targets.variables import DEADLINE, PULUMI_BACKEND_URL, PULUMI_PASSPHRASE_FILE, WORK
 from infra.values import ROOT
 
 _PASSPHRASE = ("incorrect passphrase", "PULUMI_CONFIG_PASSPHRASE")

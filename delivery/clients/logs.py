@@ -9,7 +9,8 @@ from components.kit.names import LOG_INDEX_PATTERN, TIME_FIELD
 from delivery.clients import engine
 from delivery.clients.endpoint import trust
 from delivery.errors import DeliveryError
-from infra.contract.environment import Environment, Mode
+from infra.contract.environment import Environment
+from infra.services import logging
 from infra.values import ENVIRONMENTS, file_name, from_file
 
 _WAIT_SECONDS = 60
@@ -22,7 +23,7 @@ def logs(filters: dict[str, str], limit: int, *, wait: bool) -> list[dict[str, A
     """
     owner = _owner()
     password = _password(owner.environment.value)
-    address = f"https://{owner.cluster.address}:{owner.logging.node_port}"
+    address = logging.url(owner)
     deadline = time.monotonic() + (_WAIT_SECONDS if wait else 0)
     with httpx.Client(verify=trust(owner), auth=("reader", password), timeout=20, trust_env=False) as client:
         while True:
@@ -51,7 +52,7 @@ def _password(environment: str) -> str:
 def _owner() -> Environment:
     for name in ENVIRONMENTS:
         values = from_file(name).environment
-        if values.logging.mode is Mode.EMBEDDED:
+        if logging.runs(values):
             return values
     raise DeliveryError("no environment runs a log store (stellwerk:logging mode: embedded); ask your own one")
 

@@ -16,8 +16,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from delivery.clients import engine
 from delivery.errors import DeliveryError, system_errors
-from infra.contract.environment import Mode
 from infra.contract.release import StoredObject
+from infra.services import object_store
 from infra.values import file_name, from_file
 
 if TYPE_CHECKING:
@@ -49,10 +49,7 @@ def connect(environment: str) -> Iterator[Store]:
     """The object store of an environment; its CA is verified."""
     values = from_file(environment).environment
     access, secret = _login(environment)
-    store = values.object_store
-    endpoint = store.endpoint
-    if store.mode is Mode.EMBEDDED:
-        endpoint = f"https://{values.cluster.address}:{store.node_port}"
+    endpoint = object_store.external_url(values)
     name = f"object store of {environment} ({endpoint})"
     with ExitStack() as cleanup:
         with system_errors("writing the authority of the object store", "make the temporary folder writable"):
@@ -67,12 +64,12 @@ def connect(environment: str) -> Iterator[Store]:
                 aws_secret_access_key=secret,
                 region_name="us-east-1",
                 verify=authority.name if values.ca_certificate else None,
-                config=_config(embedded=store.mode is Mode.EMBEDDED),
+                config=_config(embedded=object_store.runs(values)),
             )
         except (BotoCoreError, ValueError) as error:
             action = f"correct stellwerk:objectStore in {file_name(environment)}"
             raise DeliveryError(f"{name}: {error}; {action}") from error
-        yield Store(client, store.bucket, name)
+        yield Store(client, object_store.bucket(values), name)
 
 
 def _config(*, embedded: bool) -> Config:

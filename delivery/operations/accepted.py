@@ -7,7 +7,7 @@ from delivery.clients import engine
 from delivery.clients.endpoint import answering_release, endpoint
 from delivery.errors import DeliveryError
 from delivery.operations.release import RELEASES
-from infra.contract.environment import Model
+from infra.services.serving import Model, models
 from infra.values import NAMESPACE, file_name, from_file
 
 # Where a release comes from when nothing else is said.
@@ -18,7 +18,7 @@ _ANSWER_SECONDS = 5
 def pointers(environment: str, model: str) -> Model:
     """What the environment's file says of the model; raises DeliveryError when it has no such model."""
     endpoint(environment, model)
-    return from_file(environment).environment.models[model]
+    return models(from_file(environment).environment)[model]
 
 
 def accepted(model: str, target: str, source: str | None, release: str | None) -> str:

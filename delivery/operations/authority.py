@@ -13,7 +13,7 @@ _YEARS = 10
 
 
 def make_authority(environment: str) -> tuple[str, str]:
-    """A self-signed CA: certificate and key, PEM (ECDSA P-256, RFC 5280)."""
+    """Return a self-signed CA: certificate and key, PEM (ECDSA P-256, RFC 5280)."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name(f"stellwerk {environment}")
     usage = x509.KeyUsage(
@@ -30,20 +30,20 @@ def make_authority(environment: str) -> tuple[str, str]:
 
 
 def belong_together(authority: str, authority_key: str) -> bool:
-    """Whether a CA's certificate and a key are of one pair."""
+    """Return whether a CA's certificate and a key are of one pair."""
     key = serialization.load_pem_private_key(authority_key.encode(), None)
     return x509.load_pem_x509_certificate(authority.encode()).public_key() == key.public_key()
 
 
 def covers(certificate: str, names: Sequence[str]) -> bool:
-    """Whether a server certificate is valid for all these names and addresses."""
+    """Return whether a server certificate is valid for all these names and addresses."""
     loaded = x509.load_pem_x509_certificate(certificate.encode())
-    found = loaded.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    return all(_alternative(name) in found for name in names)
+    alternatives = loaded.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return all(_alternative(name) in alternatives for name in names)
 
 
 def sign(authority: str, authority_key: str, names: Sequence[str]) -> dict[str, str]:
-    """A server certificate for host names and IP addresses, and its key, PEM."""
+    """Return a server certificate for host names and IP addresses, and its key, PEM."""
     issuer = x509.load_pem_x509_certificate(authority.encode())
     issuer_key = serialization.load_pem_private_key(authority_key.encode(), None)
     if not isinstance(issuer_key, ec.EllipticCurvePrivateKey):

@@ -11,6 +11,7 @@ from delivery.errors import DeliveryError
 from delivery.operations import examples
 from delivery.operations.release import RELEASES
 from infra.contract.release import Release
+from infra.services.serving import models
 from infra.values import from_file
 
 _BATCH = 64
@@ -19,7 +20,7 @@ _BATCH = 64
 def serving_release(environment: str, model: str) -> Release:
     """Return the release that the environment's file points at; raise DeliveryError while there is none."""
     endpoint(environment, model)
-    identity = from_file(environment).environment.models[model].release
+    identity = models(from_file(environment).environment)[model].release
     if identity is None:
         raise DeliveryError(
             f"{environment} has no release of {model} yet; run `stellwerk promote {model} --to {environment}`"

@@ -1,5 +1,6 @@
 """`stellwerk status`: which release each environment points at, whether it answers, and whether it could come back."""
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
@@ -9,7 +10,7 @@ from delivery.clients.endpoint import answering_release, endpoint
 from delivery.errors import DeliveryError
 from delivery.operations import pods
 from delivery.operations.release import RELEASES
-from infra.contract.environment import Model
+from infra.services.serving import Model, models
 from infra.values import ENVIRONMENTS, from_file
 
 
@@ -20,13 +21,13 @@ def status() -> dict[str, Any]:
     as far as the cluster tells. `artefact` is what the environment's store has: intact, changed or absent; null
     without a release, or while the store is not reached.
     """
-    files = {name: from_file(name).environment.models for name in ENVIRONMENTS}
+    files = {name: models(from_file(name).environment) for name in ENVIRONMENTS}
     with ThreadPoolExecutor(len(ENVIRONMENTS)) as pool:
         artefacts = dict(zip(files, pool.map(_artefacts, files, files.values()), strict=True))
     return {"environments": {name: {"models": _models(name, files[name], artefacts[name])} for name in ENVIRONMENTS}}
 
 
-def _models(environment: str, models: dict[str, Model], artefacts: dict[str, str]) -> dict[str, dict[str, Any]]:
+def _models(environment: str, models: Mapping[str, Model], artefacts: dict[str, str]) -> dict[str, dict[str, Any]]:
     found = {}
     for name, model in models.items():
         target = endpoint(environment, name)
@@ -45,7 +46,7 @@ def _models(environment: str, models: dict[str, Model], artefacts: dict[str, str
     return found
 
 
-def _artefacts(environment: str, models: dict[str, Model]) -> dict[str, str]:
+def _artefacts(environment: str, models: Mapping[str, Model]) -> dict[str, str]:
     """What the store has of each release; a pod that starts takes nothing but the very artefact."""
     wanted = {name: model.release for name, model in models.items() if model.release}
     found: dict[str, str] = {}

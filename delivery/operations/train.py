@@ -14,6 +14,7 @@ from delivery.errors import DeliveryError
 from delivery.operations.events import refuse_beyond_quota
 from delivery.operations.waiting import Waiting
 from infra.contract.model import FILE, Model, Models
+from infra.services.training import pipelines
 from infra.values import ROOT, TRAINING, file_name, from_file
 
 MODELS = Models(ROOT / "models")
@@ -37,7 +38,7 @@ def train(
 
     A Job that failed is made again. Raise DeliveryError naming a parameter that is not known or not allowed.
     """
-    known = from_file(ENVIRONMENT).environment.training
+    known = pipelines(from_file(ENVIRONMENT).environment)
     if model not in known:
         raise DeliveryError(
             f"{file_name(ENVIRONMENT)}: stellwerk:training has no {model!r}; models there: {', '.join(known) or 'none'}"

@@ -1,22 +1,42 @@
-"""The values of an environment: what `stacks/Pulumi.<env>.yaml` may say under `config:`.
+"""The environment document: what `stacks/Pulumi.<env>.yaml` may say under `config:`.
 
-Every description is also the text an error shows as allowed, and the help an editor shows from the JSON Schema.
+Here stands what every environment has. Each service adds a section of its own (`infra/services/<capability>`), and
+`document` makes one type of all of them. Every description is also the text an error shows as allowed, and the help an
+editor shows from the JSON Schema.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Self
+from typing import Annotated, Any, Generic, Self, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
-from infra.contract.fields import Cpu, ImageReference, Memory, Name, NodePort, ReleaseId, Section
+from infra.contract.fields import Cpu, ImageReference, Memory, Section
+from infra.contract.versions import platform_image
+
+# Purposes of namespaces: `<environment>-<purpose>`.
+PLATFORM, TRAINING, SERVING = "platform", "training", "serving"
+# Of the controller whose rights reach across namespaces: no role has any there.
+KSERVE = "kserve"
+
+Value = TypeVar("Value")
 
 
 class EnvironmentName(StrEnum):
-    """The three environments of the domain model."""
+    """The three environments of the domain model, in the order of promotion."""
 
     DEV = "dev"
     TEST = "test"
     PROD = "prod"
+
+
+ENVIRONMENTS = tuple(name.value for name in EnvironmentName)
+
+
+def file_name(environment: str) -> str:
+    """Return the stack file of an environment, as messages name it."""
+    return f"stacks/Pulumi.{environment}.yaml"
 
 
 class Mode(StrEnum):
@@ -26,7 +46,34 @@ class Mode(StrEnum):
     EXTERNAL = "external"
 
 
-_Mode = Annotated[Mode, Field(description="embedded (this stack runs it) or external (it runs elsewhere)")]
+RunBy = Annotated[Mode, Field(description="embedded (this stack runs it) or external (it runs elsewhere)")]
+
+
+@dataclass(frozen=True)
+class PlatformImage:
+    """An image that a service takes as it is, by its name in `infra/versions.toml`."""
+
+    name: str
+
+    @property
+    def field(self) -> str:
+        """The field of `images` that names another one."""
+        return self.name.replace("-", "_")
+
+
+@dataclass(frozen=True)
+class SectionField(Generic[Value]):
+    """A key of the document: its name in snake_case, its type, and its default where it may be absent."""
+
+    name: str
+    kind: Any
+    default: Value | None = None
+    description: str | None = None
+
+    def field(self) -> Any:
+        """Return the annotation and the field, as pydantic takes them."""
+        default = ... if self.default is None else self.default
+        return self.kind, Field(default, description=self.description)
 
 
 class Cluster(Section):
@@ -51,14 +98,8 @@ class BasePython(Section):
 
 
 class Images(Section):
-    """Platform images by reference, and the base of the workload images this stack builds."""
+    """Platform images by reference, each optional, and the base of the workload images this stack builds."""
 
-    busybox: ImageReference
-    registry: ImageReference
-    traefik: ImageReference
-    versitygw: ImageReference
-    kserve_manager: ImageReference
-    log_shipper: ImageReference
     base_python: BasePython | None = Field(
         default=None, description="{build: true} or {image: <reference>}; null: this stack builds no images"
     )
@@ -80,39 +121,6 @@ class Roles(Section):
     operators: tuple[str, ...] = Field(description="a list of group names")
 
 
-class NodePool(Section):
-    """Nodes of one kind: simulated by this stack, or run by somebody else."""
-
-    name: Name
-    accelerator: Name = Field(description="the accelerator as a node label value, such as nvidia-h100")
-    gpus: int = Field(ge=1, le=16, description="accelerators per node, 1 to 16")
-    nodes: int = Field(ge=1, le=1000, description="number of nodes, 1 to 1000")
-    simulated: bool = Field(default=False, description="true: nodes without hardware, for scheduling and previews")
-    external: bool = Field(default=False, description="true: the nodes exist and are run by the cluster's owner")
-
-
-class Registry(Section):
-    """The image registry that workload images are pushed to and pulled from."""
-
-    mode: _Mode
-    address: str = Field(pattern=r"^[a-z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9._/-]+)?$", description="host or host:port")
-
-
-class ObjectStore(Section):
-    """The S3 store of model artefacts."""
-
-    mode: _Mode
-    bucket: Name
-    node_port: NodePort | None = None
-    endpoint: str | None = Field(default=None, pattern=r"^https://[^/]+$", description="an https URL without a path")
-
-
-class Tracking(Section):
-    """MLflow."""
-
-    enabled: bool = Field(description="true or false")
-
-
 class Resources(Section):
     """Requests and limits of one container."""
 
@@ -120,74 +128,38 @@ class Resources(Section):
     memory: Memory
 
 
-class Training(Section):
-    """The training pipeline of one model."""
-
-    resources: Resources
-    node_pool: Name | None = None
-
-
-class Logging(Section):
-    """The log store and the shipper on every node."""
-
-    mode: _Mode
-    node_port: NodePort | None = None
-    pod_logs_path: str | None = Field(
-        default=None, pattern=r"^/", description="the absolute folder of pod logs on the nodes"
-    )
-    heap: str | None = Field(
-        default=None, pattern=r"^[1-9][0-9]*[mg]$", description="the log store's Java heap: 512m or 2g"
-    )
-
-
-class GatewayLimits(Section):
-    """What each pod of the gateway lets through."""
-
-    max_body_bytes: int = Field(
-        default=16 * 1024**2, ge=1024, le=1024**3, description="bytes of a request's body, 1024 to 1073741824"
-    )
-    in_flight: int = Field(default=64, ge=1, le=10000, description="requests of a model at a time, 1 to 10000")
-    requests_per_second: int = Field(
-        default=500, ge=1, le=100000, description="requests of a client address to a model per second, 1 to 100000"
-    )
-
-
-class Gateway(Section):
-    """The HTTPS entry of the environment."""
-
-    node_port: NodePort
-    replicas: int = Field(default=2, ge=1, le=10, description="number of pods, 1 to 10")
-    limits: GatewayLimits = GatewayLimits()
-
-
-class Model(Section):
-    """A served model: pointers to immutable releases, and how it is served."""
-
-    release: ReleaseId | None = Field(description="a release id such as v2-3f2a9c1d, or null while there is none")
-    previous: ReleaseId | None = Field(default=None, description="the release id to roll back to, or null")
-    canary: None = Field(default=None, description="null")
-    replicas: int = Field(default=1, ge=1, le=100, description="number of pods, 1 to 100")
-    # Small: most models wait most of the time.
-    resources: Resources = Resources(cpu="50m", memory="512Mi")
-    node_pool: Name | None = None
-
-
 class Environment(Section):
     """All values of one environment."""
 
     environment: EnvironmentName = Field(description="dev, test or prod")
     cluster: Cluster
-    images: Images
+    images: Images = Images()
     quota: Quota
     roles: Roles
-    node_pools: tuple[NodePool, ...] = Field(default=(), description="a list of node pools")
-    registry: Registry
-    object_store: ObjectStore
-    tracking: Tracking = Tracking(enabled=False)
-    training: dict[Name, Training] = Field(default_factory=dict, description="training pipelines by model name")
-    logging: Logging
-    gateway: Gateway
-    models: dict[Name, Model] = Field(description="served models by name")
     ca_certificate: str | None = Field(
         default=None, pattern=r"^-----BEGIN CERTIFICATE-----", description="PEM, written by `stellwerk init`"
+    )
+
+    def section(self, field: SectionField[Value]) -> Value:
+        """Return the values of a service's section."""
+        value: Value = getattr(self, field.name)
+        return value
+
+    def image(self, image: PlatformImage) -> str:
+        """Return the reference of a platform image: the one that the environment names, else the local node's."""
+        given: str | None = getattr(self.images, image.field)
+        return given or platform_image(image.name)
+
+    def namespace(self, purpose: str) -> str:
+        """Return the name of the environment's namespace for a purpose."""
+        return f"{self.environment}-{purpose}"
+
+
+def document(sections: Iterable[SectionField[Any]], images: Iterable[PlatformImage]) -> type[Environment]:
+    """Return the type of the whole document: what every environment has, with these sections and images."""
+    references: dict[str, Any] = {image.field: (ImageReference | None, None) for image in images}
+    known = create_model("Images", __base__=Images, __doc__=Images.__doc__, **references)
+    fields: dict[str, Any] = {section.name: section.field() for section in sections}
+    return create_model(
+        "Environment", __base__=Environment, __doc__=Environment.__doc__, images=(known, known()), **fields
     )

@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,28 +42,28 @@ class Source:
     namespace: str = ""
 
     def line(self, path: KeyPath) -> int | None:
-        """The line of the deepest part of `path` that stands in the file."""
-        node, found = self.tree, None
+        """Return the line of the deepest part of `path` that stands in the file."""
+        node, line = self.tree, None
         for step in self._in_file(path):
             if isinstance(node, CommentedMap) and step in node:
-                found = node.lc.key(step)[0] + 1
+                line = node.lc.key(step)[0] + 1
             elif isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node):
-                found = node.lc.item(step)[0] + 1
+                line = node.lc.item(step)[0] + 1
             else:
                 break
             node = node[step]
-        return found
+        return line
 
     def _in_file(self, path: KeyPath) -> KeyPath:
         return ("config", f"{self.namespace}:{path[0]}", *path[1:]) if self.namespace and path else path
 
     def key(self, path: KeyPath) -> str:
-        """The path as a user writes it: stellwerk:models.digits.release."""
+        """Return the path as a user writes it: stellwerk:models.digits.release."""
         text = ".".join(str(step) for step in path)
         return f"{self.namespace}:{text}" if self.namespace else text
 
     def error(self, problems: Iterable[Problem]) -> ConfigError:
-        """One message for all problems, in the order of the file."""
+        """Return one message for all problems, in the order of the file."""
         ordered = sorted(problems, key=lambda problem: self.line(problem.path) or 0)
         return ConfigError("\n".join(self._render(problem) for problem in ordered))
 
@@ -84,9 +84,9 @@ _Constructor.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node
 
 
 def parse(file: Path, name: str) -> Any:
-    """The YAML tree of a file, with line numbers.
+    """Return the YAML tree of a file, with line numbers.
 
-    Raises ConfigError when the file is missing or is not YAML.
+    Raise ConfigError when the file is missing or is not YAML.
     """
     try:
         yaml = YAML(typ="rt")
@@ -104,7 +104,7 @@ def parse(file: Path, name: str) -> Any:
 
 
 def plain(tree: Any) -> Any:
-    """The tree as dict, list and scalars."""
+    """Return the tree as dict, list and scalars."""
     if isinstance(tree, Mapping):
         return {str(key): plain(value) for key, value in tree.items()}
     if isinstance(tree, list):
@@ -113,19 +113,25 @@ def plain(tree: Any) -> Any:
 
 
 def show(value: Any) -> str:
-    """A value in a message: one line of JSON, cut at 80 characters."""
+    """Return a value as messages show it: one line of JSON, cut at 80 characters."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 80 else text[:77] + "…"
 
 
 def suggest(word: str, known: Iterable[str], otherwise: str) -> str:
-    """What to do about an unknown word."""
+    """Return what to do about an unknown word."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"did you mean {close[0]}?" if close else otherwise
 
 
+def required(path: KeyPath, value: object, allowed: str) -> Iterator[Problem]:
+    """Yield a problem where a value is absent that another one makes necessary."""
+    if value is None:
+        yield Problem(path, "nothing", allowed, "add the key, or change the mode")
+
+
 def problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
-    """Pydantic's errors in the words of the schema's descriptions."""
+    """Return pydantic's errors in the words of the schema's descriptions."""
     schema = model.model_json_schema()
     return [_problem(detail["type"], detail, schema) for detail in error.errors(include_url=False)]
 

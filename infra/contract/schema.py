@@ -1,4 +1,4 @@
-"""Writes the JSON Schemas of the documents: `python -m infra.contract.schema`."""
+"""The JSON Schemas of the documents."""
 
 import json
 from pathlib import Path
@@ -18,9 +18,9 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _KINDS: tuple[type[BaseModel], ...] = (Model, Candidate, Examples, Release, Evidence)
 
 
-def environment_schema() -> dict[str, Any]:
-    """Return the schema of a whole stack file, `stacks/Pulumi.<env>.yaml`."""
-    schema = Environment.model_json_schema()
+def environment_schema(document: type[Environment]) -> dict[str, Any]:
+    """Return the schema of a whole stack file, `stacks/Pulumi.<env>.yaml`, with the sections of `document`."""
+    schema = document.model_json_schema()
     keys = {f"stellwerk:{key}": value for key, value in schema["properties"].items()}
     keys["stellwerk:credentials"] = {"type": "object", "description": "encrypted, written by `stellwerk init`"}
     config = {
@@ -46,16 +46,11 @@ def schema_of(kind: type[BaseModel]) -> dict[str, Any]:
     return {"$schema": DIALECT, **kind.model_json_schema(), "title": f"Stellwerk {kind.__name__.lower()} v1"}
 
 
-def documents() -> dict[Path, str]:
-    """Return the schema files and their text."""
-    schemas = {"environment-v1": environment_schema()}
+def documents(document: type[Environment]) -> dict[Path, str]:
+    """Return the schema files and their text; `document` is the environment's with the sections of all services."""
+    schemas = {"environment-v1": environment_schema(document)}
     schemas |= {f"{kind.__name__.lower()}-v1": schema_of(kind) for kind in _KINDS}
     return {
         FOLDER / f"{name}.schema.json": json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
         for name, schema in schemas.items()
     }
-
-
-if __name__ == "__main__":
-    for file, text in documents().items():
-        file.write_text(text, encoding="utf-8")

@@ -10,6 +10,8 @@ from infra.contract.errors import StellwerkError
 FILE = Path(__file__).resolve().parents[1] / "versions.toml"
 # Where the local node's image store has the platform images: built on the node, pulled from nowhere.
 LOCAL_IMAGES = "stellwerk.local"
+# 2026-01-01: every file of a built image carries it, so that the same content gives the same digest.
+EPOCH = 1767225600
 
 
 @lru_cache

@@ -14,12 +14,11 @@ from hashlib import sha256
 from pathlib import Path
 
 from infra.contract.errors import StellwerkError
+from infra.contract.versions import EPOCH
 from infra.local.toolchain.store import locked
 
 SUITE = "bookworm"
 PACKAGES = ("ca-certificates", "python3", "python3-venv", "python3-pip")
-# 2026-01-01: every file of the image carries it, so that the same packages give the same digest.
-EPOCH = 1767225600
 _DROP = (
     "var/cache/apt", "var/lib/apt/lists", "var/log", "var/cache/debconf", "var/cache/ldconfig", "tmp", "etc/machine-id",
     "etc/hostname", "etc/resolv.conf", "etc/apt/sources.list", "var/lib/dpkg/available-old", "var/lib/dpkg/status-old",

@@ -17,7 +17,7 @@ def static() -> StoreAccessArgs:
     keys = {name: pulumi.Output.secret(f"{SENTINEL}-{name}") for name in ("access", "secret")}
     return {
         "bucket": "models",
-        "endpoint": "https://store.example:7070",
+        "endpoint": "https://store.example",
         "keys": {"access_key": keys["access"], "secret_key": keys["secret"]},
         "trust_bundle": "authorities",
     }

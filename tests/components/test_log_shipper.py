@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from components.kit import ports
 from components.logging.log_shipper import shipper_config
 from tests.support.lines import TRACEBACK, ecs
 from tests.support.tools import tool
@@ -84,7 +85,10 @@ class Shipper:
         (folder / "secret/password").write_text("word")
         config = json.dumps(shipper_config("dev-platform"))
         for place, local in (
-            ("https://log-store.dev-platform.svc.cluster.local:9200", f"http://127.0.0.1:{store.server_port}"),
+            (
+                f"https://log-store.dev-platform.svc.cluster.local:{ports.LOG_STORE}",
+                f"http://127.0.0.1:{store.server_port}",
+            ),
             ("/var/log/pods", str(folder / "pods")),
             ("/var/lib/log-shipper", str(folder / "positions")),
             ("/secret/", f"{folder}/secret/"),

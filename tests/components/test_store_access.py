@@ -56,7 +56,7 @@ def test_static_keys_come_from_a_secret(kind: str) -> None:
     program = component(kind, static)
     values = variables(pod(program))
     assert (values["AWS_ACCESS_KEY_ID"], values["AWS_SECRET_ACCESS_KEY"]) == ("access", "secret")
-    assert values["AWS_ENDPOINT_URL_S3"] == "https://store.example:7070"
+    assert values["AWS_ENDPOINT_URL_S3"] == "https://store.example"
     assert values["AWS_CA_BUNDLE"] == "/ca/ca.crt"
     assert json.dumps(program.inputs).count(f"{SENTINEL}-access") == 1
     assert list(leaks(program.inputs)) == []

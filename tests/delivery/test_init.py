@@ -5,7 +5,6 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-import bcrypt
 import pytest
 from cryptography import x509
 
@@ -14,12 +13,17 @@ from delivery.clients import engine
 from delivery.errors import DeliveryError
 from delivery.operations import authority
 from delivery.operations.init import init
-from infra import credentials, values
+from infra import services as own
+from infra import values
+from infra.composition import credentials
+from infra.discovery import discover
+from infra.services.logging import LogStoreKeys
+from infra.services.registry import RegistryLogins
+from infra.targets.variables import REGISTRY_CA
 from tests.delivery.conftest import ENVIRONMENTS, Engine, Project, Words
 from tests.delivery.test_authority import handshake
-
-EXTERNAL_STORE = {"mode": "external", "endpoint": "https://s3.example.com", "bucket": "models"}
-EXTERNAL_REGISTRY = {"mode": "external", "address": "registry.example.com/ml"}
+from tests.support import made_up
+from tests.support.made_up.feature_store import FeatureStoreKeys
 
 
 def secrets(pulumi: Engine, environment: str) -> dict[str, Any]:
@@ -49,10 +53,11 @@ def made(pulumi: Engine, words: Words) -> Engine:
 def test_the_program_accepts_what_init_makes(made: Engine) -> None:
     assert made.stacks == set(ENVIRONMENTS)
     for name in ENVIRONMENTS:
-        loaded = values.from_file(name).environment
-        found = credentials.read(made.secrets[name], loaded, values.file_name(name))
-        assert found.registry.username == name
-        assert (found.log_store is not None) == (name == "dev")
+        stack = values.from_file(name).stack
+        found = credentials.read(made.secrets[name], stack, values.file_name(name))
+        (logins,) = (part for part in found.parts.values() if isinstance(part, RegistryLogins))
+        assert logins.username == name
+        assert (LogStoreKeys in found.parts) == (name == "dev")
         assert "PRIVATE KEY" not in made.project.file(name).read_text()
 
 
@@ -148,27 +153,6 @@ def test_certificates_name_service_and_node_address(made: Engine) -> None:
             assert [str(ip) for ip in names.get_values_for_type(x509.IPAddress)] == [address]
 
 
-def test_test_and_prod_take_the_login_that_dev_made_for_them(made: Engine) -> None:
-    logins = secrets(made, "dev")["registry"]["logins"]
-    assert set(logins) == set(ENVIRONMENTS)
-    assert len(set(logins.values())) == len(ENVIRONMENTS), "a leaked login could not be changed alone"
-    for name in ("test", "prod"):
-        assert secrets(made, name)["registry"] == {"username": name, "password": logins[name]}
-
-
-def test_only_the_builder_s_login_may_push_and_only_who_builds_has_it(made: Engine) -> None:
-    registry = secrets(made, "dev")["registry"]
-    push = registry["push"]
-    (line,) = push["htpasswd"].splitlines()
-    name, _, hashed = line.partition(":")
-    assert name == push["username"]
-    assert name not in ENVIRONMENTS
-    assert bcrypt.checkpw(push["password"].encode(), hashed.encode())
-    assert push["password"] not in registry["logins"].values()
-    assert name not in registry["htpasswd"]
-    assert all("push" not in secrets(made, other)["registry"] for other in ("test", "prod"))
-
-
 def test_credentials_of_an_older_version_are_completed(made: Engine, words: Words, tmp_path: Path) -> None:
     """They know no builder, and their webhook's certificate names the namespace in which KServe was."""
     forget(made, "dev", "registry", "push")
@@ -186,81 +170,11 @@ def test_credentials_of_an_older_version_are_completed(made: Engine, words: Word
     assert secrets(made, "dev")["registry"]["logins"] == found["registry"]["logins"]
 
 
-def test_an_environment_that_builds_pushes_to_dev_s_registry_as_the_builder(
-    made: Engine, project: Project, words: Words
-) -> None:
-    project.edit("test", lambda config: config["images"].update(basePython={"image": "python:3.11"}))
-    init("test", words.console)
-    assert secrets(made, "test")["registry"]["push"] == secrets(made, "dev")["registry"]["push"]
-
-
-def test_a_registry_elsewhere_may_have_a_login_of_its_own_for_pushing(
-    project: Project, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project.edit("dev", lambda config: config.update(registry=EXTERNAL_REGISTRY))
-    for variable in ("USERNAME", "PASSWORD", "PUSH_USERNAME"):
-        monkeypatch.setenv(f"STELLWERK_REGISTRY_{variable}", f"given-{variable}")
-    with pytest.raises(DeliveryError, match=r"^STELLWERK_REGISTRY_PUSH_PASSWORD is not set"):
-        init("dev", words.console)
-    monkeypatch.setenv("STELLWERK_REGISTRY_PUSH_PASSWORD", "given-PUSH_PASSWORD")
-    init("dev", words.console)
-    assert secrets(pulumi, "dev")["registry"] == {
-        "username": "given-USERNAME",
-        "password": "given-PASSWORD",
-        "push": {"username": "given-PUSH_USERNAME", "password": "given-PUSH_PASSWORD"},
-    }
-
-
-def test_without_dev_test_says_to_make_dev_first(pulumi: Engine, words: Words) -> None:
-    before = pulumi.project.text("test")
-    with pytest.raises(DeliveryError) as raised:
-        init("test", words.console)
-    assert str(raised.value) == "test: its registry is dev's; run `stellwerk init dev` first"
-    assert pulumi.project.text("test") == before
-    assert pulumi.secrets == {}
-
-
-def test_htpasswd_and_user_hashes_belong_to_their_passwords(made: Engine) -> None:
-    found = secrets(made, "dev")
-    lines = dict(line.split(":", 1) for line in found["registry"]["htpasswd"].splitlines())
-    assert set(lines) == set(ENVIRONMENTS)
-    for name, login in found["registry"]["logins"].items():
-        assert bcrypt.checkpw(login.encode(), lines[name].encode())
-        assert not bcrypt.checkpw(b"another", lines[name].encode())
-    users = found["logStore"]["users"]
-    assert set(users) == {"shipper", "reader", "elastic"}
-    for user in users.values():
-        assert bcrypt.checkpw(user["password"].encode(), user["hash"].encode())
-    assert len({user["password"] for user in users.values()}) == len(users)
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "variables"),
-    [
-        ("objectStore", EXTERNAL_STORE, ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]),
-        ("registry", EXTERNAL_REGISTRY, ["STELLWERK_REGISTRY_USERNAME", "STELLWERK_REGISTRY_PASSWORD"]),
-    ],
-)
-def test_an_absent_external_login_names_its_variable(
-    key: str, value: Any, variables: list[str], project: Project, pulumi: Engine, words: Words,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    project.edit("dev", lambda config: config.update({key: value}))
-    before = project.text("dev")
-    for variable in variables:
-        with pytest.raises(DeliveryError, match=rf"^{variable} is not set; it is the login of [^\n]*$"):
-            init("dev", words.console)
-        assert project.text("dev") == before
-        assert pulumi.secrets == {}
-        monkeypatch.setenv(variable, f"given-{variable}")
-    init("dev", words.console)
-    assert {f"given-{variable}" for variable in variables} <= set(secrets(pulumi, "dev")[key].values())
-
-
 def test_the_local_node_trusts_the_registry_of_the_stack_that_runs_it(
-    pulumi: Engine, words: Words, tmp_path: Path
+    pulumi: Engine, words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trust = tmp_path / "state" / "config" / "registry-ca.crt"
+    trust = tmp_path / "node" / "registry-ca.crt"
+    monkeypatch.setenv(REGISTRY_CA, str(trust))
     init("dev", words.console)
     assert not trust.exists(), "there is no local node"
     trust.parent.mkdir(parents=True)
@@ -316,20 +230,14 @@ def test_credentials_of_an_older_command_get_the_readers_key(made: Engine, words
         assert handshake(after["tls"]["objectStore"], loaded.ca_certificate, host, tmp_path) == b"hello"
 
 
-def test_an_external_store_may_have_a_readers_key(
-    project: Project, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    project.edit("dev", lambda config: config.update(objectStore=EXTERNAL_STORE))
-    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(variable, f"given-{variable}")
-    init("dev", words.console)
-    found = credentials.read(pulumi.secrets["dev"], values.from_file("dev").environment, "dev")
-    assert found.object_store.for_models == found.object_store, "one login for all"
-    monkeypatch.setenv("AWS_READER_ACCESS_KEY_ID", "reads")
-    with pytest.raises(DeliveryError, match=r"^AWS_READER_SECRET_ACCESS_KEY is not set; it is the login of those who"):
-        init("dev", words.console)
-    monkeypatch.setenv("AWS_READER_SECRET_ACCESS_KEY", "only")
-    init("dev", words.console)
-    found = credentials.read(pulumi.secrets["dev"], values.from_file("dev").environment, "dev")
-    assert found.object_store.for_models.access_key.get_secret_value() == "reads"
-    assert secrets(pulumi, "dev")["objectStore"]["accessKey"] == "given-AWS_ACCESS_KEY_ID"
+def test_one_more_service_gets_its_credentials_and_certificate(project: Project, pulumi: Engine, words: Words) -> None:
+    services = discover(own, made_up)
+    for name in ENVIRONMENTS:
+        project.edit(name, lambda config: config.update(featureStore={"nodePort": 30990}))
+    init("dev", words.console, services)
+    stack = values.from_file("dev", project.root, services=services).stack
+    made = credentials.read(pulumi.secrets["dev"], stack, "dev")
+    assert len(made.get(FeatureStoreKeys).password.get_secret_value()) > 20
+    certificate = x509.load_pem_x509_certificate(made.key_pairs["featureStore"].certificate.encode())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert "feature-store.dev-platform.svc" in names.get_values_for_type(x509.DNSName)

@@ -6,6 +6,7 @@ import pytest
 
 from delivery import stackfile
 from delivery.errors import DeliveryError
+from infra.services.serving import models
 from infra.values import ROOT, file_name, from_file
 from tests.delivery.conftest import ENVIRONMENTS, FIRST, MODEL, SECOND, Project
 
@@ -138,7 +139,7 @@ def test_pointing_writes_nothing(project: Project) -> None:
 def test_a_model_without_a_previous_line_gets_one(project: Project, releases: object) -> None:
     project.edit("prod", lambda config: config["models"].update({MODEL: {"release": FIRST}}))
     stackfile.write("prod", stackfile.point("prod", MODEL, SECOND, FIRST))
-    model = from_file("prod").environment.models[MODEL]
+    model = models(from_file("prod").environment)[MODEL]
     assert (model.release, model.previous) == (SECOND, FIRST)
 
 

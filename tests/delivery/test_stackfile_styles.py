@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 
 from delivery import stackfile
 from delivery.errors import DeliveryError
+from infra.services import serving
 from infra.values import file_name, from_file
 from tests.delivery.conftest import FIRST, SECOND, Project
 
@@ -162,7 +163,7 @@ def test_the_loader_takes_what_the_edit_takes(project: Project, releases: object
     text = text.replace(digits, "    letters: {<<: *e, release: null}\n" + digits)
     put(project, text.replace("config:\n", "config:\n  other:base: &e {previous: null, replicas: 3}\n"))
     stackfile.write("prod", stackfile.point("prod", "digits", SECOND, FIRST))
-    found = from_file("prod").environment.models
+    found = serving.models(from_file("prod").environment)
     assert (found["digits"].release, found["digits"].previous) == (SECOND, FIRST)
     assert (found["letters"].release, found["letters"].replicas) == (None, 3)
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 import zstandard
 
-from infra.local.base_image import EPOCH
+from infra.contract.versions import EPOCH
 from infra.local.cluster.layout import Layout
 from infra.revision import TRAINING_SOURCES, revision
 from tests.support import images

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
 NAMESPACE = "x-ownership-shared"
 PROGRAM = f"""
 import pulumi, pulumi_kubernetes as kubernetes
-from infra.ownership import mark_objects
+from infra.services.ownership.marks import mark_objects
 provider = kubernetes.Provider("cluster", context="stellwerk", kubeconfig="")
 mark_objects()
 opts = pulumi.ResourceOptions(provider=provider)

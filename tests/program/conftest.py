@@ -2,24 +2,58 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import pulumi
 import pytest
 
-from infra import machine, values
-from infra import program as program_module
-from infra.kubeconfig import VARIABLE
-from tests.program.harness import ROOT, SENTINEL, Recording, run, stack_values
+from infra.contract.environment import ENVIRONMENTS, file_name
+from infra.discovery import Services
+from infra.targets import variables
+from infra.targets.target import Target
+from tests.program import harness
+from tests.program.harness import ROOT, SENTINEL, Recording, stack_values
 
-STACKS = ("dev", "test", "prod")
+STACKS = ENVIRONMENTS
 FIXTURES = Path(__file__).parents[1] / "infra" / "contract" / "releases"
 
 
-@pytest.fixture(scope="package", autouse=True)
-def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What `stellwerk env` would set, and a stacks folder with the release fixtures."""
+@dataclass(frozen=True)
+class Machine:
+    """A checkout with the stack files and the release fixtures, and the variables that `stellwerk env` would set."""
+
+    root: Path
+    variables: Mapping[str, str]
+
+    def run(
+        self, values: Mapping[str, Any], stack: str, services: Services | None = None, **changed: str | None
+    ) -> Recording:
+        """The program with these values; `changed` variables are set, or absent where None."""
+        given = {name: value for name, value in {**self.variables, **changed}.items() if value is not None}
+        return harness.run(values, stack, self.root, Target(given), services)
+
+
+class Run(Protocol):
+    """Runs the program on the machine."""
+
+    def __call__(
+        self, values: Mapping[str, Any], stack: str, services: Services | None = None, **changed: str | None
+    ) -> Recording: ...
+
+
+class Refused(Protocol):
+    """The message with which the program refuses values."""
+
+    def __call__(
+        self, stack: str, given: Mapping[str, Any], services: Services | None = None, **changed: str | None
+    ) -> str: ...
+
+
+@pytest.fixture(scope="package")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     place = tmp_path_factory.mktemp("machine")
     root = place / "checkout"
     tools = root / ".toolchain"
@@ -34,21 +68,26 @@ def _surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     (place / "kubeconfig").write_text(json.dumps(kubeconfig))
     shutil.copytree(FIXTURES, root / "stacks" / "releases")
     for stack in STACKS:
-        shutil.copy(ROOT / values.file_name(stack), root / "stacks")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(VARIABLE, str(place / "kubeconfig"))
-        patch.setenv(machine.MANIFESTS, str(tools / "manifests"))
-        patch.setenv(machine.BUILD_CONTEXTS, str(tools / "build-contexts"))
-        patch.setenv(machine.BUILD_SECRETS, str(place / "secrets"))
-        patch.delenv(machine.POD_LOGS, raising=False)
-        # Each module that took the name over: with other packages' tests in between, the next machine is another one.
-        for module in (values, program_module):
-            patch.setattr(module, "ROOT", root)
-        yield
+        shutil.copy(ROOT / file_name(stack), root / "stacks")
+    return Machine(
+        root,
+        {
+            variables.KUBECONFIG: str(place / "kubeconfig"),
+            variables.MANIFESTS: str(tools / "manifests"),
+            variables.BUILD_CONTEXTS: str(tools / "build-contexts"),
+            variables.BUILD_SECRETS: str(place / "secrets"),
+        },
+    )
 
 
 @pytest.fixture(scope="package")
-def programs(_surroundings: None) -> Mapping[str, Recording]:
+def run(machine: Machine) -> Run:
+    """The program on the machine."""
+    return machine.run
+
+
+@pytest.fixture(scope="package")
+def programs(run: Run) -> Mapping[str, Recording]:
     """Each stack as its file says, without a release."""
     return {stack: run(stack_values(stack), stack) for stack in STACKS}
 
@@ -60,26 +99,25 @@ def program(request: pytest.FixtureRequest, programs: Mapping[str, Recording]) -
 
 
 @pytest.fixture(scope="package")
-def released(_surroundings: None) -> Mapping[str, Recording]:
+def released(run: Run) -> Mapping[str, Recording]:
     """Each stack with a release, on the node pool."""
-    found = {}
+    made = {}
     for stack in STACKS:
         given = stack_values(stack)
         given["models"]["digits"].update(release="v2-3f2a9c1d", previous="v1-0a1b2c3d", nodePool="gpu-sim")
         for training in given["training"].values():
             training["nodePool"] = "gpu-sim"
-        found[stack] = run(given, stack)
-    return found
+        made[stack] = run(given, stack)
+    return made
 
 
 @pytest.fixture
-def refused() -> Callable[[str, Mapping[str, Any]], str]:
+def refused(run: Run) -> Refused:
     """The message with which the program refuses values."""
-    import pulumi
 
-    def message(stack: str, given: Mapping[str, Any]) -> str:
+    def message(stack: str, given: Mapping[str, Any], services: Services | None = None, **changed: str | None) -> str:
         with pytest.raises(pulumi.RunError) as raised:
-            run(given, stack)
+            run(given, stack, services, **changed)
         return str(raised.value)
 
     return message

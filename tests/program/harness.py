@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import runpy
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,10 @@ from pulumi.runtime import mocks, rpc, settings
 from pulumi.runtime.proto import callback_pb2
 from pulumi.runtime.stack import run_pulumi_func
 from ruamel.yaml import YAML
+
+from infra.__main__ import main
+from infra.discovery import Services
+from infra.targets.target import Target
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "stellwerk:"
@@ -91,11 +94,13 @@ class Answers(mocks.Mocks):
         return {}, []
 
 
-def _program() -> None:
-    runpy.run_path(str(ROOT / "infra"), run_name="program")
-
-
-def run(values: Mapping[str, Any], stack: str) -> Recording:
+def run(
+    values: Mapping[str, Any],
+    stack: str,
+    root: Path = ROOT,
+    target: Target | None = None,
+    services: Services | None = None,
+) -> Recording:
     """The program with these configuration values (keys without namespace); raises what the program raises."""
     recording = Recording()
     failure: list[BaseException] = []
@@ -110,9 +115,11 @@ def run(values: Mapping[str, Any], stack: str) -> Recording:
         }
         pulumi.runtime.set_all_config(flat, [f"{PREFIX}credentials"])
         try:
-            loop.run_until_complete(run_pulumi_func(_program))
-            root = pulumi.runtime.get_root_resource()
-            outputs = loop.run_until_complete(rpc.serialize_properties(dict(getattr(root, "outputs", {})), {}))
+            loop.run_until_complete(run_pulumi_func(lambda: main(root, services, target)))
+            stack_resource = pulumi.runtime.get_root_resource()
+            outputs = loop.run_until_complete(
+                rpc.serialize_properties(dict(getattr(stack_resource, "outputs", {})), {})
+            )
             recording.outputs = json_format.MessageToDict(outputs)
         except BaseException as error:
             failure.append(error)

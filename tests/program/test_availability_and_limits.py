@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 
-from tests.program.harness import SECRET, SENTINEL, SIGNATURE, Recording, shown
+from tests.program.harness import SECRET, SENTINEL, SIGNATURE, Recording, shown, stack_values
 
 CONTROLLER = "kserve-controller-manager"
 
@@ -51,7 +51,9 @@ def test_only_builds_have_the_login_that_pushes(programs: Mapping[str, Recording
         pulls = {key: value for key, value in program.inputs.items() if ":Secret::pull-" in key}
         assert len(pulls) == (3 if stack == "dev" else 2)
         for inputs in pulls.values():
-            login = json.loads(inputs["stringData"]["value"][".dockerconfigjson"])["auths"]["198.18.0.1:30500"]
+            login = json.loads(inputs["stringData"]["value"][".dockerconfigjson"])["auths"][
+                stack_values(stack)["registry"]["address"]
+            ]
             assert login["username"] == stack
 
 

@@ -6,13 +6,14 @@ from typing import Any
 import pytest
 
 from components.gateway import traefik
-from tests.program.harness import Recording, run, stack_values
+from tests.program.conftest import Run
+from tests.program.harness import Recording, stack_values
 
 Changed = Callable[..., Recording]
 
 
 @pytest.fixture
-def changed(_surroundings: None) -> Changed:
+def changed(run: Run) -> Changed:
     """prod's program with other values of the gateway, and with further models."""
 
     def program(models: tuple[str, ...] = (), **gateway: Any) -> Recording:

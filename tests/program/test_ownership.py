@@ -8,7 +8,7 @@ import pulumi
 import pytest
 
 from components.cluster.ownership import PROJECT_LABEL, STACK_LABEL
-from infra.ownership import mark_child
+from infra.services.ownership.marks import mark_child
 from tests.program.conftest import STACKS
 from tests.program.harness import Recording, shown
 

@@ -6,12 +6,13 @@ import pulumi
 import pytest
 
 from tests.program import harness
-from tests.program.harness import run, stack_values
+from tests.program.conftest import Run
+from tests.program.harness import stack_values
 
 RELEASE = "v2-3f2a9c1d"
 
 
-def warnings(monkeypatch: pytest.MonkeyPatch, outputs: dict[str, Any], release: str | None) -> list[str]:
+def warnings(run: Run, monkeypatch: pytest.MonkeyPatch, outputs: dict[str, Any], release: str | None) -> list[str]:
     """What the program of test warns of, on a stack with these outputs."""
     asked: list[tuple[str, dict[Any, Any]]] = []
     said: list[str] = []
@@ -31,16 +32,16 @@ def warnings(monkeypatch: pytest.MonkeyPatch, outputs: dict[str, Any], release: 
     return said
 
 
-def test_a_served_model_that_this_checkout_does_not_have_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_served_model_that_this_checkout_does_not_have_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The other checkout's model: a plain `pulumi up` deletes it."""
-    (line,) = warnings(monkeypatch, {"models": {"digits": RELEASE, "letters": "v3-00000000"}}, RELEASE)
+    (line,) = warnings(run, monkeypatch, {"models": {"digits": RELEASE, "letters": "v3-00000000"}}, RELEASE)
     assert line.startswith(
         "letters: this stack serves v3-00000000, and stacks/Pulumi.test.yaml of this checkout has no"
     )
 
 
-def test_a_model_that_loses_its_release_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    (line,) = warnings(monkeypatch, {"models": {"digits": RELEASE}}, None)
+def test_a_model_that_loses_its_release_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    (line,) = warnings(run, monkeypatch, {"models": {"digits": RELEASE}}, None)
     assert line == (
         f"digits: this stack serves {RELEASE}, and stacks/Pulumi.test.yaml has no release of it: "
         "the update stops serving it"
@@ -49,10 +50,10 @@ def test_a_model_that_loses_its_release_is_named(monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("outputs", [{}, {"models": {}}, {"models": {"digits": None, "letters": None}}])
 def test_a_stack_that_serves_nothing_yet_warns_of_nothing(
-    outputs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    run: Run, outputs: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert warnings(monkeypatch, outputs, None) == []
+    assert warnings(run, monkeypatch, outputs, None) == []
 
 
-def test_another_release_is_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert warnings(monkeypatch, {"models": {"digits": "v1-0a1b2c3d"}}, RELEASE) == []
+def test_another_release_is_no_end(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert warnings(run, monkeypatch, {"models": {"digits": "v1-0a1b2c3d"}}, RELEASE) == []

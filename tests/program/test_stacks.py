@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -12,14 +12,15 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from components.cluster.node_pool import GPU, POOL_LABEL
 from components.logging.log_shipper import shipper_config
-from tests.program.conftest import STACKS
-from tests.program.harness import DIGEST, SENTINEL, Recording, leaks, run, shown, stack_values
+from infra.contract.release import Releases
+from tests.program.conftest import FIXTURES, STACKS, Run
+from tests.program.harness import DIGEST, SENTINEL, Recording, leaks, shown, stack_values
 from tests.program.pod_security import containers, violations
+from tests.program.test_models import revision
 
 RELEASE = "v2-3f2a9c1d"
-IMAGE = f"198.18.0.1:30500/serving@sha256:{'ab' * 32}"
+IMAGE = Releases(FIXTURES).load("digits", RELEASE).serving.image
 Programs = Mapping[str, Recording]
-Refused = Callable[[str, Mapping[str, Any]], str]
 
 
 class Yaml(SingleFileSnapshotExtension):
@@ -174,18 +175,6 @@ def test_a_release_is_served_with_its_image_and_artefact(stack: str, programs: P
     assert {key.rpartition(":")[2] for key in more} == names
 
 
-def serving_values(**model: Any) -> dict[str, Any]:
-    given = stack_values("prod")
-    given["models"]["digits"].update(release=RELEASE, **model)
-    return given
-
-
-def revision(program: Recording) -> str:
-    """The revision that pods of digits carry."""
-    found: str = program.of_kind("InferenceService")["digits"]["metadata"]["annotations"]["stellwerk.dev/revision"]
-    return found
-
-
 def test_an_update_waits_for_this_revision_and_a_preview_for_nothing(released: Programs) -> None:
     program = released["prod"]
     (budget,) = [key for key in program.waits if key.endswith(":PodDisruptionBudget::digits-budget")]
@@ -196,34 +185,6 @@ def test_an_update_waits_for_this_revision_and_a_preview_for_nothing(released: P
     annotations = program.of_kind("PodDisruptionBudget")["digits-budget"]["metadata"]["annotations"]
     assert annotations["stellwerk.dev/revision"] == revision(program)
     assert annotations["stellwerk.dev/replicas"] == "1"
-
-
-def test_a_revision_is_what_its_pods_are_made_of(released: Programs) -> None:
-    one = run(serving_values(nodePool="gpu-sim"), "prod")
-    assert revision(one) == revision(released["prod"])
-    more = run(serving_values(nodePool="gpu-sim", replicas=3), "prod")
-    assert revision(more) == revision(one), "a number of pods is no other pod"
-    larger = run(serving_values(nodePool="gpu-sim", resources={"cpu": "1", "memory": "1Gi"}), "prod")
-    assert revision(larger) != revision(one)
-
-
-def test_the_number_of_pods_is_declared_and_nothing_scales_them() -> None:
-    program = run(serving_values(replicas=3), "prod")
-    (scale,) = program.of_kind("DeploymentPatch").values()
-    assert (scale["metadata"]["name"], scale["spec"]) == ("digits-predictor", {"replicas": 3})
-    annotations = program.of_kind("InferenceService")["digits"]["metadata"]["annotations"]
-    assert annotations["serving.kserve.io/autoscalerClass"] == "external"
-    budget = program.of_kind("PodDisruptionBudget")["digits-budget"]
-    assert budget["spec"]["maxUnavailable"] == 1
-
-
-def test_pods_of_a_model_ask_for_its_resources(programs: Programs) -> None:
-    given = serving_values(resources={"cpu": "3", "memory": "2Gi"})
-    given["quota"]["cpu"] = "6"
-    program = run(given, "prod")
-    predictor = program.of_kind("InferenceService")["digits"]["spec"]["predictor"]
-    asked = {"requests": {"cpu": "3", "memory": "2Gi"}, "limits": {"cpu": "3", "memory": "2Gi"}}
-    assert predictor["model"]["resources"] == predictor["initContainers"][0]["resources"] == asked
 
 
 def test_a_slow_start_is_no_hang_and_a_hang_ends(programs: Programs) -> None:
@@ -291,7 +252,7 @@ def normalised(program: Recording, stack: str) -> Any:
     return json.loads(re.sub(digests, r'\1"digest"', text))
 
 
-def test_test_and_prod_are_one_program_under_two_names(released: Programs) -> None:
+def test_test_and_prod_are_one_program_under_two_names(released: Programs, run: Run) -> None:
     """prod with the values of test, but for its name, is test: nothing in the program asks for a name."""
     given = stack_values("test") | {"environment": "prod"}
     given["credentials"]["registry"]["username"] = "prod"
@@ -307,66 +268,6 @@ def test_the_files_of_test_and_prod_differ_in_names_ports_and_developers() -> No
     test["roles"]["developers"] = prod["roles"]["developers"]
     assert test["objectStore"] == prod["objectStore"]
     assert test["roles"] == prod["roles"]
-
-
-def test_a_configuration_error_is_one_message(refused: Refused) -> None:
-    given = stack_values("prod")
-    given["models"]["digits"]["replicas"] = 0
-    message = refused("prod", given)
-    assert re.match(r"stacks/Pulumi\.prod\.yaml:\d+: stellwerk:models\.digits\.replicas\n  given:   0\n", message)
-
-
-def test_a_release_that_is_not_there_is_one_message(refused: Refused) -> None:
-    given = stack_values("prod")
-    given["models"]["digits"]["release"] = "v9-00000000"
-    assert "stacks/releases/digits/v9-00000000.yaml: there is no such release" in refused("prod", given)
-
-
-@pytest.mark.parametrize("stack", STACKS)
-def test_absent_credentials_name_the_command(stack: str, refused: Refused) -> None:
-    given = stack_values(stack)
-    del given["credentials"]
-    message = refused(stack, given)
-    assert f"stacks/Pulumi.{stack}.yaml: stellwerk:credentials" in message
-    assert f"run `stellwerk init {stack}`" in message
-
-
-@pytest.mark.parametrize("section", ["objectStore", "registry", "tracking", "logStore"])
-def test_incomplete_credentials_are_refused_without_a_value(section: str, refused: Refused) -> None:
-    given = stack_values("dev")
-    del given["credentials"][section]
-    message = refused("dev", given)
-    assert section in message
-    assert "sentinel" not in message
-
-
-def test_an_absent_authority_names_the_command(refused: Refused) -> None:
-    given = stack_values("dev")
-    del given["caCertificate"]
-    assert "run `stellwerk init dev`" in refused("dev", given)
-
-
-@pytest.mark.parametrize("variable", ["STELLWERK_MANIFESTS", "STELLWERK_BUILD_CONTEXTS"])
-def test_a_machine_without_the_folders_is_told_how_to_get_them(
-    variable: str, refused: Refused, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv(variable)
-    message = refused("dev", stack_values("dev"))
-    assert message.startswith(f"{variable}: it is not set")
-    assert 'eval "$(stellwerk env)"' in message
-    assert run(stack_values("prod"), "prod").inputs, "prod needs none of them"
-
-
-def test_a_deadline_that_is_no_time_is_refused(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STELLWERK_DEADLINE", "soon")
-    assert refused("prod", stack_values("prod")).startswith("STELLWERK_DEADLINE: soon is no time")
-
-
-def test_a_kubeconfig_that_is_not_there_is_refused(refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise the provider takes the cluster for unreachable, and previews without it."""
-    monkeypatch.setenv("KUBECONFIG", "/nowhere")
-    message = refused("prod", stack_values("prod"))
-    assert "KUBECONFIG=/nowhere" in message and "no such file" in message
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -45,7 +45,7 @@ def load(root: Path, fixture: dict[str, Any]) -> Loaded:
     base = fixture["base"]
     document = yaml.load(ROOT / "stacks" / f"Pulumi.{base}.yaml")
     config = {key.removeprefix("stellwerk:"): value for key, value in document["config"].items()}
-    config["models"] = {"digits": {"release": None, "previous": None, "canary": None, "replicas": 1, "nodePool": None}}
+    config["models"] = {"digits": {"release": None, "previous": None, "replicas": 1, "nodePool": None}}
     edit(config, fixture)
     shutil.copytree(HERE / "releases", root / "stacks" / "releases")
     if "release" in fixture:

@@ -1,4 +1,4 @@
-"""What cannot run in an environment: models larger than their memory, pods that the quota never admits."""
+"""Which models cannot run: larger than their memory, or with pods that the quota never admits."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,6 +6,7 @@ from infra.contract.environment import Environment
 from infra.contract.problems import Problem, show
 from infra.contract.quantities import cpu_text, memory_bytes, memory_text, milli_cores
 from infra.contract.release import Release
+from infra.services.serving.section import models
 
 # What the server needs: the artefact mapped and laid out for inference, the interpreter, and requests in flight.
 MEMORY_PER_ARTEFACT = 1.25
@@ -15,20 +16,20 @@ SURGE = 1
 
 
 def needed_memory(artefact_size: int) -> int:
-    """Bytes that a pod needs for an artefact of `artefact_size` bytes."""
+    """Return the bytes that a pod needs for an artefact of `artefact_size` bytes."""
     return int(artefact_size * MEMORY_PER_ARTEFACT) + MEMORY_OF_SERVER
 
 
 def too_large(environment: Environment, releases: Mapping[tuple[str, str], Release]) -> Iterator[Problem]:
-    """Every model and every sum of models that can never run."""
+    """Yield every model and every sum of models that can never run."""
     yield from _models(environment, releases)
     yield from _serving(environment)
 
 
 def never_admitted(environment: Environment) -> Iterator[Problem]:
-    """Every single model and every single training Job that the quota forbids, whatever else runs."""
+    """Yield every single model that the quota forbids, whatever else runs."""
     quota = environment.quota
-    for name, model in environment.models.items():
+    for name, model in models(environment).items():
         if model.replicas + SURGE > quota.pods:
             yield Problem(
                 ("models", name, "replicas"),
@@ -36,23 +37,10 @@ def never_admitted(environment: Environment) -> Iterator[Problem]:
                 f"less than {quota.pods}, because quota.pods admits that many, one of them for updates",
                 "lower replicas, or raise quota.pods",
             )
-    for name, training in environment.training.items():
-        asked = training.resources
-        for key, given, limit, more in (
-            ("cpu", asked.cpu, quota.cpu, milli_cores(asked.cpu) > milli_cores(quota.cpu)),
-            ("memory", asked.memory, quota.memory, memory_bytes(asked.memory) > memory_bytes(quota.memory)),
-        ):
-            if more:
-                yield Problem(
-                    ("training", name, "resources", key),
-                    show(given),
-                    f'at most "{limit}", because quota.{key} is that for all Jobs of the environment',
-                    f"ask for less, or raise quota.{key}",
-                )
 
 
 def _models(environment: Environment, releases: Mapping[tuple[str, str], Release]) -> Iterator[Problem]:
-    for name, model in environment.models.items():
+    for name, model in models(environment).items():
         if model.release is None:
             continue
         size = releases[name, model.release].artefact.size
@@ -68,7 +56,7 @@ def _models(environment: Environment, releases: Mapping[tuple[str, str], Release
 
 def _serving(environment: Environment) -> Iterator[Problem]:
     """The pods of all served models, and one more while a model is updated, against the quota of their namespace."""
-    served = {name: model for name, model in environment.models.items() if model.release is not None}
+    served = {name: model for name, model in models(environment).items() if model.release is not None}
     if not served:
         return
     quota = environment.quota

@@ -2,36 +2,38 @@
 
 from collections.abc import Iterator, Mapping
 
-import pulumi
-
-from infra.contract.environment import Environment
-from infra.values import file_name
+from infra.contract.environment import Environment, file_name
+from infra.services.serving.section import models
 
 
 def warn(environment: Environment) -> None:
-    """Warns of each model that this update stops serving; the engine shows it with the preview."""
+    """Warn of each model that this update stops serving; the engine shows it with the preview."""
+    import pulumi
+
     for line in endings(_outputs().get("models") or {}, environment):
         pulumi.log.warn(line)
 
 
 def endings(served: Mapping[str, str | None], environment: Environment) -> Iterator[str]:
-    """A line for each served model that the environment's file has no release of, or does not have at all."""
+    """Yield a line for each served model that the environment's file has no release of, or does not have at all."""
     file = file_name(environment.environment.value)
     for model, release in sorted(served.items()):
         if release is None:
             continue
-        if model not in environment.models:
+        if model not in models(environment):
             yield (
                 f"{model}: this stack serves {release}, and {file} of this checkout has no such model: the update "
                 "deletes it. If another checkout has added it, take over its stack file first"
             )
-        elif environment.models[model].release is None:
+        elif models(environment)[model].release is None:
             yield f"{model}: this stack serves {release}, and {file} has no release of it: the update stops serving it"
 
 
 def _outputs() -> Mapping[str, Mapping[str, str | None]]:
-    """The stack's outputs of the update before, from the engine's own state; empty before the first one."""
+    """Return the stack's outputs of the update before, from the engine's own state; empty before the first one."""
+    import pulumi
+
     name = "/".join(filter(None, (pulumi.get_organization(), pulumi.get_project(), pulumi.get_stack())))
-    found = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": name}).value
-    outputs: Mapping[str, Mapping[str, str | None]] = (found or {}).get("outputs") or {}
+    answer = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": name}).value
+    outputs: Mapping[str, Mapping[str, str | None]] = (answer or {}).get("outputs") or {}
     return outputs

@@ -11,17 +11,17 @@ from infra.contract.problems import ConfigError
 
 
 def stage(folder: Path, place: Path) -> Path:
-    """Makes `place` a copy of `folder` in which modes say only whether a file is executable; returns `place`.
+    """Make `place` a copy of `folder` in which modes say only whether a file is executable; return `place`.
 
     What is equal already is not touched: a build that runs beside this one reads on. Hidden files and compiled Python
-    are left out. Raises ConfigError if `place` cannot be written.
+    are left out. Raise ConfigError if `place` cannot be written.
     """
     sources = [path for path in folder.rglob("*") if path.is_file() and _belongs(path, folder)]
     return _place({path.relative_to(folder): (path.read_bytes(), _mode(path)) for path in sources}, place)
 
 
 def stage_documents(documents: Mapping[str, Any], name: str, place: Path) -> Path:
-    """Makes `place` hold each document as JSON in `<its key>/<name>`; returns `place`. Raises as stage does."""
+    """Make `place` hold each document as JSON in `<its key>/<name>`; return `place`. Raise as stage does."""
     texts = {key: json.dumps(document, indent=2, ensure_ascii=False) for key, document in documents.items()}
     return _place({Path(key, name): (f"{text}\n".encode(), 0o644) for key, text in texts.items()}, place)
 

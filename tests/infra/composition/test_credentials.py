@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from infra.composition.credentials import read
 from infra.contract.problems import ConfigError
-from infra.credentials import read
+from infra.services.object_store import OwnObjectStoreKeys
+from infra.services.registry import RegistryLogins
 from infra.values import from_file
 
 PAIR = {"certificate": "-----BEGIN CERTIFICATE-----", "key": "very-secret"}
@@ -30,13 +32,14 @@ def dev() -> dict[str, Any]:
 
 def refusal(environment: str, raw: str | None) -> str:
     with pytest.raises(ConfigError) as raised:
-        read(raw, from_file(environment).environment, f"stacks/Pulumi.{environment}.yaml")
+        read(raw, from_file(environment).stack, f"stacks/Pulumi.{environment}.yaml")
     return str(raised.value)
 
 
 def test_dev_and_its_values_are_hidden() -> None:
-    credentials = read(json.dumps(dev()), from_file("dev").environment, "stacks/Pulumi.dev.yaml")
-    assert credentials.object_store.access_key.get_secret_value() == "very-secret"
+    credentials = read(json.dumps(dev()), from_file("dev").stack, "stacks/Pulumi.dev.yaml")
+    assert credentials.get(OwnObjectStoreKeys).reader.access_key.get_secret_value() == "very-secret"
+    assert set(credentials.key_pairs) == {"gateway", "objectStore", "registry", "logStore", "kserveWebhook"}
     assert "very-secret" not in repr(credentials)
 
 
@@ -44,7 +47,8 @@ def test_prod_needs_less() -> None:
     values = dev()
     del values["tracking"], values["logStore"], values["registry"]["htpasswd"]
     values["tls"] = {name: PAIR for name in ("gateway", "objectStore")}
-    assert read(json.dumps(values), from_file("prod").environment, "stacks/Pulumi.prod.yaml").log_store is None
+    credentials = read(json.dumps(values), from_file("prod").stack, "stacks/Pulumi.prod.yaml")
+    assert set(credentials.parts) == {OwnObjectStoreKeys, RegistryLogins}
 
 
 def test_absent_credentials_name_the_command() -> None:

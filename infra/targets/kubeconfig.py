@@ -8,20 +8,20 @@ from typing import Any
 from ruamel.yaml.error import YAMLError
 
 from infra.contract.problems import ConfigError, Problem, Source, parse, plain, show, suggest
+from infra.targets.variables import KUBECONFIG
 
-VARIABLE = "KUBECONFIG"
 _KEY = ("cluster", "context")
 
 
 def require_context(context: str, source: Source, environment: Mapping[str, str] = os.environ) -> None:
-    """Reads the files that `KUBECONFIG` names, or `~/.kube/config`; nothing is asked over the network.
+    """Read the files that `KUBECONFIG` names, or `~/.kube/config`; nothing is asked over the network.
 
-    Raises ConfigError when none of them exists, one is no kubeconfig, or the context or its cluster is in none.
+    Raise ConfigError when none of them exists, one is no kubeconfig, or the context or its cluster is in none.
     """
-    given = environment.get(VARIABLE)
+    given = environment.get(KUBECONFIG)
     files = [Path(name) for name in given.split(os.pathsep) if name] if given else []
     files = files or [Path(environment.get("HOME") or Path.home(), ".kube", "config")]
-    place = f"{VARIABLE}={given}" if given else str(files[0])
+    place = f"{KUBECONFIG}={given}" if given else str(files[0])
     # Like kubectl: a file of the list that does not exist is left out.
     documents = [_document(file) for file in files if file.exists()]
     if not documents:
@@ -48,13 +48,13 @@ def _document(file: Path) -> Mapping[str, Any]:
 
 
 def _named(documents: list[Mapping[str, Any]], section: str, key: str) -> dict[str, Any]:
-    """Entries by name; the first file that has a name wins."""
-    found: dict[str, Any] = {}
+    """Return the entries by name; the first file that has a name wins."""
+    entries: dict[str, Any] = {}
     for document in documents:
         for entry in document.get(section) or []:
             if isinstance(entry, Mapping) and "name" in entry:
-                found.setdefault(str(entry["name"]), entry.get(key))
-    return found
+                entries.setdefault(str(entry["name"]), entry.get(key))
+    return entries
 
 
 def _refusal(place: str, given: str, allowed: str) -> str:

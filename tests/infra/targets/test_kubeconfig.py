@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from infra.contract.problems import ConfigError, Source, parse
-from infra.kubeconfig import require_context
+from infra.targets.kubeconfig import require_context
 
 STACK = "config:\n  stellwerk:cluster:\n    context: stellwerk\n"
 

@@ -2,10 +2,11 @@
 
 import pytest
 
-from infra.capacity import needed_memory, too_large
-from infra.contract.environment import Model, Quota, Resources
+from infra.contract.environment import Quota, Resources
 from infra.contract.quantities import cpu_text, memory_bytes, memory_text, milli_cores
 from infra.contract.release import Releases
+from infra.services.serving import Model
+from infra.services.serving.capacity import needed_memory, too_large
 from infra.values import from_file
 from tests.infra.contract.test_fixtures import HERE
 

@@ -1,4 +1,4 @@
-"""Marks every Kubernetes object with the project and stack that declare it."""
+"""Marks on every Kubernetes object with the project and stack that declare it."""
 
 import copy
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ _DEFINITION = f"{_PROVIDER}apiextensions.k8s.io/v1:CustomResourceDefinition"
 
 
 def mark_objects() -> None:
-    """Gives all resources declared from now on labels and a field manager of this stack.
+    """Give all resources declared from now on labels and a field manager of this stack.
 
     The API server then refuses an apply by another project or stack, and lets this stack take over what its own killed
     update has made: that has the same manager.

@@ -1,0 +1,34 @@
+"""An environment and its credentials as the engine gives them to the running program."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pulumi
+
+from infra.composition import credentials
+from infra.composition.credentials import Credentials
+from infra.contract.environment import file_name
+from infra.discovery import Services
+from infra.values import Loaded, own, source, validate
+
+
+def from_program(root: Path, services: Services) -> tuple[Loaded, Credentials]:
+    """Return what the program composes; raise ConfigError with one message for everything that is wrong."""
+    stack = pulumi.get_stack()
+    given = pulumi.runtime.config.get_config_env() | pulumi.runtime.config.CONFIG.get()
+    values = {key: _structured(value) for key, value in own(given).items()}
+    raw = values.pop(credentials.KEY, None)
+    loaded = validate(values, stack, source(stack, root), root, services)
+    text = raw if raw is None or isinstance(raw, str) else json.dumps(raw)
+    return loaded, credentials.read(text, loaded.stack, file_name(stack))
+
+
+def _structured(value: str) -> Any:
+    """Structured values arrive as JSON text; anything else is the text itself."""
+    if not value.startswith(("{", "[")):
+        return value
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        return value

@@ -1,0 +1,99 @@
+"""The HTTPS entry of the environment: a route for every model."""
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from infra.composition.context import Composition
+from infra.composition.service import Certificate, NodePort, Service
+from infra.contract.environment import PLATFORM, SERVING, Environment, PlatformImage, SectionField
+from infra.contract.fields import NodePort as NodePortNumber
+from infra.contract.fields import Section
+from infra.services.serving import models
+from infra.services.tenancy import Namespaces
+
+if TYPE_CHECKING:
+    from components.gateway.traefik import RouteArgs
+
+_IMAGE = PlatformImage("traefik")
+
+
+class GatewayLimits(Section):
+    """What each pod of the gateway lets through."""
+
+    max_body_bytes: int = Field(
+        default=16 * 1024**2, ge=1024, le=1024**3, description="bytes of a request's body, 1024 to 1073741824"
+    )
+    in_flight: int = Field(default=64, ge=1, le=10000, description="requests of a model at a time, 1 to 10000")
+    requests_per_second: int = Field(
+        default=500, ge=1, le=100000, description="requests of a client address to a model per second, 1 to 100000"
+    )
+
+
+class GatewaySection(Section):
+    """The HTTPS entry of the environment."""
+
+    node_port: NodePortNumber
+    replicas: int = Field(default=2, ge=1, le=10, description="number of pods, 1 to 10")
+    limits: GatewayLimits = GatewayLimits()
+
+
+SECTION: SectionField[GatewaySection] = SectionField("gateway", GatewaySection)
+
+
+def url(environment: Environment) -> str:
+    """Return the URL of the entry."""
+    return f"https://{environment.cluster.address}:{_section(environment).node_port}"
+
+
+def _section(environment: Environment) -> GatewaySection:
+    return environment.section(SECTION)
+
+
+def _routes(environment: Environment) -> "list[RouteArgs]":
+    """Every model has its route before it has a release: the entry does not change when the first one comes."""
+    from components.serving.inference_service import url as service_url
+
+    namespace = environment.namespace(SERVING)
+    return [
+        {"name": model, "path_prefix": f"/v2/models/{model}", "url": service_url(namespace, model)}
+        for model in models(environment)
+    ]
+
+
+def _compose(context: Composition) -> None:
+    import pulumi
+
+    from components.gateway.gateway import Gateway
+
+    values, section = context.environment, _section(context.environment)
+    gateway = Gateway(
+        "gateway",
+        {
+            "namespace": context.get(Namespaces)[PLATFORM],
+            "image": values.image(_IMAGE),
+            "tls": context.tls,
+            "address": values.cluster.address,
+            "node_port": section.node_port,
+            "replicas": section.replicas,
+            "routes": _routes(values),
+            "limits": {
+                "max_body_bytes": section.limits.max_body_bytes,
+                "in_flight": section.limits.in_flight,
+                "requests_per_second": section.limits.requests_per_second,
+            },
+        },
+        context.opts,
+    )
+    pulumi.export("gateway", gateway.url)
+
+
+SERVICE = Service(
+    "gateway",
+    section=SECTION,
+    images=(_IMAGE,),
+    needs=(Namespaces,),
+    certificates=(Certificate("gateway", ("gateway",)),),
+    node_ports=lambda environment: [NodePort(("gateway", "nodePort"), _section(environment).node_port, "gateway")],
+    compose=_compose,
+)

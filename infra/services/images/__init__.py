@@ -1,0 +1,130 @@
+"""The images that the services of an environment are built as: each by digest, from folders of this checkout."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from infra.composition.context import Composition
+from infra.composition.service import Build, Service, Stack
+from infra.contract.environment import Environment
+from infra.contract.problems import KeyPath, Problem, show
+from infra.contract.versions import EPOCH
+from infra.revision import revision
+from infra.services.images.contexts import stage
+from infra.services.registry import RegistryAccess
+from infra.targets.target import Folder
+from infra.targets.variables import BUILD_CONTEXTS
+
+if TYPE_CHECKING:
+    import pulumi
+
+_BASE = "base-python"
+_BASE_FOLDER = Folder(BUILD_CONTEXTS, _BASE)
+STAGED = Path(".contexts")
+
+
+@dataclass(frozen=True)
+class BuiltImages:
+    """References by digest of the images that this stack builds, by name."""
+
+    by_name: Mapping[str, "pulumi.Output[str]"]
+
+    def __getitem__(self, name: str) -> "pulumi.Output[str]":
+        return self.by_name[name]
+
+
+def runs(environment: Environment) -> bool:
+    """Return whether the environment's own stack builds images."""
+    return environment.images.base_python is not None
+
+
+def builds_base(environment: Environment) -> bool:
+    """Return whether the environment builds its Python base from the target instead of pulling one."""
+    base = environment.images.base_python
+    return base is not None and base.build
+
+
+def _rules(stack: Stack) -> Iterator[Problem]:
+    for path, image in _references(stack.environment).items():
+        if image.endswith(":latest"):
+            yield Problem(path, show(image), "a tag other than latest, or a digest", "name the version you tested")
+    if runs(stack.environment):
+        return
+    for service in stack.running():
+        if service.builds(stack.environment):
+            yield Problem(
+                ("images", "basePython"),
+                "nothing",
+                f"{{build: true}} or {{image: <reference>}}, because {service.switch} needs an image that this stack "
+                "builds",
+                f"set basePython, or change {service.switch}",
+            )
+
+
+def _references(environment: Environment) -> dict[KeyPath, str]:
+    """The references that the environment names, by their keys."""
+    given = environment.images.model_dump(by_alias=True, exclude={"base_python"}, exclude_none=True)
+    named: dict[KeyPath, str] = {("images", key): str(reference) for key, reference in given.items()}
+    base = environment.images.base_python
+    if base is not None and base.image is not None:
+        named["images", "basePython", "image"] = base.image
+    return named
+
+
+def _compose(context: Composition) -> None:
+    import pulumi
+
+    base_python = context.environment.images.base_python
+    base: pulumi.Input[str] | None = base_python.image if base_python else None
+    if builds_base(context.environment):
+        base = _image(context, _BASE, context.target.folder(_BASE_FOLDER), None, None)
+    images: dict[str, pulumi.Output[str]] = {}
+    for name, build in context.stack.builds().items():
+        # The provider hashes modes, of which git keeps but one bit: it gets a copy that is the same in each checkout.
+        folder = stage(context.root / build.folder, context.root / STAGED / name)
+        images[name] = _image(context, name, folder, build, images[build.base] if build.base else base)
+    _hand_over(context, images)
+
+
+def _image(
+    context: Composition, name: str, folder: Path, build: Build | None, base: "pulumi.Input[str] | None"
+) -> "pulumi.Output[str]":
+    from components.registry.image_build import ImageBuild
+
+    registry = context.get(RegistryAccess)
+    image = ImageBuild(
+        name,
+        {
+            "repository": name,
+            "registry": registry.address,
+            "login": registry.builder.args(),
+            "context": context.relative(folder),
+            "epoch": EPOCH,
+            "base_image": base,
+            "contexts": {key: context.relative(find(context)) for key, find in build.contexts.items()} if build else {},
+            "sets_times": build.sets_times if build else False,
+            "revision": revision(context.root, build.sources or (build.folder,)) if build else None,
+            "secrets": context.target.build_secrets(),
+        },
+    )
+    return image.reference
+
+
+def _hand_over(context: Composition, images: "Mapping[str, pulumi.Output[str]]") -> None:
+    import pulumi
+
+    context.give(BuiltImages(images))
+    pulumi.export("images", dict(images))
+
+
+SERVICE = Service(
+    "images",
+    needs=(RegistryAccess,),
+    gives=(BuiltImages,),
+    runs=runs,
+    rules=_rules,
+    folders=lambda environment: [_BASE_FOLDER] if builds_base(environment) else [],
+    compose=_compose,
+    connect=lambda context: _hand_over(context, {}),
+)

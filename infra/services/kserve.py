@@ -1,0 +1,72 @@
+"""KServe, the controller of inference services: cluster-wide, run by the stack that owns the cluster."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from components.kit.names import KSERVE_WEBHOOK
+from infra.composition.context import Composition
+from infra.composition.service import Build, Certificate, Namespace, Service
+from infra.contract.environment import KSERVE, Environment, PlatformImage
+from infra.services.images import BuiltImages
+from infra.services.tenancy import Namespaces
+from infra.targets.target import Folder
+from infra.targets.variables import MANIFESTS
+
+if TYPE_CHECKING:
+    import pulumi
+
+_MANAGER = PlatformImage("kserve-manager")
+_MANIFESTS = Folder(MANIFESTS, "kserve")
+
+
+@dataclass(frozen=True)
+class ServingRuntime:
+    """The name of the runtime that inference services ask for."""
+
+    name: "pulumi.Input[str]"
+
+
+def runs(environment: Environment) -> bool:
+    """Return whether the environment's own stack runs the cluster-wide controller."""
+    return not environment.cluster.shared
+
+
+def _compose(context: Composition) -> None:
+    from components.serving.kserve import KServe
+
+    serving = KServe(
+        "kserve",
+        {
+            "namespace": context.get(Namespaces)[KSERVE],
+            "image": context.environment.image(_MANAGER),
+            "manifests": context.relative(context.target.folder(_MANIFESTS)),
+            "runtime_image": context.get(BuiltImages)["serving"],
+            "tls": context.tls,
+            "authority": context.authority,
+        },
+        context.opts,
+    )
+    context.give(ServingRuntime(serving.runtime))
+
+
+def _connect(context: Composition) -> None:
+    """On a shared cluster its owner has put the runtime there."""
+    from components.serving.kserve import RUNTIME
+
+    context.give(ServingRuntime(RUNTIME))
+
+
+SERVICE = Service(
+    "kserve",
+    images=(_MANAGER,),
+    needs=(Namespaces, BuiltImages),
+    gives=(ServingRuntime,),
+    runs=runs,
+    switch="cluster.shared false",
+    certificates=(Certificate("kserveWebhook", (KSERVE_WEBHOOK,), KSERVE),),
+    namespaces=(Namespace(KSERVE, pulls=False),),
+    folders=lambda _: [_MANIFESTS],
+    builds=lambda _: {"serving": Build("serving")},
+    compose=_compose,
+    connect=_connect,
+)

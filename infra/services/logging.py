@@ -1,0 +1,189 @@
+"""The log store, and the shipper of logs on every node."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from pydantic import Field, SecretStr
+
+from components.kit.names import LOG_STORE
+from infra.composition.context import Composition, secret
+from infra.composition.credentials import CredentialsPart
+from infra.composition.draft import Draft, hashed, password
+from infra.composition.service import Build, Certificate, NodePort, Service, Stack
+from infra.contract.environment import PLATFORM, Environment, Mode, PlatformImage, RunBy, SectionField
+from infra.contract.fields import NodePort as NodePortNumber
+from infra.contract.fields import Section
+from infra.contract.problems import Problem, required
+from infra.services.images import BuiltImages
+from infra.services.registry import PullSecrets
+from infra.services.tenancy import Namespaces
+from infra.targets.target import Folder
+from infra.targets.variables import BUILD_CONTEXTS
+
+_SHIPPER = PlatformImage("log-shipper")
+_SERVER = Folder(BUILD_CONTEXTS, "elasticsearch")
+_STORAGE = "5Gi"
+_KEY = "logStore"
+
+
+class LoggingSection(Section):
+    """The log store and the shipper on every node."""
+
+    mode: RunBy
+    node_port: NodePortNumber | None = None
+    pod_logs_path: str | None = Field(
+        default=None, pattern=r"^/", description="the absolute folder of pod logs on the nodes"
+    )
+    heap: str | None = Field(
+        default=None, pattern=r"^[1-9][0-9]*[mg]$", description="the log store's Java heap: 512m or 2g"
+    )
+
+
+class LogStoreUser(CredentialsPart):
+    """A user of the log store: its password and the bcrypt hash of it."""
+
+    password: SecretStr
+    hash: SecretStr
+
+
+class LogStoreUsers(CredentialsPart):
+    """The users of the log store: what ships, what reads, and the administrator."""
+
+    shipper: LogStoreUser
+    reader: LogStoreUser
+    elastic: LogStoreUser | None = None
+
+
+class LogStoreKeys(CredentialsPart):
+    """The log store's users by name."""
+
+    users: LogStoreUsers
+
+
+@dataclass(frozen=True)
+class OwnLogStore:
+    """What a log store of this stack is made with."""
+
+    node_port: int
+    pod_logs_path: str
+    heap: str
+
+
+SECTION: SectionField[LoggingSection] = SectionField("logging", LoggingSection)
+
+
+def runs(environment: Environment) -> bool:
+    """Return whether the environment's own stack runs the log store."""
+    return _section(environment).mode is Mode.EMBEDDED
+
+
+def url(environment: Environment) -> str:
+    """Return the URL of the environment's own log store for clients outside the cluster."""
+    return f"https://{environment.cluster.address}:{_section(environment).node_port}"
+
+
+def _section(environment: Environment) -> LoggingSection:
+    return environment.section(SECTION)
+
+
+def _own(environment: Environment) -> OwnLogStore | None:
+    """The values of a log store of this stack, None where it runs elsewhere."""
+    section = _section(environment)
+    if section.mode is Mode.EXTERNAL or None in (section.node_port, section.pod_logs_path, section.heap):
+        return None
+    return OwnLogStore(section.node_port or 0, section.pod_logs_path or "", section.heap or "")
+
+
+def _rules(stack: Stack) -> Iterator[Problem]:
+    if not runs(stack.environment):
+        return
+    section = _section(stack.environment)
+    yield from required(("logging", "nodePort"), section.node_port, "a node port, because mode is embedded")
+    yield from required(("logging", "heap"), section.heap, "a heap such as 512m, because mode is embedded")
+    yield from required(
+        ("logging", "podLogsPath"), section.pod_logs_path, "an absolute folder, because mode is embedded"
+    )
+    if stack.environment.cluster.shared:
+        yield Problem(
+            ("logging", "mode"),
+            '"embedded"',
+            "external, because cluster.shared is true: the cluster's owner runs the log store",
+            "set mode to external, or cluster.shared to false",
+        )
+
+
+def _ports(environment: Environment) -> Iterator[NodePort]:
+    if store := _own(environment):
+        yield NodePort(("logging", "nodePort"), store.node_port, "log store")
+
+
+def _credentials(environment: Environment) -> Mapping[str, type[CredentialsPart]]:
+    return {_KEY: LogStoreKeys} if runs(environment) else {}
+
+
+def _make_credentials(draft: Draft) -> None:
+    if runs(draft.environment):
+        for user in LogStoreUsers.model_fields:
+            draft.need(_KEY, "users", user, make=_user)
+
+
+def _user() -> dict[str, str]:
+    made = password()
+    return {"password": made, "hash": hashed(made)}
+
+
+def _compose(context: Composition) -> None:
+    import pulumi
+
+    from components.logging.log_stack import LogStack
+
+    values, store = context.environment, _own(context.environment)
+    if store is None:
+        return
+    stack = LogStack(
+        "logs",
+        {
+            "environment": values.environment.value,
+            "namespace": context.get(Namespaces)[PLATFORM],
+            "image": context.get(BuiltImages)["elasticsearch"],
+            "shipper_image": values.image(_SHIPPER),
+            "pull_secret": context.get(PullSecrets)[PLATFORM],
+            "tls": context.tls,
+            "trust_bundle": context.authority,
+            "users": {
+                name: {"password": secret(user.password), "hash": secret(user.hash)}
+                for name, user in context.credentials.get(LogStoreKeys).users
+                if user
+            },
+            "heap": store.heap,
+            "storage": _STORAGE,
+            "address": values.cluster.address,
+            "node_port": store.node_port,
+            "pod_logs_path": context.target.pod_logs(values.cluster.context) or store.pod_logs_path,
+        },
+        context.opts,
+    )
+    pulumi.export("logStore", stack.url)
+
+
+SERVICE = Service(
+    "logging",
+    section=SECTION,
+    images=(_SHIPPER,),
+    needs=(Namespaces, BuiltImages, PullSecrets),
+    runs=runs,
+    switch="logging",
+    rules=_rules,
+    credentials=_credentials,
+    make_credentials=_make_credentials,
+    certificates=(Certificate(_KEY, (LOG_STORE,)),),
+    node_ports=_ports,
+    folders=lambda _: [_SERVER],
+    builds=lambda _: {
+        "elasticsearch": Build(
+            "components/logging/images/elasticsearch",
+            contexts={"elasticsearch": lambda context: context.target.folder(_SERVER)},
+        )
+    },
+    compose=_compose,
+)

@@ -1,0 +1,91 @@
+"""Node pools: simulated by this stack, or run by somebody else; who may be placed on them."""
+
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from infra.composition.context import Composition
+from infra.composition.service import Service, Stack
+from infra.contract.environment import Environment, SectionField
+from infra.contract.fields import Name, Section
+from infra.contract.problems import KeyPath, Problem, show, suggest
+
+
+class NodePool(Section):
+    """Nodes of one kind: simulated by this stack, or run by somebody else."""
+
+    name: Name
+    accelerator: Name = Field(description="the accelerator as a node label value, such as nvidia-h100")
+    gpus: int = Field(ge=1, le=16, description="accelerators per node, 1 to 16")
+    nodes: int = Field(ge=1, le=1000, description="number of nodes, 1 to 1000")
+    simulated: bool = Field(default=False, description="true: nodes without hardware, for scheduling and previews")
+    external: bool = Field(default=False, description="true: the nodes exist and are run by the cluster's owner")
+
+
+SECTION: SectionField[tuple[NodePool, ...]] = SectionField(
+    "node_pools", tuple[NodePool, ...], default=(), description="a list of node pools"
+)
+
+
+def pools(environment: Environment) -> tuple[NodePool, ...]:
+    """Return the node pools of an environment."""
+    return environment.section(SECTION)
+
+
+def unknown_pool(environment: Environment, path: KeyPath, pool: str | None) -> Iterator[Problem]:
+    """Yield a problem where `path` names a pool that the environment does not have."""
+    known = sorted(each.name for each in pools(environment))
+    if pool is not None and pool not in known:
+        allowed = ("null, " + ", ".join(known)) if known else "null (nodePools is empty)"
+        yield Problem(path, show(pool), allowed, suggest(pool, known, "add the pool to nodePools, or set null"))
+
+
+def _rules(stack: Stack) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for index, pool in enumerate(pools(stack.environment)):
+        if pool.name in seen:
+            yield Problem(("nodePools", index, "name"), show(pool.name), "a name of its own", "rename one of the two")
+        seen.add(pool.name)
+        yield from _kind(index, pool)
+        if pool.simulated and stack.environment.cluster.shared:
+            yield Problem(
+                ("nodePools", index, "simulated"),
+                "true",
+                "false, because cluster.shared is true: the cluster's owner creates nodes",
+                "set external: true instead",
+            )
+
+
+def _kind(index: int, pool: NodePool) -> Iterator[Problem]:
+    if pool.simulated and pool.external:
+        yield Problem(
+            ("nodePools", index),
+            "simulated: true and external: true",
+            "one of simulated and external",
+            "remove one of the two",
+        )
+    elif not (pool.simulated or pool.external):
+        yield Problem(
+            ("nodePools", index),
+            "neither simulated nor external",
+            "simulated: true (nodes without hardware) or external: true (nodes the cluster's owner runs)",
+            "add one of the two",
+        )
+
+
+def runs(environment: Environment) -> bool:
+    """Return whether the environment's own stack declares nodes."""
+    return any(pool.simulated for pool in pools(environment))
+
+
+def _compose(context: Composition) -> None:
+    from components.cluster import node_pool
+
+    for pool in pools(context.environment):
+        if pool.simulated:
+            node_pool.NodePool(
+                pool.name, {"accelerator": pool.accelerator, "gpus": pool.gpus, "nodes": pool.nodes}, context.opts
+            )
+
+
+SERVICE = Service("node-pools", section=SECTION, runs=runs, rules=_rules, compose=_compose)

@@ -1,0 +1,251 @@
+"""The image registry that workload images are pushed to and pulled from."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, SecretStr
+
+from infra.composition.context import Composition, secret
+from infra.composition.credentials import CredentialsPart
+from infra.composition.draft import Draft, hashed, password
+from infra.composition.service import Certificate, NodePort, Service, Stack
+from infra.contract.environment import ENVIRONMENTS, PLATFORM, Environment, Mode, PlatformImage, RunBy, SectionField
+from infra.contract.errors import StellwerkError
+from infra.contract.fields import Section
+from infra.contract.problems import Problem, show
+from infra.services.tenancy import Namespaces
+
+if TYPE_CHECKING:
+    import pulumi
+
+    from components.kit.access import LoginArgs
+
+_IMAGE, _PROXY = PlatformImage("registry"), PlatformImage("traefik")
+_STORAGE = "15Gi"
+_BUILDER = "builder"
+_KEY = "registry"
+_VARIABLES, _PUSH_VARIABLES = "STELLWERK_REGISTRY", "STELLWERK_REGISTRY_PUSH"
+
+
+class RegistrySection(Section):
+    """The image registry that workload images are pushed to and pulled from."""
+
+    mode: RunBy
+    address: str = Field(pattern=r"^[a-z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9._/-]+)?$", description="host or host:port")
+
+    @property
+    def port(self) -> int:
+        """The port of the address, 0 where it names none."""
+        port = self.address.rpartition(":")[2]
+        return int(port) if port.isdigit() else 0
+
+
+class Login(CredentialsPart):
+    """A login of the registry."""
+
+    username: str
+    password: SecretStr
+
+    def args(self) -> "LoginArgs":
+        """Return the login as components take it."""
+        return {"username": self.username, "password": secret(self.password)}
+
+
+class PushLogin(Login):
+    """The login that pushes to a registry of this stack, and its htpasswd line."""
+
+    htpasswd: SecretStr
+
+
+class RegistryLogins(Login):
+    """The login that pods pull images with; the one that builds push with, where that is another."""
+
+    push: Login | None = None
+
+    @property
+    def builder(self) -> Login:
+        """The login of image builds: a registry that runs elsewhere may have one for both."""
+        return self.push or self
+
+
+class OwnRegistryLogins(RegistryLogins):
+    """Logins of a registry of this stack: htpasswd lines of all that may pull only, and the one login that pushes."""
+
+    htpasswd: SecretStr
+    push: PushLogin
+
+
+@dataclass(frozen=True)
+class RegistryAccess:
+    """Where images are pushed to, known once it answers, and with which login."""
+
+    address: "pulumi.Input[str]"
+    builder: Login
+
+
+@dataclass(frozen=True)
+class PullSecrets:
+    """Names of the secrets that pods pull images with, by the purpose of their namespace."""
+
+    by_purpose: Mapping[str, "pulumi.Output[str]"]
+
+    def __getitem__(self, purpose: str) -> "pulumi.Output[str]":
+        return self.by_purpose[purpose]
+
+
+SECTION: SectionField[RegistrySection] = SectionField("registry", RegistrySection)
+
+
+def address(environment: Environment) -> str:
+    """Return the address that images are pulled from."""
+    return _section(environment).address
+
+
+def runs(environment: Environment) -> bool:
+    """Return whether the environment's own stack runs the registry."""
+    return _section(environment).mode is Mode.EMBEDDED
+
+
+def _section(environment: Environment) -> RegistrySection:
+    return environment.section(SECTION)
+
+
+def _rules(stack: Stack) -> Iterator[Problem]:
+    section = _section(stack.environment)
+    if section.mode is Mode.EMBEDDED and not 30000 <= section.port <= 32767:
+        yield Problem(
+            ("registry", "address"),
+            show(section.address),
+            "host:port with a node port of 30000 to 32767, because mode is embedded",
+            "add a node port, or set mode to external",
+        )
+
+
+def _credentials(environment: Environment) -> Mapping[str, type[CredentialsPart]]:
+    return {_KEY: OwnRegistryLogins if runs(environment) else RegistryLogins}
+
+
+def _make_credentials(draft: Draft) -> None:
+    if runs(draft.environment):
+        _make_logins(draft)
+        return
+    owner = _owner(draft)
+    if owner is None:
+        draft.need(_KEY, make=lambda: _given_logins(draft))
+        return
+    draft.need(_KEY, "username", make=lambda: draft.name)
+    draft.need(_KEY, "password", make=lambda: _made(draft, owner)["logins"][draft.name])
+    if draft.environment.images.base_python:
+        draft.need(_KEY, "push", make=lambda: _made(draft, owner)["push"])
+
+
+def _make_logins(draft: Draft) -> None:
+    """A login per environment, which pulls, and the builder's, which pushes: a leaked one can be changed alone."""
+    draft.need(_KEY, "logins", make=lambda: {name: password() for name in ENVIRONMENTS})
+    logins = draft.values[_KEY]["logins"]
+    draft.need(_KEY, "username", make=lambda: draft.name)
+    draft.need(_KEY, "password", make=lambda: logins[draft.name])
+    draft.need(_KEY, "htpasswd", make=lambda: _htpasswd(logins))
+    draft.need(_KEY, "push", make=_push_login)
+
+
+def _push_login() -> dict[str, str]:
+    made = password()
+    return {"username": _BUILDER, "password": made, "htpasswd": _htpasswd({_BUILDER: made})}
+
+
+def _htpasswd(logins: Mapping[str, str]) -> str:
+    return "".join(f"{name}:{hashed(text)}\n" for name, text in sorted(logins.items()))
+
+
+def _owner(draft: Draft) -> str | None:
+    """The environment of this project that runs the registry at that address."""
+    for name, other in draft.neighbours.environments().items():
+        if runs(other) and address(other) == address(draft.environment):
+            return name
+    return None
+
+
+def _made(draft: Draft, owner: str) -> Mapping[str, Any]:
+    """What the registry's owner has made; raises StellwerkError where that is nothing, or not all."""
+    made: Mapping[str, Any] = draft.neighbours.credentials(owner).get(_KEY, {})
+    if "push" not in made:
+        raise StellwerkError(f"{draft.name}: its registry is {owner}'s; run `stellwerk init {owner}` first")
+    return made
+
+
+def _given_logins(draft: Draft) -> dict[str, Any]:
+    """Without a second pair an environment that builds images pushes with the login that it pulls with."""
+    pull: dict[str, Any] = _pair(draft, _VARIABLES)
+    if draft.variables.get(f"{_PUSH_VARIABLES}_USERNAME"):
+        return {**pull, "push": _pair(draft, _PUSH_VARIABLES)}
+    return pull
+
+
+def _pair(draft: Draft, prefix: str) -> dict[str, str]:
+    of = f"the registry {address(draft.environment)}"
+    return {key: draft.given(f"{prefix}_{key.upper()}", of) for key in ("username", "password")}
+
+
+def _compose(context: Composition) -> None:
+    from components.registry.image_registry import ImageRegistry
+
+    logins = context.credentials.get(OwnRegistryLogins)
+    registry = ImageRegistry(
+        "registry",
+        {
+            "namespace": context.get(Namespaces)[PLATFORM],
+            "image": context.environment.image(_IMAGE),
+            "address": address(context.environment),
+            "tls": context.tls,
+            "proxy_image": context.environment.image(_PROXY),
+            "readers": secret(logins.htpasswd),
+            "writers": secret(logins.push.htpasswd),
+            "storage": _STORAGE,
+        },
+        context.opts,
+    )
+    _hand_over(context, logins, registry.address)
+
+
+def _connect(context: Composition) -> None:
+    _hand_over(context, context.credentials.get(RegistryLogins), address(context.environment))
+
+
+def _hand_over(context: Composition, logins: RegistryLogins, where: "pulumi.Input[str]") -> None:
+    context.give(RegistryAccess(where, logins.builder))
+    purposes = [namespace.purpose for namespace in context.stack.namespaces() if namespace.pulls]
+    context.give(PullSecrets({purpose: _pull_secret(context, logins, purpose) for purpose in purposes}))
+
+
+def _pull_secret(context: Composition, login: Login, purpose: str) -> "pulumi.Output[str]":
+    from components.registry.pull_secret import PullSecret
+
+    made = PullSecret(
+        f"pull-{purpose}",
+        {
+            "namespace": context.get(Namespaces)[purpose],
+            "address": address(context.environment),
+            "login": login.args(),
+        },
+        context.opts,
+    )
+    return made.secret_name
+
+
+SERVICE = Service(
+    "registry",
+    section=SECTION,
+    images=(_IMAGE, _PROXY),
+    needs=(Namespaces,),
+    gives=(RegistryAccess, PullSecrets),
+    runs=runs,
+    rules=_rules,
+    credentials=_credentials,
+    make_credentials=_make_credentials,
+    certificates=(Certificate("registry", ("registry",)),),
+    node_ports=lambda environment: [NodePort(("registry", "address"), _section(environment).port, "image registry")],
+    compose=_compose,
+    connect=_connect,
+)

@@ -1,0 +1,76 @@
+"""What program and command take from the target: what environment variables name (`stellwerk env`)."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from infra.contract.problems import ConfigError
+from infra.targets.variables import BUILD_SECRETS, DEADLINE, LOCAL_CONTEXT, POD_LOGS, REGISTRY_CA
+
+_SECRET_FILES = {"ca": "ca.crt", "pip": "pip.conf", "apt": "apt.sources"}
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder `name` in the folder that `variable` names."""
+
+    variable: str
+    name: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """The target as its variables describe it; the process's own unless given."""
+
+    variables: Mapping[str, str] = field(default_factory=lambda: os.environ)
+
+    def folder(self, wanted: Folder) -> Path:
+        """Return where a folder is; raise ConfigError naming the variable, what is absent, and how to get it."""
+        given = self.variables.get(wanted.variable)
+        # Links stay: below the checkout's own link to the toolchain the path is the same on every machine.
+        place = Path(given or "", wanted.name).absolute()
+        if given and place.is_dir():
+            return place
+        problem = f"{place} is not a folder" if given else "it is not set"
+        raise ConfigError(
+            f'{wanted.variable}: {problem}; it names the folder that holds {wanted.name}/; run: eval "$(stellwerk env)"'
+        )
+
+    def build_secrets(self) -> dict[str, str]:
+        """Return the contents of build secrets by id; the folder and each file are optional.
+
+        A secret that is absent is empty, and none is left out: the engine ignores a difference only in secrets that
+        both machines name.
+        """
+        given = self.variables.get(BUILD_SECRETS)
+        files = {identity: Path(given or os.devnull, name) for identity, name in _SECRET_FILES.items()}
+        return {
+            identity: file.read_text(encoding="utf-8") if file.is_file() else "" for identity, file in files.items()
+        }
+
+    def deadline(self) -> float | None:
+        """Return the time (seconds since 1970) until which whoever applies waits for pods, None without an end."""
+        given = self.variables.get(DEADLINE)
+        try:
+            return float(given) if given else None
+        except ValueError:
+            raise ConfigError(
+                f"{DEADLINE}: {given} is no time; it is in seconds since 1970, as `date +%s` says"
+            ) from None
+
+    def pod_logs(self, context: str) -> str | None:
+        """Return the nodes' folder of pod logs, where the cluster of this context keeps them elsewhere than others."""
+        return self.variables.get(POD_LOGS) if context == LOCAL_CONTEXT else None
+
+    def trust_registry(self, context: str, certificate: str) -> None:
+        """Put an authority where the nodes and the image builder look for the registry's.
+
+        Nothing is written where the target has no such file, or the context is of another cluster.
+        """
+        given = self.variables.get(REGISTRY_CA)
+        if not given or context != LOCAL_CONTEXT:
+            return
+        file = Path(given)
+        if file.parent.is_dir() and not (file.exists() and file.read_text() == certificate):
+            file.write_text(certificate)

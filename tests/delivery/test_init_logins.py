@@ -1,0 +1,132 @@
+"""The logins that `stellwerk init` makes, takes from another environment, or takes from variables."""
+
+from typing import Any
+
+import bcrypt
+import pytest
+
+from delivery.operations.init import init
+from infra import values
+from infra.composition import credentials
+from infra.contract.errors import StellwerkError
+from infra.services.object_store import ObjectStoreKeys
+from tests.delivery.conftest import ENVIRONMENTS, Engine, Project, Words
+from tests.delivery.test_init import made, secrets
+
+__all__ = ["made"]
+EXTERNAL_STORE = {"mode": "external", "endpoint": "https://s3.example.com", "bucket": "models"}
+EXTERNAL_REGISTRY = {"mode": "external", "address": "registry.example.com/ml"}
+
+
+def test_test_and_prod_take_the_login_that_dev_made_for_them(made: Engine) -> None:
+    logins = secrets(made, "dev")["registry"]["logins"]
+    assert set(logins) == set(ENVIRONMENTS)
+    assert len(set(logins.values())) == len(ENVIRONMENTS), "a leaked login could not be changed alone"
+    for name in ("test", "prod"):
+        assert secrets(made, name)["registry"] == {"username": name, "password": logins[name]}
+
+
+def test_only_the_builder_s_login_may_push_and_only_who_builds_has_it(made: Engine) -> None:
+    registry = secrets(made, "dev")["registry"]
+    push = registry["push"]
+    (line,) = push["htpasswd"].splitlines()
+    name, _, hashed = line.partition(":")
+    assert name == push["username"]
+    assert name not in ENVIRONMENTS
+    assert bcrypt.checkpw(push["password"].encode(), hashed.encode())
+    assert push["password"] not in registry["logins"].values()
+    assert name not in registry["htpasswd"]
+    assert all("push" not in secrets(made, other)["registry"] for other in ("test", "prod"))
+
+
+def test_an_environment_that_builds_pushes_to_dev_s_registry_as_the_builder(
+    made: Engine, project: Project, words: Words
+) -> None:
+    project.edit("test", lambda config: config.update(images={"basePython": {"image": "python:3.11"}}))
+    init("test", words.console)
+    assert secrets(made, "test")["registry"]["push"] == secrets(made, "dev")["registry"]["push"]
+
+
+def test_a_registry_elsewhere_may_have_a_login_of_its_own_for_pushing(
+    project: Project, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.edit("dev", lambda config: config.update(registry=EXTERNAL_REGISTRY))
+    for variable in ("USERNAME", "PASSWORD", "PUSH_USERNAME"):
+        monkeypatch.setenv(f"STELLWERK_REGISTRY_{variable}", f"given-{variable}")
+    with pytest.raises(StellwerkError, match=r"^STELLWERK_REGISTRY_PUSH_PASSWORD is not set"):
+        init("dev", words.console)
+    monkeypatch.setenv("STELLWERK_REGISTRY_PUSH_PASSWORD", "given-PUSH_PASSWORD")
+    init("dev", words.console)
+    assert secrets(pulumi, "dev")["registry"] == {
+        "username": "given-USERNAME",
+        "password": "given-PASSWORD",
+        "push": {"username": "given-PUSH_USERNAME", "password": "given-PUSH_PASSWORD"},
+    }
+
+
+def test_without_dev_test_says_to_make_dev_first(pulumi: Engine, words: Words) -> None:
+    before = pulumi.project.text("test")
+    with pytest.raises(StellwerkError) as raised:
+        init("test", words.console)
+    assert str(raised.value) == "test: its registry is dev's; run `stellwerk init dev` first"
+    assert pulumi.project.text("test") == before
+    assert pulumi.secrets == {}
+
+
+def test_htpasswd_and_user_hashes_belong_to_their_passwords(made: Engine) -> None:
+    made_credentials = secrets(made, "dev")
+    lines = dict(line.split(":", 1) for line in made_credentials["registry"]["htpasswd"].splitlines())
+    assert set(lines) == set(ENVIRONMENTS)
+    for name, login in made_credentials["registry"]["logins"].items():
+        assert bcrypt.checkpw(login.encode(), lines[name].encode())
+        assert not bcrypt.checkpw(b"another", lines[name].encode())
+    users = made_credentials["logStore"]["users"]
+    assert set(users) == {"shipper", "reader", "elastic"}
+    for user in users.values():
+        assert bcrypt.checkpw(user["password"].encode(), user["hash"].encode())
+    assert len({user["password"] for user in users.values()}) == len(users)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "variables"),
+    [
+        ("objectStore", EXTERNAL_STORE, ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]),
+        ("registry", EXTERNAL_REGISTRY, ["STELLWERK_REGISTRY_USERNAME", "STELLWERK_REGISTRY_PASSWORD"]),
+    ],
+)
+def test_an_absent_external_login_names_its_variable(
+    key: str, value: Any, variables: list[str], project: Project, pulumi: Engine, words: Words,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    project.edit("dev", lambda config: config.update({key: value}))
+    before = project.text("dev")
+    for variable in variables:
+        with pytest.raises(StellwerkError, match=rf"^{variable} is not set; it is the login of [^\n]*$"):
+            init("dev", words.console)
+        assert project.text("dev") == before
+        assert pulumi.secrets == {}
+        monkeypatch.setenv(variable, f"given-{variable}")
+    init("dev", words.console)
+    assert {f"given-{variable}" for variable in variables} <= set(secrets(pulumi, "dev")[key].values())
+
+
+def external_keys(pulumi: Engine) -> ObjectStoreKeys:
+    return credentials.read(pulumi.secrets["dev"], values.from_file("dev").stack, "dev").get(ObjectStoreKeys)
+
+
+def test_an_external_store_may_have_a_readers_key(
+    project: Project, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.edit("dev", lambda config: config.update(objectStore=EXTERNAL_STORE))
+    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(variable, f"given-{variable}")
+    init("dev", words.console)
+    made_credentials = external_keys(pulumi)
+    assert made_credentials.for_models == made_credentials, "one login for all"
+    monkeypatch.setenv("AWS_READER_ACCESS_KEY_ID", "reads")
+    with pytest.raises(StellwerkError, match=r"^AWS_READER_SECRET_ACCESS_KEY is not set; it is the login of those who"):
+        init("dev", words.console)
+    monkeypatch.setenv("AWS_READER_SECRET_ACCESS_KEY", "only")
+    init("dev", words.console)
+    assert external_keys(pulumi).for_models.access_key.get_secret_value() == "reads"
+    assert secrets(pulumi, "dev")["objectStore"]["accessKey"] == "given-AWS_ACCESS_KEY_ID"
