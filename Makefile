@@ -15,7 +15,7 @@ test: setup ## All tests, on the real engine and a real cluster (root, Linux)
 test-long: setup ## What takes too long for every run: thousands of requests, hundreds of interleavings (root, Linux)
 	@.venv/bin/pytest -m long
 
-check: setup ## Format, lint, types, import rules, unit tests (a minute)
+check: setup ## Format, lint, types, import rules, the tests that need nothing (no root)
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy && .venv/bin/lint-imports --no-logo
 	@.venv/bin/pytest -n auto --dist worksteal -m "not integration and not tools and not long"
 
