@@ -40,4 +40,5 @@ def compose(loaded: Loaded, credentials: Credentials, target: Target, root: Path
     composition = Composition(loaded.stack, loaded.releases, credentials, target, root, opts, first)
     for service in loaded.stack.services:
         step = service.compose if service.runs(loaded.environment) else service.connect
-        step(composition.of(service))
+        if step is not None:
+            step(composition.of(service))

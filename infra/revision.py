@@ -2,63 +2,92 @@
 
 import os
 import subprocess
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from hashlib import sha256
 from pathlib import Path
 
 UNKNOWN = "unknown"
 # What of this checkout goes into the training image.
-TRAINING_SOURCES = ("training", ":(glob)models/*/model.yaml")
+TRAINING_SOURCES = ("training", "models/*/model.yaml")
 # So many hexadecimal digits of the difference's digest.
 _DIGITS = 12
 
 
 def revision(root: Path, sources: Sequence[str]) -> str:
-    """Return the last commit that touched the sources, `<commit>+<12 hex>` when they differ from it, or `unknown`.
+    """Return the revision of these sources, as `revisions` does."""
+    return revisions(root, {"": sources})[""]
 
-    The sources are folders and files below `root`, as git's pathspecs. Every checkout of the same history gives the
-    same answer, whatever its head. `unknown` is said outside git, and where a shallow clone does not reach back to
-    that commit.
+
+def revisions(root: Path, sources: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Return by name the last commit that touched the sources, `<commit>+<12 hex>` when they differ, or `unknown`.
+
+    Sources are folders and files below `root`; a `*` stands for any part of one name. Every checkout of the same
+    history gives the same answer, whatever its head. `unknown` is said outside git, and where a shallow clone does not
+    reach back to that commit.
     """
+    every = sorted({source for given in sources.values() for source in given})
+    if not every:
+        return {}
     try:
-        top, shallow = _repository(root)
-        commit = _git(root, "log", "-1", "--format=%H", "--", *sources) or _git(root, "rev-parse", "HEAD")
-        changes = _git(root, "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--", *sources)
-    except (OSError, subprocess.CalledProcessError):
-        return UNKNOWN
-    if commit in shallow:
-        return UNKNOWN
+        # All at once: a process takes longer to start than to answer.
+        where = _start(root, "rev-parse", "--show-toplevel", "--show-prefix", "HEAD", "--git-path", "shallow")
+        status = _start(root, "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", *_only(every))
+        logs = {name: _start(root, "log", "-1", "--format=%H", *_only(given)) for name, given in sources.items()}
+    except OSError:
+        return dict.fromkeys(sources, UNKNOWN)
+    repository, changes = _answer(where), _answer(status)
+    commits = {name: _answer(log) for name, log in logs.items()}
+    if repository is None or changes is None or None in commits.values():
+        return dict.fromkeys(sources, UNKNOWN)
+    top, prefix, head, shallow = repository.split("\n")
+    cut = (root / shallow).read_text(encoding="ascii").split() if (root / shallow).is_file() else ()
     # An entry is two letters, a space and the path from the top of the repository.
-    paths = sorted(entry[3:] for entry in changes.split("\0") if entry)
-    return f"{commit}+{_digest(top, paths)}" if paths else commit
+    changed = sorted(entry[3:].removeprefix(prefix) for entry in changes.split("\0") if entry)
+
+    def of(name: str) -> str:
+        commit = commits[name] or head
+        if commit in cut:
+            return UNKNOWN
+        own = [path for path in changed if any(_covers(source, path) for source in sources[name])]
+        return f"{commit}+{_digest(Path(top), prefix, own)}" if own else commit
+
+    return {name: of(name) for name in sources}
 
 
-@cache
-def _repository(root: Path) -> tuple[Path, frozenset[str]]:
-    """Return the top folder of the repository, and the commits at which a shallow clone is cut off."""
-    top, shallow = _git(root, "rev-parse", "--show-toplevel", "--git-path", "shallow").splitlines()
-    file = root / shallow
-    return Path(top), frozenset(file.read_text(encoding="ascii").split() if file.is_file() else ())
+def _only(sources: Sequence[str]) -> tuple[str, ...]:
+    """Return the sources as git's pathspecs: a `*` stops at a slash."""
+    return ("--", *(f":(glob){source}" for source in sources))
 
 
-def _digest(top: Path, paths: Sequence[str]) -> str:
+def _covers(source: str, path: str) -> bool:
+    """Return whether a path is the source or below it, as git's pathspecs have it."""
+    pattern, names = source.split("/"), path.split("/")
+    return len(names) >= len(pattern) and all(map(fnmatchcase, names, pattern))
+
+
+def _digest(top: Path, prefix: str, paths: Sequence[str]) -> str:
     """Return the digest of the files as they are: another way of showing differences gives no other one."""
     state = sha256()
     for name in paths:
-        path = top / name
+        path = top / prefix / name
         content, mode = b"", b"absent"
         if path.is_symlink():
             content, mode = os.readlink(path).encode(), b"link"
         elif path.is_file():
             content, mode = path.read_bytes(), b"program" if path.stat().st_mode & 0o100 else b"file"
-        state.update(b"%b %b %d\n%b" % (name.encode(), mode, len(content), content))
+        state.update(b"%b %b %d\n%b" % (f"{prefix}{name}".encode(), mode, len(content), content))
     return state.hexdigest()[:_DIGITS]
 
 
-def _git(root: Path, *arguments: str) -> str:
+def _start(root: Path, *arguments: str) -> "subprocess.Popen[bytes]":
     # Inside a hook these name another repository or index.
     variables = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     command = ["git", "--no-optional-locks", *arguments]
-    done = subprocess.run(command, cwd=root, env=variables, capture_output=True, check=True)
-    return os.fsdecode(done.stdout).strip("\n")
+    return subprocess.Popen(command, cwd=root, env=variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+
+def _answer(process: "subprocess.Popen[bytes]") -> str | None:
+    """Return the output of a process, None where it failed."""
+    output, _ = process.communicate()
+    return os.fsdecode(output).removesuffix("\n") if process.returncode == 0 else None

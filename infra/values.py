@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from infra.composition.rules import violations
-from infra.composition.service import Stack
+from infra.composition.rules import document_violations, violations
+from infra.composition.service import Documents, Stack
 from infra.contract.environment import ENVIRONMENTS as ENVIRONMENTS
 from infra.contract.environment import KSERVE as KSERVE
 from infra.contract.environment import PLATFORM as PLATFORM
@@ -17,11 +17,10 @@ from infra.contract.environment import SERVING as SERVING
 from infra.contract.environment import TRAINING as TRAINING
 from infra.contract.environment import Environment
 from infra.contract.environment import file_name as file_name
+from infra.contract.model import Models
 from infra.contract.problems import ConfigError, Problem, Source, parse, plain, problems, show, suggest
 from infra.contract.release import Release, Releases
 from infra.discovery import Services, known
-from infra.services.serving.capacity import too_large
-from infra.services.serving.section import pointed_releases
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMESPACE = "stellwerk"
@@ -75,10 +74,26 @@ def validate(values: Mapping[str, Any], name: str, source: Source, root: Path, s
         )
     if broken:
         raise source.error(broken)
-    releases = pointed_releases(environment, source, Releases(root / "stacks" / "releases"))
-    if impossible := list(too_large(environment, releases)):
-        raise source.error(impossible)
-    return Loaded(stack, releases)
+    documents = Documents(_releases(stack, source, Releases(root / "stacks" / "releases")), Models(root / "models"))
+    if broken := list(document_violations(stack, documents)):
+        raise source.error(broken)
+    return Loaded(stack, documents.releases)
+
+
+def _releases(stack: Stack, source: Source, store: Releases) -> dict[tuple[str, str], Release]:
+    """Return the releases that the environment points to by (model, release).
+
+    Raise ConfigError, with the line of the pointer, for one that does not exist or is not valid.
+    """
+    releases: dict[tuple[str, str], Release] = {}
+    for pointer in stack.pointers():
+        try:
+            releases[pointer.model, pointer.release] = store.load(pointer.model, pointer.release)
+        except ConfigError as error:
+            line = source.line(pointer.path)
+            place = f"{source.name}:{line}" if line else source.name
+            raise ConfigError(f"{place}: {source.key(pointer.path)}: {pointer.release}\n{error}") from None
+    return releases
 
 
 def own(config: Any) -> dict[str, Any]:

@@ -1,16 +1,39 @@
-"""Rules between the values of an environment: those of each service, and those that hold between services."""
+"""Rules of an environment: those of each service, and those that hold between services."""
 
 from collections.abc import Iterator
 
-from infra.composition.service import Stack
+from infra.composition.service import Documents, Stack
 from infra.contract.problems import Problem
 
 
 def violations(stack: Stack) -> Iterator[Problem]:
-    """Yield every broken rule of the environment."""
+    """Yield every broken rule of the environment's values."""
     for service in stack.services:
         yield from service.rules(stack)
+    yield from _needs(stack)
     yield from _ports(stack)
+
+
+def document_violations(stack: Stack, documents: Documents) -> Iterator[Problem]:
+    """Yield every broken rule between the environment's values and the documents beside it."""
+    for service in stack.services:
+        yield from service.document_rules(stack.environment, documents)
+
+
+def _needs(stack: Stack) -> Iterator[Problem]:
+    """Yield each service that is off though one that runs needs it, and that nobody else can run."""
+    running = list(stack.running())
+    for giver in stack.services:
+        if giver in running or giver.connect is not None or giver.switch is None:
+            continue
+        users = [service.name for service in running if set(service.needs) & set(giver.gives)]
+        if users:
+            yield Problem(
+                giver.switch.path,
+                giver.switch.off,
+                f"{giver.switch.on}, because this stack runs {', '.join(users)}, which needs {giver.name}",
+                f"set it to {giver.switch.on}",
+            )
 
 
 def _ports(stack: Stack) -> Iterator[Problem]:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from infra.composition.credentials import CredentialsPart
 from infra.contract.environment import PLATFORM, Environment, PlatformImage, SectionField
 from infra.contract.errors import StellwerkError
+from infra.contract.model import Models
 from infra.contract.problems import KeyPath, Problem
+from infra.contract.release import Release
 from infra.targets.target import Folder
 
 if TYPE_CHECKING:
@@ -44,6 +46,45 @@ class NodePort:
 
 
 @dataclass(frozen=True)
+class Placement:
+    """Pods that are to run on the nodes of a pool: the key that says so, and the pool's name, None for any node."""
+
+    path: KeyPath
+    pool: str | None
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """A key that points to a release of a model."""
+
+    path: KeyPath
+    model: str
+    release: str
+
+
+@dataclass(frozen=True)
+class Switch:
+    """The key that makes a stack run a service: the value that does, and the one that does not."""
+
+    path: KeyPath
+    on: str
+    off: str
+
+    @property
+    def key(self) -> str:
+        """The key as messages name it."""
+        return ".".join(str(step) for step in self.path)
+
+
+@dataclass(frozen=True)
+class Documents:
+    """The documents beside the environments that rules need: the releases it points to, and the models."""
+
+    releases: Mapping[tuple[str, str], Release]
+    models: Models
+
+
+@dataclass(frozen=True)
 class Namespace:
     """A namespace of the environment by its purpose; `pulls`: its pods run images of the registry."""
 
@@ -71,8 +112,11 @@ class Service:
     """A capability of an environment.
 
     `runs` answers whether a stack runs it. Where it does, `compose` declares its resources, and certificates, ports,
-    namespaces, folders of the target and images count; where it runs elsewhere, or not at all, `connect` hands on how
-    to reach it. `needs` and `gives` are the types of what services hand to one another: the order follows from them.
+    namespaces, placements, folders of the target and images count; where it runs elsewhere, or not at all, `connect`
+    hands on how to reach it; without `connect` nobody can reach it there. `needs` and `gives` are the types of what
+    services hand to one another: the order follows from them.
+
+    `rules` need the values alone. The releases that `pointers` name are loaded after them, for `document_rules`.
     """
 
     name: str
@@ -81,19 +125,21 @@ class Service:
     needs: tuple[type, ...] = ()
     gives: tuple[type, ...] = ()
     runs: Callable[[Environment], bool] = lambda _: True
-    # The key that makes a stack run it, as messages name it.
-    switch: str = ""
+    switch: Switch | None = None
     rules: Callable[["Stack"], Iterable[Problem]] = lambda _: ()
+    pointers: Callable[[Environment], Iterable[Pointer]] = lambda _: ()
+    document_rules: Callable[[Environment, Documents], Iterable[Problem]] = lambda *_: ()
     # Types of its credentials by their key, whoever runs it.
     credentials: Callable[[Environment], Mapping[str, type[CredentialsPart]]] = lambda _: {}
     make_credentials: Callable[["Draft"], None] = lambda _: None
     certificates: tuple[Certificate, ...] = ()
     namespaces: tuple[Namespace, ...] = ()
+    placements: Callable[[Environment], Iterable[Placement]] = lambda _: ()
     node_ports: Callable[[Environment], Iterable[NodePort]] = lambda _: ()
     folders: Callable[[Environment], Iterable[Folder]] = lambda _: ()
     builds: Callable[[Environment], Mapping[str, Build]] = lambda _: {}
     compose: Callable[["Composition"], None] = lambda _: None
-    connect: Callable[["Composition"], None] = lambda _: None
+    connect: Callable[["Composition"], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -114,6 +160,14 @@ class Stack:
     def namespaces(self) -> list[Namespace]:
         """Return the namespaces that the services run in."""
         return [namespace for service in self.running() for namespace in service.namespaces]
+
+    def pointers(self) -> list[Pointer]:
+        """Return the keys of the services that point to releases."""
+        return [pointer for service in self.services for pointer in service.pointers(self.environment)]
+
+    def placements(self) -> list[Placement]:
+        """Return which pods of the services are to run on which node pools."""
+        return [placement for service in self.running() for placement in service.placements(self.environment)]
 
     def node_ports(self) -> list[NodePort]:
         """Return the ports that the services take on the nodes, in the order of their keys."""

@@ -119,9 +119,13 @@ class Models:
         """Return the models that have a document, by name."""
         return sorted(file.parent.name for file in self.folder.glob(f"*/{FILE}"))
 
+    def file(self, model: str) -> str:
+        """Return the model's document, as messages name it."""
+        return f"{self.name}/{model}/{FILE}"
+
     def load(self, model: str) -> Model:
         """Return the model's document; raise ConfigError naming the models that exist, or every wrong value by line."""
-        name = f"{self.name}/{model}/{FILE}"
+        name = self.file(model)
         known = self.names()
         if model not in known:
             raise ConfigError(

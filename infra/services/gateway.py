@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from infra.composition.context import Composition
+from infra.composition.handover import ModelUrls, Namespaces
 from infra.composition.service import Certificate, NodePort, Service
-from infra.contract.environment import PLATFORM, SERVING, Environment, PlatformImage, SectionField
+from infra.contract.environment import PLATFORM, Environment, PlatformImage, SectionField
 from infra.contract.fields import NodePort as NodePortNumber
 from infra.contract.fields import Section
-from infra.services.serving import models
-from infra.services.tenancy import Namespaces
 
 if TYPE_CHECKING:
     from components.gateway.traefik import RouteArgs
@@ -50,23 +49,16 @@ def _section(environment: Environment) -> GatewaySection:
     return environment.section(SECTION)
 
 
-def _routes(environment: Environment) -> "list[RouteArgs]":
-    """Every model has its route before it has a release: the entry does not change when the first one comes."""
-    from components.serving.inference_service import url as service_url
-
-    namespace = environment.namespace(SERVING)
-    return [
-        {"name": model, "path_prefix": f"/v2/models/{model}", "url": service_url(namespace, model)}
-        for model in models(environment)
-    ]
-
-
 def _compose(context: Composition) -> None:
     import pulumi
 
     from components.gateway.gateway import Gateway
 
     values, section = context.environment, _section(context.environment)
+    routes: list[RouteArgs] = [
+        {"name": model, "path_prefix": f"/v2/models/{model}", "url": inside}
+        for model, inside in context.get(ModelUrls).by_model.items()
+    ]
     gateway = Gateway(
         "gateway",
         {
@@ -76,7 +68,7 @@ def _compose(context: Composition) -> None:
             "address": values.cluster.address,
             "node_port": section.node_port,
             "replicas": section.replicas,
-            "routes": _routes(values),
+            "routes": routes,
             "limits": {
                 "max_body_bytes": section.limits.max_body_bytes,
                 "in_flight": section.limits.in_flight,
@@ -92,7 +84,7 @@ SERVICE = Service(
     "gateway",
     section=SECTION,
     images=(_IMAGE,),
-    needs=(Namespaces,),
+    needs=(Namespaces, ModelUrls),
     certificates=(Certificate("gateway", ("gateway",)),),
     node_ports=lambda environment: [NodePort(("gateway", "nodePort"), _section(environment).node_port, "gateway")],
     compose=_compose,

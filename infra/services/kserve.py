@@ -1,29 +1,15 @@
 """KServe, the controller of inference services: cluster-wide, run by the stack that owns the cluster."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from components.kit.names import KSERVE_WEBHOOK
 from infra.composition.context import Composition
-from infra.composition.service import Build, Certificate, Namespace, Service
+from infra.composition.handover import BuiltImages, Namespaces, ServingRuntime
+from infra.composition.service import Build, Certificate, Namespace, Service, Switch
 from infra.contract.environment import KSERVE, Environment, PlatformImage
-from infra.services.images import BuiltImages
-from infra.services.tenancy import Namespaces
 from infra.targets.target import Folder
 from infra.targets.variables import MANIFESTS
 
-if TYPE_CHECKING:
-    import pulumi
-
 _MANAGER = PlatformImage("kserve-manager")
 _MANIFESTS = Folder(MANIFESTS, "kserve")
-
-
-@dataclass(frozen=True)
-class ServingRuntime:
-    """The name of the runtime that inference services ask for."""
-
-    name: "pulumi.Input[str]"
 
 
 def runs(environment: Environment) -> bool:
@@ -62,7 +48,7 @@ SERVICE = Service(
     needs=(Namespaces, BuiltImages),
     gives=(ServingRuntime,),
     runs=runs,
-    switch="cluster.shared false",
+    switch=Switch(("cluster", "shared"), "false", "true"),
     certificates=(Certificate("kserveWebhook", (KSERVE_WEBHOOK,), KSERVE),),
     namespaces=(Namespace(KSERVE, pulls=False),),
     folders=lambda _: [_MANIFESTS],

@@ -9,14 +9,12 @@ from components.kit.names import LOG_STORE
 from infra.composition.context import Composition, secret
 from infra.composition.credentials import CredentialsPart
 from infra.composition.draft import Draft, hashed, password
-from infra.composition.service import Build, Certificate, NodePort, Service, Stack
+from infra.composition.handover import BuiltImages, Namespaces, PullSecrets
+from infra.composition.service import Build, Certificate, NodePort, Service, Stack, Switch
 from infra.contract.environment import PLATFORM, Environment, Mode, PlatformImage, RunBy, SectionField
 from infra.contract.fields import NodePort as NodePortNumber
 from infra.contract.fields import Section
 from infra.contract.problems import Problem, required
-from infra.services.images import BuiltImages
-from infra.services.registry import PullSecrets
-from infra.services.tenancy import Namespaces
 from infra.targets.target import Folder
 from infra.targets.variables import BUILD_CONTEXTS
 
@@ -172,7 +170,7 @@ SERVICE = Service(
     images=(_SHIPPER,),
     needs=(Namespaces, BuiltImages, PullSecrets),
     runs=runs,
-    switch="logging",
+    switch=Switch(("logging", "mode"), "embedded", "external"),
     rules=_rules,
     credentials=_credentials,
     make_credentials=_make_credentials,

@@ -8,7 +8,7 @@ from infra.composition.context import Composition
 from infra.composition.service import Service, Stack
 from infra.contract.environment import Environment, SectionField
 from infra.contract.fields import Name, Section
-from infra.contract.problems import KeyPath, Problem, show, suggest
+from infra.contract.problems import Problem, show, suggest
 
 
 class NodePool(Section):
@@ -32,15 +32,18 @@ def pools(environment: Environment) -> tuple[NodePool, ...]:
     return environment.section(SECTION)
 
 
-def unknown_pool(environment: Environment, path: KeyPath, pool: str | None) -> Iterator[Problem]:
-    """Yield a problem where `path` names a pool that the environment does not have."""
-    known = sorted(each.name for each in pools(environment))
-    if pool is not None and pool not in known:
-        allowed = ("null, " + ", ".join(known)) if known else "null (nodePools is empty)"
-        yield Problem(path, show(pool), allowed, suggest(pool, known, "add the pool to nodePools, or set null"))
+def _unknown(stack: Stack) -> Iterator[Problem]:
+    """Yield each placement of a service on a pool that the environment does not have."""
+    known = sorted(each.name for each in pools(stack.environment))
+    allowed = ("null, " + ", ".join(known)) if known else "null (nodePools is empty)"
+    for placement in stack.placements():
+        if placement.pool is not None and placement.pool not in known:
+            action = suggest(placement.pool, known, "add the pool to nodePools, or set null")
+            yield Problem(placement.path, show(placement.pool), allowed, action)
 
 
 def _rules(stack: Stack) -> Iterator[Problem]:
+    yield from _unknown(stack)
     seen: set[str] = set()
     for index, pool in enumerate(pools(stack.environment)):
         if pool.name in seen:

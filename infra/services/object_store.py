@@ -1,7 +1,6 @@
 """The S3 store of model artefacts."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,12 +9,12 @@ from pydantic import Field, SecretStr
 from infra.composition.context import Composition, secret
 from infra.composition.credentials import CredentialsPart
 from infra.composition.draft import Draft, access_key, password
+from infra.composition.handover import Namespaces, ObjectStoreAccess
 from infra.composition.service import Certificate, NodePort, Service, Stack
 from infra.contract.environment import PLATFORM, Environment, Mode, PlatformImage, RunBy, SectionField
 from infra.contract.fields import Name, Section
 from infra.contract.fields import NodePort as NodePortNumber
 from infra.contract.problems import Problem, required
-from infra.services.tenancy import Namespaces
 
 if TYPE_CHECKING:
     import pulumi
@@ -64,14 +63,6 @@ class OwnObjectStoreKeys(ObjectStoreKeys):
     """The logins of a store of this stack."""
 
     reader: S3Keys
-
-
-@dataclass(frozen=True)
-class ObjectStoreAccess:
-    """How pods reach the store: those that write, and those that only read."""
-
-    writer: "StoreAccessArgs"
-    reader: "StoreAccessArgs"
 
 
 SECTION: SectionField[ObjectStoreSection] = SectionField("object_store", ObjectStoreSection)

@@ -1,7 +1,6 @@
 """The image registry that workload images are pushed to and pulled from."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, SecretStr
@@ -9,12 +8,12 @@ from pydantic import Field, SecretStr
 from infra.composition.context import Composition, secret
 from infra.composition.credentials import CredentialsPart
 from infra.composition.draft import Draft, hashed, password
+from infra.composition.handover import Namespaces, PullSecrets, RegistryAccess
 from infra.composition.service import Certificate, NodePort, Service, Stack
 from infra.contract.environment import ENVIRONMENTS, PLATFORM, Environment, Mode, PlatformImage, RunBy, SectionField
 from infra.contract.errors import StellwerkError
 from infra.contract.fields import Section
 from infra.contract.problems import Problem, show
-from infra.services.tenancy import Namespaces
 
 if TYPE_CHECKING:
     import pulumi
@@ -74,24 +73,6 @@ class OwnRegistryLogins(RegistryLogins):
 
     htpasswd: SecretStr
     push: PushLogin
-
-
-@dataclass(frozen=True)
-class RegistryAccess:
-    """Where images are pushed to, known once it answers, and with which login."""
-
-    address: "pulumi.Input[str]"
-    builder: Login
-
-
-@dataclass(frozen=True)
-class PullSecrets:
-    """Names of the secrets that pods pull images with, by the purpose of their namespace."""
-
-    by_purpose: Mapping[str, "pulumi.Output[str]"]
-
-    def __getitem__(self, purpose: str) -> "pulumi.Output[str]":
-        return self.by_purpose[purpose]
 
 
 SECTION: SectionField[RegistrySection] = SectionField("registry", RegistrySection)
@@ -214,7 +195,7 @@ def _connect(context: Composition) -> None:
 
 
 def _hand_over(context: Composition, logins: RegistryLogins, where: "pulumi.Input[str]") -> None:
-    context.give(RegistryAccess(where, logins.builder))
+    context.give(RegistryAccess(where, logins.builder.args()))
     purposes = [namespace.purpose for namespace in context.stack.namespaces() if namespace.pulls]
     context.give(PullSecrets({purpose: _pull_secret(context, logins, purpose) for purpose in purposes}))
 

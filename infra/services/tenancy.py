@@ -1,25 +1,9 @@
 """The namespaces of an environment, with their quotas, roles and network policies."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
 from infra.composition.context import Composition
+from infra.composition.handover import Namespaces
 from infra.composition.service import Namespace, Service
 from infra.contract.environment import PLATFORM
-
-if TYPE_CHECKING:
-    import pulumi
-
-
-@dataclass(frozen=True)
-class Namespaces:
-    """The names of the namespaces by purpose, known once they are there."""
-
-    by_purpose: Mapping[str, "pulumi.Output[str]"]
-
-    def __getitem__(self, purpose: str) -> "pulumi.Output[str]":
-        return self.by_purpose[purpose]
 
 
 def _compose(context: Composition) -> None:

@@ -1,24 +1,16 @@
 """The tracking server, MLflow, with its database."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pydantic import Field, SecretStr
 
 from infra.composition.context import Composition, secret
 from infra.composition.credentials import CredentialsPart
 from infra.composition.draft import Draft, password
-from infra.composition.service import Build, Service
+from infra.composition.handover import BuiltImages, Namespaces, ObjectStoreAccess, PullSecrets, TrackingUri
+from infra.composition.service import Build, Service, Switch
 from infra.contract.environment import PLATFORM, TRAINING, Environment, SectionField
 from infra.contract.fields import Section
-from infra.services.images import BuiltImages
-from infra.services.object_store import ObjectStoreAccess
-from infra.services.registry import PullSecrets
-from infra.services.tenancy import Namespaces
-
-if TYPE_CHECKING:
-    import pulumi
 
 _STORAGE = "5Gi"
 _KEY = "tracking"
@@ -35,13 +27,6 @@ class TrackingKeys(CredentialsPart):
     """Password of the tracking database."""
 
     postgres_password: SecretStr
-
-
-@dataclass(frozen=True)
-class TrackingUri:
-    """Where runs are recorded."""
-
-    uri: "pulumi.Output[str]"
 
 
 SECTION: SectionField[TrackingSection] = SectionField(
@@ -90,7 +75,7 @@ SERVICE = Service(
     needs=(Namespaces, BuiltImages, PullSecrets, ObjectStoreAccess),
     gives=(TrackingUri,),
     runs=runs,
-    switch="tracking",
+    switch=Switch(("tracking", "enabled"), "true", "false"),
     credentials=_credentials,
     make_credentials=_make_credentials,
     builds=lambda _: {name: Build(f"{_FOLDER}/{name}") for name in ("mlflow", "postgres")},

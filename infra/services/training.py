@@ -4,21 +4,17 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from infra.composition.context import Composition
-from infra.composition.service import Build, Namespace, Service, Stack
+from infra.composition.contexts import STAGED, stage_documents
+from infra.composition.handover import BuiltImages, Namespaces, ObjectStoreAccess, PullSecrets, TrackingUri
+from infra.composition.service import Build, Documents, Namespace, Placement, Service, Stack, Switch
 from infra.contract.environment import TRAINING, Environment, Resources, SectionField
 from infra.contract.fields import Name, Section
 from infra.contract.model import Models
-from infra.contract.problems import Problem, show
+from infra.contract.problems import Problem, show, suggest
 from infra.contract.quantities import memory_bytes, milli_cores
-from infra.revision import TRAINING_SOURCES, revision
-from infra.services import tracking
-from infra.services.images import STAGED, BuiltImages
-from infra.services.images.contexts import stage_documents
-from infra.services.node_pools import unknown_pool
-from infra.services.object_store import ObjectStoreAccess
-from infra.services.registry import PullSecrets
-from infra.services.tenancy import Namespaces
-from infra.services.tracking import TrackingUri
+from infra.revision import TRAINING_SOURCES
+
+_IMAGE = "training"
 
 
 class TrainingSection(Section):
@@ -44,14 +40,26 @@ def runs(environment: Environment) -> bool:
 
 
 def _rules(stack: Stack) -> Iterator[Problem]:
-    environment = stack.environment
-    if runs(environment) and not tracking.runs(environment):
-        yield Problem(
-            ("tracking", "enabled"), "false", "true, because training records its runs there", "set it to true"
-        )
+    for model, pipeline in pipelines(stack.environment).items():
+        yield from _never_admitted(stack.environment, model, pipeline.resources)
+
+
+def _document_rules(environment: Environment, documents: Documents) -> Iterator[Problem]:
+    """Yield each pipeline of a model that has no document."""
+    known = documents.models.names()
+    for model in pipelines(environment):
+        if model not in known:
+            yield Problem(
+                ("training", model),
+                f"a model without {documents.models.file(model)}",
+                ", ".join(known) or "none: no model has a document yet",
+                suggest(model, known, f"write {documents.models.file(model)}, or remove the key"),
+            )
+
+
+def _placements(environment: Environment) -> Iterator[Placement]:
     for model, pipeline in pipelines(environment).items():
-        yield from unknown_pool(environment, ("training", model, "nodePool"), pipeline.node_pool)
-        yield from _never_admitted(environment, model, pipeline.resources)
+        yield Placement(("training", model, "nodePool"), pipeline.node_pool)
 
 
 def _never_admitted(environment: Environment, model: str, asked: Resources) -> Iterator[Problem]:
@@ -79,14 +87,15 @@ def _documents(context: Composition) -> Path:
 def _compose(context: Composition) -> None:
     from components.training.training_pipeline import TrainingPipeline
 
+    images = context.get(BuiltImages)
     for model, pipeline in pipelines(context.environment).items():
         TrainingPipeline(
             f"train-{model}",
             {
                 "namespace": context.get(Namespaces)[TRAINING],
                 "model": model,
-                "image": context.get(BuiltImages)["training"],
-                "revision": revision(context.root, TRAINING_SOURCES),
+                "image": images[_IMAGE],
+                "revision": images.revisions[_IMAGE],
                 "pull_secret": context.get(PullSecrets)[TRAINING],
                 "tracking_uri": context.get(TrackingUri).uri,
                 "store": context.get(ObjectStoreAccess).writer,
@@ -103,12 +112,14 @@ SERVICE = Service(
     section=SECTION,
     needs=(Namespaces, BuiltImages, PullSecrets, ObjectStoreAccess, TrackingUri),
     runs=runs,
-    switch="training",
+    switch=Switch(("training",), "pipelines", "no pipeline"),
     rules=_rules,
+    document_rules=_document_rules,
+    placements=_placements,
     namespaces=(Namespace(TRAINING),),
     builds=lambda _: {
         "training-torch": Build("training/torch", sets_times=True),
-        "training": Build("training", TRAINING_SOURCES, contexts={"models": _documents}, base="training-torch"),
+        _IMAGE: Build("training", TRAINING_SOURCES, contexts={"models": _documents}, base="training-torch"),
     },
     compose=_compose,
 )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.revision import TRAINING_SOURCES, revision
+from infra.revision import TRAINING_SOURCES, revision, revisions
 
 IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@localhost")
 
@@ -46,6 +46,19 @@ def test_it_is_the_last_commit_that_touched_the_folders(checkout: Path) -> None:
     third = commit(checkout, "models")
     assert revision(checkout, ("training", "models")) == third
     assert revision(checkout, ("training",)) == first
+
+
+def test_several_are_answered_for_together(checkout: Path) -> None:
+    first = git(checkout, "rev-parse", "HEAD")
+    (checkout / "docs" / "a.md").write_text("other")
+    second = commit(checkout, "docs")
+    (checkout / "training" / "a.py").write_text("other")
+    given = {"image": ("training",), "documents": ("docs",), "models": ("models/*/model.yaml",), "none": ("absent",)}
+    answers = revisions(checkout, given)
+    assert answers == {name: revision(checkout, sources) for name, sources in given.items()}
+    assert answers.pop("image").startswith(f"{first}+")
+    assert answers == {"documents": second, "models": first, "none": second}
+    assert revisions(checkout, {}) == {}
 
 
 def test_another_checkout_of_the_same_history_says_the_same(checkout: Path, tmp_path: Path) -> None:
@@ -124,7 +137,6 @@ def test_a_clone_that_is_cut_off_does_not_guess(checkout: Path, tmp_path: Path) 
     git(tmp_path, "clone", "--quiet", "--depth=1", f"file://{checkout.parent}", "clone")
     assert revision(tmp_path / "clone" / "project", ("training",)) == "unknown"
     git(tmp_path / "clone", "fetch", "--quiet", "--unshallow")
-    revision.__globals__["_repository"].cache_clear()
     assert revision(tmp_path / "clone" / "project", ("docs",)) == head
 
 

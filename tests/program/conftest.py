@@ -16,6 +16,7 @@ from infra.targets import variables
 from infra.targets.target import Target
 from tests.program import harness
 from tests.program.harness import ROOT, SENTINEL, Recording, stack_values
+from tests.support.documents import copy_models
 
 STACKS = ENVIRONMENTS
 FIXTURES = Path(__file__).parents[1] / "infra" / "contract" / "releases"
@@ -67,6 +68,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     kubeconfig = {"contexts": [context], "clusters": [{"name": "stellwerk", "cluster": {}}]}
     (place / "kubeconfig").write_text(json.dumps(kubeconfig))
     shutil.copytree(FIXTURES, root / "stacks" / "releases")
+    copy_models(root)
     for stack in STACKS:
         shutil.copy(ROOT / file_name(stack), root / "stacks")
     return Machine(

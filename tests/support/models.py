@@ -4,8 +4,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from infra.composition.contexts import stage_documents
 from infra.contract.model import Models
-from infra.services.images.contexts import stage_documents
 from infra.values import ROOT
 from training.model import Model, load_models
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from infra.composition.contexts import stage, stage_documents
 from infra.contract.model import Models
-from infra.services.images.contexts import stage, stage_documents
 from tests.support.models import defaults, training_models
 from training.__main__ import state_digest
 from training.errors import TrainingError

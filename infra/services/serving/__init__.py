@@ -3,18 +3,14 @@
 from collections.abc import Iterator
 
 from infra.composition.context import Composition
-from infra.composition.service import Namespace, Service, Stack
-from infra.contract.environment import PLATFORM, SERVING
+from infra.composition.handover import ModelUrls, Namespaces, ObjectStoreAccess, PullSecrets, ServingRuntime
+from infra.composition.service import Namespace, Placement, Service, Stack
+from infra.contract.environment import PLATFORM, SERVING, Environment
 from infra.contract.problems import Problem, show
 from infra.contract.release import Release
-from infra.services.kserve import ServingRuntime
-from infra.services.node_pools import unknown_pool
-from infra.services.object_store import ObjectStoreAccess
-from infra.services.registry import PullSecrets
-from infra.services.serving.capacity import never_admitted
+from infra.services.serving.capacity import never_admitted, too_large
 from infra.services.serving.endings import warn
-from infra.services.serving.section import SECTION, Model, models
-from infra.services.tenancy import Namespaces
+from infra.services.serving.section import SECTION, Model, models, pointers
 
 __all__ = ["SERVICE", "Model", "models"]
 
@@ -22,7 +18,6 @@ __all__ = ["SERVICE", "Model", "models"]
 def _rules(stack: Stack) -> Iterator[Problem]:
     environment = stack.environment
     for name, model in models(environment).items():
-        yield from unknown_pool(environment, ("models", name, "nodePool"), model.node_pool)
         if model.release is not None and model.release == model.previous:
             yield Problem(
                 ("models", name, "previous"),
@@ -33,10 +28,20 @@ def _rules(stack: Stack) -> Iterator[Problem]:
     yield from never_admitted(environment)
 
 
+def _placements(environment: Environment) -> Iterator[Placement]:
+    for name, model in models(environment).items():
+        yield Placement(("models", name, "nodePool"), model.node_pool)
+
+
 def _compose(context: Composition) -> None:
     import pulumi
 
+    from components.serving.inference_service import url
+
     warn(context.environment)
+    # Every model has its URL before it has a release: the gateway does not change when the first one comes.
+    namespace = context.environment.namespace(SERVING)
+    context.give(ModelUrls({name: url(namespace, name) for name in models(context.environment)}))
     for name, model in models(context.environment).items():
         if model.release is not None:
             _serve(context, name, model, context.releases[name, model.release])
@@ -78,7 +83,11 @@ SERVICE = Service(
     "serving",
     section=SECTION,
     needs=(Namespaces, PullSecrets, ObjectStoreAccess, ServingRuntime),
+    gives=(ModelUrls,),
     rules=_rules,
+    pointers=pointers,
+    document_rules=lambda environment, documents: too_large(environment, documents.releases),
+    placements=_placements,
     namespaces=(Namespace(SERVING),),
     compose=_compose,
 )

@@ -1,16 +1,13 @@
 """The models of an environment: pointers to immutable releases, and how each is served."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import Field, model_validator
 
+from infra.composition.service import Pointer
 from infra.contract.environment import Environment, Resources, SectionField
 from infra.contract.fields import Name, ReleaseId, Section
-from infra.contract.problems import ConfigError, Source
-from infra.contract.release import Release, Releases
-
-Known = Mapping[tuple[str, str], Release]
 
 
 class Model(Section):
@@ -42,21 +39,9 @@ def models(environment: Environment) -> Mapping[str, Model]:
     return environment.section(SECTION)
 
 
-def pointed_releases(environment: Environment, source: Source, store: Releases) -> Known:
-    """Return the serving and previous releases by (model, release).
-
-    Raise ConfigError, with the line of the pointer, for one that does not exist or is not valid.
-    """
-    releases: dict[tuple[str, str], Release] = {}
+def pointers(environment: Environment) -> Iterator[Pointer]:
+    """Yield each key that points to a release: of what serves, and of what to roll back to."""
     for name, model in models(environment).items():
-        for pointer, release in (("release", model.release), ("previous", model.previous)):
-            if release is None:
-                continue
-            try:
-                releases[name, release] = store.load(name, release)
-            except ConfigError as error:
-                path = ("models", name, pointer)
-                line = source.line(path)
-                place = f"{source.name}:{line}" if line else source.name
-                raise ConfigError(f"{place}: {source.key(path)}: {release}\n{error}") from None
-    return releases
+        for key, release in (("release", model.release), ("previous", model.previous)):
+            if release is not None:
+                yield Pointer(("models", name, key), name, release)

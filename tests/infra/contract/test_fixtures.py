@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 
 from infra.contract.problems import ConfigError
 from infra.values import ROOT, Loaded, from_file
+from tests.support.documents import copy_models
 
 HERE = Path(__file__).parent
 yaml = YAML(typ="safe")
@@ -48,6 +49,7 @@ def load(root: Path, fixture: dict[str, Any]) -> Loaded:
     config["models"] = {"digits": {"release": None, "previous": None, "replicas": 1, "nodePool": None}}
     edit(config, fixture)
     shutil.copytree(HERE / "releases", root / "stacks" / "releases")
+    copy_models(root)
     if "release" in fixture:
         file = root / "stacks" / "releases" / "digits" / "v2-3f2a9c1d.yaml"
         release = yaml.load(file)

@@ -13,6 +13,7 @@ from infra.contract.schema import environment_schema
 from infra.discovery import CompositionError, discover, known, ordered
 from infra.values import ROOT, Loaded, file_name, from_file
 from tests.support import made_up
+from tests.support.documents import copy_models
 from tests.support.made_up.feature_store import SECTION
 
 PORT = 30990
@@ -32,6 +33,7 @@ def load(root: Path, **changed: object) -> Loaded:
     document = yaml.load(ROOT / file_name("dev"))
     document["config"] |= {f"stellwerk:{key}": value for key, value in changed.items()}
     (root / "stacks").mkdir()
+    copy_models(root)
     yaml.dump(document, root / file_name("dev"))
     return from_file("dev", root, services=discover(own, made_up))
 

@@ -5,12 +5,11 @@ from pydantic import SecretStr
 from infra.composition.context import Composition, secret
 from infra.composition.credentials import CredentialsPart
 from infra.composition.draft import password
+from infra.composition.handover import Namespaces, ObjectStoreAccess
 from infra.composition.service import Certificate, NodePort, Service
 from infra.contract.environment import PLATFORM, Environment, PlatformImage, SectionField
 from infra.contract.fields import NodePort as NodePortNumber
 from infra.contract.fields import Section
-from infra.services.object_store import ObjectStoreAccess
-from infra.services.tenancy import Namespaces
 
 _IMAGE = PlatformImage("feature-store")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from infra.composition.contexts import stage, stage_documents
 from infra.contract.problems import ConfigError
-from infra.services.images.contexts import stage, stage_documents
 
 
 @pytest.fixture

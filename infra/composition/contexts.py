@@ -9,6 +9,9 @@ from typing import Any
 
 from infra.contract.problems import ConfigError
 
+# The folder of staged contexts in a checkout.
+STAGED = Path(".contexts")
+
 
 def stage(folder: Path, place: Path) -> Path:
     """Make `place` a copy of `folder` in which modes say only whether a file is executable; return `place`.

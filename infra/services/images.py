@@ -1,18 +1,17 @@
 """The images that the services of an environment are built as: each by digest, from folders of this checkout."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.composition.context import Composition
+from infra.composition.contexts import STAGED, stage
+from infra.composition.handover import BuiltImages, RegistryAccess
 from infra.composition.service import Build, Service, Stack
 from infra.contract.environment import Environment
 from infra.contract.problems import KeyPath, Problem, show
 from infra.contract.versions import EPOCH
-from infra.revision import revision
-from infra.services.images.contexts import stage
-from infra.services.registry import RegistryAccess
+from infra.revision import revisions
 from infra.targets.target import Folder
 from infra.targets.variables import BUILD_CONTEXTS
 
@@ -21,17 +20,6 @@ if TYPE_CHECKING:
 
 _BASE = "base-python"
 _BASE_FOLDER = Folder(BUILD_CONTEXTS, _BASE)
-STAGED = Path(".contexts")
-
-
-@dataclass(frozen=True)
-class BuiltImages:
-    """References by digest of the images that this stack builds, by name."""
-
-    by_name: Mapping[str, "pulumi.Output[str]"]
-
-    def __getitem__(self, name: str) -> "pulumi.Output[str]":
-        return self.by_name[name]
 
 
 def runs(environment: Environment) -> bool:
@@ -56,9 +44,9 @@ def _rules(stack: Stack) -> Iterator[Problem]:
             yield Problem(
                 ("images", "basePython"),
                 "nothing",
-                f"{{build: true}} or {{image: <reference>}}, because {service.switch} needs an image that this stack "
+                f"{{build: true}} or {{image: <reference>}}, because {service.name} needs an image that this stack "
                 "builds",
-                f"set basePython, or change {service.switch}",
+                f"set basePython, or change {service.switch.key}" if service.switch else "set basePython",
             )
 
 
@@ -78,17 +66,25 @@ def _compose(context: Composition) -> None:
     base_python = context.environment.images.base_python
     base: pulumi.Input[str] | None = base_python.image if base_python else None
     if builds_base(context.environment):
-        base = _image(context, _BASE, context.target.folder(_BASE_FOLDER), None, None)
+        base = _image(context, _BASE, context.target.folder(_BASE_FOLDER), None)
     images: dict[str, pulumi.Output[str]] = {}
-    for name, build in context.stack.builds().items():
+    builds = context.stack.builds()
+    built_from = revisions(context.root, {name: build.sources or (build.folder,) for name, build in builds.items()})
+    for name, build in builds.items():
         # The provider hashes modes, of which git keeps but one bit: it gets a copy that is the same in each checkout.
         folder = stage(context.root / build.folder, context.root / STAGED / name)
-        images[name] = _image(context, name, folder, build, images[build.base] if build.base else base)
-    _hand_over(context, images)
+        under = images[build.base] if build.base else base
+        images[name] = _image(context, name, folder, under, build, built_from[name])
+    _hand_over(context, BuiltImages(images, built_from))
 
 
 def _image(
-    context: Composition, name: str, folder: Path, build: Build | None, base: "pulumi.Input[str] | None"
+    context: Composition,
+    name: str,
+    folder: Path,
+    base: "pulumi.Input[str] | None",
+    build: Build | None = None,
+    revision: str | None = None,
 ) -> "pulumi.Output[str]":
     from components.registry.image_build import ImageBuild
 
@@ -98,24 +94,24 @@ def _image(
         {
             "repository": name,
             "registry": registry.address,
-            "login": registry.builder.args(),
+            "login": registry.builder,
             "context": context.relative(folder),
             "epoch": EPOCH,
             "base_image": base,
             "contexts": {key: context.relative(find(context)) for key, find in build.contexts.items()} if build else {},
             "sets_times": build.sets_times if build else False,
-            "revision": revision(context.root, build.sources or (build.folder,)) if build else None,
+            "revision": revision,
             "secrets": context.target.build_secrets(),
         },
     )
     return image.reference
 
 
-def _hand_over(context: Composition, images: "Mapping[str, pulumi.Output[str]]") -> None:
+def _hand_over(context: Composition, images: BuiltImages) -> None:
     import pulumi
 
-    context.give(BuiltImages(images))
-    pulumi.export("images", dict(images))
+    context.give(images)
+    pulumi.export("images", dict(images.by_name))
 
 
 SERVICE = Service(
@@ -126,5 +122,5 @@ SERVICE = Service(
     rules=_rules,
     folders=lambda environment: [_BASE_FOLDER] if builds_base(environment) else [],
     compose=_compose,
-    connect=lambda context: _hand_over(context, {}),
+    connect=lambda context: _hand_over(context, BuiltImages({}, {})),
 )
