@@ -16,10 +16,10 @@ from benchmarks.measure import CPU_SECONDS, RESULTS, ROOT, SECONDS, Series, fact
 from benchmarks.report import table
 from benchmarks.stacks import deployed
 from benchmarks.workspace import variables
-from delivery import stackfile
-from delivery.clients.endpoint import answering_release, endpoint
-from delivery.clients.engine import wait_for_lock
+from delivery.clients.endpoint import answering_release
+from delivery.commands.app import open_session
 from delivery.operations.load import Load
+from delivery.project import Pointers
 from infra.services.serving import models
 from infra.values import ENVIRONMENTS, from_file
 
@@ -60,7 +60,7 @@ def _measure(given: argparse.Namespace) -> None:
     env = variables()
     moves = _moves(env)
     document: dict[str, Any] = {"benchmark": "promotion", **facts(env, cluster=True)}
-    before = stackfile.path(TARGET).read_text(encoding="utf-8")
+    before = open_session().project.text(TARGET)
     sides: dict[str, Callable[[Move, Mapping[str, str]], dict[str, float]]] = {
         "stellwerk": _ours,
         "plain engine": _plain,
@@ -75,7 +75,7 @@ def _measure(given: argparse.Namespace) -> None:
     except BaseException:
         _restore(before, env)
         raise
-    stackfile.write(TARGET, before)
+    open_session().project.write(TARGET, before)
     print(table(save(given.output or RESULTS / "promotion.json", document, list(series.values()))))
 
 
@@ -100,7 +100,7 @@ def _under_load(
 ) -> dict[str, float]:
     """Return what the change took while a steady client asked; `switched`: when the release before answered last."""
     seen = Seen()
-    load = Load(TARGET, MODEL)
+    load = Load(open_session(), TARGET, MODEL)
     load.releases = seen
     with load:
         time.sleep(1)
@@ -126,7 +126,8 @@ def _ours(move: Move, env: Mapping[str, str]) -> dict[str, float]:
 def _plain(move: Move, env: Mapping[str, str], previewed: bool = False) -> dict[str, float]:
     """Do the same by hand: write the pointer, update without preview, ask until the release answers."""
     began = time.monotonic()
-    stackfile.write(TARGET, stackfile.point(TARGET, MODEL, move.release, move.previous))
+    project = open_session().project
+    project.write(TARGET, project.point(TARGET, MODEL, Pointers(move.release, move.previous)))
     samples = [_engine(env, "preview", "--diff")] if previewed else []
     samples.append(_engine(env, "up", "--yes", "--skip-preview"))
     _wait(move.release)
@@ -144,7 +145,7 @@ def _engine(env: Mapping[str, str], verb: str, *options: str) -> dict[str, float
 
 def _wait(release: str) -> None:
     """Wait until the endpoint answers with the release and with it alone; raises BenchmarkError when it never does."""
-    target, agreeing = endpoint(TARGET, MODEL), 0
+    target, agreeing = open_session().endpoint(TARGET, MODEL), 0
     deadline = time.monotonic() + _WAIT_SECONDS
     while agreeing < _AGREEING:
         with target.client(timeout=5) as client:
@@ -157,8 +158,8 @@ def _wait(release: str) -> None:
 def _restore(before: str, env: Mapping[str, str]) -> None:
     """Apply the stack file as it was, after a failure or an interrupt."""
     print(f"putting {TARGET} back", file=sys.stderr)
-    wait_for_lock(TARGET, Console(stderr=True))
-    stackfile.write(TARGET, before)
+    open_session().backend.wait(TARGET, Console(stderr=True))
+    open_session().project.write(TARGET, before)
     _engine(env, "up", "--yes", "--skip-preview")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -149,8 +150,12 @@ class Document:
         return next((mark for mark in ("\r\n", "\n") if self.text.startswith(mark, position)), "")
 
 
+@lru_cache(maxsize=32)
 def load(text: str, name: str) -> Any:
-    """The values of a text; raises DeliveryError with file and line when it is not YAML or has a key twice."""
+    """Return the values of a text; raise DeliveryError with file and line when it is not YAML or has a key twice.
+
+    An edit reads the same text several times: what is returned is shared, and nobody changes it.
+    """
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = _Constructor
     try:

@@ -11,7 +11,7 @@ from typing import Any
 
 from delivery.document import ALIAS, MAPPING, SCALAR, Document, Node, leaves, load
 from delivery.errors import DeliveryError, system_errors
-from infra.values import NAMESPACE, ROOT, file_name
+from infra.values import NAMESPACE
 
 _MODELS = f"{NAMESPACE}:models"
 _CREDENTIALS = f"{NAMESPACE}:credentials"
@@ -19,39 +19,19 @@ Place = tuple[str, ...]
 _PLAIN = re.compile(r"[A-Za-z0-9][\w.-]*")
 
 
-def path(environment: str) -> Path:
-    """The stack file."""
-    return ROOT / file_name(environment)
-
-
-def read(environment: str) -> str:
-    """Return the file's text with its line endings as they are; raise DeliveryError when it cannot be read."""
-    return read_text(path(environment), file_name(environment))
-
-
-def read_text(file: Path, name: str) -> str:
-    """Return a text of the team's with its line endings as they are; `name` is what messages call it."""
-    try:
-        return file.read_bytes().decode("utf-8")
-    except OSError as error:
-        raise DeliveryError(f"{name}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DeliveryError(f"{name}: not UTF-8 at byte {error.start}; save it as UTF-8") from error
-
-
-def config(environment: str) -> dict[str, Any]:
-    """The values under `config:`, encrypted ones included."""
-    values: dict[str, Any] = load(read(environment), file_name(environment))["config"]
+def config(text: str, name: str) -> dict[str, Any]:
+    """Return the values under `config:`, encrypted ones included; `name` is the file's name in messages."""
+    values: dict[str, Any] = load(text, name)["config"]
     return values
 
 
-def point(environment: str, model: str, release: str | None, previous: str | None) -> str:
-    """The file's text with the pointers of `model` changed, and not a character else; writes nothing.
+def point(text: str, name: str, model: str, release: str | None, previous: str | None) -> str:
+    """Return the file's text with the pointers of `model` changed, and not a character else.
 
-    Raises DeliveryError, with file and line, when the environment does not serve the model, or when the way the
-    file is written does not allow this edit alone.
+    `name` is the file's name in messages. Raise DeliveryError, with file and line, when the environment does not serve
+    the model, or when the way the file is written does not allow this edit alone.
     """
-    document = Document(read(environment), file_name(environment))
+    document = Document(text, name)
     node = _own_model(document, model)
     pairs = {key: node.find(key) for key in ("release", "previous")}
     for key, wanted in (("release", release), ("previous", previous)):
@@ -62,9 +42,9 @@ def point(environment: str, model: str, release: str | None, previous: str | Non
             raise DeliveryError(f"{document.place(node)}: {_no_release(document, node, model)}")
         elif _inherited(document, model, key) != wanted:
             document.insert(node, pairs["release"], key, wanted or "null")  # type: ignore[arg-type]
-    text = document.edited()
-    _verify(document, text, model, {"release": release, "previous": previous})
-    return text
+    edited = document.edited()
+    _verify(document, edited, model, {"release": release, "previous": previous})
+    return edited
 
 
 def _own_model(document: Document, model: str) -> Node:
@@ -154,41 +134,40 @@ def _shown(step: Place) -> str:
     return ".".join(step[1:] if step[0] == "config" else step)
 
 
-def add(environment: str, values: dict[str, str]) -> None:
-    """Sets texts of the namespace; those of several lines become block scalars."""
-    document = Document(read(environment), file_name(environment))
+def add(text: str, name: str, values: dict[str, str]) -> str:
+    """Return the file's text with texts of the namespace set; those of several lines become block scalars."""
+    document = Document(text, name)
     node = _config(document)
-    for name, value in values.items():
-        key = f"{NAMESPACE}:{name}"
+    keys = {f"{NAMESPACE}:{word}": value for word, value in values.items()}
+    for key, value in keys.items():
         pair = node.find(key)
         column = node.pairs[0][0].column if node.pairs else 2
-        text = _literal(value, column, document.newline) if not node.flow else dumps(value)
+        literal = _literal(value, column, document.newline) if not node.flow else dumps(value)
         if pair is not None:
-            document.replace(*pair, text)
+            document.replace(*pair, literal)
         elif node.pairs:
-            document.insert(node, node.pairs[-1], dumps(key) if node.flow else key, text)
+            document.insert(node, node.pairs[-1], dumps(key) if node.flow else key, literal)
         else:
             raise DeliveryError(f"{document.place(node)}: config is empty; write `{NAMESPACE}:environment` first")
-    text = document.edited()
-    _only_these_differ(document, text, {("config", f"{NAMESPACE}:{name}") for name in values})
-    write(environment, text)
+    edited = document.edited()
+    _only_these_differ(document, edited, {("config", key) for key in keys})
+    return edited
 
 
-def forget_secrets(environment: str) -> bool:
-    """Takes away what only the passphrase of another stack opens; False when there is nothing of the kind."""
-    document = Document(read(environment), file_name(environment))
+def without_secrets(text: str, name: str) -> str:
+    """Return the file's text without what only the passphrase of another stack opens."""
+    document = Document(text, name)
     salt = document.root.find("encryptionsalt")
     if salt is None:
-        return False
+        return text
     document.remove(document.root, salt)
     node = _config(document)
     secret = node.find(_CREDENTIALS)
     if secret is not None:
         document.remove(node, secret)
-    text = document.edited()
-    _only_these_differ(document, text, {("encryptionsalt",), ("config", _CREDENTIALS)})
-    write(environment, text)
-    return True
+    edited = document.edited()
+    _only_these_differ(document, edited, {("encryptionsalt",), ("config", _CREDENTIALS)})
+    return edited
 
 
 def _config(document: Document) -> Node:
@@ -214,18 +193,10 @@ def _only_these_differ(document: Document, text: str, allowed: AbstractSet[Place
         )
 
 
-def write(environment: str, text: str) -> None:
-    """Replace the file in one step; its mode and its line endings stay."""
-    replace_text(path(environment), file_name(environment), text)
-
-
-def replace_text(file: Path, name: str, text: str) -> None:
-    """Replace a text of the team's in one step; its mode and its line endings stay."""
+def write(file: Path, name: str, text: str) -> None:
+    """Replace the file in one step; its mode stays. Raise DeliveryError when that fails."""
     with system_errors(f"writing {name}", "make the file and its folder writable, and try again"):
         target = file.resolve()
-        # A text that was read with line endings made equal gets those of the file again.
-        if "\r" not in text and target.exists() and b"\r\n" in target.read_bytes():
-            text = text.replace("\n", "\r\n")
         partial = target.with_suffix(".partial")
         partial.write_bytes(text.encode("utf-8"))
         if target.exists():

@@ -4,10 +4,13 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from delivery.session import Session
 
 # Progress goes to standard error: standard output is the answer alone.
 console = Console(stderr=True)
@@ -33,6 +36,12 @@ Timeout = Annotated[
 OtherChanges = Annotated[
     bool, typer.Option("--allow-other-changes", help="Apply even what the preview changes besides this model.")
 ]
+
+
+def session(context: typer.Context) -> "Session":
+    """Return what the command works with; the command's entry, or a test, has given the function that makes it."""
+    opened: Session = context.obj()
+    return opened
 
 
 def print_json(value: Any) -> None:

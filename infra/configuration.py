@@ -10,7 +10,7 @@ from infra.composition import credentials
 from infra.composition.credentials import Credentials
 from infra.contract.environment import file_name
 from infra.discovery import Services
-from infra.values import Loaded, own, source, validate
+from infra.values import Folders, Loaded, own, source, validate
 
 
 def from_program(root: Path, services: Services) -> tuple[Loaded, Credentials]:
@@ -19,7 +19,7 @@ def from_program(root: Path, services: Services) -> tuple[Loaded, Credentials]:
     given = pulumi.runtime.config.get_config_env() | pulumi.runtime.config.CONFIG.get()
     values = {key: _structured(value) for key, value in own(given).items()}
     raw = values.pop(credentials.KEY, None)
-    loaded = validate(values, stack, source(stack, root), root, services)
+    loaded = validate(values, stack, source(stack, root), Folders.of(root), services)
     text = raw if raw is None or isinstance(raw, str) else json.dumps(raw)
     return loaded, credentials.read(text, loaded.stack, file_name(stack))
 

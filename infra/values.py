@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from infra.contract.environment import TRAINING as TRAINING
 from infra.contract.environment import Environment
 from infra.contract.environment import file_name as file_name
 from infra.contract.model import Models
-from infra.contract.problems import ConfigError, Problem, Source, parse, plain, problems, show, suggest
+from infra.contract.problems import ConfigError, Problem, Source, parse, parse_text, plain, problems, show, suggest
 from infra.contract.release import Release, Releases
 from infra.discovery import Services, known
 
@@ -39,19 +39,41 @@ class Loaded:
         return self.stack.environment
 
 
-def from_file(environment: str, root: Path = ROOT, *, services: Services | None = None) -> Loaded:
+@dataclass(frozen=True)
+class Folders:
+    """The documents of a checkout that environments refer to."""
+
+    releases: Releases
+    models: Models
+
+    @classmethod
+    def of(cls, root: Path) -> "Folders":
+        """Return those of the checkout at `root`."""
+        return cls(Releases(root / "stacks" / "releases"), Models(root / "models"))
+
+
+def from_file(
+    environment: str,
+    root: Path = ROOT,
+    *,
+    services: Services | None = None,
+    text: str | None = None,
+    releases: Releases | None = None,
+) -> Loaded:
     """Return the environment as its file says, without Pulumi and without secrets.
 
-    Raise ConfigError with one message for everything that is wrong.
+    Who has read the file already gives its `text`, who keeps what was read of releases gives `releases`. Raise
+    ConfigError with one message for everything that is wrong.
     """
     if environment not in ENVIRONMENTS:
         action = suggest(environment, ENVIRONMENTS, "choose one of them")
         raise ConfigError(f"environment {show(environment)}: unknown; allowed: {', '.join(ENVIRONMENTS)}; {action}")
     name = file_name(environment)
-    tree = parse(root / name, name)
+    tree = parse(root / name, name) if text is None else parse_text(text, name)
     config = plain(tree).get("config", {}) if isinstance(tree, Mapping) else {}
     values = {key: value for key, value in own(config).items() if not _is_secure(value)}
-    return validate(values, environment, Source(name, tree, NAMESPACE), root, services or known())
+    folders = Folders.of(root) if releases is None else replace(Folders.of(root), releases=releases)
+    return validate(values, environment, Source(name, tree, NAMESPACE), folders, services or known())
 
 
 def source(stack: str, root: Path) -> Source:
@@ -60,7 +82,7 @@ def source(stack: str, root: Path) -> Source:
     return Source(name, parse(root / name, name) if (root / name).is_file() else None, NAMESPACE)
 
 
-def validate(values: Mapping[str, Any], name: str, source: Source, root: Path, services: Services) -> Loaded:
+def validate(values: Mapping[str, Any], name: str, source: Source, folders: Folders, services: Services) -> Loaded:
     """Return the values as a typed environment with its releases; raise ConfigError on the first group of problems."""
     try:
         environment = services.document.model_validate_json(json.dumps(values, default=str))
@@ -74,7 +96,7 @@ def validate(values: Mapping[str, Any], name: str, source: Source, root: Path, s
         )
     if broken:
         raise source.error(broken)
-    documents = Documents(_releases(stack, source, Releases(root / "stacks" / "releases")), Models(root / "models"))
+    documents = Documents(_releases(stack, source, folders.releases), folders.models)
     if broken := list(document_violations(stack, documents)):
         raise source.error(broken)
     return Loaded(stack, documents.releases)

@@ -1,17 +1,21 @@
 """A model's endpoint, asked through the gateway as a client outside the cluster does."""
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import httpx
 
+from delivery.clock import Clock
 from delivery.errors import DeliveryError
+from delivery.project import Project
 from infra.contract.environment import Environment
 from infra.services import gateway
-from infra.services.serving import models
-from infra.values import file_name, from_file
+from infra.values import file_name
 
 RELEASE_HEADER = "x-stellwerk-release"
+# So many answers in a row, so that no pod of the release before is asked any more.
+_AGREEING = 10
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,10 @@ class Endpoint:
         return httpx.Client(verify=self.trust, timeout=timeout, trust_env=False)
 
 
-def endpoint(environment: str, model: str) -> Endpoint:
+def endpoint(project: Project, environment: str, model: str) -> Endpoint:
     """Return the model's endpoint; raise DeliveryError when the environment does not serve such a model."""
-    values = from_file(environment).environment
-    if model not in models(values):
-        known = ", ".join(models(values)) or "none"
-        raise DeliveryError(f"{file_name(environment)}: there is no model {model!r}; models there: {known}")
+    project.model(environment, model)
+    values = project.environment(environment)
     return Endpoint(f"{gateway.url(values)}/v2/models/{model}", trust(values))
 
 
@@ -74,3 +76,17 @@ def answering_release(target: Endpoint, client: httpx.Client) -> str | None:
     except (httpx.HTTPError, httpx.InvalidURL):
         return None
     return answer.headers.get(RELEASE_HEADER) if answer.status_code == 200 else None
+
+
+def answers_alone(target: Endpoint, release: str | None, clock: Clock, stop: Callable[[], bool]) -> bool:
+    """Return whether the endpoint answers with the release, and with it alone, before `stop` says yes."""
+    agreeing = 0
+    while True:
+        # A new connection each time: a kept one would ask the same pod.
+        with target.client(timeout=5) as client:
+            agreeing = agreeing + 1 if answering_release(target, client) == release else 0
+        if agreeing >= _AGREEING:
+            return True
+        if agreeing == 0 and stop():
+            return False
+        clock.sleep(0.1)

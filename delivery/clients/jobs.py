@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from delivery.clients import kube
+from delivery.clients.kubectl import Kubectl
 from infra.values import TRAINING
 
 Object = dict[str, Any]
@@ -13,7 +13,12 @@ Object = dict[str, Any]
 class TrainingJobs:
     """The training namespace of an environment."""
 
-    environment: str
+    kubectl: Kubectl
+
+    @property
+    def environment(self) -> str:
+        """Return the environment's name."""
+        return self.kubectl.environment
 
     @property
     def namespace(self) -> str:
@@ -22,17 +27,16 @@ class TrainingJobs:
 
     def job(self, name: str) -> Object | None:
         """Return a Job, None when it does not exist."""
-        return kube.get(self.environment, self.namespace, "job", name)
+        return self.kubectl.get(self.namespace, "job", name)
 
     def template(self, model: str) -> Object | None:
         """Return the template of a model's Jobs, None when it does not exist."""
-        return kube.get(self.environment, self.namespace, "cronjob", f"train-{model}")
+        return self.kubectl.get(self.namespace, "cronjob", f"train-{model}")
 
     def pods(self, job: str) -> list[Object]:
         """Return the pods that carry the Job's name."""
         selector = f"batch.kubernetes.io/job-name={job}"
-        words = ("--namespace", self.namespace, "get", "pods", "--selector", selector)
-        return kube.objects(self.environment, *words)
+        return self.kubectl.objects("--namespace", self.namespace, "get", "pods", "--selector", selector)
 
 
 def stated_digest(job: Object, pods: list[Object]) -> str | None:

@@ -1,43 +1,79 @@
 """`stellwerk logs`: finds log lines in the log store by model, run, release and request."""
 
-import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
 from components.kit.names import LOG_INDEX_PATTERN, TIME_FIELD
-from delivery.clients import engine
 from delivery.clients.endpoint import trust
+from delivery.clients.engine import Engine
+from delivery.clock import Clock
 from delivery.errors import DeliveryError
-from infra.contract.environment import Environment
+from delivery.project import Project
 from infra.services import logging
-from infra.values import ENVIRONMENTS, file_name, from_file
+from infra.values import file_name
 
 _WAIT_SECONDS = 60
 
 
-def logs(filters: dict[str, str], limit: int, *, wait: bool) -> list[dict[str, Any]]:
-    """Log lines whose fields equal the filters, newest first; with `wait`, until there is at least one.
+@dataclass(frozen=True)
+class LogStore:
+    """Where the log store answers, and a client that has its reader's login."""
 
-    Raises DeliveryError when there is no log store here, it does not answer, or nothing comes in time.
-    """
-    owner = _owner()
-    password = _password(owner.environment.value)
-    address = logging.url(owner)
-    deadline = time.monotonic() + (_WAIT_SECONDS if wait else 0)
-    with httpx.Client(verify=trust(owner), auth=("reader", password), timeout=20, trust_env=False) as client:
-        while True:
-            hits = _search(client, address, filters, limit)
-            if hits or time.monotonic() > deadline:
-                break
-            time.sleep(0.5)
-    if wait and not hits:
-        asked = ", ".join(f"{field}={value}" for field, value in filters.items())
-        raise DeliveryError(f"no log line with {asked} came within {_WAIT_SECONDS} s")
-    return hits
+    address: str
+    client: httpx.Client
+    clock: Clock = field(default_factory=Clock)
+
+    def search(self, filters: Mapping[str, str], limit: int, *, wait: bool) -> list[dict[str, Any]]:
+        """Return log lines whose fields equal the filters, newest first; with `wait`, until there is at least one.
+
+        Raise DeliveryError when the store does not answer, or nothing comes in time.
+        """
+        deadline = self.clock.monotonic() + (_WAIT_SECONDS if wait else 0)
+        with self.client:
+            while True:
+                hits = self._search(filters, limit)
+                if hits or self.clock.monotonic() > deadline:
+                    break
+                self.clock.sleep(0.5)
+        if wait and not hits:
+            asked = ", ".join(f"{field}={value}" for field, value in filters.items())
+            raise DeliveryError(f"no log line with {asked} came within {_WAIT_SECONDS} s")
+        return hits
+
+    def _search(self, filters: Mapping[str, str], limit: int) -> list[dict[str, Any]]:
+        query = {
+            "size": limit,
+            "sort": [{TIME_FIELD: {"order": "desc", "unmapped_type": "date"}}],
+            "query": {"bool": {"filter": [{"term": {field: value}} for field, value in filters.items()]}},
+        }
+        url = f"{self.address}/{LOG_INDEX_PATTERN}/_search?ignore_unavailable=true"
+        try:
+            answer = self.client.post(url, json=query)
+            # While the index is being made, its first parts do not answer yet.
+            if answer.status_code == 503:
+                return []
+            answer.raise_for_status()
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            place = "see `kubectl get pods --all-namespaces`"
+            raise DeliveryError(f"log store {self.address}: {error}; {place}") from error
+        return [hit["_source"] for hit in answer.json()["hits"]["hits"]]
 
 
-def _password(environment: str) -> str:
+def log_store(project: Project, engine: Engine) -> LogStore:
+    """Return the log store that an environment of the project runs; raise DeliveryError when none does."""
+    for name in project.environments:
+        values = project.environment(name)
+        if logging.runs(values):
+            login = ("reader", _password(engine, name))
+            client = httpx.Client(verify=trust(values), auth=login, timeout=20, trust_env=False)
+            return LogStore(logging.url(values), client, engine.clock)
+    raise DeliveryError("no environment runs a log store (stellwerk:logging mode: embedded); ask your own one")
+
+
+def _password(engine: Engine, environment: str) -> str:
     """Return the password of the log store's reader."""
     try:
         password: str = engine.credentials(environment)["logStore"]["users"]["reader"]["password"]
@@ -47,29 +83,3 @@ def _password(environment: str) -> str:
             f"{file_name(environment)}: stellwerk:credentials has no user of the log store; "
             f"run `stellwerk init {environment}`"
         ) from None
-
-
-def _owner() -> Environment:
-    for name in ENVIRONMENTS:
-        values = from_file(name).environment
-        if logging.runs(values):
-            return values
-    raise DeliveryError("no environment runs a log store (stellwerk:logging mode: embedded); ask your own one")
-
-
-def _search(client: httpx.Client, address: str, filters: dict[str, str], limit: int) -> list[dict[str, Any]]:
-    query = {
-        "size": limit,
-        "sort": [{TIME_FIELD: {"order": "desc", "unmapped_type": "date"}}],
-        "query": {"bool": {"filter": [{"term": {field: value}} for field, value in filters.items()]}},
-    }
-    url = f"{address}/{LOG_INDEX_PATTERN}/_search?ignore_unavailable=true"
-    try:
-        answer = client.post(url, json=query)
-        # While the index is being made, its first parts do not answer yet.
-        if answer.status_code == 503:
-            return []
-        answer.raise_for_status()
-    except httpx.HTTPError as error:
-        raise DeliveryError(f"log store {address}: {error}; see `kubectl get pods --all-namespaces`") from error
-    return [hit["_source"] for hit in answer.json()["hits"]["hits"]]

@@ -1,35 +1,40 @@
 """`stellwerk runs`: the tracking server's runs of a model, newest first."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from delivery.clients.kube import forwarded
+from delivery.clients.kubectl import Kubectl
 from delivery.errors import DeliveryError
-from delivery.operations.train import ENVIRONMENT
 from infra.values import PLATFORM
 
 PORT = 5000
 
 
-def runs(model: str, limit: int) -> list[dict[str, Any]]:
-    """Run id, status, start (ms since 1970), metrics, parameters and tags of each run.
+@dataclass(frozen=True)
+class Tracking:
+    """The tracking server, by a client whose addresses are those of its REST interface."""
 
-    Raises DeliveryError when the server is not reached or knows no such experiment.
-    """
-    with forwarded(ENVIRONMENT, f"{ENVIRONMENT}-{PLATFORM}", "tracking", PORT) as port:
+    client: httpx.Client
+    namespace: str
+
+    def runs(self, model: str, limit: int) -> list[dict[str, Any]]:
+        """Return run id, status, start (ms since 1970), metrics, parameters and tags of each run.
+
+        Raise DeliveryError when the server does not answer or knows no such experiment.
+        """
         try:
-            found = _search(f"http://127.0.0.1:{port}/api/2.0/mlflow", model, limit)
+            return [_run(run) for run in self._search(model, limit)]
         except httpx.HTTPError as error:
             raise DeliveryError(
-                f"tracking server: {error}; see `kubectl -n dev-platform logs statefulset/tracking`"
+                f"tracking server: {error}; see `kubectl -n {self.namespace} logs statefulset/tracking`"
             ) from error
-    return [_run(run) for run in found]
 
-
-def _search(url: str, model: str, limit: int) -> list[dict[str, Any]]:
-    with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
-        experiment = client.get("/experiments/get-by-name", params={"experiment_name": model})
+    def _search(self, model: str, limit: int) -> list[dict[str, Any]]:
+        experiment = self.client.get("/experiments/get-by-name", params={"experiment_name": model})
         if experiment.status_code == 404:
             raise DeliveryError(f"the tracking server has no run of {model} yet; run `stellwerk train {model}`")
         experiment.raise_for_status()
@@ -38,10 +43,20 @@ def _search(url: str, model: str, limit: int) -> list[dict[str, Any]]:
             "max_results": limit,
             "order_by": ["attributes.start_time DESC"],
         }
-        answer = client.post("/runs/search", json=query)
+        answer = self.client.post("/runs/search", json=query)
         answer.raise_for_status()
-        found: list[dict[str, Any]] = answer.json().get("runs", [])
-        return found
+        runs: list[dict[str, Any]] = answer.json().get("runs", [])
+        return runs
+
+
+@contextmanager
+def tracking(kubectl: Kubectl) -> Iterator[Tracking]:
+    """Yield the tracking server of an environment, reached through the cluster as long as the context lasts."""
+    namespace = f"{kubectl.environment}-{PLATFORM}"
+    with kubectl.forwarded(namespace, "tracking", PORT) as port:
+        url = f"http://127.0.0.1:{port}/api/2.0/mlflow"
+        with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+            yield Tracking(client, namespace)
 
 
 def _run(run: dict[str, Any]) -> dict[str, Any]:

@@ -14,11 +14,12 @@ from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from delivery.clients import engine
+from delivery.clients.engine import Engine
 from delivery.errors import DeliveryError, system_errors
+from infra.contract.environment import Environment
 from infra.contract.release import StoredObject
 from infra.services import object_store
-from infra.values import file_name, from_file
+from infra.values import file_name
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
@@ -45,10 +46,10 @@ class Store:
 
 
 @contextmanager
-def connect(environment: str) -> Iterator[Store]:
-    """The object store of an environment; its CA is verified."""
-    values = from_file(environment).environment
-    access, secret = _login(environment)
+def connect(values: Environment, engine: Engine) -> Iterator[Store]:
+    """Yield the object store of an environment; its CA is verified."""
+    environment = values.environment.value
+    access, secret = _login(environment, engine)
     endpoint = object_store.external_url(values)
     name = f"object store of {environment} ({endpoint})"
     with ExitStack() as cleanup:
@@ -85,8 +86,8 @@ def _config(*, embedded: bool) -> Config:
     )
 
 
-def _login(environment: str) -> tuple[str, str]:
-    """The keys that write."""
+def _login(environment: str, engine: Engine) -> tuple[str, str]:
+    """Return the keys that write."""
     try:
         keys = engine.credentials(environment)["objectStore"]
         return keys["accessKey"], keys["secretKey"]
@@ -127,12 +128,6 @@ class Content(StrEnum):
 def content(store: Store, artefact: StoredObject) -> Content:
     """Reads and hashes what the store has: size, name and checksums are written by whoever writes the object."""
     return _read(store, artefact, None)[0]
-
-
-def intact(environment: str, artefact: StoredObject) -> bool:
-    """Whether the environment's store has this very artefact: without it no pod comes back."""
-    with connect(environment) as store:
-        return holds(store, artefact)
 
 
 def holds(store: Store, artefact: StoredObject) -> bool:

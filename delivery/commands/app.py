@@ -1,18 +1,28 @@
 """The `stellwerk` command, put together of the commands about each noun."""
 
+import os
 import signal
 import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+from rich.console import Console
 
 from delivery.commands import demo, documents, environments, logs, models
+from delivery.errors import system_errors
 from delivery.failures import EXPECTED, INTERRUPTED, report_unexpected
 from delivery.terminal import console
 from infra.contract.errors import StellwerkError
-from infra.local.cluster.cli import cluster_app
-from infra.local.cluster.layout import state_directory
+from infra.local.cluster.cli import cluster_app, start
+from infra.local.cluster.environment import ask_for, environment
+from infra.local.cluster.layout import layout, state_directory
 from infra.local.toolchain.doctor import doctor_app
 from infra.targets.needs import Needs
+
+if TYPE_CHECKING:
+    from delivery.session import Session
 
 
 def _needs() -> Needs:
@@ -47,16 +57,44 @@ app.add_typer(cluster_app(_needs), name="cluster")
 app.add_typer(doctor_app(_needs), name="doctor")
 
 
-def main() -> None:
-    """Run the command; a failure is one message on standard error and an exit code that says of which kind it is."""
+def open_session() -> "Session":
+    """Return what commands work with, in this checkout and under the variables of its target."""
+    # Reading environments takes long to import, and `--help` needs none.
+    from delivery.project import Project
+    from delivery.session import LocalCluster, Session
+
+    with system_errors("making the state directory", "let STELLWERK_STATE name a folder that you may write"):
+        variables = {**os.environ, **environment()}
+    return Session(Project(), variables, LocalCluster(lambda: ask_for(layout()), _prepare, _start))
+
+
+def _prepare(console: Console) -> None:
+    from infra.local.prepare import prepare
+
+    prepare(layout(), _needs(), console)
+
+
+def _start() -> None:
+    start(layout(), _needs())
+
+
+def main(
+    arguments: Sequence[str] | None = None,
+    opened: Callable[[], "Session"] = open_session,
+    state: Path | None = None,
+) -> None:
+    """Run the command; a failure is one message on standard error and an exit code that says of which kind it is.
+
+    A test gives `arguments`, the function that opens the session, and the folder of tracebacks.
+    """
     # A shell's background job ignores SIGINT and hands that on: the engine would then wait 5 s for each of its plugins.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        app()
+        app(arguments, obj=opened)
     except StellwerkError as error:
         console.print(f"error: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         sys.exit(EXPECTED)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as error:
-        sys.exit(report_unexpected(error, state_directory(), console))
+        sys.exit(report_unexpected(error, state or state_directory(), console))

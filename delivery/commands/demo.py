@@ -1,13 +1,16 @@
 """The command that shows everything: demo."""
 
+import typer
 from rich.console import Console
 
-from delivery.terminal import resumable
+from delivery.terminal import resumable, session
 
 
-def demo() -> None:
+def demo(context: typer.Context) -> None:
     """Everything from nothing: cluster, dev, test, prod, train, release, promote, predict, roll back."""
     from delivery.operations.demo import run
 
     with resumable():
-        run(Console())
+        # What the session's variables name is made first; the session of the demo then has them all.
+        session(context).local.variables()
+        run(session(context), Console())

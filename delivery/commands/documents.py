@@ -5,10 +5,11 @@ from typing import Annotated
 
 import typer
 
-from delivery.terminal import Yes, answer, console
+from delivery.terminal import Yes, answer, console, session
 
 
 def migrate(
+    context: typer.Context,
     check: Annotated[
         bool, typer.Option("--check", help="Change nothing; exit code 2 when something would be.")
     ] = False,
@@ -17,7 +18,8 @@ def migrate(
     """Bring stack files and models to the form that this version reads: shows the difference, asks, writes."""
     from delivery.operations import migrate as migrations
 
-    pending = migrations.changes()
+    root = session(context).project.root
+    pending = migrations.changes(root)
     for change in pending:
         answer.print("\n".join(f"{change.name}: {reason}" for reason in change.reasons), soft_wrap=True, markup=False)
         lines = unified_diff(
@@ -29,5 +31,5 @@ def migrate(
     elif check:
         raise typer.Exit(2)
     elif yes or typer.confirm("Write these files?", err=True):
-        migrations.apply(pending)
+        migrations.apply(pending, root)
         console.print("written; `pulumi preview` shows what they mean, which is nothing else than before")

@@ -9,36 +9,34 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from delivery.terminal import EnvironmentName, Json, Yes, answer, confirm, console, print_json, resumable
+from delivery.terminal import EnvironmentName, Json, Yes, answer, confirm, console, print_json, resumable, session
 
 # What the store may have instead of a release's artefact.
 _LOST = ("changed", "absent")
 
 
 def init(
+    context: typer.Context,
     environments: Annotated[list[EnvironmentName], typer.Argument(help="Environments, the registry's owner first.")],
 ) -> None:
     """Make an environment's stack, certificate authority and encrypted credentials; keeps what is there."""
     from delivery.operations.init import init as initialise
 
     for name in environments:
-        initialise(name.value, console)
+        initialise(session(context), name.value, console)
 
 
-def env() -> None:
+def env(context: typer.Context) -> None:
     """Print shell lines under which plain pulumi and kubectl work here: eval "$(stellwerk env)"."""
-    from infra.local.cluster.environment import ask_for
-    from infra.local.cluster.layout import layout
-
-    for name, value in ask_for(layout()).items():
+    for name, value in session(context).local.variables().items():
         typer.echo(f"export {name}={shlex.quote(value)}")
 
 
-def status(json: Json = False) -> None:
+def status(context: typer.Context, json: Json = False) -> None:
     """Releases per environment, and whether they answer and could come back; exit code 1 when one does not."""
     from delivery.operations.status import status as report_status
 
-    report = report_status()
+    report = report_status(session(context))
     if json:
         print_json(report)
     else:
@@ -78,6 +76,7 @@ def _print_status(report: Mapping[str, Any]) -> None:
 
 
 def drift(
+    context: typer.Context,
     environment: Annotated[
         EnvironmentName | None, typer.Option("--env", help="Default: each that has a stack.")
     ] = None,
@@ -88,8 +87,9 @@ def drift(
     """What was deleted or changed by hand; exit code 2 when something was. Changes nothing without --repair."""
     from delivery.operations import drift as drifts
 
-    names = [environment.value] if environment else drifts.applied()
-    drifted = {name: drifts.drift(name) for name in names}
+    work = session(context)
+    names = [environment.value] if environment else drifts.applied(work)
+    drifted = {name: drifts.drift(work, name) for name in names}
     if json:
         print_json({"environments": {name: [asdict(item) for item in items] for name, items in drifted.items()}})
     else:
@@ -101,4 +101,4 @@ def drift(
         raise typer.Exit(2)
     with resumable():
         for name in filter(drifted.get, drifted):
-            drifts.repair(name, partial(confirm, name, yes=yes), console)
+            drifts.repair(work, name, partial(confirm, name, yes=yes), console)

@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from components.kit import names
-from delivery.terminal import EnvironmentName, Json, answer, print_json
+from delivery.terminal import EnvironmentName, Json, answer, print_json, session
 
 
 def logs(
+    context: typer.Context,
     request_id: Annotated[str | None, typer.Option(help="Request id of a prediction.")] = None,
     model: Annotated[str | None, typer.Option(help="Name of the model.")] = None,
     release: Annotated[str | None, typer.Option(help="Release id.")] = None,
@@ -20,8 +21,6 @@ def logs(
     json: Json = False,
 ) -> None:
     """Find log lines in the log store, newest first."""
-    from delivery.clients import logs as log_store
-
     given = {
         names.REQUEST_FIELD: request_id,
         names.MODEL_FIELD: model,
@@ -29,7 +28,8 @@ def logs(
         names.RUN_FIELD: run,
         names.ENVIRONMENT_FIELD: environment and environment.value,
     }
-    hits = log_store.logs({key: value for key, value in given.items() if value}, lines, wait=wait)
+    filters = {key: value for key, value in given.items() if value}
+    hits = session(context).log_store().search(filters, lines, wait=wait)
     if json:
         print_json({"hits": hits})
     else:

@@ -15,13 +15,16 @@ from delivery.terminal import (
     Timeout,
     Yes,
     answer,
+    confirm,
     console,
     print_json,
     resumable,
+    session,
 )
 
 
 def train(
+    context: typer.Context,
     model: Model,
     param: Annotated[list[str] | None, typer.Option(help="A hyperparameter, key=value; repeatable.")] = None,
     requirement: Annotated[list[str] | None, typer.Option(help="A requirement it answers; repeatable.")] = None,
@@ -31,28 +34,31 @@ def train(
     """Train a model in dev as a Kubernetes Job; the same image, parameters and nodes are trained once."""
     from delivery.operations import train as training
 
+    work = session(context)
     with resumable():
-        job = training.train(model, param or [], requirement or [], console)
+        job = training.train(work, model, param or [], requirement or [], console)
         if wait:
-            training.wait(job, console)
+            training.wait(work, job, console)
     print_json({"job": job}) if json else answer.print(job)
 
 
 def release(
+    context: typer.Context,
     model: Model,
     job: Annotated[str, typer.Option(help="The training Job whose candidate is released.")],
     json: Json = False,
 ) -> None:
     """Write the immutable release file of a training Job's candidate."""
-    from delivery.operations.release import RELEASES
     from delivery.operations.release import release as make_release
 
-    identity = make_release(model, job)
-    file = f"{RELEASES.name}/{model}/{identity}.yaml"
+    work = session(context)
+    identity = make_release(work, model, job)
+    file = f"{work.project.releases.name}/{model}/{identity}.yaml"
     print_json({"release": identity, "file": file}) if json else answer.print(file)
 
 
 def promote(
+    context: typer.Context,
     model: Model,
     to: Annotated[EnvironmentName, typer.Option("--to", help="The environment whose pointer moves.")],
     source: Annotated[
@@ -64,15 +70,16 @@ def promote(
     allow_other_changes: OtherChanges = False,
 ) -> None:
     """Move an environment's pointer to a release: preview, ask, apply, wait until it answers, or undo."""
-    from delivery.operations.promote import How
+    from delivery.operations.draft import How
     from delivery.operations.promote import promote as promote_release
 
     with resumable():
-        how = How(yes, timeout, console, allow_other_changes)
-        promote_release(model, to.value, source.value if source else None, release, how)
+        how = How(yes, timeout, console, confirm, allow_other_changes)
+        promote_release(session(context), model, to.value, source.value if source else None, release, how)
 
 
 def rollback(
+    context: typer.Context,
     model: Model,
     environment: Environment,
     yes: Yes = False,
@@ -80,14 +87,16 @@ def rollback(
     allow_other_changes: OtherChanges = False,
 ) -> None:
     """Go back to the release before: the inverse diff."""
-    from delivery.operations.promote import How
+    from delivery.operations.draft import How
     from delivery.operations.promote import rollback as roll_back
 
     with resumable():
-        roll_back(model, environment.value, How(yes, timeout, console, allow_other_changes))
+        how = How(yes, timeout, console, confirm, allow_other_changes)
+        roll_back(session(context), model, environment.value, how)
 
 
 def predict(
+    context: typer.Context,
     model: Model,
     environment: Environment,
     rows: Annotated[int, typer.Option(min=1, help="So many held-out rows.")] = 5,
@@ -102,9 +111,9 @@ def predict(
     from delivery.operations import predict as prediction
 
     if body is not None:
-        print_json(prediction.send(environment.value, model, body.read_bytes()))
+        print_json(prediction.send(session(context), environment.value, model, body.read_bytes()))
         return
-    result = prediction.predict(environment.value, model, None if all_held_out else rows)
+    result = prediction.predict(session(context), environment.value, model, None if all_held_out else rows)
     if json:
         print_json(result)
         return
@@ -114,11 +123,14 @@ def predict(
     answer.print(f"request ids {', '.join(result['request_ids'][:3])} (stellwerk logs --request-id …)")
 
 
-def runs(model: Model, lines: Annotated[int, typer.Option("-n", min=1)] = 10, json: Json = False) -> None:
+def runs(
+    context: typer.Context, model: Model, lines: Annotated[int, typer.Option("-n", min=1)] = 10, json: Json = False
+) -> None:
     """The tracking server's runs of a model, newest first."""
-    from delivery.clients.runs import runs as find_runs
+    from delivery.operations.train import ENVIRONMENT
 
-    entries = find_runs(model, lines)
+    with session(context).tracking(ENVIRONMENT) as tracking:
+        entries = tracking.runs(model, lines)
     if json:
         print_json({"runs": entries})
         return

@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from components.kit.names import REVISION
-from delivery.clients import engine, store
+from delivery.clients import store
+from delivery.clients.engine import Engine
 from delivery.clients.jobs import TrainingJobs, stated_digest
 from delivery.errors import DeliveryError
 from delivery.operations import measured, train
@@ -58,7 +59,7 @@ def _wrong(error: ValidationError) -> str:
     )
 
 
-def verify(published: Published, source: store.Store, jobs: TrainingJobs, model: models.Model) -> None:
+def verify(published: Published, source: store.Store, jobs: TrainingJobs, engine: Engine, model: models.Model) -> None:
     """Hold the candidate against the Job, the artefact, the examples and the gates of the model's document.
 
     Whoever has the store's key can write a candidate. Nobody but the Job's own pod can state its digest in the API
@@ -68,7 +69,8 @@ def verify(published: Published, source: store.Store, jobs: TrainingJobs, model:
     candidate = published.candidate
     job = _ended_job(candidate, jobs)
     _authenticate(published, job, jobs)
-    _hold_against_job(candidate, job, jobs, model)
+    repository = engine.outputs(jobs.environment)["images"]["training"].partition("@")[0]
+    _hold_against_job(candidate, job, jobs, repository, model)
     with tempfile.TemporaryDirectory(prefix="stellwerk-") as folder:
         path = Path(folder) / "model.onnx"
         with path.open("wb") as file:
@@ -113,7 +115,9 @@ def _authenticate(published: Published, job: dict[str, Any], jobs: TrainingJobs)
         )
 
 
-def _hold_against_job(candidate: Candidate, job: dict[str, Any], jobs: TrainingJobs, model: models.Model) -> None:
+def _hold_against_job(
+    candidate: Candidate, job: dict[str, Any], jobs: TrainingJobs, repository: str, model: models.Model
+) -> None:
     """Raise DeliveryError unless the Job is what `stellwerk train` makes of the template and these parameters."""
     name, template = candidate.training.job, jobs.template(candidate.model)
     if template is None:
@@ -124,7 +128,6 @@ def _hold_against_job(candidate: Candidate, job: dict[str, Any], jobs: TrainingJ
     expected, pod = template["spec"]["jobTemplate"]["spec"]["template"]["spec"], job["spec"]["template"]["spec"]
     container, annotations = pod["containers"][0], job["spec"]["template"].get("metadata", {}).get("annotations", {})
     request = train.read_arguments(name, model, container.get("args", []))
-    repository = engine.outputs(jobs.environment)["images"]["training"].partition("@")[0]
     claims = [
         ("the Job's model", job["metadata"].get("labels", {}).get("stellwerk.dev/model"), candidate.model),
         ("the Job's name", name, train.job_name(candidate.model, pod)),

@@ -13,14 +13,10 @@ from rich.console import Console
 from rich.table import Table
 
 from components.kit.names import POD_FIELD
-from delivery import stackfile
-from delivery.clients.engine import call, stacks, surroundings, wait_for_lock
 from delivery.errors import DeliveryError
 from delivery.operations.load import Load
-from infra.local.cluster import cli as cluster
-from infra.local.cluster.layout import layout
-from infra.local.prepare import prepare
-from infra.needs import local_needs
+from delivery.project import Pointers
+from delivery.session import Session
 
 MODEL = "digits"
 ENVIRONMENTS = ("dev", "test", "prod")
@@ -32,6 +28,7 @@ FIRST = ("--param", "epochs=3")
 class Demo:
     """The run: what was found out on the way, and how long each step took."""
 
+    session: Session
     console: Console
     seconds: list[tuple[str, float]] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
@@ -50,28 +47,30 @@ class Demo:
 
     def _command(self, command: list[str], shown: str) -> None:
         self.console.print(f"[bold cyan]$ {shown}", highlight=False)
-        if code := call(command):
-            raise DeliveryError(f"`{shown}` ended with {code}; mend what it says and run the demo again")
+        if code := self.session.engine.call(command):
+            raise DeliveryError(
+                f"`{shown}` ended with {code}; see above for the reason, remove it and run the demo again"
+            )
 
     def ask(self, *arguments: str) -> Any:
         """The JSON answer of a command."""
         command = [sys.executable, "-m", "delivery.cli", *arguments, "--json"]
         self.console.print(f"[bold cyan]$ stellwerk {' '.join(arguments)}", highlight=False)
-        done = subprocess.run(command, env=surroundings(), stdout=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(command, env=self.session.variables, stdout=subprocess.PIPE, text=True, check=False)
         if done.returncode != 0:
             raise DeliveryError(f"`stellwerk {' '.join(arguments)}` ended with {done.returncode}")
         return json.loads(done.stdout)
 
 
-def run(console: Console) -> None:
+def run(session: Session, console: Console) -> None:
     """Everything from nothing; a second run changes nothing where nothing changed.
 
     Raises DeliveryError naming the command that failed; running it again goes on from there.
     """
-    demo = Demo(console)
+    demo = Demo(session, console)
     began = time.monotonic()
-    demo.step("Toolchain and base image", lambda: prepare(layout(), local_needs(), console))
-    demo.step("Local cluster", lambda: _cluster(demo))
+    demo.step("Toolchain and base image", lambda: session.local.prepare(console))
+    demo.step("Local cluster", session.local.start)
     demo.step("Credentials", partial(_init, demo))
     for name in ENVIRONMENTS:
         demo.step(f"Environment {name}", partial(_up, demo, name))
@@ -81,22 +80,19 @@ def run(console: Console) -> None:
     _summary(demo, time.monotonic() - began)
 
 
-def _cluster(demo: Demo) -> None:
-    cluster.start(layout(), local_needs())
-
-
 def _init(demo: Demo) -> None:
     """Credentials; pointers of a cluster that is gone name artefacts that are gone with it."""
-    for name in set(ENVIRONMENTS) - stacks():
-        text = stackfile.point(name, MODEL, None, None)
-        if text != stackfile.read(name):
+    project = demo.session.project
+    for name in set(ENVIRONMENTS) - demo.session.engine.stacks():
+        text = project.point(name, MODEL, Pointers(None, None))
+        if text != project.text(name):
             demo.console.print(f"{name}: a new stack has no artefacts yet: its pointers start at null", highlight=False)
-            stackfile.write(name, text)
+            project.write(name, text)
     demo.stellwerk("init", *ENVIRONMENTS)
 
 
 def _up(demo: Demo, name: str) -> None:
-    wait_for_lock(name, demo.console)
+    demo.session.backend.wait(name, demo.console)
     quiet = () if sys.stdout.isatty() else ("--suppress-progress",)
     demo.pulumi("up", "--stack", name, "--yes", "--skip-preview", *quiet)
 
@@ -143,7 +139,7 @@ def _under_load(demo: Demo, release: str, target: str) -> None:
     if target != "prod":
         _promote(demo, release, target)
         return
-    with Load(target, MODEL) as load:
+    with Load(demo.session, target, MODEL) as load:
         _promote(demo, release, target)
     demo.facts["requests during the promotion to prod"] = f"{load.answered} answered, {load.failed} failed"
     demo.console.print(f"while promoting: {load.answered} requests answered by {load.releases}, {load.failed} failed")

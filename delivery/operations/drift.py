@@ -8,13 +8,13 @@ from typing import Any
 
 from rich.console import Console
 
-from delivery import stackfile
-from delivery.clients import engine, kube
+from delivery.clients.backend import changed
 from delivery.errors import DeliveryError
-from infra.values import ENVIRONMENTS
+from delivery.session import Session
 
 # Fields that somebody else has set are left alone, unless an update is told to take them over.
-_FORCE = "PULUMI_K8S_ENABLE_PATCH_FORCE=true"
+_FORCE = {"PULUMI_K8S_ENABLE_PATCH_FORCE": "true"}
+_FORCED = " ".join(f"{name}={value}" for name, value in _FORCE.items())
 _CHANGES = {"delete": "deleted", "update": "changed"}
 
 
@@ -34,22 +34,22 @@ class Drifted:
         return f"{self.type.rpartition(':')[2]} {self.name}{place} {self.change}{fields}"
 
 
-def applied() -> list[str]:
-    """The environments that have a stack."""
-    known = engine.stacks()
-    return [name for name in ENVIRONMENTS if name in known]
+def applied(session: Session) -> list[str]:
+    """Return the environments that have a stack."""
+    known = session.engine.stacks()
+    return [name for name in session.project.environments if name in known]
 
 
-def drift(environment: str) -> list[Drifted]:
+def drift(session: Session, environment: str) -> list[Drifted]:
     """Every resource of the environment that was deleted or changed by something else than the engine.
 
     Only fields that the program sets count. Nothing is changed, nor is the state. Raises DeliveryError when the
     cluster does not answer or there is no such stack.
     """
-    if environment not in applied():
+    if environment not in applied(session):
         raise DeliveryError(f"{environment}: there is no such stack yet; run `stellwerk init {environment}`")
-    kube.require(environment)
-    steps = json.loads(engine.run("refresh", "--preview-only", "--json", "--stack", environment))["steps"]
+    session.kubectl(environment).require()
+    steps = json.loads(session.engine.run("refresh", "--preview-only", "--json", "--stack", environment))["steps"]
     return sorted(
         (_resource(step) for step in steps if step["op"] in _CHANGES), key=lambda item: (item.type, item.name)
     )
@@ -62,39 +62,41 @@ def _resource(step: Mapping[str, Any]) -> Drifted:
     return Drifted(old["type"], name, namespace or None, _CHANGES[step["op"]], fields)
 
 
-def repair(environment: str, confirmed: Callable[[], bool], console: Console) -> None:
+def repair(session: Session, environment: str, confirmed: Callable[[], bool], console: Console) -> None:
     """Shows and applies what the stack's file says, over changes made by hand.
 
     The environment is locked but while the question waits, as for a promotion. Raises DeliveryError when the answer is
     no, when something changed meanwhile, or when the engine fails.
     """
-    with _settled(environment, console):
-        if not _forced("preview", "--refresh", "--diff", "--stack", environment):
+    with _settled(session, environment, console):
+        if not _forced(session, "preview", "--refresh", "--diff", "--stack", environment):
             raise DeliveryError(f"the preview of {environment} failed, see above; nothing was changed")
-        shown = _inputs(environment)
+        shown = _inputs(session, environment)
     if not confirmed():
         raise DeliveryError("nothing was changed")
-    with _settled(environment, console):
-        if _inputs(environment) != shown:
-            raise engine.changed(environment)
-        if not _forced("up", "--refresh", "--yes", "--skip-preview", "--stack", environment):
+    with _settled(session, environment, console):
+        if _inputs(session, environment) != shown:
+            raise changed(environment)
+        if not _forced(session, "up", "--refresh", "--yes", "--skip-preview", "--stack", environment):
             # Its refresh is in the state already, where this command would see no drift any more.
-            again = f"{_FORCE} pulumi up --stack {environment}"
+            again = f"{_FORCED} pulumi up --stack {environment}"
             raise DeliveryError(f"{environment}: the update failed, see above; when that is put right, run `{again}`")
 
 
 @contextmanager
-def _settled(environment: str, console: Console) -> Iterator[None]:
+def _settled(session: Session, environment: str, console: Console) -> Iterator[None]:
     """No promotion and no update of the environment is under way."""
-    with engine.locked(environment, console):
-        engine.wait_for_lock(environment, console)
+    with session.backend.locked(environment, console):
+        session.backend.wait(environment, console)
         yield
 
 
-def _inputs(environment: str) -> object:
+def _inputs(session: Session, environment: str) -> object:
     """What an update depends on: the stack's file and its state."""
-    return stackfile.read(environment), engine.state(environment)
+    session.project.reload(environment)
+    return session.project.text(environment), session.backend.state(environment)
 
 
-def _forced(*arguments: str) -> bool:
-    return engine.call(["env", _FORCE, "pulumi", *arguments, "--color=auto", "--suppress-progress"], stdout=2) == 0
+def _forced(session: Session, *arguments: str) -> bool:
+    words = ["pulumi", *arguments, "--color=auto", "--suppress-progress"]
+    return session.engine.call(words, stdout=2, variables=_FORCE) == 0

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from delivery.clients import kube
+from delivery.clients.kubectl import Kubectl
 from delivery.errors import DeliveryError
 
 _SUFFIXES = {
@@ -25,11 +25,11 @@ class Event:
     uid: str
 
 
-def events(environment: str, namespace: str, kind: str, name: str) -> list[Event]:
+def events(kubectl: Kubectl, namespace: str, kind: str, name: str) -> list[Event]:
     """The events of an object, the newest last; empty when there are none any more, or when they may not be seen."""
     selector = f"involvedObject.kind={kind},involvedObject.name={name}"
     try:
-        items = _items(environment, "--namespace", namespace, "get", "events", "--field-selector", selector)
+        items = _items(kubectl, "--namespace", namespace, "get", "events", "--field-selector", selector)
     except DeliveryError:
         return []
     ordered = sorted(items, key=lambda item: str(item.get("lastTimestamp") or item.get("eventTime") or ""))
@@ -50,7 +50,7 @@ def quantity(text: str) -> float:
     return float(match[1]) * _SUFFIXES[match[2]] if match else 0.0
 
 
-def refuse_beyond_quota(environment: str, namespace: str, pod: dict[str, Any], action: str) -> None:
+def refuse_beyond_quota(kubectl: Kubectl, namespace: str, pod: dict[str, Any], action: str) -> None:
     """Raises DeliveryError when a pod requests more than a quota of the namespace allows for all its pods together."""
     sums: dict[str, float] = {"pods": 1}
     for container in pod["containers"]:
@@ -59,7 +59,7 @@ def refuse_beyond_quota(environment: str, namespace: str, pod: dict[str, Any], a
                 for key in (f"{side}.{resource}", *([resource] if side == "requests" else [])):
                     sums[key] = sums.get(key, 0) + quantity(value)
     try:
-        quotas = _items(environment, "--namespace", namespace, "get", "resourcequotas")
+        quotas = _items(kubectl, "--namespace", namespace, "get", "resourcequotas")
     except DeliveryError:
         # Who may not see them is told by the cluster itself.
         return
@@ -74,25 +74,25 @@ def refuse_beyond_quota(environment: str, namespace: str, pod: dict[str, Any], a
             )
 
 
-def largest_node(environment: str, resource: str) -> float:
+def largest_node(kubectl: Kubectl, resource: str) -> float:
     """What the largest node that runs anything has of a resource; 0 when that may not be seen."""
     try:
-        nodes = _items(environment, "get", "nodes")
+        nodes = _items(kubectl, "get", "nodes")
     except DeliveryError:
         return 0
     sizes = (node["status"].get("allocatable", {}).get(resource, "0") for node in nodes if not _simulated(node))
     return max(map(quantity, sizes), default=0)
 
 
-def room(environment: str, resource: str, namespace: str | None = None, most: int = 6) -> list[str]:
+def room(kubectl: Kubectl, resource: str, namespace: str | None = None, most: int = 6) -> list[str]:
     """Which pods take a resource, the biggest request first: of a namespace, or on all nodes that run anything.
 
     Empty when that may not be seen.
     """
     place = ["--namespace", namespace] if namespace else ["--all-namespaces"]
     try:
-        nodes = [] if namespace else [node for node in _items(environment, "get", "nodes") if not _simulated(node)]
-        pods = _items(environment, "get", "pods", *place)
+        nodes = [] if namespace else [node for node in _items(kubectl, "get", "nodes") if not _simulated(node)]
+        pods = _items(kubectl, "get", "pods", *place)
     except DeliveryError:
         return []
     names = {node["metadata"]["name"] for node in nodes}
@@ -114,8 +114,8 @@ def room(environment: str, resource: str, namespace: str | None = None, most: in
     return lines + [f"{name}: {shown(amount, resource)}" for amount, name in taken[:most]]
 
 
-def _items(environment: str, *arguments: str) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = json.loads(kube.kubectl(environment, *arguments, "-o", "json"))["items"]
+def _items(kubectl: Kubectl, *arguments: str) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = json.loads(kubectl.run(*arguments, "-o", "json"))["items"]
     return items
 
 

@@ -11,13 +11,14 @@ from pydantic import ValidationError
 
 from delivery.clients import store
 from delivery.errors import DeliveryError
+from delivery.session import Session
 from infra.contract.examples import Examples, Values
 from infra.contract.release import ExampleRows, Release
 
 _FLOATS = {"BOOL": "bool", "FP16": "float16", "FP32": "float32", "FP64": "float64"}
 
 
-def of_release(environment: str, release: Release) -> Examples:
+def of_release(session: Session, environment: str, release: Release) -> Examples:
     """Return the rows of a release; raise DeliveryError when it names none, or the store has others."""
     if release.examples is None:
         model, identity = release.metadata.model, release.metadata.release
@@ -26,7 +27,7 @@ def of_release(environment: str, release: Release) -> Examples:
             f"a request of your own, `stellwerk predict {model} --env {environment} --input request.json`, or train "
             "and release the model again"
         )
-    with store.connect(environment) as source:
+    with session.store(environment) as source:
         return load(source, release.examples)
 
 

@@ -7,46 +7,50 @@ from typing import Any
 from rich.console import Console
 
 from delivery import stackfile
-from delivery.clients import engine
+from delivery.clients.engine import KEY
 from delivery.operations import authority
+from delivery.session import Session
 from infra.composition.draft import Draft, Neighbours
 from infra.composition.service import Stack
-from infra.discovery import Services, known
 from infra.services import registry
 from infra.targets.target import Target
-from infra.values import ENVIRONMENTS, file_name, from_file
+from infra.values import file_name
 
 
-def init(environment: str, console: Console, services: Services | None = None) -> None:
+def init(session: Session, environment: str, console: Console) -> None:
     """Make what is absent, change nothing that is there.
 
     Raise StellwerkError; the stack file is written in one step, at the end.
     """
-    services = services or known()
-    stack = from_file(environment, services=services).stack
-    _make_stack(environment, console)
-    draft = Draft(stack.environment, _existing(environment), _neighbours(services))
+    project, engine = session.project, session.engine
+    stack = project.stack(environment)
+    _make_stack(session, environment, console)
+    draft = Draft(stack.environment, _existing(session, environment), _neighbours(session))
     certificate = _authority(draft)
-    for service in services.ordered:
+    for service in project.services.ordered:
         service.make_credentials(draft)
     _certificates(draft, stack, certificate)
     if draft.changed:
         text = json.dumps(draft.values, sort_keys=True)
         if stack.environment.ca_certificate != certificate:
-            stackfile.add(environment, {"caCertificate": certificate})
-        engine.run("config", "set", engine.KEY, "--secret", "--stack", environment, stdin=text)
+            values = {"caCertificate": certificate}
+            project.write(environment, stackfile.add(project.text(environment), file_name(environment), values))
+        engine.run("config", "set", KEY, "--secret", "--stack", environment, stdin=text)
         console.print(f"{environment}: wrote encrypted credentials to {file_name(environment)}", highlight=False)
     else:
         console.print(f"{environment}: credentials are complete", highlight=False)
     if registry.runs(stack.environment):
-        Target(engine.surroundings()).trust_registry(stack.environment.cluster.context, certificate)
+        Target(session.variables).trust_registry(stack.environment.cluster.context, certificate)
 
 
-def _make_stack(environment: str, console: Console) -> None:
+def _make_stack(session: Session, environment: str, console: Console) -> None:
+    project, engine = session.project, session.engine
     if environment in engine.stacks():
         return
     # Credentials of a stack that is gone: its passphrase may be, too, and nothing is deployed with them.
-    if stackfile.forget_secrets(environment):
+    text = stackfile.without_secrets(project.text(environment), file_name(environment))
+    if text != project.text(environment):
+        project.write(environment, text)
         console.print(
             f"{environment}: the credentials in {file_name(environment)} are of a stack that is not in this backend; "
             "making new ones",
@@ -56,15 +60,18 @@ def _make_stack(environment: str, console: Console) -> None:
     console.print(f"{environment}: made the stack", highlight=False)
 
 
-def _existing(environment: str) -> dict[str, Any]:
-    config = stackfile.config(environment)
-    return engine.credentials(environment) if engine.KEY in config else {}
+def _existing(session: Session, environment: str) -> dict[str, Any]:
+    # The engine writes credentials into the file by itself.
+    session.project.reload(environment)
+    config = stackfile.config(session.project.text(environment), file_name(environment))
+    return session.engine.credentials(environment) if KEY in config else {}
 
 
-def _neighbours(services: Services) -> Neighbours:
+def _neighbours(session: Session) -> Neighbours:
     """The other environments of this project, read when a service asks for them."""
+    project = session.project
     return Neighbours(
-        lambda: {name: from_file(name, services=services).environment for name in ENVIRONMENTS}, _existing
+        lambda: {name: project.environment(name) for name in project.environments}, partial(_existing, session)
     )
 
 

@@ -8,8 +8,9 @@ from typing import Self
 
 import httpx
 
-from delivery.clients.endpoint import RELEASE_HEADER, Endpoint, endpoint
+from delivery.clients.endpoint import RELEASE_HEADER, Endpoint
 from delivery.operations.predict import request_body
+from delivery.session import Session
 
 _HEADERS = {"content-type": "application/json"}
 
@@ -17,9 +18,9 @@ _HEADERS = {"content-type": "application/json"}
 class Load:
     """Context manager: one connection asks all the time, a fresh one every tenth time; failures are counted."""
 
-    def __init__(self, environment: str, model: str) -> None:
-        self._target: Endpoint = endpoint(environment, model)
-        self._body = request_body(environment, model, rows=1)
+    def __init__(self, session: Session, environment: str, model: str) -> None:
+        self._target: Endpoint = session.endpoint(environment, model)
+        self._body = request_body(session, environment, model, rows=1)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._ask, daemon=True)
         self.releases: Counter[str] = Counter()

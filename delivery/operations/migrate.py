@@ -10,7 +10,7 @@ from delivery.document import MAPPING, Document, Node, leaves, load
 from delivery.errors import DeliveryError
 from infra.contract.migrations import MODEL, STACK_FILE, Migration, migrate
 from infra.contract.model import FILE
-from infra.values import ROOT
+from infra.contract.problems import read_text
 
 # Releases and evidence are immutable: older ones stay readable as they are.
 _CHAINS: tuple[tuple[str, Sequence[Migration]], ...] = (
@@ -29,22 +29,22 @@ class Change:
     after: str
 
 
-def changes(root: Path = ROOT) -> list[Change]:
+def changes(root: Path) -> list[Change]:
     """Return what has to change, and change nothing; raise DeliveryError naming a file that cannot be migrated."""
     files = [(file, chain) for pattern, chain in _CHAINS for file in sorted(root.glob(pattern))]
     return [change for file, chain in files for change in _change(file, file.relative_to(root).as_posix(), chain)]
 
 
-def apply(pending: Sequence[Change], root: Path = ROOT) -> None:
+def apply(pending: Sequence[Change], root: Path) -> None:
     """Write the files; raise DeliveryError when one has changed since it was read."""
     for change in pending:
-        if stackfile.read_text(root / change.name, change.name) != change.before:
+        if read_text(root / change.name, change.name) != change.before:
             raise DeliveryError(f"{change.name}: it has changed meanwhile and stays as it is; run the command again")
-        stackfile.replace_text(root / change.name, change.name, change.after)
+        stackfile.write(root / change.name, change.name, change.after)
 
 
 def _change(file: Path, name: str, chain: Sequence[Migration]) -> Iterator[Change]:
-    text = stackfile.read_text(file, name)
+    text = read_text(file, name)
     document = Document(text, name)
     wanted, reasons = migrate(document.tree, chain)
     if not reasons:

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +11,8 @@ from rich.console import Console
 from components.kit import pod_state
 from components.kit.pod_state import Fault, FaultKind
 from components.serving.rollout import SERVICE_LABEL as _LABEL
-from delivery.clients import kube
+from delivery.clients.kubectl import Kubectl
+from delivery.clock import Clock
 from delivery.errors import DeliveryError
 from delivery.operations.events import room
 from infra.values import SERVING
@@ -51,7 +51,8 @@ class Trouble:
 class Watch:
     """Looks at the pods of one release until it is clear that they will not serve; then `reason` says why."""
 
-    environment: str
+    kubectl: Kubectl
+    clock: Clock
     model: str
     release: str
     deadline: float
@@ -64,10 +65,10 @@ class Watch:
 
     def stop(self) -> bool:
         """Whether waiting on makes no sense: a definite failure is known, or the time is over."""
-        now = time.monotonic()
+        now = self.clock.monotonic()
         if self.reason is None and now >= self._next:
             self._look(now)
-            self._next = time.monotonic() + _INTERVAL
+            self._next = self.clock.monotonic() + _INTERVAL
         if self.reason is None and now >= self.deadline:
             self.reason = self._last_words()
         return self.reason is not None
@@ -91,16 +92,16 @@ class Watch:
         """Whether an autoscaler has said that it makes room for the pod: that takes minutes, and is no failure."""
         if trouble.kind != "unschedulable":
             return False
-        words = ["--namespace", f"{self.environment}-{SERVING}", "get", "events"]
+        words = ["--namespace", f"{self.kubectl.environment}-{SERVING}", "get", "events"]
         try:
-            events = kube.objects(self.environment, *words, f"--field-selector=involvedObject.name={trouble.pod}")
+            events = self.kubectl.objects(*words, f"--field-selector=involvedObject.name={trouble.pod}")
         except DeliveryError:
             return False
         return any(event.get("reason") in _SCALING for event in events)
 
     def _troubles(self) -> list[Trouble]:
         try:
-            return troubles(self.environment, self.model, self.release)
+            return troubles(self.kubectl, self.model, self.release)
         except DeliveryError:
             # An API server that does not answer for a moment is no reason; one that is gone makes the engine fail.
             return []
@@ -112,7 +113,7 @@ class Watch:
     def _keep_lines(self, trouble: Trouble) -> None:
         """The kubelet keeps the log of one ended container only, and of none while it makes the next one."""
         if trouble.kind == "crash" and not self._lines.get(trouble.pod):
-            self._lines[trouble.pod] = last_lines(self.environment, trouble)
+            self._lines[trouble.pod] = last_lines(self.kubectl, trouble)
 
     def _explained(self, trouble: Trouble) -> str:
         """The reason with what explains it: the container's last lines, or what takes the room."""
@@ -120,17 +121,15 @@ class Watch:
             self._keep_lines(trouble)
             return "\n".join([trouble.text, *(f"  | {line}" for line in self._lines.get(trouble.pod, []))])
         if trouble.kind == "unschedulable":
-            taken = "\n".join(f"  {line}" for line in room(self.environment, "cpu"))
+            taken = "\n".join(f"  {line}" for line in room(self.kubectl, "cpu"))
             return f"{trouble.text}\n{taken}" if taken else trouble.text
         return trouble.text
 
 
-def troubles(environment: str, model: str, release: str) -> list[Trouble]:
+def troubles(kubectl: Kubectl, model: str, release: str) -> list[Trouble]:
     """What keeps the newest pods of a release from serving, the most definite first; empty when nothing does."""
-    namespace = f"{environment}-{SERVING}"
-    items = kube.objects(
-        environment, "--namespace", namespace, "get", "replicasets,pods", "--selector", f"{_LABEL}={model}"
-    )
+    namespace = f"{kubectl.environment}-{SERVING}"
+    items = kubectl.objects("--namespace", namespace, "get", "replicasets,pods", "--selector", f"{_LABEL}={model}")
     sets = [item for item in items if item["kind"] == "ReplicaSet" and _runs(item["spec"]["template"]["spec"], release)]
     if not sets:
         return []
@@ -180,12 +179,12 @@ def _text(pod: str, fault: Fault) -> str:
     return f"{place}: {fault.out_of_memory or f'ended with exit code {fault.exit_code}'}"
 
 
-def last_lines(environment: str, trouble: Trouble) -> list[str]:
+def last_lines(kubectl: Kubectl, trouble: Trouble) -> list[str]:
     """The last log lines of the container that ended; none when they are not there any more."""
-    words = ["--namespace", f"{environment}-{SERVING}", "logs", trouble.pod, "-c", trouble.container]
+    words = ["--namespace", f"{kubectl.environment}-{SERVING}", "logs", trouble.pod, "-c", trouble.container]
     for more in ([], ["--previous"]) if trouble.down else (["--previous"],):
         try:
-            text = kube.kubectl(environment, *words, f"--tail={_LINES}", "--request-timeout=10s", *more)
+            text = kubectl.run(*words, f"--tail={_LINES}", "--request-timeout=10s", *more)
         except DeliveryError:
             continue
         if text.strip() and not text.startswith(_NO_LOG):

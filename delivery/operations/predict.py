@@ -6,41 +6,41 @@ from typing import Any
 import httpx
 import numpy as np
 
-from delivery.clients.endpoint import RELEASE_HEADER, Endpoint, ask, endpoint
+from delivery.clients.endpoint import RELEASE_HEADER, Endpoint, ask
 from delivery.errors import DeliveryError
 from delivery.operations import examples
-from delivery.operations.release import RELEASES
+from delivery.project import Project
+from delivery.session import Session
 from infra.contract.release import Release
-from infra.services.serving import models
-from infra.values import from_file
 
 _BATCH = 64
 
 
-def serving_release(environment: str, model: str) -> Release:
+def serving_release(project: Project, environment: str, model: str) -> Release:
     """Return the release that the environment's file points at; raise DeliveryError while there is none."""
-    endpoint(environment, model)
-    identity = models(from_file(environment).environment)[model].release
+    identity = project.model(environment, model).release
     if identity is None:
         raise DeliveryError(
             f"{environment} has no release of {model} yet; run `stellwerk promote {model} --to {environment}`"
         )
-    return RELEASES.load(model, identity)
+    return project.releases.load(model, identity)
 
 
-def request_body(environment: str, model: str, rows: int) -> bytes:
+def request_body(session: Session, environment: str, model: str, rows: int) -> bytes:
     """Return a v2 request with the first example rows of what the environment serves, for load generators."""
-    return examples.body(examples.of_release(environment, serving_release(environment, model)), 0, rows)
+    return examples.body(
+        examples.of_release(session, environment, serving_release(session.project, environment, model)), 0, rows
+    )
 
 
-def predict(environment: str, model: str, rows: int | None) -> dict[str, Any]:
+def predict(session: Session, environment: str, model: str, rows: int | None) -> dict[str, Any]:
     """Return predictions for the release's example rows (all when `rows` is None) beside their labels.
 
     `expected_accuracy` is the release's, where all held-out rows were asked. Raise DeliveryError when the endpoint is
     not reached, refuses, or answers with several releases.
     """
-    release, target = serving_release(environment, model), endpoint(environment, model)
-    document = examples.of_release(environment, release)
+    release, target = serving_release(session.project, environment, model), session.endpoint(environment, model)
+    document = examples.of_release(session, environment, release)
     labels = document.labels[:rows]
     predictions: list[int] = []
     requests: list[str] = []
@@ -69,10 +69,10 @@ def predict(environment: str, model: str, rows: int | None) -> dict[str, Any]:
     }
 
 
-def send(environment: str, model: str, body: bytes) -> Any:
+def send(session: Session, environment: str, model: str, body: bytes) -> Any:
     """Return the endpoint's answer to a request of the user's own (v2 JSON)."""
-    serving_release(environment, model)
-    target = endpoint(environment, model)
+    serving_release(session.project, environment, model)
+    target = session.endpoint(environment, model)
     with target.client() as client:
         return _document(target, ask(client, target, body, str(uuid.uuid4())))
 

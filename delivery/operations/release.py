@@ -7,20 +7,14 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 
-from delivery.clients import engine, store
-from delivery.clients.jobs import TrainingJobs
 from delivery.errors import DeliveryError
-from delivery.operations.train import ENVIRONMENT, MODELS
+from delivery.operations.train import ENVIRONMENT
+from delivery.session import Session
 from infra.contract.candidate import release_of
-from infra.contract.model import Models
 from infra.contract.release import Release, Releases
-from infra.values import ROOT
-
-JOBS = TrainingJobs(ENVIRONMENT)
-RELEASES = Releases(ROOT / "stacks" / "releases")
 
 
-def release(model: str, job: str, jobs: TrainingJobs = JOBS, models: Models = MODELS) -> str:
+def release(session: Session, model: str, job: str) -> str:
     """Write the release of a Job's candidate, or find the one with its artefact and serving image; return its id.
 
     Raise DeliveryError when the candidate is absent, is not what the Job stated, or is not what the command itself
@@ -29,24 +23,26 @@ def release(model: str, job: str, jobs: TrainingJobs = JOBS, models: Models = MO
     # ONNX Runtime takes half a second to import, and nothing else of the command needs it.
     from delivery.operations import candidate as candidates
 
-    with store.connect(ENVIRONMENT) as source:
+    project, engine, jobs = session.project, session.engine, session.jobs(ENVIRONMENT)
+    releases = project.releases
+    with session.store(ENVIRONMENT) as source:
         published = candidates.read(source, model, job)
         digest, image = published.candidate.artefact.digest, engine.outputs(ENVIRONMENT)["images"]["serving"]
-        known = RELEASES.ids(model)
+        known = releases.ids(model)
         for identity in known:
-            existing = RELEASES.load(model, identity)
+            existing = releases.load(model, identity)
             # It was verified when it was made; its Job may be gone since.
             if (existing.artefact.digest, existing.serving.image) == (digest, image):
                 return identity
-        candidates.verify(published, source, jobs, models.load(model))
+        candidates.verify(published, source, jobs, engine, project.models.load(model))
     number = int(known[-1][1:].split("-")[0]) + 1 if known else 1
     identity = f"v{number}-{digest.removeprefix('sha256:')[:8]}"
     # What was verified is what is written, not another reading of the same text.
-    _write(model, identity, release_of(published.candidate, identity, image))
+    _write(releases, model, identity, release_of(published.candidate, identity, image))
     return identity
 
 
-def _write(model: str, identity: str, release: Release) -> None:
+def _write(releases: Releases, model: str, identity: str, release: Release) -> None:
     """Write the file whole or not at all, and never overwrite one."""
     document = release.model_dump(mode="json", by_alias=True)
     yaml = YAML()
@@ -55,14 +51,14 @@ def _write(model: str, identity: str, release: Release) -> None:
     text = io.StringIO()
     text.write("# Written by `stellwerk release`; immutable.\n")
     yaml.dump(_rows(document), text)
-    target = RELEASES.file(model, identity)
+    target = releases.file(model, identity)
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".partial")
     partial.write_text(text.getvalue(), encoding="utf-8")
     try:
         os.link(partial, target)
     except FileExistsError:
-        raise DeliveryError(f"{RELEASES.name}/{model}/{identity}.yaml exists already, and releases stay") from None
+        raise DeliveryError(f"{releases.name}/{model}/{identity}.yaml exists already, and releases stay") from None
     finally:
         partial.unlink()
 

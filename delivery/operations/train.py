@@ -1,7 +1,6 @@
 """`stellwerk train`: makes a training Job of the environment's template, once per image and parameters."""
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -9,15 +8,15 @@ from typing import Any
 
 from rich.console import Console
 
-from delivery.clients.kube import get, kubectl
+from delivery.clients.kubectl import Kubectl
 from delivery.errors import DeliveryError
 from delivery.operations.events import refuse_beyond_quota
 from delivery.operations.waiting import Waiting
-from infra.contract.model import FILE, Model, Models
+from delivery.session import Session
+from infra.contract.model import FILE, Model
 from infra.services.training import pipelines
-from infra.values import ROOT, TRAINING, file_name, from_file
+from infra.values import TRAINING, file_name
 
-MODELS = Models(ROOT / "models")
 ENVIRONMENT = "dev"
 _REQUIREMENT = "--requirement"
 NAMESPACE = f"{ENVIRONMENT}-{TRAINING}"
@@ -32,32 +31,33 @@ class Request:
 
 
 def train(
-    model: str, parameters: Sequence[str], requirements: Sequence[str], console: Console, models: Models = MODELS
+    session: Session, model: str, parameters: Sequence[str], requirements: Sequence[str], console: Console
 ) -> str:
     """Start the Job, or find the one that already trains or has trained this; return its name.
 
     A Job that failed is made again. Raise DeliveryError naming a parameter that is not known or not allowed.
     """
-    known = pipelines(from_file(ENVIRONMENT).environment)
+    known = pipelines(session.project.environment(ENVIRONMENT))
     if model not in known:
         raise DeliveryError(
             f"{file_name(ENVIRONMENT)}: stellwerk:training has no {model!r}; models there: {', '.join(known) or 'none'}"
         )
-    arguments = _arguments(models.load(model), parameters, requirements)
-    template = get(ENVIRONMENT, NAMESPACE, "cronjob", f"train-{model}")
+    arguments = _arguments(session.project.models.load(model), parameters, requirements)
+    kubectl = session.kubectl(ENVIRONMENT)
+    template = kubectl.get(NAMESPACE, "cronjob", f"train-{model}")
     if template is None:
         raise DeliveryError(f"{NAMESPACE}: there is no template train-{model}; run `pulumi up --stack {ENVIRONMENT}`")
     job = _job(template, model, arguments)
     name: str = job["metadata"]["name"]
-    existing = get(ENVIRONMENT, NAMESPACE, "job", name)
+    existing = kubectl.get(NAMESPACE, "job", name)
     if existing and condition(existing, "Failed"):
         console.print(f"job {name} failed before; making it again", highlight=False)
-        kubectl(ENVIRONMENT, "--namespace", NAMESPACE, "delete", "job", name, "--wait")
+        kubectl.run("--namespace", NAMESPACE, "delete", "job", name, "--wait")
         existing = None
     if existing is None:
         action = f"raise stellwerk:quota, or lower stellwerk:training.{model}.resources in {file_name(ENVIRONMENT)}"
-        refuse_beyond_quota(ENVIRONMENT, NAMESPACE, job["spec"]["template"]["spec"], action)
-        kubectl(ENVIRONMENT, "--namespace", NAMESPACE, "create", "-f", "-", stdin=json.dumps(job))
+        refuse_beyond_quota(kubectl, NAMESPACE, job["spec"]["template"]["spec"], action)
+        kubectl.run("--namespace", NAMESPACE, "create", "-f", "-", stdin=json.dumps(job))
         console.print(f"job {name}: started", highlight=False)
     else:
         console.print(f"job {name}: exists already, same image, parameters and nodes", highlight=False)
@@ -131,18 +131,19 @@ def job_name(model: str, pod: dict[str, Any]) -> str:
     return f"train-{model}-{sha256(seed.encode()).hexdigest()[:8]}"
 
 
-def wait(name: str, console: Console) -> None:
+def wait(session: Session, name: str, console: Console) -> None:
     """Follow a Job to its end, showing its log and what it waits for.
 
     Raise DeliveryError with the reason when it fails, or when it is clear that it can never run.
     """
     shown = 0
-    waiting = Waiting(name)
+    kubectl = session.kubectl(ENVIRONMENT)
+    waiting = Waiting(name, kubectl, session.clock)
     while True:
-        job = get(ENVIRONMENT, NAMESPACE, "job", name)
+        job = kubectl.get(NAMESPACE, "job", name)
         if job is None:
             raise DeliveryError(f"job {name} was deleted")
-        lines = _log(name)
+        lines = _log(kubectl, name)
         for line in lines[shown:]:
             console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
         shown = len(lines)
@@ -153,7 +154,7 @@ def wait(name: str, console: Console) -> None:
             raise DeliveryError(f"job {name} failed: {waiting.reason(failed, lines)}")
         for line in waiting.look(job) if not lines else ():
             console.print(f"  {line}", style="dim", highlight=False, markup=False, soft_wrap=True)
-        time.sleep(1)
+        session.clock.sleep(1)
 
 
 def condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:
@@ -162,10 +163,10 @@ def condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:
     return next((item for item in conditions if item["type"] == kind and item["status"] == "True"), None)
 
 
-def _log(name: str) -> list[str]:
+def _log(kubectl: Kubectl, name: str) -> list[str]:
     """Return messages of the Job's ECS lines; other lines as they are. Empty while there is no log."""
     try:
-        text = kubectl(ENVIRONMENT, "--namespace", NAMESPACE, "logs", f"job/{name}", "--tail=-1")
+        text = kubectl.run("--namespace", NAMESPACE, "logs", f"job/{name}", "--tail=-1")
     except DeliveryError:
         return []
     return [_message(line) for line in text.splitlines()]

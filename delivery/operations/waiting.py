@@ -2,11 +2,11 @@
 
 import json
 import re
-import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from delivery.clients import kube
+from delivery.clients.kubectl import Kubectl
+from delivery.clock import Clock
 from delivery.errors import DeliveryError
 from delivery.operations.events import events, largest_node, refuse_beyond_quota, requested, room, shown
 from infra.values import TRAINING
@@ -27,6 +27,8 @@ class Waiting:
     """Follow what a Job waits for; each reason is said once."""
 
     name: str
+    kubectl: Kubectl
+    clock: Clock
     _said: set[str] = field(default_factory=set)
     _last: str = ""
     _since: tuple[str, float] = ("", 0.0)
@@ -65,7 +67,7 @@ class Waiting:
         """Return why there is no pod."""
         # A Job of this name may have been there before.
         uid = job["metadata"].get("uid", "")
-        said = events(_ENVIRONMENT, _NAMESPACE, "Job", self.name)
+        said = events(self.kubectl, _NAMESPACE, "Job", self.name)
         found = [event for event in said if event.warning and event.uid == uid]
         if not found:
             return []
@@ -77,7 +79,7 @@ class Waiting:
         if "exceeded quota" not in text:
             return [text]
         action = f"raise stellwerk:quota, `pulumi up`, or `kubectl -n {_NAMESPACE} delete job {self.name}`"
-        refuse_beyond_quota(_ENVIRONMENT, _NAMESPACE, job["spec"]["template"]["spec"], action)
+        refuse_beyond_quota(self.kubectl, _NAMESPACE, job["spec"]["template"]["spec"], action)
         resource = "memory" if "memory=" in text.partition("used:")[0] else "cpu"
         # What is used changes while others come and go: the first words are what is said once.
         first, _, numbers = text.partition(", used:")
@@ -98,7 +100,7 @@ class Waiting:
 
     def _short(self, pod: dict[str, Any], resource: str) -> list[str]:
         """Return what takes the room, and whether there could be enough of it."""
-        needs, most = requested(pod, resource), largest_node(_ENVIRONMENT, resource)
+        needs, most = requested(pod, resource), largest_node(self.kubectl, resource)
         if 0 < most < needs:
             size = f"and the largest node has {shown(most, resource)}: it fits on none of them"
             return [f"  it requests {shown(needs, resource)} {resource}, {size}"]
@@ -107,22 +109,22 @@ class Waiting:
     def _container(self, pod: dict[str, Any], reason: str, message: str) -> list[str]:
         text = f"{reason} {message}".strip()
         if self._since[0] != reason.replace("ErrImagePull", "ImagePullBackOff"):
-            self._since = (reason.replace("ErrImagePull", "ImagePullBackOff"), time.monotonic())
-        lasts = reason in _LASTING and time.monotonic() - self._since[1] >= _PATIENCE
+            self._since = (reason.replace("ErrImagePull", "ImagePullBackOff"), self.clock.monotonic())
+        lasts = reason in _LASTING and self.clock.monotonic() - self._since[1] >= _PATIENCE
         if reason in _FINAL or lasts:
             raise DeliveryError(f"job {self.name} cannot start: {text}")
         if reason != "ContainerCreating":
             return [text]
         # A volume that cannot be mounted is an event, and nothing else.
         name = pod.get("metadata", {}).get("name", "")
-        warnings = [event for event in events(_ENVIRONMENT, _NAMESPACE, "Pod", name) if event.warning] if name else []
+        warnings = [event for event in events(self.kubectl, _NAMESPACE, "Pod", name) if event.warning] if name else []
         return [f"{warnings[-1].reason}: {warnings[-1].message}"] if warnings else [text]
 
     def _room(self, resource: str, namespace: str | None) -> list[str]:
-        return [f"  {line}" for line in room(_ENVIRONMENT, resource, namespace)]
+        return [f"  {line}" for line in room(self.kubectl, resource, namespace)]
 
     def _pods(self) -> list[dict[str, Any]]:
         selector = f"batch.kubernetes.io/job-name={self.name}"
         place = ("--namespace", _NAMESPACE, "get", "pods", "--selector", selector, "-o", "json")
-        pods: list[dict[str, Any]] = json.loads(kube.kubectl(_ENVIRONMENT, *place))["items"]
+        pods: list[dict[str, Any]] = json.loads(self.kubectl.run(*place))["items"]
         return pods

@@ -88,19 +88,32 @@ def parse(file: Path, name: str) -> Any:
 
     Raise ConfigError when the file is missing or is not YAML.
     """
+    return parse_text(read_text(file, name), name)
+
+
+def read_text(file: Path, name: str) -> str:
+    """The text of a file, with its line endings as they are; raises ConfigError when it cannot be read."""
+    try:
+        return file.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{name}: there is no such file; create it, or choose another environment") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{name}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    except OSError as error:
+        raise ConfigError(f"{name}: {error.strerror}") from None
+
+
+def parse_text(text: str, name: str) -> Any:
+    """The YAML tree of a text, with line numbers; raises ConfigError when it is not YAML."""
     try:
         yaml = YAML(typ="rt")
         yaml.Constructor = _Constructor
-        return yaml.load(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{name}: there is no such file; create it, or choose another environment") from None
+        return yaml.load(text)
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{name}:{line}: not YAML: {error.problem}; correct the line") from None
-    except (UnicodeDecodeError, YAMLError) as error:
-        raise ConfigError(f"{name}: not a text in UTF-8: {str(error).splitlines()[0]}; save it as UTF-8") from None
-    except OSError as error:
-        raise ConfigError(f"{name}: {error.strerror}") from None
+    except YAMLError as error:
+        raise ConfigError(f"{name}: not YAML: {str(error).splitlines()[0]}; correct the file") from None
 
 
 def plain(tree: Any) -> Any:

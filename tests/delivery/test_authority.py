@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from delivery.operations import authority
-from tests.delivery.conftest import tls_server
+from tests.support.stores import tls_server
 
 NAMES = ("object-store.test-platform.svc", "object-store", "127.0.0.1")
 Authority = tuple[str, str]

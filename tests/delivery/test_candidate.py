@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from delivery.operations import release
 from infra.contract.release import Releases
-from tests.delivery.conftest import MODEL
+from tests.support.checkout import MODEL
 from tests.support.training_cluster import IMAGE, condition
-from tests.support.training_jobs import Forge, Jobs, artefact, hash_of, jobs, pod, refusal, store
-from training.data import Split, load
+from tests.support.training_jobs import Forge, Jobs, artefact, digits, hash_of, jobs, pod, refusal, store, stores
+from training.data import Split
 from training.export import Dense, to_onnx
 
-__all__ = ["jobs", "store"]
+__all__ = ["jobs", "store", "stores"]
 
 
 def test_the_forged_candidate_of_the_report_makes_no_release(jobs: Jobs, store: Releases) -> None:
@@ -152,7 +151,7 @@ def state(pods: Any) -> Any:
 def test_a_pod_that_was_evicted_before_the_one_that_succeeded_does_not_matter(jobs: Jobs, store: Releases) -> None:
     job = jobs.done(1)
     jobs.stated[job].insert(0, pod(jobs.jobs[job], "", code=137))
-    assert release.release(MODEL, job, jobs) in store.ids(MODEL)
+    assert jobs.release(job) in store.ids(MODEL)
 
 
 def blind() -> bytes:
@@ -204,10 +203,10 @@ def test_examples_that_were_changed_in_the_store_are_refused(jobs: Jobs, store: 
 
 def test_of_many_rows_the_jobs_own_metrics_count(jobs: Jobs, store: Releases) -> None:
     """A part of the rows has other metrics than all of them."""
-    rows = load(MODEL).held_out
+    rows = digits().held_out
     many = Split(np.tile(rows.inputs, (3, 1)), np.tile(rows.labels, 3))
-    job = jobs.done(1, dataset=replace(load(MODEL), held_out=many))
-    made = store.load(MODEL, release.release(MODEL, job, jobs))
+    job = jobs.done(1, dataset=replace(digits(), held_out=many))
+    made = store.load(MODEL, jobs.release(job))
     assert made.examples and (made.examples.rows, made.data.rows.held_out) == (1000, len(many.labels))
 
 

@@ -1,36 +1,18 @@
 """The command: an expected failure is one line, an answer for machines is JSON alone."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pytest
 
-from delivery import cli
-from delivery.clients import logs, runs
 from delivery.errors import DeliveryError
-from delivery.operations import pods, release, train
 from infra.contract.release import Releases
-from tests.delivery.conftest import FIRST, MODEL, SECOND, Engine, ObjectStores, Project
-
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def stellwerk(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], pulumi: Engine) -> Command:
-    """Runs the command in this process; its exit code, standard output and standard error."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["stellwerk", *arguments])
-        monkeypatch.setenv("COLUMNS", "60")
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        captured = capsys.readouterr()
-        code = ended.value.code
-        assert isinstance(code, int)
-        return code, captured.out, captured.err
-
-    return run
+from tests.support.checkout import FIRST, MODEL, SECOND, Checkout
+from tests.support.engine import FakeEngine
+from tests.support.pods import container, pod, replica_set, waiting
+from tests.support.session import Bench, Command
+from tests.support.stores import ObjectStores
 
 
 @pytest.mark.parametrize(
@@ -55,7 +37,7 @@ def test_an_expected_failure_is_one_line(arguments: str, message: str, stellwerk
     assert line.startswith(f"error: {message}")
 
 
-def test_a_configuration_error_is_its_message(stellwerk: Command, project: Project) -> None:
+def test_a_configuration_error_is_its_message(stellwerk: Command, project: Checkout) -> None:
     project.edit("prod", lambda config: config["models"][MODEL].update(replicas=0))
     code, out, err = stellwerk("status")
     assert code == 1
@@ -65,22 +47,16 @@ def test_a_configuration_error_is_its_message(stellwerk: Command, project: Proje
     assert "Traceback" not in err
 
 
-def test_markup_in_a_message_is_text(stellwerk: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
-        raise DeliveryError("a list [1, 2] and [red]colour[/red]")
-
-    monkeypatch.setattr("delivery.operations.status.status", fail)
-    assert stellwerk("status") == (1, "", "error: a list [1, 2] and [red]colour[/red]\n")
+def test_markup_in_a_message_is_text(stellwerk: Command, bench: Bench) -> None:
+    bench.engine.known.add("dev")
+    bench.cluster.refused = DeliveryError("a list [1, 2] and [red]colour[/red]")
+    assert stellwerk("drift", "--env", "dev") == (1, "", "error: a list [1, 2] and [red]colour[/red]\n")
 
 
-def test_an_interruption_is_no_traceback(stellwerk: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("delivery.operations.status.status", interrupt)
-    code, out, err = stellwerk("status")
-    assert (code, out) == (130, "")
-    assert "Traceback" not in err
+def test_an_interruption_says_how_to_go_on(stellwerk: Command, bench: Bench) -> None:
+    bench.cluster.refused = KeyboardInterrupt()
+    code, out, err = stellwerk("train", MODEL)
+    assert (code, out, err) == (130, "", "interrupted; run the same command again to go on\n")
 
 
 def test_an_unknown_environment_is_refused_with_those_there_are(stellwerk: Command) -> None:
@@ -97,7 +73,9 @@ def answer(text: str) -> Any:
 
 
 @pytest.mark.parametrize("ready", [True, False])
-def test_status_as_json(ready: bool, stellwerk: Command, project: Project, pulumi: Engine, releases: Releases) -> None:
+def test_status_as_json(
+    ready: bool, stellwerk: Command, project: Checkout, pulumi: FakeEngine, releases: Releases
+) -> None:
     project.point("prod", SECOND, FIRST)
     pulumi.serving["prod"] = SECOND if ready else FIRST
     code, out, err = stellwerk("status", "--json")
@@ -117,7 +95,7 @@ def test_status_as_json(ready: bool, stellwerk: Command, project: Project, pulum
 
 
 def test_status_says_when_a_pod_cannot_come_back(
-    stellwerk: Command, project: Project, pulumi: Engine, releases: Releases, stores: ObjectStores
+    stellwerk: Command, project: Checkout, pulumi: FakeEngine, releases: Releases, stores: ObjectStores
 ) -> None:
     project.point("prod", SECOND, FIRST)
     pulumi.serving["prod"] = SECOND
@@ -134,80 +112,78 @@ def test_status_says_when_a_pod_cannot_come_back(
 
 
 def test_status_says_why_a_release_does_not_answer(
-    stellwerk: Command, project: Project, pulumi: Engine, releases: Releases, monkeypatch: pytest.MonkeyPatch
+    stellwerk: Command, project: Checkout, pulumi: FakeEngine, releases: Releases, bench: Bench
 ) -> None:
     project.point("prod", SECOND, FIRST)
     pulumi.serving["prod"] = FIRST
-    trouble = pods.Trouble(
-        "crash", "pod", "c", "pod, container c: OOMKilled: it needs more memory than its limit of 1Gi"
-    )
-    monkeypatch.setattr(pods, "troubles", lambda *_: [trouble])
+    killed = container(1, waiting=waiting("CrashLoopBackOff"), last={"reason": "OOMKilled", "exitCode": 137})
+    bench.cluster.found = lambda _: [replica_set(SECOND, 2), pod(2, killed)]
+    reason = "pod-2, container kserve-container: OOMKilled: it needs more memory than its limit of 512Mi"
     _, out, _ = stellwerk("status", "--json")
-    assert answer(out)["environments"]["prod"]["models"][MODEL]["reason"] == trouble.text
+    assert answer(out)["environments"]["prod"]["models"][MODEL]["reason"] == reason
     code, out, _ = stellwerk("status")
     assert code == 1
-    assert trouble.text in out
-    monkeypatch.setattr(pods, "troubles", lambda *_: (_ for _ in ()).throw(DeliveryError("no cluster")))
+    assert reason in out
+    bench.cluster.refused = DeliveryError("no cluster")
     code, out, err = stellwerk("status")
     assert (code, err) == (1, ""), "what answers is known without the cluster"
 
 
-def test_status_as_a_table(stellwerk: Command, project: Project, pulumi: Engine, releases: Releases) -> None:
+def test_status_as_a_table(stellwerk: Command, project: Checkout, pulumi: FakeEngine, releases: Releases) -> None:
     code, out, _ = stellwerk("status")
     assert code == 0, "no release yet is no failure"
     assert out.count("https") == 3
     assert "release yet" in " ".join(out.replace("│", "").split())
 
 
-def test_train_as_json(stellwerk: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Any] = []
+def test_logs_as_json(stellwerk: Command, bench: Bench) -> None:
+    asked: list[Any] = []
 
-    def start(model: str, parameters: list[str], requirements: list[str], console: Any) -> str:
-        console.print("job train-digits-1: started")
-        seen.append((model, parameters, requirements))
-        return "train-digits-1"
+    def respond(request: httpx.Request) -> httpx.Response:
+        asked.append(json.loads(request.content))
+        hits = [{"_source": {"message": "a [bold]word[/bold]"}}]
+        return httpx.Response(200, json={"hits": {"hits": hits}})
 
-    monkeypatch.setattr(train, "train", start)
-    monkeypatch.setattr(train, "wait", lambda job, console: console.print(f"following {job}"))
-    given = ("--param", "epochs=3", "--param", "seed=1", "--requirement", "REQ-1", "--wait", "--json")
-    code, out, err = stellwerk("train", MODEL, *given)
-    assert (code, answer(out)) == (0, {"job": "train-digits-1"})
-    assert "following train-digits-1" in err
-    assert seen == [(MODEL, ["epochs=3", "seed=1"], ["REQ-1"])]
-
-
-def test_release_as_json(stellwerk: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(release, "release", lambda model, job: FIRST)
-    code, out, err = stellwerk("release", MODEL, "--job", "one", "--json")
-    assert (code, err) == (0, "")
-    assert answer(out) == {"release": FIRST, "file": f"stacks/releases/{MODEL}/{FIRST}.yaml"}
-    assert stellwerk("release", MODEL, "--job", "one")[1] == f"stacks/releases/{MODEL}/{FIRST}.yaml\n"
-
-
-def test_logs_as_json(stellwerk: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[Any] = []
-
-    def search(filters: dict[str, str], limit: int, *, wait: bool) -> list[dict[str, Any]]:
-        seen.append((filters, limit, wait))
-        return [{"message": "a [bold]word[/bold]"}]
-
-    monkeypatch.setattr(logs, "logs", search)
+    bench.log_store = respond
     code, out, err = stellwerk("logs", "--request-id", "r-1", "--env", "prod", "--release", FIRST, "-n", "3", "--json")
     assert (code, err) == (0, "")
     assert answer(out) == {"hits": [{"message": "a [bold]word[/bold]"}]}
-    asked = {"http.request.id": "r-1", "service.environment": "prod", "stellwerk.release": FIRST}
-    assert seen == [(asked, 3, False)]
+    (query,) = asked
+    fields = {"http.request.id": "r-1", "service.environment": "prod", "stellwerk.release": FIRST}
+    terms = query["query"]["bool"]["filter"]
+    assert ({field: value for term in terms for field, value in term["term"].items()}, query["size"]) == (fields, 3)
     line = stellwerk("logs", "--model", MODEL)[1]
     assert answer(line) == {"message": "a [bold]word[/bold]"}
 
 
-def test_runs_as_json(stellwerk: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = {"run_id": "1", "status": "FINISHED", "job": None, "metrics": {}, "commit": None}
-    monkeypatch.setattr(runs, "runs", lambda model, lines: [run])
+def test_a_log_line_that_does_not_come_is_named(stellwerk: Command, bench: Bench) -> None:
+    bench.log_store = lambda _: httpx.Response(200, json={"hits": {"hits": []}})
+    code, out, err = stellwerk("logs", "--request-id", "r-1", "--wait")
+    assert (code, out, err) == (1, "", "error: no log line with http.request.id=r-1 came within 60 s\n")
+    assert 60 < bench.clock.now < 62
+
+
+def test_runs_as_json(stellwerk: Command, bench: Bench) -> None:
+    listed = {"info": {"run_id": "1", "status": "FINISHED", "start_time": 7}, "data": {}}
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/get-by-name"):
+            return httpx.Response(200, json={"experiment": {"experiment_id": "4"}})
+        assert json.loads(request.content)["experiment_ids"] == ["4"]
+        return httpx.Response(200, json={"runs": [listed]})
+
+    bench.tracking = respond
     code, out, err = stellwerk("runs", MODEL, "--json")
     assert (code, err) == (0, "")
-    assert answer(out) == {"runs": [run]}
+    (run,) = answer(out)["runs"]
+    assert (run["run_id"], run["status"], run["job"], run["metrics"]) == ("1", "FINISHED", None, {})
     assert stellwerk("runs", MODEL)[0] == 0
+
+
+def test_a_model_without_runs_says_how_to_train_it(stellwerk: Command, bench: Bench) -> None:
+    bench.tracking = lambda _: httpx.Response(404)
+    message = "error: the tracking server has no run of digits yet; run `stellwerk train digits`\n"
+    assert stellwerk("runs", MODEL) == (1, "", message)
 
 
 def test_env_is_shell(stellwerk: Command) -> None:

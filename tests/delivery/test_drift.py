@@ -1,18 +1,25 @@
 """`stellwerk drift`: the engine's steps in, the resources and an exit code out; repairing asks and forces."""
 
+import io
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from delivery import cli
-from delivery.clients import engine, kube
+from delivery.clients.backend import Backend
+from delivery.clients.engine import Engine
+from delivery.clock import Clock
+from delivery.commands.app import main
+from delivery.errors import DeliveryError
 from delivery.operations import drift
-from tests.delivery.conftest import Project, Words
+from delivery.session import Session
+from tests.support.checkout import Checkout
+from tests.support.session import FakeCluster, FakeSession, Words
 
 Command = Callable[..., tuple[int, str, str]]
 URN = "urn:pulumi:dev::stellwerk::stellwerk:index:Tenant$kubernetes:core/v1:ResourceQuota::tenant-serving-quota"
@@ -34,14 +41,25 @@ WELL = outcome("refresh", "kubernetes:core/v1:ConfigMap", "dev-serving/config")
 
 
 @pytest.fixture
-def pulumi(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+def engine(project: Checkout, tmp_path: Path, target_variables: dict[str, str]) -> Engine:
+    """The real engine's client, with a script in the place of pulumi."""
+    return Engine(
+        project.root, {**os.environ, **target_variables, "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}, Clock()
+    )
+
+
+@pytest.fixture
+def opened(project: Checkout, engine: Engine, cluster: FakeCluster) -> Callable[[], Session]:
+    """Opens a session."""
+    return lambda: FakeSession(project.project(), engine, cluster=cluster)
+
+
+@pytest.fixture
+def pulumi(engine: Engine, tmp_path: Path) -> Callable[..., list[str]]:
     """Puts a script in the place of pulumi; what it was called with, when asked again."""
     folder, called = tmp_path / "bin", tmp_path / "called"
     folder.mkdir()
     called.touch()
-    surroundings = engine.surroundings() | {"PATH": f"{folder}:{os.environ['PATH']}"}
-    monkeypatch.setattr(engine, "surroundings", lambda: surroundings)
-    monkeypatch.setattr(kube, "require", lambda _: None)
 
     def say(*steps: dict[str, Any], answers: str = "exit 0", up: str = "exit 0") -> list[str]:
         said = called.read_text().splitlines()
@@ -62,13 +80,12 @@ def pulumi(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture
-def stellwerk(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+def stellwerk(opened: Callable[[], Session], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
     """Runs the command in this process; its exit code, standard output and standard error."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["stellwerk", *arguments])
         with pytest.raises(SystemExit) as ended:
-            cli.main()
+            main(arguments, opened, tmp_path / "state")
         captured = capsys.readouterr()
         code = ended.value.code
         assert isinstance(code, int)
@@ -119,39 +136,41 @@ def test_repair_asks_first(
     pulumi: Callable[..., list[str]], stellwerk: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pulumi(CHANGED)
-    monkeypatch.setattr("typer.confirm", lambda *_, **__: False)
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     code, _, err = stellwerk("drift", "--env", "dev", "--repair")
     assert code == 1 and "nothing was changed" in err
     assert [line.split()[1] for line in pulumi()] == ["preview"]
 
 
 def test_repair_applies_nothing_but_what_was_shown(
-    project: Project, pulumi: Callable[..., list[str]], stellwerk: Command, monkeypatch: pytest.MonkeyPatch
+    project: Checkout, pulumi: Callable[..., list[str]], opened: Callable[[], Session], words: Words
 ) -> None:
     """While the question waits somebody edits the file, or another update writes the state."""
     pulumi(CHANGED)
 
-    def answered(*_: object, **__: object) -> bool:
+    def answered() -> bool:
         project.edit("dev", lambda config: config["quota"].update(pods=41))
         return True
 
-    monkeypatch.setattr("typer.confirm", answered)
-    code, _, err = stellwerk("drift", "--env", "dev", "--repair")
-    assert code == 1 and "the environment changed since the preview, look again; nothing was changed" in err
+    with pytest.raises(DeliveryError, match="the environment changed since the preview, look again; nothing was"):
+        drift.repair(opened(), "dev", answered, words.console)
     assert [line.split()[1] for line in pulumi()] == ["preview"]
 
 
-def test_repair_waits_for_a_promotion(pulumi: Callable[..., list[str]], words: Words) -> None:
+def test_repair_waits_for_a_promotion(
+    pulumi: Callable[..., list[str]], engine: Engine, opened: Callable[[], Session], words: Words
+) -> None:
     """That writes the file before the engine has its lock: applied by a repair, it could not be undone."""
     pulumi(CHANGED)
-    with engine.locked("dev", words.console):
-        repair = threading.Thread(target=drift.repair, args=("dev", lambda: True, words.console))
+    with Backend(engine).locked("dev", words.console):
+        repair = threading.Thread(target=drift.repair, args=(opened(), "dev", lambda: True, words.console))
         repair.start()
-        repair.join(1)
+        while "waiting for another change of dev to end" not in words:
+            time.sleep(0.01)
+        repair.join(0.1)
         assert repair.is_alive()
         assert pulumi(CHANGED) == []
     repair.join(60)
-    assert "waiting for another change of dev to end" in words
     assert [line.split()[1] for line in pulumi()] == ["preview", "up"]
 
 

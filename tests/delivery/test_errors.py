@@ -13,15 +13,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from delivery import stackfile
 from delivery.clients import endpoint
 from delivery.errors import DeliveryError, not_runnable
 from infra.contract.errors import StellwerkError
+from infra.contract.release import Releases
 from infra.values import ROOT
-from tests.delivery.conftest import MODEL, SECOND, Engine, Project
-from tests.delivery.test_cli import Command, stellwerk
+from tests.support.checkout import MODEL, SECOND, Checkout, write_release
+from tests.support.engine import FakeEngine
+from tests.support.session import Bench, Command
 
-__all__ = ["stellwerk"]
 ROOMS = ("delivery", "infra")
 
 
@@ -36,13 +36,13 @@ def defined() -> list[tuple[str, str]]:
     return classes
 
 
-def fail(stellwerk: Command, monkeypatch: pytest.MonkeyPatch, error: BaseException) -> tuple[int, str]:
+def fail(stellwerk: Command, bench: Bench, error: BaseException) -> tuple[int, str]:
     """Return the exit code and what a user sees of an error in an operation."""
 
-    def raising(*_: object) -> None:
+    def raising(*_: object) -> httpx.Response:
         raise error
 
-    monkeypatch.setattr("delivery.operations.status.status", raising)
+    bench.respond = raising
     code, out, err = stellwerk("status")
     assert out == ""
     assert "Traceback" not in err
@@ -55,8 +55,8 @@ def test_every_error_of_the_command_is_an_expected_one() -> None:
     assert [kind for kind in kinds if not issubclass(kind, StellwerkError)] == []
 
 
-def test_an_expected_error_is_its_message(stellwerk: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert fail(stellwerk, monkeypatch, StellwerkError("what happened")) == (1, "error: what happened\n")
+def test_an_expected_error_is_its_message(stellwerk: Command, bench: Bench) -> None:
+    assert fail(stellwerk, bench, StellwerkError("what happened")) == (1, "error: what happened\n")
 
 
 def saved(err: str) -> Path:
@@ -66,17 +66,17 @@ def saved(err: str) -> Path:
 
 
 def test_an_unexpected_error_is_one_line_and_a_file(
-    stellwerk: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    stellwerk: Command, bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     state = tmp_path / "state"
     state.mkdir()
     password = "".join(("hun", "ter2"))
 
-    def broken() -> None:
+    def broken(_: str, __: object) -> httpx.Response:
         secret = password
         raise ZeroDivisionError(f"a message\nof two lines [red]{len(secret)}[/red]")
 
-    monkeypatch.setattr("delivery.operations.status.status", broken)
+    bench.respond = broken
     code, out, err = stellwerk("status")
     assert (code, out) == (70, "")
     assert err.startswith("unexpected error: ZeroDivisionError: a message of two lines [red]7[/red]; ")
@@ -90,12 +90,13 @@ def test_an_unexpected_error_is_one_line_and_a_file(
 
 
 def test_without_a_state_directory_the_traceback_is_a_temporary_file(
-    stellwerk: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    stellwerk: Command, bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     folder = tmp_path / "temporary"
     folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    code, err = fail(stellwerk, monkeypatch, OSError("x" * 1000))
+    monkeypatch.setenv("TMPDIR", str(folder))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    code, err = fail(stellwerk, bench, OSError("x" * 1000))
     file = saved(err)
     assert (code, file.parent) == (70, folder)
     assert file.stat().st_mode & 0o777 == 0o600
@@ -105,10 +106,10 @@ def test_without_a_state_directory_the_traceback_is_a_temporary_file(
 
 
 def test_a_traceback_that_cannot_be_saved_is_still_one_line(
-    stellwerk: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    stellwerk: Command, bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
-    code, err = fail(stellwerk, monkeypatch, KeyError("models"))
+    code, err = fail(stellwerk, bench, KeyError("models"))
     assert code == 70
     assert err == (
         "unexpected error: KeyError: 'models'; this is a defect of the command: "
@@ -116,21 +117,12 @@ def test_a_traceback_that_cannot_be_saved_is_still_one_line(
     )
 
 
-def test_ctrl_c_is_no_error(stellwerk: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert fail(stellwerk, monkeypatch, KeyboardInterrupt()) == (130, "")
-
-
-def test_a_stack_file_that_cannot_be_written_is_named(project: Project) -> None:
-    # Where the text is staged: a folder there stops root, too.
-    project.file("prod").with_suffix(".partial").mkdir()
-    with pytest.raises(DeliveryError) as failed:
-        stackfile.write("prod", "config: {}\n")
-    assert str(failed.value).startswith("writing stacks/Pulumi.prod.yaml failed: ")
-    assert "Is a directory; make the file and its folder writable" in str(failed.value)
+def test_ctrl_c_is_no_error(stellwerk: Command, bench: Bench) -> None:
+    assert fail(stellwerk, bench, KeyboardInterrupt()) == (130, "")
 
 
 def test_an_endpoint_of_the_object_store_that_is_none_is_named(
-    stellwerk: Command, project: Project, pulumi: Engine
+    stellwerk: Command, project: Checkout, pulumi: FakeEngine
 ) -> None:
     pulumi.secrets["dev"] = json.dumps({"objectStore": {"accessKey": "a", "secretKey": "s"}})
     store = {"mode": "external", "endpoint": "https://two words", "bucket": "models"}
@@ -167,14 +159,10 @@ def test_a_tool_that_cannot_be_started_names_the_doctor(tool: str) -> None:
 
 
 def test_a_model_without_example_rows_says_what_to_do(
-    stellwerk: Command, project: Project, releases: object, pulumi: Engine
+    stellwerk: Command, project: Checkout, releases: Releases
 ) -> None:
     """The case of the report: `stellwerk predict letters`."""
-    folder = project.root / "stacks" / "releases"
-    text = (folder / MODEL / f"{SECOND}.yaml").read_text()
-    (folder / "letters").mkdir()
-    (folder / "letters" / f"{SECOND}.yaml").write_text(text.replace(f"model: {MODEL}", "model: letters").replace(
-        f"key: {MODEL}/", "key: letters/"))  # fmt: skip
+    write_release(releases, "letters", SECOND)
     project.edit("prod", lambda config: config["models"].update(letters={"release": SECOND, "previous": None}))
     code, out, err = stellwerk("predict", "letters", "--env", "prod")
     assert (code, out) == (1, "")
@@ -187,7 +175,7 @@ def test_a_model_without_example_rows_says_what_to_do(
 
 @pytest.mark.parametrize("credentials", ["{}", '{"objectStore": {"accessKey": "a"}}', "[]", "no JSON"])
 def test_credentials_without_the_stores_keys_name_the_command(
-    credentials: str, stellwerk: Command, pulumi: Engine
+    credentials: str, stellwerk: Command, pulumi: FakeEngine
 ) -> None:
     pulumi.secrets["dev"] = credentials
     assert stellwerk("release", MODEL, "--job", "any") == (
@@ -196,16 +184,16 @@ def test_credentials_without_the_stores_keys_name_the_command(
     )  # fmt: skip
 
 
-def test_a_certificate_that_is_none_is_named(stellwerk: Command, project: Project) -> None:
+def test_a_certificate_that_is_none_is_named(stellwerk: Command, project: Checkout) -> None:
     text = "-----BEGIN CERTIFICATE-----\nno\n-----END CERTIFICATE-----\n"
     project.edit("prod", lambda config: config.update(caCertificate=text))
-    code, _, err = stellwerk("predict", MODEL, "--env", "prod")
+    code, _, err = stellwerk("status")
     assert code == 1
     assert err.startswith("error: stacks/Pulumi.prod.yaml: stellwerk:caCertificate cannot be read")
 
 
 @pytest.mark.parametrize("content", [b"config: \xff\n", b"config: \x01\n"])
-def test_a_stack_file_that_is_not_text_is_named(content: bytes, stellwerk: Command, project: Project) -> None:
+def test_a_stack_file_that_is_not_text_is_named(content: bytes, stellwerk: Command, project: Checkout) -> None:
     project.file("prod").write_bytes(content)
     code, _, err = stellwerk("rollback", MODEL, "--env", "prod")
     assert code == 1

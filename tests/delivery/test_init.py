@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from delivery import stackfile
-from delivery.clients import engine
 from delivery.errors import DeliveryError
 from delivery.operations import authority
 from delivery.operations.init import init
+from delivery.project import Project
 from infra import services as own
 from infra import values
 from infra.composition import credentials
@@ -20,18 +19,21 @@ from infra.discovery import discover
 from infra.services.logging import LogStoreKeys
 from infra.services.registry import RegistryLogins
 from infra.targets.variables import REGISTRY_CA
-from tests.delivery.conftest import ENVIRONMENTS, Engine, Project, Words
+from infra.values import ENVIRONMENTS
 from tests.delivery.test_authority import handshake
 from tests.support import made_up
+from tests.support.checkout import Checkout
+from tests.support.engine import FakeEngine
 from tests.support.made_up.feature_store import FeatureStoreKeys
+from tests.support.session import Bench, FakeSession, Words
 
 
-def secrets(pulumi: Engine, environment: str) -> dict[str, Any]:
+def secrets(pulumi: FakeEngine, environment: str) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(pulumi.secrets[environment])
     return found
 
 
-def forget(pulumi: Engine, environment: str, *path: str) -> Any:
+def forget(pulumi: FakeEngine, environment: str, *path: str) -> Any:
     """Takes a value out of the credentials, and returns it."""
     found = secrets(pulumi, environment)
     node = found
@@ -43,31 +45,31 @@ def forget(pulumi: Engine, environment: str, *path: str) -> Any:
 
 
 @pytest.fixture
-def made(pulumi: Engine, words: Words) -> Engine:
+def made(pulumi: FakeEngine, bench: Bench, words: Words) -> FakeEngine:
     """All environments, initialised."""
     for name in ENVIRONMENTS:
-        init(name, words.console)
+        init(bench.session(), name, words.console)
     return pulumi
 
 
-def test_the_program_accepts_what_init_makes(made: Engine) -> None:
-    assert made.stacks == set(ENVIRONMENTS)
+def test_the_program_accepts_what_init_makes(made: FakeEngine) -> None:
+    assert made.known == set(ENVIRONMENTS)
     for name in ENVIRONMENTS:
-        stack = values.from_file(name).stack
+        stack = made.checkout.project().stack(name)
         found = credentials.read(made.secrets[name], stack, values.file_name(name))
         (logins,) = (part for part in found.parts.values() if isinstance(part, RegistryLogins))
         assert logins.username == name
         assert (LogStoreKeys in found.parts) == (name == "dev")
-        assert "PRIVATE KEY" not in made.project.file(name).read_text()
+        assert "PRIVATE KEY" not in made.checkout.file(name).read_text()
 
 
-def test_a_second_run_changes_nothing(made: Engine, words: Words) -> None:
-    files, before = [made.project.text(name) for name in ENVIRONMENTS], dict(made.secrets)
+def test_a_second_run_changes_nothing(made: FakeEngine, bench: Bench, words: Words) -> None:
+    files, before = [made.checkout.text(name) for name in ENVIRONMENTS], dict(made.secrets)
     made.commands.clear()
     for name in ENVIRONMENTS:
-        init(name, words.console)
+        init(bench.session(), name, words.console)
         assert f"{name}: credentials are complete" in words
-    assert [made.project.text(name) for name in ENVIRONMENTS] == files
+    assert [made.checkout.text(name) for name in ENVIRONMENTS] == files
     assert made.secrets == before
     assert [command for command in made.commands if command[1] in ("init", "set")] == []
 
@@ -79,33 +81,39 @@ def test_a_second_run_changes_nothing(made: Engine, words: Words) -> None:
         [("registry", "password"), ("registry", "htpasswd"), ("registry", "push"), ("logStore", "users", "reader")],
     ],
 )
-def test_only_what_is_absent_is_made(paths: list[tuple[str, ...]], made: Engine, words: Words) -> None:
-    certificate = values.from_file("dev").environment.ca_certificate
+def test_only_what_is_absent_is_made(
+    paths: list[tuple[str, ...]], made: FakeEngine, bench: Bench, words: Words
+) -> None:
+    certificate = made.checkout.project().environment("dev").ca_certificate
     for path in paths:
         forget(made, "dev", *path)
     rest = secrets(made, "dev")
-    init("dev", words.console)
-    assert values.from_file("dev").environment.ca_certificate == certificate
+    init(bench.session(), "dev", words.console)
+    assert made.checkout.project().environment("dev").ca_certificate == certificate
     for path in paths:
         forget(made, "dev", *path)
     assert secrets(made, "dev") == rest
 
 
-def test_a_certificate_made_later_is_signed_by_the_same_authority(made: Engine, words: Words, tmp_path: Path) -> None:
+def test_a_certificate_made_later_is_signed_by_the_same_authority(
+    made: FakeEngine, bench: Bench, words: Words, tmp_path: Path
+) -> None:
     forget(made, "dev", "tls", "logStore")
-    init("dev", words.console)
-    trusted = values.from_file("dev").environment.ca_certificate
+    init(bench.session(), "dev", words.console)
+    trusted = made.checkout.project().environment("dev").ca_certificate
     assert trusted
     pair = secrets(made, "dev")["tls"]["logStore"]
     assert handshake(pair, trusted, "log-store.dev-platform.svc.cluster.local", tmp_path) == b"hello"
 
 
-def test_a_lost_authority_key_makes_authority_and_certificates_anew(made: Engine, words: Words, tmp_path: Path) -> None:
-    before, login = values.from_file("test").environment.ca_certificate, secrets(made, "test")["objectStore"]
+def test_a_lost_authority_key_makes_authority_and_certificates_anew(
+    made: FakeEngine, bench: Bench, words: Words, tmp_path: Path
+) -> None:
+    before, login = made.checkout.project().environment("test").ca_certificate, secrets(made, "test")["objectStore"]
     assert before
     forget(made, "test", "caKey")
-    init("test", words.console)
-    after = values.from_file("test").environment.ca_certificate
+    init(bench.session(), "test", words.console)
+    after = made.checkout.project().environment("test").ca_certificate
     assert after
     assert after != before
     pair = secrets(made, "test")["tls"]["gateway"]
@@ -116,25 +124,20 @@ def test_a_lost_authority_key_makes_authority_and_certificates_anew(made: Engine
 
 
 def test_an_interruption_between_certificate_and_credentials_is_mended(
-    made: Engine, words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    made: FakeEngine, bench: Bench, words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(*arguments: str, stdin: str | None = None) -> str:
-        if arguments[:2] == ("config", "set"):
-            raise DeliveryError("no space left")
-        return made.run(*arguments, stdin=stdin)
-
-    made.project.edit("test", lambda config: config.pop("caCertificate"))
-    with monkeypatch.context() as patch:
-        patch.setattr(engine, "run", full)
-        with pytest.raises(DeliveryError, match="no space left"):
-            init("test", words.console)
-    init("test", words.console)
-    trusted = values.from_file("test").environment.ca_certificate
+    made.checkout.edit("test", lambda config: config.pop("caCertificate"))
+    made.full = True
+    with pytest.raises(DeliveryError, match="no space left"):
+        init(bench.session(), "test", words.console)
+    made.full = False
+    init(bench.session(), "test", words.console)
+    trusted = made.checkout.project().environment("test").ca_certificate
     assert trusted
     assert handshake(secrets(made, "test")["tls"]["gateway"], trusted, "gateway", tmp_path) == b"hello"
 
 
-def test_certificates_name_service_and_node_address(made: Engine) -> None:
+def test_certificates_name_service_and_node_address(made: FakeEngine) -> None:
     services = {
         "gateway": "gateway.{}-platform",
         "objectStore": "object-store.{}-platform",
@@ -143,7 +146,7 @@ def test_certificates_name_service_and_node_address(made: Engine) -> None:
         "kserveWebhook": "kserve-webhook-server-service.{}-kserve",
     }
     for environment in ENVIRONMENTS:
-        address = values.from_file(environment).environment.cluster.address
+        address = made.checkout.project().environment(environment).cluster.address
         pairs = secrets(made, environment)["tls"]
         assert set(pairs) == (set(services) if environment == "dev" else {"gateway", "objectStore"})
         for name, pair in pairs.items():
@@ -153,17 +156,19 @@ def test_certificates_name_service_and_node_address(made: Engine) -> None:
             assert [str(ip) for ip in names.get_values_for_type(x509.IPAddress)] == [address]
 
 
-def test_credentials_of_an_older_version_are_completed(made: Engine, words: Words, tmp_path: Path) -> None:
+def test_credentials_of_an_older_version_are_completed(
+    made: FakeEngine, bench: Bench, words: Words, tmp_path: Path
+) -> None:
     """They know no builder, and their webhook's certificate names the namespace in which KServe was."""
     forget(made, "dev", "registry", "push")
     found = secrets(made, "dev")
-    certificate = values.from_file("dev").environment.ca_certificate
+    certificate = made.checkout.project().environment("dev").ca_certificate
     assert certificate
     found["tls"]["kserveWebhook"] = authority.sign(
         certificate, found["caKey"], ["kserve-webhook-server-service.dev-platform.svc"]
     )
     made.secrets["dev"] = json.dumps(found)
-    init("dev", words.console)
+    init(bench.session(), "dev", words.console)
     assert secrets(made, "dev")["registry"]["push"]["username"] == "builder"
     pair = secrets(made, "dev")["tls"]["kserveWebhook"]
     assert handshake(pair, certificate, "kserve-webhook-server-service.dev-kserve.svc", tmp_path) == b"hello"
@@ -171,47 +176,48 @@ def test_credentials_of_an_older_version_are_completed(made: Engine, words: Word
 
 
 def test_the_local_node_trusts_the_registry_of_the_stack_that_runs_it(
-    pulumi: Engine, words: Words, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pulumi: FakeEngine, bench: Bench, words: Words
 ) -> None:
-    trust = tmp_path / "node" / "registry-ca.crt"
-    monkeypatch.setenv(REGISTRY_CA, str(trust))
-    init("dev", words.console)
+    trust = Path(pulumi.variables[REGISTRY_CA])
+    init(bench.session(), "dev", words.console)
     assert not trust.exists(), "there is no local node"
     trust.parent.mkdir(parents=True)
-    init("dev", words.console)
-    assert trust.read_text() == values.from_file("dev").environment.ca_certificate
-    init("test", words.console)
-    assert trust.read_text() == values.from_file("dev").environment.ca_certificate
+    init(bench.session(), "dev", words.console)
+    assert trust.read_text() == pulumi.checkout.project().environment("dev").ca_certificate
+    init(bench.session(), "test", words.console)
+    assert trust.read_text() == pulumi.checkout.project().environment("dev").ca_certificate
 
 
-def test_the_rest_of_the_stack_file_stays(made: Engine, project: Project) -> None:
+def test_the_rest_of_the_stack_file_stays(made: FakeEngine, project: Checkout) -> None:
     lines = set(project.file("dev").read_text().splitlines())
     project.edit("dev", lambda config: [config.pop(key) for key in ("caCertificate", "credentials")])
     assert set(project.file("dev").read_text().splitlines()) <= lines
-    assert "stellwerk:credentials" in stackfile.config("test")
+    assert "credentials" in project.config("test")
 
 
-def test_a_stack_that_is_new_gets_credentials_of_its_own(made: Engine, words: Words) -> None:
+def test_a_stack_that_is_new_gets_credentials_of_its_own(made: FakeEngine, bench: Bench, words: Words) -> None:
     """After `cluster down` the passphrase is gone, the encrypted credentials still stand in the file."""
-    file = made.project.file("test")
+    file = made.checkout.file("test")
     file.write_text(file.read_text() + "encryptionsalt: v1:of-another-passphrase\n")
     before = secrets(made, "test")
-    made.stacks.discard("test")
-    init("test", words.console)
+    made.known.discard("test")
+    init(bench.session(), "test", words.console)
     assert secrets(made, "test")["caKey"] != before["caKey"]
     assert "making new ones" in words
     assert "of-another-passphrase" not in file.read_text()
-    assert "test" in made.stacks
+    assert "test" in made.known
 
 
-def test_credentials_of_an_older_command_get_the_readers_key(made: Engine, words: Words, tmp_path: Path) -> None:
+def test_credentials_of_an_older_command_get_the_readers_key(
+    made: FakeEngine, bench: Bench, words: Words, tmp_path: Path
+) -> None:
     before = {name: secrets(made, name) for name in ENVIRONMENTS}
     for name in ENVIRONMENTS:
         reader = forget(made, name, "objectStore", "reader")
         assert set(reader) == {"accessKey", "secretKey"}
         assert reader["secretKey"] != before[name]["objectStore"]["secretKey"]
         found = secrets(made, name)
-        loaded = values.from_file(name).environment
+        loaded = made.checkout.project().environment(name)
         # As it was signed: for the writer's name alone.
         pair = found["tls"]["objectStore"]
         assert loaded.ca_certificate
@@ -219,7 +225,7 @@ def test_credentials_of_an_older_command_get_the_readers_key(made: Engine, words
             loaded.ca_certificate, found["caKey"], ["object-store", f"object-store.{name}-platform.svc"]
         )
         made.secrets[name] = json.dumps(found)
-        init(name, words.console)
+        init(bench.session(), name, words.console)
         after = secrets(made, name)
         assert {key: after["objectStore"][key] for key in ("accessKey", "secretKey")} == {
             key: before[name]["objectStore"][key] for key in ("accessKey", "secretKey")
@@ -230,11 +236,14 @@ def test_credentials_of_an_older_command_get_the_readers_key(made: Engine, words
         assert handshake(after["tls"]["objectStore"], loaded.ca_certificate, host, tmp_path) == b"hello"
 
 
-def test_one_more_service_gets_its_credentials_and_certificate(project: Project, pulumi: Engine, words: Words) -> None:
+def test_one_more_service_gets_its_credentials_and_certificate(
+    project: Checkout, pulumi: FakeEngine, bench: Bench, words: Words
+) -> None:
     services = discover(own, made_up)
     for name in ENVIRONMENTS:
         project.edit(name, lambda config: config.update(featureStore={"nodePort": 30990}))
-    init("dev", words.console, services)
+    opened = FakeSession(Project(project.root, services=services), pulumi)
+    init(opened, "dev", words.console)
     stack = values.from_file("dev", project.root, services=services).stack
     made = credentials.read(pulumi.secrets["dev"], stack, "dev")
     assert len(made.get(FeatureStoreKeys).password.get_secret_value()) > 20

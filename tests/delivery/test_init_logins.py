@@ -6,19 +6,21 @@ import bcrypt
 import pytest
 
 from delivery.operations.init import init
-from infra import values
 from infra.composition import credentials
 from infra.contract.errors import StellwerkError
 from infra.services.object_store import ObjectStoreKeys
-from tests.delivery.conftest import ENVIRONMENTS, Engine, Project, Words
+from infra.values import ENVIRONMENTS
 from tests.delivery.test_init import made, secrets
+from tests.support.checkout import Checkout
+from tests.support.engine import FakeEngine
+from tests.support.session import Bench, Words
 
 __all__ = ["made"]
 EXTERNAL_STORE = {"mode": "external", "endpoint": "https://s3.example.com", "bucket": "models"}
 EXTERNAL_REGISTRY = {"mode": "external", "address": "registry.example.com/ml"}
 
 
-def test_test_and_prod_take_the_login_that_dev_made_for_them(made: Engine) -> None:
+def test_test_and_prod_take_the_login_that_dev_made_for_them(made: FakeEngine) -> None:
     logins = secrets(made, "dev")["registry"]["logins"]
     assert set(logins) == set(ENVIRONMENTS)
     assert len(set(logins.values())) == len(ENVIRONMENTS), "a leaked login could not be changed alone"
@@ -26,7 +28,7 @@ def test_test_and_prod_take_the_login_that_dev_made_for_them(made: Engine) -> No
         assert secrets(made, name)["registry"] == {"username": name, "password": logins[name]}
 
 
-def test_only_the_builder_s_login_may_push_and_only_who_builds_has_it(made: Engine) -> None:
+def test_only_the_builder_s_login_may_push_and_only_who_builds_has_it(made: FakeEngine) -> None:
     registry = secrets(made, "dev")["registry"]
     push = registry["push"]
     (line,) = push["htpasswd"].splitlines()
@@ -40,23 +42,23 @@ def test_only_the_builder_s_login_may_push_and_only_who_builds_has_it(made: Engi
 
 
 def test_an_environment_that_builds_pushes_to_dev_s_registry_as_the_builder(
-    made: Engine, project: Project, words: Words
+    made: FakeEngine, project: Checkout, bench: Bench, words: Words
 ) -> None:
     project.edit("test", lambda config: config.update(images={"basePython": {"image": "python:3.11"}}))
-    init("test", words.console)
+    init(bench.session(), "test", words.console)
     assert secrets(made, "test")["registry"]["push"] == secrets(made, "dev")["registry"]["push"]
 
 
 def test_a_registry_elsewhere_may_have_a_login_of_its_own_for_pushing(
-    project: Project, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch
+    project: Checkout, pulumi: FakeEngine, bench: Bench, words: Words, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.edit("dev", lambda config: config.update(registry=EXTERNAL_REGISTRY))
     for variable in ("USERNAME", "PASSWORD", "PUSH_USERNAME"):
         monkeypatch.setenv(f"STELLWERK_REGISTRY_{variable}", f"given-{variable}")
     with pytest.raises(StellwerkError, match=r"^STELLWERK_REGISTRY_PUSH_PASSWORD is not set"):
-        init("dev", words.console)
+        init(bench.session(), "dev", words.console)
     monkeypatch.setenv("STELLWERK_REGISTRY_PUSH_PASSWORD", "given-PUSH_PASSWORD")
-    init("dev", words.console)
+    init(bench.session(), "dev", words.console)
     assert secrets(pulumi, "dev")["registry"] == {
         "username": "given-USERNAME",
         "password": "given-PASSWORD",
@@ -64,16 +66,16 @@ def test_a_registry_elsewhere_may_have_a_login_of_its_own_for_pushing(
     }
 
 
-def test_without_dev_test_says_to_make_dev_first(pulumi: Engine, words: Words) -> None:
-    before = pulumi.project.text("test")
+def test_without_dev_test_says_to_make_dev_first(pulumi: FakeEngine, bench: Bench, words: Words) -> None:
+    before = pulumi.checkout.text("test")
     with pytest.raises(StellwerkError) as raised:
-        init("test", words.console)
+        init(bench.session(), "test", words.console)
     assert str(raised.value) == "test: its registry is dev's; run `stellwerk init dev` first"
-    assert pulumi.project.text("test") == before
+    assert pulumi.checkout.text("test") == before
     assert pulumi.secrets == {}
 
 
-def test_htpasswd_and_user_hashes_belong_to_their_passwords(made: Engine) -> None:
+def test_htpasswd_and_user_hashes_belong_to_their_passwords(made: FakeEngine) -> None:
     made_credentials = secrets(made, "dev")
     lines = dict(line.split(":", 1) for line in made_credentials["registry"]["htpasswd"].splitlines())
     assert set(lines) == set(ENVIRONMENTS)
@@ -95,38 +97,38 @@ def test_htpasswd_and_user_hashes_belong_to_their_passwords(made: Engine) -> Non
     ],
 )
 def test_an_absent_external_login_names_its_variable(
-    key: str, value: Any, variables: list[str], project: Project, pulumi: Engine, words: Words,
+    key: str, value: Any, variables: list[str], project: Checkout, pulumi: FakeEngine, bench: Bench, words: Words,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     project.edit("dev", lambda config: config.update({key: value}))
     before = project.text("dev")
     for variable in variables:
         with pytest.raises(StellwerkError, match=rf"^{variable} is not set; it is the login of [^\n]*$"):
-            init("dev", words.console)
+            init(bench.session(), "dev", words.console)
         assert project.text("dev") == before
         assert pulumi.secrets == {}
         monkeypatch.setenv(variable, f"given-{variable}")
-    init("dev", words.console)
+    init(bench.session(), "dev", words.console)
     assert {f"given-{variable}" for variable in variables} <= set(secrets(pulumi, "dev")[key].values())
 
 
-def external_keys(pulumi: Engine) -> ObjectStoreKeys:
-    return credentials.read(pulumi.secrets["dev"], values.from_file("dev").stack, "dev").get(ObjectStoreKeys)
+def external_keys(pulumi: FakeEngine) -> ObjectStoreKeys:
+    return credentials.read(pulumi.secrets["dev"], pulumi.checkout.project().stack("dev"), "dev").get(ObjectStoreKeys)
 
 
 def test_an_external_store_may_have_a_readers_key(
-    project: Project, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch
+    project: Checkout, pulumi: FakeEngine, bench: Bench, words: Words, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project.edit("dev", lambda config: config.update(objectStore=EXTERNAL_STORE))
     for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(variable, f"given-{variable}")
-    init("dev", words.console)
+    init(bench.session(), "dev", words.console)
     made_credentials = external_keys(pulumi)
     assert made_credentials.for_models == made_credentials, "one login for all"
     monkeypatch.setenv("AWS_READER_ACCESS_KEY_ID", "reads")
     with pytest.raises(StellwerkError, match=r"^AWS_READER_SECRET_ACCESS_KEY is not set; it is the login of those who"):
-        init("dev", words.console)
+        init(bench.session(), "dev", words.console)
     monkeypatch.setenv("AWS_READER_SECRET_ACCESS_KEY", "only")
-    init("dev", words.console)
+    init(bench.session(), "dev", words.console)
     assert external_keys(pulumi).for_models.access_key.get_secret_value() == "reads"
     assert secrets(pulumi, "dev")["objectStore"]["accessKey"] == "given-AWS_ACCESS_KEY_ID"

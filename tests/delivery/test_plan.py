@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from delivery.operations.plan import Plan, parse, summary
+from delivery.clients.plan import Plan, parse, summary
 
 _URN = "urn:pulumi:test::stellwerk::"
 STACK = f"{_URN}pulumi:pulumi:Stack::stellwerk-test"

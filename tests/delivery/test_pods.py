@@ -1,57 +1,22 @@
 """Why a model does not come up, from objects as the cluster gives them."""
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from delivery.clients import kube
 from delivery.errors import DeliveryError
 from delivery.operations import events, pods
-from tests.delivery.conftest import Clock, Engine, Words
+from tests.support.pods import IMAGE, container, pod, replica_set, waiting
+from tests.support.session import FakeClock, FakeCluster, Words
 
 LIMIT = 180
 Objects = list[dict[str, Any]]
 
 
-def replica_set(release: str, revision: int, **status: Any) -> dict[str, Any]:
-    name = f"digits-predictor-{revision}"
-    container = {"name": "kserve-container", "env": [{"name": "RELEASE", "value": release}]}
-    return {
-        "kind": "ReplicaSet",
-        "metadata": {"name": name, "uid": name, "annotations": {"deployment.kubernetes.io/revision": str(revision)}},
-        "spec": {"template": {"spec": {"containers": [container]}}},
-        "status": status,
-    }
-
-
-def pod(revision: int, *statuses: dict[str, Any], **more: Any) -> dict[str, Any]:
-    container = {"name": "kserve-container", "image": IMAGE, "resources": {"limits": {"memory": "512Mi"}}}
-    return {
-        "kind": "Pod",
-        "metadata": {"name": f"pod-{revision}", "ownerReferences": [{"uid": f"digits-predictor-{revision}"}]},
-        "spec": {"containers": [container]},
-        "status": {"containerStatuses": list(statuses), **more},
-    }
-
-
-def container(restarts: int = 0, **state: Any) -> dict[str, Any]:
-    last = state.pop("last", None)
-    return {
-        "name": "kserve-container", "image": "r/serving@sha256:0", "restartCount": restarts, "state": state,
-        "lastState": {"terminated": last} if last else {},
-    }  # fmt: skip
-
-
-def waiting(reason: str, message: str = "") -> dict[str, Any]:
-    return {"reason": reason, "message": message}
-
-
 OOM = {"reason": "OOMKilled", "exitCode": 137}
 ERROR = {"reason": "Error", "exitCode": 3}
-IMAGE = "r/serving@sha256:0"
 PULL = (
     f'Back-off pulling image "{IMAGE}": ErrImagePull: rpc error: code = NotFound desc = '
     f'failed to pull and unpack image "{IMAGE}": failed to resolve image: {IMAGE}: not found'
@@ -61,24 +26,18 @@ QUOTA = 'pods "digits-predictor-2-x" is forbidden: exceeded quota: quota, used: 
 
 
 @pytest.fixture
-def watch(clock: Clock, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch) -> Callable[..., pods.Watch]:
+def watch(clock: FakeClock, cluster: FakeCluster, words: Words) -> Callable[..., pods.Watch]:
     """Watches release v2 of a cluster whose objects a function gives, by the seconds that have passed."""
-    monkeypatch.setattr(pods, "troubles", ORIGINAL)
 
     def make(objects: Callable[[float], Objects]) -> pods.Watch:
-        monkeypatch.setattr(kube, "objects", lambda *_: objects(clock.now))
-        lines = '{"message": "cannot load model"}\nplain\n'
-        nothing = json.dumps({"items": []})
-        monkeypatch.setattr(kube, "kubectl", lambda *given: lines if "logs" in given else nothing)
-        return pods.Watch("test", "digits", "v2", LIMIT, words.console)
+        cluster.found = lambda asked: objects(clock.now) if "replicasets,pods" in asked else []
+        cluster.lines = '{"message": "cannot load model"}\nplain\n'
+        return pods.Watch(cluster, clock, "digits", "v2", LIMIT, words.console)
 
     return make
 
 
-ORIGINAL = pods.troubles
-
-
-def ends(watch: pods.Watch, clock: Clock) -> float:
+def ends(watch: pods.Watch, clock: FakeClock) -> float:
     """When the watch ends the wait."""
     while not watch.stop():
         clock.sleep(1)
@@ -105,7 +64,7 @@ def ends(watch: pods.Watch, clock: Clock) -> float:
     ids=["image", "image name", "crash", "memory", "artefact", "no room", "secret"],
 )
 def test_a_definite_failure_is_told_within_a_minute(
-    made: Objects, said: str, watch: Callable[..., pods.Watch], clock: Clock
+    made: Objects, said: str, watch: Callable[..., pods.Watch], clock: FakeClock
 ) -> None:
     found = watch(lambda _: [replica_set("v2", 2), *made])
     assert ends(found, clock) < 60
@@ -113,7 +72,7 @@ def test_a_definite_failure_is_told_within_a_minute(
     assert re.search(said, found.reason, re.DOTALL), found.reason
 
 
-def test_a_quota_is_told_though_there_is_no_pod(watch: Callable[..., pods.Watch], clock: Clock) -> None:
+def test_a_quota_is_told_though_there_is_no_pod(watch: Callable[..., pods.Watch], clock: FakeClock) -> None:
     condition = {"type": "ReplicaFailure", "status": "True", "message": QUOTA}
     found = watch(lambda _: [replica_set("v2", 2, conditions=[condition])])
     assert ends(found, clock) < 60
@@ -134,7 +93,7 @@ def test_a_quota_is_told_though_there_is_no_pod(watch: Callable[..., pods.Watch]
     ids=["second pull works", "one crash", "crash and start", "room comes", "starting", "release before", "deleted"],
 )
 def test_what_gets_well_by_itself_is_no_false_alarm(
-    objects: Callable[[float], Objects], watch: Callable[..., pods.Watch], clock: Clock
+    objects: Callable[[float], Objects], watch: Callable[..., pods.Watch], clock: FakeClock
 ) -> None:
     found = watch(lambda now: [replica_set("v2", 2), *objects(now)])
     assert ends(found, clock) >= LIMIT
@@ -142,18 +101,18 @@ def test_what_gets_well_by_itself_is_no_false_alarm(
 
 @pytest.mark.parametrize("reason", ["TriggeredScaleUp", "Nominated"])
 def test_an_autoscaler_that_makes_a_node_is_waited_for(
-    reason: str, watch: Callable[..., pods.Watch], clock: Clock, monkeypatch: pytest.MonkeyPatch
+    reason: str, watch: Callable[..., pods.Watch], clock: FakeClock, cluster: FakeCluster
 ) -> None:
     found = watch(lambda _: [])
     condition = {"type": "PodScheduled", "status": "False", "message": ROOM}
     made = [replica_set("v2", 2), pod(2, conditions=[condition])]
-    monkeypatch.setattr(kube, "objects", lambda *given: [{"reason": reason}] if "events" in given else made)
+    cluster.found = lambda asked: [{"reason": reason}] if "events" in asked else made
     assert ends(found, clock) >= LIMIT
     assert found.reason is not None
     assert ROOM in found.reason
 
 
-def test_only_the_newest_pods_of_the_release_count(watch: Callable[..., pods.Watch], clock: Clock) -> None:
+def test_only_the_newest_pods_of_the_release_count(watch: Callable[..., pods.Watch], clock: FakeClock) -> None:
     """The same release again, with other resources, say: the failed pods of before are on their way out."""
     failed = pod(2, container(9, waiting=waiting("CrashLoopBackOff"), last=ERROR))
     found = watch(lambda _: [replica_set("v2", 2), replica_set("v2", 10), failed, pod(10)])
@@ -161,14 +120,14 @@ def test_only_the_newest_pods_of_the_release_count(watch: Callable[..., pods.Wat
     assert found.reason == "does not answer with it"
 
 
-def test_at_the_end_of_the_time_the_last_state_is_told(watch: Callable[..., pods.Watch], clock: Clock) -> None:
+def test_at_the_end_of_the_time_the_last_state_is_told(watch: Callable[..., pods.Watch], clock: FakeClock) -> None:
     found = watch(lambda _: [replica_set("v2", 2), pod(2, container(1, running={}, last=ERROR))])
     assert ends(found, clock) >= LIMIT
     assert found.reason == "pod-2, container kserve-container: ended with exit code 3\n  | cannot load model\n  | plain"
 
 
 def test_a_cluster_that_does_not_answer_for_a_while_is_no_reason(
-    watch: Callable[..., pods.Watch], clock: Clock
+    watch: Callable[..., pods.Watch], clock: FakeClock
 ) -> None:
     def objects(now: float) -> Objects:
         raise DeliveryError("connection refused")
@@ -178,7 +137,7 @@ def test_a_cluster_that_does_not_answer_for_a_while_is_no_reason(
     assert found.reason == "does not answer with it"
 
 
-def test_what_takes_the_room_is_named_by_request(pulumi: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_takes_the_room_is_named_by_request(cluster: FakeCluster) -> None:
     def requesting(name: str, cpu: str, node: str, phase: str = "Running", before: str = "0") -> dict[str, Any]:
         container = {"resources": {"requests": {"cpu": cpu}}}
         return {
@@ -195,7 +154,7 @@ def test_what_takes_the_room_is_named_by_request(pulumi: Engine, monkeypatch: py
         requesting("small", "100m", "real"), requesting("big", "1", "real"), requesting("gpu", "9", "sim"),
         requesting("done", "4", "real", "Succeeded"), requesting("init", "0.2", "real", before="500m"),
     ]  # fmt: skip
-    monkeypatch.setattr(kube, "kubectl", lambda *given: json.dumps({"items": nodes if "nodes" in given else found}))
-    assert events.room("test", "cpu") == [
+    cluster.found = lambda asked: nodes if "nodes" in asked else found
+    assert events.room(cluster, "cpu") == [
         "3 pods request 1.60 of 2.00 cpu; the biggest:", "x/big: 1.00", "x/init: 0.50", "x/small: 0.10",
     ]  # fmt: skip

@@ -5,17 +5,16 @@ import json
 import httpx
 import pytest
 
-from delivery.clients import endpoint
+from delivery.clients.endpoint import RELEASE_HEADER
 from infra.contract.release import Releases
-from tests.delivery.conftest import FIRST, MODEL, SECOND, Engine, ObjectStores, Project
-from tests.delivery.test_cli import Command, answer, stellwerk
+from tests.support.checkout import FIRST, MODEL, SECOND, Checkout
 from tests.support.examples import ROWS, name_examples
-
-__all__ = ["stellwerk"]
+from tests.support.session import Bench, Command
+from tests.support.stores import ObjectStores
 
 
 @pytest.fixture
-def rows(project: Project, releases: Releases, stores: ObjectStores) -> str:
+def rows(project: Checkout, releases: Releases, stores: ObjectStores) -> str:
     """prod's store has the example rows of the second release, which prod serves; their key."""
     key, content = name_examples(releases.file(MODEL, SECOND), MODEL)
     stores.put("prod", key, content)
@@ -24,26 +23,25 @@ def rows(project: Project, releases: Releases, stores: ObjectStores) -> str:
 
 
 @pytest.fixture
-def served(rows: str, monkeypatch: pytest.MonkeyPatch) -> list[httpx.Request]:
+def served(rows: str, bench: Bench) -> list[httpx.Request]:
     """An endpoint in prod that finds a 7 in every row; the requests it got."""
     requests: list[httpx.Request] = []
 
-    def respond(request: httpx.Request) -> httpx.Response:
+    def respond(_: str, request: httpx.Request) -> httpx.Response:
         requests.append(request)
         rows = json.loads(request.content)["inputs"][0]["shape"][0]
         scores = [1.0 if column == 7 else 0.0 for _ in range(rows) for column in range(10)]
         output = {"name": "scores", "datatype": "FP32", "shape": [rows, 10], "data": scores}
-        return httpx.Response(200, json={"outputs": [output]}, headers={endpoint.RELEASE_HEADER: SECOND})
+        return httpx.Response(200, json={"outputs": [output]}, headers={RELEASE_HEADER: SECOND})
 
-    client = httpx.Client(transport=httpx.MockTransport(respond))
-    monkeypatch.setattr(endpoint.Endpoint, "client", lambda *_, **__: client)
+    bench.respond = respond
     return requests
 
 
 def test_predict_as_json(stellwerk: Command, served: list[httpx.Request]) -> None:
     code, out, err = stellwerk("predict", MODEL, "--env", "prod", "--all-held-out", "--json")
     assert (code, err) == (0, "")
-    result = answer(out)
+    result = json.loads(out)
     assert result["release"] == SECOND
     assert result["rows"] == len(result["labels"]) == ROWS
     assert set(result["predictions"]) == {7}
@@ -67,9 +65,7 @@ def test_rows_that_were_changed_in_the_store_are_not_asked(
     assert f"{rows} has digest sha256:" in err
 
 
-def test_a_release_without_rows_says_what_to_do(
-    stellwerk: Command, project: Project, releases: Releases, pulumi: Engine
-) -> None:
+def test_a_release_without_rows_says_what_to_do(stellwerk: Command, project: Checkout, releases: Releases) -> None:
     """As those that were made before training published them."""
     project.point("prod", SECOND)
     code, out, err = stellwerk("predict", MODEL, "--env", "prod")
@@ -81,11 +77,8 @@ def test_a_release_without_rows_says_what_to_do(
     )
 
 
-def test_an_endpoint_that_refuses_is_one_line(
-    stellwerk: Command, rows: str, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    client = httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(503, text="no pod\n")))
-    monkeypatch.setattr(endpoint.Endpoint, "client", lambda *_, **__: client)
+def test_an_endpoint_that_refuses_is_one_line(stellwerk: Command, rows: str, project: Checkout, bench: Bench) -> None:
+    bench.respond = lambda *_: httpx.Response(503, text="no pod\n")
     code, out, err = stellwerk("predict", MODEL, "--env", "prod", "--json")
     assert (code, out) == (1, "")
     address = f"https://127.0.0.1:{project.config('prod')['gateway']['nodePort']}/v2/models/digits"

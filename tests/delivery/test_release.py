@@ -1,5 +1,6 @@
 """`stellwerk release`: a candidate becomes an immutable file, once, and only when its model can be served."""
 
+import json
 from typing import Any
 
 import pytest
@@ -8,16 +9,18 @@ from onnx import TensorProto, helper
 from delivery.errors import DeliveryError
 from delivery.operations import release
 from infra.contract.release import Releases
-from tests.delivery.conftest import MODEL, ObjectStores
-from tests.support.training_jobs import SERVING, Jobs, hash_of, jobs, refusal, store
+from tests.support.checkout import MODEL
+from tests.support.session import Command
+from tests.support.stores import MemoryStores
+from tests.support.training_jobs import SERVING, Jobs, hash_of, jobs, refusal, store, stores
 
-__all__ = ["jobs", "store"]
+__all__ = ["jobs", "store", "stores"]
 
 
 def test_a_release_says_what_the_candidate_says(jobs: Jobs, store: Releases) -> None:
     job = jobs.done(1)
     given = jobs.document(job)
-    identity = release.release(MODEL, job, jobs)
+    identity = jobs.release(job)
     assert identity == f"v1-{hash_of(1)[:8]}"
     found = store.load(MODEL, identity).model_dump(mode="json", by_alias=True)
     assert found["metadata"] == {"model": MODEL, "release": identity, "created": given["created"]}
@@ -37,23 +40,23 @@ def test_a_release_says_what_the_candidate_says(jobs: Jobs, store: Releases) -> 
 
 
 def test_releases_are_numbered(jobs: Jobs, store: Releases) -> None:
-    made = [release.release(MODEL, jobs.done(number), jobs) for number in (1, 2)]
+    made = [jobs.release(jobs.done(number)) for number in (1, 2)]
     assert [identity.split("-")[0] for identity in made] == ["v1", "v2"]
     text = store.file(MODEL, made[0]).read_text()
     for number in (9, 10):
         identity = made[0].replace("v1-", f"v{number}-")
         store.file(MODEL, identity).write_text(text.replace(made[0], identity))
-    assert release.release(MODEL, jobs.done(3), jobs).startswith("v11-"), "10 comes after 9"
+    assert jobs.release(jobs.done(3)).startswith("v11-"), "10 comes after 9"
 
 
 def test_the_same_artefact_is_the_same_release(jobs: Jobs, store: Releases) -> None:
-    first = release.release(MODEL, jobs.done(1), jobs)
-    second = release.release(MODEL, jobs.done(2), jobs)
+    first = jobs.release(jobs.done(1))
+    second = jobs.release(jobs.done(2))
     before = store.file(MODEL, first).read_bytes()
     again = jobs.done(1, run="run-2")
-    assert release.release(MODEL, again, jobs) == first
+    assert jobs.release(again) == first
     jobs.jobs.clear()
-    assert release.release(MODEL, again, jobs) == first, "a release that is made needs no Job any more"
+    assert jobs.release(again) == first, "a release that is made needs no Job any more"
     assert store.ids(MODEL) == [first, second]
     assert store.file(MODEL, first).read_bytes() == before
 
@@ -126,9 +129,9 @@ def test_a_model_that_no_pod_could_serve_is_refused_here(
     assert reason in message
 
 
-def test_an_absent_candidate_is_named(jobs: Jobs, stores: ObjectStores, store: Releases) -> None:
+def test_an_absent_candidate_is_named(jobs: Jobs, stores: MemoryStores, store: Releases) -> None:
     with pytest.raises(DeliveryError, match=f"there is no {stores.buckets['dev']}/candidates/digits/none.json"):
-        release.release(MODEL, "none", jobs)
+        jobs.release("none")
     assert store.ids(MODEL) == []
 
 
@@ -155,18 +158,18 @@ def test_a_candidate_that_is_no_document_is_refused(content: bytes, jobs: Jobs, 
 
 @pytest.mark.parametrize("text", ["1234567", "1234e567", "0123456789012345"])
 def test_texts_that_look_like_numbers_stay_texts(text: str, jobs: Jobs, store: Releases) -> None:
-    identity = release.release(MODEL, jobs.done(1, commit=text, run=text), jobs)
+    identity = jobs.release(jobs.done(1, commit=text, run=text))
     found = store.load(MODEL, identity)
     assert (found.training.commit, found.run.run_id) == (text, text)
 
 
 def test_a_release_file_is_never_overwritten(jobs: Jobs, store: Releases, monkeypatch: pytest.MonkeyPatch) -> None:
     """Somebody else releases the same at the same moment."""
-    identity = release.release(MODEL, jobs.done(1), jobs)
+    identity = jobs.release(jobs.done(1))
     before = store.file(MODEL, identity).read_bytes()
     monkeypatch.setattr(Releases, "ids", lambda *_: [])
     with pytest.raises((FileExistsError, DeliveryError)):
-        release.release(MODEL, jobs.done(1, run="run-2"), jobs)
+        jobs.release(jobs.done(1, run="run-2"))
     assert store.file(MODEL, identity).read_bytes() == before
 
 
@@ -176,13 +179,22 @@ def test_a_file_is_complete_or_not_there(jobs: Jobs, store: Releases, monkeypatc
 
     monkeypatch.setattr(release.os, "link", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        release.release(MODEL, jobs.done(1), jobs)
+        jobs.release(jobs.done(1))
     assert store.ids(MODEL) == []
 
 
 def test_rows_of_numbers_are_written_as_rows(jobs: Jobs, store: Releases) -> None:
     """64 features: a line per number would hide everything else in a review."""
-    identity = release.release(MODEL, jobs.done(1), jobs)
+    identity = jobs.release(jobs.done(1))
     lines = store.file(MODEL, identity).read_text().splitlines()
     assert len(lines) < 100
     assert max(map(len, lines)) < 200
+
+
+def test_the_command_prints_the_release_and_its_file(stellwerk: Command, jobs: Jobs, store: Releases) -> None:
+    job = jobs.done(1)
+    code, out, err = stellwerk("release", MODEL, "--job", job, "--json")
+    (identity,) = store.ids(MODEL)
+    file = f"stacks/releases/{MODEL}/{identity}.yaml"
+    assert (code, err, json.loads(out)) == (0, "", {"release": identity, "file": file})
+    assert stellwerk("release", MODEL, "--job", job) == (0, f"{file}\n", "")

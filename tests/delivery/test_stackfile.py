@@ -6,9 +6,9 @@ import pytest
 
 from delivery import stackfile
 from delivery.errors import DeliveryError
-from infra.services.serving import models
-from infra.values import ROOT, file_name, from_file
-from tests.delivery.conftest import ENVIRONMENTS, FIRST, MODEL, SECOND, Project
+from delivery.project import Pointers
+from infra.values import ENVIRONMENTS, ROOT, file_name
+from tests.support.checkout import FIRST, MODEL, SECOND, Checkout
 
 SECURE = "v1:8jQ2fJc7dQ0=:" + "A1b2/C3d4+" * 900 + "=="
 MADE = f"""\
@@ -55,12 +55,12 @@ def changed(before: str, after: str) -> list[str]:
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_a_real_stack_file_changes_in_its_two_pointers_alone(environment: str, project: Project) -> None:
+def test_a_real_stack_file_changes_in_its_two_pointers_alone(environment: str, project: Checkout) -> None:
     text = (ROOT / file_name(environment)).read_text()
     project.file(environment).write_text(text)
-    empty = stackfile.point(environment, MODEL, None, None)
+    empty = project.project().point(environment, MODEL, Pointers(None, None))
     project.file(environment).write_text(empty)
-    moved = stackfile.point(environment, MODEL, SECOND, FIRST)
+    moved = project.project().point(environment, MODEL, Pointers(SECOND, FIRST))
     assert changed(empty, moved) == [
         "-      release: null",
         "-      previous: null",
@@ -68,13 +68,13 @@ def test_a_real_stack_file_changes_in_its_two_pointers_alone(environment: str, p
         f"+      previous: {FIRST}",
     ]
     project.file(environment).write_text(moved)
-    assert stackfile.point(environment, MODEL, None, None) == empty
+    assert project.project().point(environment, MODEL, Pointers(None, None)) == empty
     assert {line.split(":")[0].strip("+- ") for line in changed(text, empty)} <= {"release", "previous"}
 
 
-def test_secrets_certificates_comments_and_other_models_stay(project: Project) -> None:
+def test_secrets_certificates_comments_and_other_models_stay(project: Checkout) -> None:
     project.file("prod").write_text(MADE)
-    assert changed(MADE, stackfile.point("prod", MODEL, SECOND, FIRST)) == [
+    assert changed(MADE, project.project().point("prod", MODEL, Pointers(SECOND, FIRST))) == [
         f"-      release: {FIRST}",
         f"+      release: {SECOND}",
         "-      previous: null",
@@ -93,11 +93,11 @@ def test_secrets_certificates_comments_and_other_models_stay(project: Project) -
         ("encryptionsalt:", "---\nencryptionsalt:"),
     ],
 )
-def test_lines_in_another_style_stay(written: str, otherwise: str, project: Project) -> None:
+def test_lines_in_another_style_stay(written: str, otherwise: str, project: Checkout) -> None:
     text = MADE.replace(written, otherwise)
     assert text != MADE
     project.file("prod").write_text(text)
-    assert changed(text, stackfile.point("prod", MODEL, SECOND, None)) == [
+    assert changed(text, project.project().point("prod", MODEL, Pointers(SECOND, None))) == [
         f"-      release: {FIRST}",
         f"+      release: {SECOND}",
     ]
@@ -115,37 +115,37 @@ def test_lines_in_another_style_stay(written: str, otherwise: str, project: Proj
         ('"release": null', f'"release": {SECOND}'),
     ],
 )
-def test_a_pointer_is_found_however_it_is_written(line: str, moved: str, project: Project) -> None:
+def test_a_pointer_is_found_however_it_is_written(line: str, moved: str, project: Checkout) -> None:
     text = MADE.replace(f"release: {FIRST}", line)
     project.file("prod").write_text(text)
-    after = stackfile.point("prod", MODEL, SECOND, None)
+    after = project.project().point("prod", MODEL, Pointers(SECOND, None))
     assert changed(text, after) == [f"-      {line}", f"+      {moved}"]
     project.file("prod").write_text(after)
-    assert stackfile.config("prod")["stellwerk:models"][MODEL]["release"] == SECOND
+    assert project.config("prod")["models"][MODEL]["release"] == SECOND
 
 
-def test_a_pointer_to_where_it_points_changes_nothing(project: Project) -> None:
+def test_a_pointer_to_where_it_points_changes_nothing(project: Checkout) -> None:
     project.file("prod").write_text(MADE)
-    assert stackfile.point("prod", MODEL, FIRST, None) == MADE
+    assert project.project().point("prod", MODEL, Pointers(FIRST, None)) == MADE
 
 
-def test_pointing_writes_nothing(project: Project) -> None:
+def test_pointing_writes_nothing(project: Checkout) -> None:
     before = project.text("prod")
-    stackfile.point("prod", MODEL, FIRST, None)
+    project.project().point("prod", MODEL, Pointers(FIRST, None))
     assert project.text("prod") == before
     assert [file.name for file in project.file("prod").parent.iterdir() if file.suffix != ".yaml"] == []
 
 
-def test_a_model_without_a_previous_line_gets_one(project: Project, releases: object) -> None:
+def test_a_model_without_a_previous_line_gets_one(project: Checkout, releases: object) -> None:
     project.edit("prod", lambda config: config["models"].update({MODEL: {"release": FIRST}}))
-    stackfile.write("prod", stackfile.point("prod", MODEL, SECOND, FIRST))
-    model = models(from_file("prod").environment)[MODEL]
-    assert (model.release, model.previous) == (SECOND, FIRST)
+    opened = project.project()
+    opened.write("prod", opened.point("prod", MODEL, Pointers(SECOND, FIRST)))
+    assert opened.pointers("prod", MODEL) == Pointers(SECOND, FIRST)
 
 
-def test_an_unknown_model_is_named_with_those_there(project: Project) -> None:
+def test_an_unknown_model_is_named_with_those_there(project: Checkout) -> None:
     with pytest.raises(DeliveryError) as raised:
-        stackfile.point("prod", "letters", FIRST, None)
+        project.project().point("prod", "letters", Pointers(FIRST, None))
     assert str(raised.value) == (
         "stacks/Pulumi.prod.yaml: stellwerk:models has no 'letters'; models there: digits; add it first"
     )
@@ -154,21 +154,19 @@ def test_an_unknown_model_is_named_with_those_there(project: Project) -> None:
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n"
 
 
-def test_a_changed_value_leaves_all_other_lines(project: Project) -> None:
-    project.file("prod").write_text(MADE)
-    stackfile.add("prod", {"caCertificate": CERTIFICATE})
-    after = project.file("prod").read_text()
+def test_a_changed_value_leaves_all_other_lines(project: Checkout) -> None:
+    after = stackfile.add(MADE, "prod", {"caCertificate": CERTIFICATE})
+    project.file("prod").write_text(after)
     assert changed(MADE, after) == [
         "-    MIIBdjCCARugAwIBAgIUK5vSh5n3Uu0mZp3p0c5T1bI2r9EwCgYIKoZIzj0EAwIw",
         "+    MIIC",
     ]
-    assert stackfile.config("prod")["stellwerk:caCertificate"] == CERTIFICATE
+    assert project.config("prod")["caCertificate"] == CERTIFICATE
 
 
-def test_a_new_certificate_is_written_line_by_line(project: Project) -> None:
+def test_a_new_certificate_is_written_line_by_line(project: Checkout) -> None:
     before = project.file("prod").read_text()
-    stackfile.add("prod", {"caCertificate": CERTIFICATE})
-    assert changed(before, project.file("prod").read_text()) == [
+    assert changed(before, stackfile.add(before, "prod", {"caCertificate": CERTIFICATE})) == [
         "+  stellwerk:caCertificate: |",
         "+    -----BEGIN CERTIFICATE-----",
         "+    MIIC",
@@ -176,13 +174,10 @@ def test_a_new_certificate_is_written_line_by_line(project: Project) -> None:
     ]
 
 
-def test_a_file_is_replaced_in_one_step(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_that_cannot_be_replaced_stays(project: Checkout) -> None:
+    """A folder stands where the new text is put first: that stops root, too."""
     before = project.text("prod")
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(stackfile.os, "replace", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        stackfile.write("prod", "config: {}\n")
+    project.file("prod").with_suffix(".partial").mkdir()
+    with pytest.raises(DeliveryError, match=r"^writing stacks/Pulumi\.prod\.yaml failed: .*Is a directory"):
+        project.project().write("prod", "config: {}\n")
     assert project.text("prod") == before

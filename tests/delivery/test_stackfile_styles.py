@@ -10,9 +10,10 @@ from ruamel.yaml import YAML
 
 from delivery import stackfile
 from delivery.errors import DeliveryError
-from infra.services import serving
-from infra.values import file_name, from_file
-from tests.delivery.conftest import FIRST, SECOND, Project
+from delivery.project import Pointers
+from infra.contract.errors import StellwerkError
+from infra.values import file_name
+from tests.support.checkout import FIRST, SECOND, Checkout
 
 CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIC\n-----END CERTIFICATE-----\n"
 HEAD = "config:\n  stellwerk:environment: prod\n  stellwerk:models:\n"
@@ -27,14 +28,14 @@ def models(text: str) -> Any:
     return values(text)["config"]["stellwerk:models"]
 
 
-def put(project: Project, text: str) -> None:
+def put(project: Checkout, text: str) -> None:
     project.file("prod").write_bytes(text.encode())
 
 
-def refusal(project: Project, text: str, model: str = "letters") -> str:
+def refusal(project: Checkout, text: str, model: str = "letters") -> str:
     put(project, text)
     with pytest.raises(DeliveryError) as raised:
-        stackfile.point("prod", model, SECOND, FIRST)
+        project.project().point("prod", model, Pointers(SECOND, FIRST))
     assert project.text("prod") == text.encode()
     return str(raised.value)
 
@@ -43,44 +44,44 @@ ANCHORED = HEAD + f"    digits: &d\n      release: {FIRST}\n      previous: null
 
 
 @pytest.mark.parametrize("letters", ["letters: {<<: *d}", "letters:\n      <<: *d\n      replicas: 2"])
-def test_a_release_that_is_merged_in_is_refused(letters: str, project: Project) -> None:
+def test_a_release_that_is_merged_in_is_refused(letters: str, project: Checkout) -> None:
     message = refusal(project, ANCHORED + f"    {letters}\n")
     assert message.startswith("stacks/Pulumi.prod.yaml:")
     assert "letters takes its release from elsewhere (`<<:` in line " in message
     assert "`release: null` and `previous: null`" in message
 
 
-def test_an_alias_is_refused_with_what_to_write(project: Project) -> None:
+def test_an_alias_is_refused_with_what_to_write(project: Checkout) -> None:
     message = refusal(project, ANCHORED + "    letters: *d\n")
     assert message.startswith("stacks/Pulumi.prod.yaml:7: letters is an alias, *d: ")
     assert "write it out instead: letters: with its own `release:` and `previous:`" in message
 
 
 @pytest.mark.parametrize("letters", ["letters: *d", "letters: {<<: *d, replicas: 2}"])
-def test_what_another_model_shares_is_not_moved_with_it(letters: str, project: Project) -> None:
+def test_what_another_model_shares_is_not_moved_with_it(letters: str, project: Checkout) -> None:
     message = refusal(project, ANCHORED + f"    {letters}\n", "digits")
     assert "would change stellwerk:models.letters.previous, stellwerk:models.letters.release, too" in message
 
 
-def test_a_merge_with_pointers_of_its_own_is_moved(project: Project) -> None:
+def test_a_merge_with_pointers_of_its_own_is_moved(project: Checkout) -> None:
     text = ANCHORED + f"    letters: {{<<: *d, release: null, previous: {FIRST}}}\n"
     put(project, text)
-    after = stackfile.point("prod", "letters", SECOND, None)
+    after = project.project().point("prod", "letters", Pointers(SECOND, None))
     assert after == text.replace(f"release: null, previous: {FIRST}", f"release: {SECOND}, previous: null")
 
 
-def test_a_previous_that_is_merged_in_gets_a_line_of_its_own(project: Project) -> None:
+def test_a_previous_that_is_merged_in_gets_a_line_of_its_own(project: Checkout) -> None:
     text = ANCHORED + "    letters:\n      <<: *d\n      release: null\n"
     put(project, text)
-    after = stackfile.point("prod", "letters", SECOND, FIRST)
+    after = project.project().point("prod", "letters", Pointers(SECOND, FIRST))
     assert after == text.removesuffix("release: null\n") + f"release: {SECOND}\n      previous: {FIRST}\n"
     assert models(after)["digits"] == {"release": FIRST, "previous": None}
 
 
-def test_a_pointer_that_repeats_another_is_replaced_and_one_that_is_repeated_is_refused(project: Project) -> None:
+def test_a_pointer_that_repeats_another_is_replaced_and_one_that_is_repeated_is_refused(project: Checkout) -> None:
     text = HEAD + f"    digits: {{release: &r {FIRST}, previous: null}}\n    letters: {{release: *r, previous: null}}\n"
     put(project, text)
-    assert stackfile.point("prod", "letters", SECOND, None) == text.replace("*r", SECOND)
+    assert project.project().point("prod", "letters", Pointers(SECOND, None)) == text.replace("*r", SECOND)
     message = refusal(project, text, "digits")
     assert message.startswith("stacks/Pulumi.prod.yaml:4: release is the anchor &r, and what repeats it would move too")
 
@@ -98,72 +99,69 @@ def test_a_pointer_that_repeats_another_is_replaced_and_one_that_is_repeated_is_
     ],
 )
 def test_what_cannot_be_edited_names_file_line_and_what_to_write(
-    text: str, line: int, reason: str, project: Project
+    text: str, line: int, reason: str, project: Checkout
 ) -> None:
     message = refusal(project, text)
     assert message.startswith(f"stacks/Pulumi.prod.yaml:{line}: ")
     assert reason in message
 
 
-def test_two_documents_and_a_file_that_is_not_text_are_refused(project: Project) -> None:
+def test_two_documents_and_a_file_that_is_not_text_are_refused(project: Checkout) -> None:
     assert "yaml:7: not YAML: but found another document" in refusal(project, ANCHORED + "---\nconfig: {}\n")
     assert "must be one document with a mapping" in refusal(project, "- config\n")
     project.file("prod").write_bytes(b"config: \xff\n")
-    with pytest.raises(DeliveryError, match="not UTF-8 at byte 8; save it as UTF-8"):
-        stackfile.point("prod", "letters", None, None)
+    with pytest.raises(StellwerkError, match="not UTF-8 at byte 8; save it as UTF-8"):
+        project.project().point("prod", "letters", Pointers(None, None))
 
 
 @pytest.mark.parametrize("ending", ["\n", "\r\n"])
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
-def test_line_endings_mark_and_mode_stay(ending: str, mark: str, project: Project) -> None:
+def test_line_endings_mark_and_mode_stay(ending: str, mark: str, project: Checkout) -> None:
     text = mark + ANCHORED.replace("\n", ending).removesuffix(ending)
     put(project, text)
     project.file("prod").chmod(0o640)
-    moved = stackfile.point("prod", "digits", SECOND, FIRST)
+    moved = project.project().point("prod", "digits", Pointers(SECOND, FIRST))
     assert moved == text.replace(FIRST, SECOND).replace("previous: null", f"previous: {FIRST}")
-    stackfile.write("prod", moved)
+    project.project().write("prod", moved)
     assert project.text("prod") == moved.encode()
     assert stat.S_IMODE(project.file("prod").stat().st_mode) == 0o640
     # As whoever reads with line endings made equal gives it back.
-    stackfile.write("prod", text.replace("\r\n", "\n"))
+    project.project().write("prod", text.replace("\r\n", "\n"))
     assert project.text("prod") == text.encode()
 
 
-def test_secrets_and_certificate_in_other_styles(project: Project) -> None:
+def test_secrets_and_certificate_in_other_styles(project: Checkout) -> None:
     salt, secret = "encryptionsalt: v1:a=:b:c==", "stellwerk:credentials:\r\n    secure: v1:abc=="
     rest = "\ufeffconfig:\r\n  # Ours.\r\n  stellwerk:environment: prod\r\n  stellwerk:quota: {pods: 4}  # few"
     put(project, f"{rest}\r\n  {secret}\r\n{salt}")
-    assert stackfile.forget_secrets("prod")
-    assert project.text("prod").decode() == f"{rest}\r\n"
-    assert not stackfile.forget_secrets("prod")
-    stackfile.add("prod", {"caCertificate": CERTIFICATE})
+    without = stackfile.without_secrets(project.project().text("prod"), "prod")
+    assert without == f"{rest}\r\n"
+    assert stackfile.without_secrets(without, "prod") == without
+    text = stackfile.add(without, "prod", {"caCertificate": CERTIFICATE})
     lines = "".join(f"\r\n    {line}" for line in CERTIFICATE.splitlines())
-    assert project.text("prod").decode() == f"{rest}\r\n  stellwerk:caCertificate: |{lines}\r\n"
-    before = project.text("prod")
-    stackfile.add("prod", {"caCertificate": CERTIFICATE})
-    assert project.text("prod") == before
+    assert text == f"{rest}\r\n  stellwerk:caCertificate: |{lines}\r\n"
+    assert stackfile.add(text, "prod", {"caCertificate": CERTIFICATE}) == text
 
 
-def test_secrets_and_certificate_in_flow_style(project: Project) -> None:
+def test_secrets_and_certificate_in_flow_style() -> None:
     credentials = '"stellwerk:credentials": {"secure": "a"}'
     text = f'{{"encryptionsalt": "v1:a", "config": {{"stellwerk:environment": "prod", {credentials}}}}}'
-    put(project, text)
-    assert stackfile.forget_secrets("prod")
-    assert project.text("prod").decode() == '{"config": {"stellwerk:environment": "prod"}}'
-    stackfile.add("prod", {"caCertificate": CERTIFICATE})
-    assert values(project.text("prod").decode())["config"] == {
+    without = stackfile.without_secrets(text, "prod")
+    assert without == '{"config": {"stellwerk:environment": "prod"}}'
+    assert values(stackfile.add(without, "prod", {"caCertificate": CERTIFICATE}))["config"] == {
         "stellwerk:environment": "prod", "stellwerk:caCertificate": CERTIFICATE,
     }  # fmt: skip
 
 
-def test_the_loader_takes_what_the_edit_takes(project: Project, releases: object) -> None:
+def test_the_loader_takes_what_the_edit_takes(project: Checkout, releases: object) -> None:
     text = project.text("prod").decode()
     digits = "    digits:\n      release: null\n      previous: null\n"
     assert digits in text
     text = text.replace(digits, "    letters: {<<: *e, release: null}\n" + digits)
     put(project, text.replace("config:\n", "config:\n  other:base: &e {previous: null, replicas: 3}\n"))
-    stackfile.write("prod", stackfile.point("prod", "digits", SECOND, FIRST))
-    found = serving.models(from_file("prod").environment)
+    opened = project.project()
+    opened.write("prod", opened.point("prod", "digits", Pointers(SECOND, FIRST)))
+    found = opened.served("prod")
     assert (found["digits"].release, found["digits"].previous) == (SECOND, FIRST)
     assert (found["letters"].release, found["letters"].replicas) == (None, 3)
 
@@ -241,7 +239,7 @@ class Writer:
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_any_style_is_edited_exactly_or_refused(seed: int, project: Project) -> None:
+def test_any_style_is_edited_exactly_or_refused(seed: int, project: Checkout) -> None:
     writer = Writer(random.Random(seed))  # noqa: S311
     text = writer.file()
     put(project, text)
@@ -250,7 +248,7 @@ def test_any_style_is_edited_exactly_or_refused(seed: int, project: Project) -> 
         assert refusal(project, text, model).startswith(f"{file_name('prod')}:")
     for model in writer.own:
         wanted = writer.random.choice([(SECOND, FIRST), (SECOND, None), (None, FIRST), (None, None)])
-        moved = stackfile.point("prod", model, *wanted)
+        moved = project.project().point("prod", model, Pointers(*wanted))
         after = values(moved)
         found = after["config"]["stellwerk:models"][model]
         assert (found["release"], found.get("previous")) == wanted

@@ -1,7 +1,7 @@
 """`stellwerk train`: the same inputs are trained once, and what is not understood starts nothing."""
 
+import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,16 +9,15 @@ import pytest
 from components.kit.names import REVISION
 from delivery.errors import DeliveryError
 from delivery.operations import train
-from infra.contract.model import Models
-from infra.values import ROOT
-from tests.delivery.conftest import Clock, Project, Words
-from tests.support.training_cluster import IMAGE, LABELS, Cluster, cluster, condition, start
+from tests.support.checkout import Checkout
+from tests.support.session import Command, FakeClock, Words
+from tests.support.training_cluster import IMAGE, LABELS, Cluster, cluster, condition, opened, start
 
-__all__ = ["cluster"]
+__all__ = ["cluster", "opened"]
 
 
 def test_a_job_is_made_of_the_template(cluster: Cluster, words: Words) -> None:
-    name = start(words, "epochs=3", "learning_rate=0.01", requirements=("REQ-1", "REQ-2"))
+    name = start(cluster, words, "epochs=3", "learning_rate=0.01", requirements=("REQ-1", "REQ-2"))
     (job,) = cluster.created
     assert job["kind"] == "Job"
     assert job["metadata"] == {"name": name, "labels": LABELS}
@@ -32,8 +31,8 @@ def test_a_job_is_made_of_the_template(cluster: Cluster, words: Words) -> None:
 
 
 def test_the_same_is_trained_once(cluster: Cluster, words: Words) -> None:
-    name = start(words, "epochs=3")
-    assert start(words, "epochs=3") == name
+    name = start(cluster, words, "epochs=3")
+    assert start(cluster, words, "epochs=3") == name
     assert len(cluster.created) == 1
     assert "exists already, same image, parameters and nodes" in words
 
@@ -74,31 +73,31 @@ def test_the_name_depends_on_image_arguments_and_nodes_only(
     change: Callable[[Any], None], parameters: tuple[str, ...], requirements: tuple[str, ...], same: bool,
     cluster: Cluster, words: Words,
 ) -> None:  # fmt: skip
-    first = start(words, "epochs=3")
+    first = start(cluster, words, "epochs=3")
     change(cluster.template)
-    assert (start(words, *parameters, requirements=requirements) == first) == same
+    assert (start(cluster, words, *parameters, requirements=requirements) == first) == same
 
 
 def test_a_failed_job_is_made_again(cluster: Cluster, words: Words) -> None:
-    name = start(words)
+    name = start(cluster, words)
     cluster.jobs[name] = condition("Failed")
-    assert start(words) == name
+    assert start(cluster, words) == name
     assert cluster.deleted == [name]
     assert len(cluster.created) == 2
     assert "failed before; making it again" in words
 
 
 def test_a_job_whose_failure_is_over_is_left_alone(cluster: Cluster, words: Words) -> None:
-    name = start(words)
+    name = start(cluster, words)
     cluster.jobs[name] = {"status": {"conditions": [{"type": "Failed", "status": "False"}]}}
-    start(words)
+    start(cluster, words)
     assert cluster.deleted == []
 
 
 @pytest.mark.parametrize("parameter", ["epoch=3", "epochs", "=3", "", "model=letters", "requirement=REQ-1"])
 def test_an_unknown_parameter_names_those_that_are_known(parameter: str, cluster: Cluster, words: Words) -> None:
     with pytest.raises(DeliveryError) as raised:
-        start(words, parameter)
+        start(cluster, words, parameter)
     allowed = "epochs=…, learning_rate=…, hidden=…, batch_size=…, seed=…"
     assert str(raised.value) == f"--param {parameter}: not known; allowed: {allowed}"
     assert cluster.created == []
@@ -121,7 +120,7 @@ def test_a_value_that_is_not_allowed_starts_nothing(
 ) -> None:
     name, _, value = parameter.replace("-rate", "_rate").partition("=")
     with pytest.raises(DeliveryError) as raised:
-        start(words, parameter)
+        start(cluster, words, parameter)
     message = str(raised.value)
     assert message.startswith(f"--param {parameter}: {value!r} is not allowed for {name} (")
     assert message.endswith(f"; give {allowed}, as models/digits/model.yaml says")
@@ -129,49 +128,46 @@ def test_a_value_that_is_not_allowed_starts_nothing(
 
 
 def test_a_model_of_the_team_is_trained_with_its_own_parameters(
-    cluster: Cluster, words: Words, project: Project, tmp_path: Path
+    cluster: Cluster, words: Words, project: Checkout
 ) -> None:
     """No framework file names it: a folder with a document, and an entry of the stack file."""
-    folder = tmp_path / "models"
-    (folder / "letters").mkdir(parents=True)
-    text = (ROOT / "models" / "digits" / "model.yaml").read_text().replace("name: digits", "name: letters")
+    folder = project.root / "models"
+    (folder / "letters").mkdir()
+    text = (folder / "digits" / "model.yaml").read_text().replace("name: digits", "name: letters")
     (folder / "letters" / "model.yaml").write_text(text.replace("epochs:", "rounds:"))
     project.edit("dev", lambda config: config["training"].update(letters=config["training"]["digits"]))
     cluster.model = "letters"
-    train.train("letters", ["rounds=3"], [], words.console, Models(folder))
+    start(cluster, words, "rounds=3", model="letters")
     (job,) = cluster.created
     assert job["spec"]["template"]["spec"]["containers"][0]["args"] == ["letters", "--rounds", "3"]
     with pytest.raises(DeliveryError, match=r"--param epochs=3: not known; allowed: rounds=…, learning_rate=…"):
-        train.train("letters", ["epochs=3"], [], words.console, Models(folder))
+        start(cluster, words, "epochs=3", model="letters")
 
 
 def test_a_model_without_a_pipeline_is_named(cluster: Cluster, words: Words) -> None:
     with pytest.raises(DeliveryError) as raised:
-        start(words, model="letters")
+        start(cluster, words, model="letters")
     assert str(raised.value) == ("stacks/Pulumi.dev.yaml: stellwerk:training has no 'letters'; models there: digits")
 
 
 def test_an_environment_that_was_never_applied_says_what_to_run(cluster: Cluster, words: Words) -> None:
     cluster.template = None
     with pytest.raises(DeliveryError, match="there is no template train-digits; run `pulumi up --stack dev`"):
-        start(words)
+        start(cluster, words)
 
 
-def test_a_job_is_followed_to_its_end(
-    cluster: Cluster, words: Words, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = start(words)
+def test_a_job_is_followed_to_its_end(cluster: Cluster, words: Words, clock: FakeClock) -> None:
+    name = start(cluster, words)
     cluster.pods = [{"status": {"containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}]}}]
 
-    def later(seconds: float) -> None:
-        clock.now += seconds
+    def later(_: float) -> None:
         cluster.log = '{"message": "epoch 1"}\nnot JSON\n'
         if clock.now > 3:
             cluster.log += '{"message": "published"}\n'
             cluster.jobs[name] = condition("Complete")
 
-    monkeypatch.setattr(train.time, "sleep", later)
-    train.wait(name, words.console)
+    clock.asleep = later
+    train.wait(cluster.session(), name, words.console)
     text = words.stream.getvalue()
     assert [text.count(line) for line in ("ContainerCreating", "epoch 1", "not JSON", "published")] == [1, 1, 1, 1]
 
@@ -184,13 +180,30 @@ def test_a_job_is_followed_to_its_end(
     ],
 )
 def test_a_failed_job_ends_with_its_last_words(log: str, reason: str, cluster: Cluster, words: Words) -> None:
-    name = start(words)
+    name = start(cluster, words)
     cluster.log = log
     cluster.jobs[name] = condition("Failed", message="Job was active longer than specified deadline")
     with pytest.raises(DeliveryError, match=f"^job {name} failed: {reason}$"):
-        train.wait(name, words.console)
+        train.wait(cluster.session(), name, words.console)
 
 
 def test_a_job_that_was_deleted_is_not_waited_for(cluster: Cluster, words: Words) -> None:
     with pytest.raises(DeliveryError, match="job train-digits-00000000 was deleted"):
-        train.wait("train-digits-00000000", words.console)
+        train.wait(cluster.session(), "train-digits-00000000", words.console)
+
+
+def test_the_command_prints_the_job(stellwerk: Command, cluster: Cluster, clock: FakeClock) -> None:
+    def later(_: float) -> None:
+        cluster.log = '{"message": "epoch 1"}\n'
+        cluster.jobs = {name: condition("Complete") for name in cluster.jobs}
+
+    clock.asleep = later
+    given = ("--param", "epochs=3", "--param", "seed=1", "--requirement", "REQ-1", "--wait", "--json")
+    code, out, err = stellwerk("train", "digits", *given)
+    assert code == 0, err
+    (job,) = cluster.created
+    assert json.loads(out) == {"job": job["metadata"]["name"]}
+    assert f"job {job['metadata']['name']}: started" in " ".join(err.split())
+    assert "epoch 1" in err
+    arguments = job["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert arguments == ["digits", "--epochs", "3", "--seed", "1", "--requirement", "REQ-1"]

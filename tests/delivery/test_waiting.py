@@ -4,15 +4,14 @@ from typing import Any
 
 import pytest
 
-from delivery.clients import kube
 from delivery.errors import DeliveryError
 from delivery.operations import train
 from delivery.operations.events import events, quantity, refuse_beyond_quota, room
 from delivery.operations.waiting import Waiting
-from tests.delivery.conftest import Clock, Project, Words
-from tests.support.training_cluster import Cluster, cluster, condition, start
+from tests.support.session import FakeClock, FakeCluster, Words
+from tests.support.training_cluster import Cluster, cluster, condition, opened, start
 
-__all__ = ["cluster"]
+__all__ = ["cluster", "opened"]
 
 
 QUOTA = {
@@ -48,22 +47,21 @@ def needs(cluster: Cluster, **requests: str) -> None:
     spec["containers"][0]["resources"] = {"requests": requests}
 
 
-def follow(cluster: Cluster, words: Words, clock: Clock, monkeypatch: pytest.MonkeyPatch, until: float = 5) -> str:
+def follow(cluster: Cluster, words: Words, clock: FakeClock, until: float = 5) -> str:
     """Waits until the Job, which is there, is let end; what was said."""
-    name = start(words)
+    name = start(cluster, words)
 
-    def later(seconds: float) -> None:
-        clock.now += seconds
+    def later(_: float) -> None:
         if clock.now > until:
             cluster.jobs[name] = condition("Complete")
 
-    monkeypatch.setattr(train.time, "sleep", later)
-    train.wait(name, words.console)
+    clock.asleep = later
+    train.wait(cluster.session(), name, words.console)
     return words.stream.getvalue()
 
 
 def test_what_the_scheduler_says_is_shown_with_what_takes_the_room(
-    cluster: Cluster, words: Words, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, words: Words, clock: FakeClock
 ) -> None:
     reason = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient cpu."}
     cluster.pods = [pod("train", "1") | {"status": {"conditions": [reason]}}]
@@ -76,32 +74,28 @@ def test_what_the_scheduler_says_is_shown_with_what_takes_the_room(
         pod("done", "1", "Succeeded"),
         pod("sim", "4", node="gpu"),
     ]
-    text = follow(cluster, words, clock, monkeypatch)
+    text = follow(cluster, words, clock)
     assert text.count("not scheduled: 0/1 nodes are available: 1 Insufficient cpu.") == 1
     assert "2 pods request 1.55 of 2.00 cpu; the biggest:" in text
     assert text.index("dev-serving/big: 1.50") < text.index("dev-serving/small: 0.05")
     assert "sim" not in text.split("started")[1]
 
 
-def test_a_job_that_fits_on_no_node_is_told(
-    cluster: Cluster, words: Words, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_that_fits_on_no_node_is_told(cluster: Cluster, words: Words, clock: FakeClock) -> None:
     reason = {"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available: 1 Insufficient cpu."}
     cluster.pods = [pod("train", "3") | {"status": {"conditions": [reason]}}]
     cluster.nodes = [{"metadata": {"name": "node"}, "status": {"allocatable": {"cpu": "2"}}}]
-    text = follow(cluster, words, clock, monkeypatch)
+    text = follow(cluster, words, clock)
     assert "it requests 3.00 cpu, and the largest node has 2.00: it fits on none of them" in text
 
 
-def test_a_job_that_waits_for_the_quota_says_so_at_once(
-    cluster: Cluster, words: Words, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_job_that_waits_for_the_quota_says_so_at_once(cluster: Cluster, words: Words, clock: FakeClock) -> None:
     needs(cluster, cpu="500m")
     cluster.quotas = [QUOTA]
     cluster.others = [pod("train-digits-2-a", "7500m", namespace="dev-training")]
-    name = start(words)
+    name = start(cluster, words)
     cluster.events["Job", name] = [exceeded("requests.cpu=500m", "requests.cpu=7800m", "requests.cpu=8")]
-    text = follow(cluster, words, clock, monkeypatch)
+    text = follow(cluster, words, clock)
     assert (
         "waits for room in the quota: FailedCreate: Error creating: its pod is forbidden: exceeded quota: quota" in text
     )
@@ -118,23 +112,23 @@ def test_what_the_quota_never_allows_is_refused_before_it_starts(
     with pytest.raises(
         DeliveryError, match=r"^dev-training: its quota 'quota' allows requests\.\w+=.*it can never run; raise"
     ):
-        start(words)
+        start(cluster, words)
     assert cluster.created == []
 
 
 def test_a_quota_that_was_lowered_since_ends_the_waiting(cluster: Cluster, words: Words) -> None:
     needs(cluster, cpu="500m")
-    name = start(words)
+    name = start(cluster, words)
     cluster.quotas = [{"metadata": {"name": "quota"}, "spec": {"hard": {"requests.cpu": "400m"}}}]
     cluster.events["Job", name] = [exceeded("requests.cpu=500m", "requests.cpu=0", "requests.cpu=400m")]
     with pytest.raises(DeliveryError, match=rf"allows requests\.cpu=400m.* can never run; .*delete job {name}"):
-        train.wait(name, words.console)
+        train.wait(cluster.session(), name, words.console)
 
 
 def test_no_pod_allowed_at_all_ends_the_waiting(cluster: Cluster, words: Words) -> None:
     cluster.quotas = [{"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}]
     with pytest.raises(DeliveryError, match="its quota 'none' allows pods=0"):
-        start(words)
+        start(cluster, words)
 
 
 @pytest.mark.parametrize(
@@ -147,31 +141,25 @@ def test_no_pod_allowed_at_all_ends_the_waiting(cluster: Cluster, words: Words) 
     ],
 )
 def test_a_refusal_that_stays_ends_the_waiting(message: str, cluster: Cluster, words: Words) -> None:
-    name = start(words)
+    name = start(cluster, words)
     cluster.events["Job", name] = [refused(message)]
     with pytest.raises(DeliveryError, match=f"^job {name}: its pods are refused: FailedCreate: Error creating: "):
-        train.wait(name, words.console)
+        train.wait(cluster.session(), name, words.console)
 
 
-def test_other_refusals_and_those_of_a_job_before_are_no_end(
-    cluster: Cluster, words: Words, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = start(words)
+def test_other_refusals_and_those_of_a_job_before_are_no_end(cluster: Cluster, words: Words, clock: FakeClock) -> None:
+    name = start(cluster, words)
     cluster.events["Job", name] = [
         refused('Error creating: pods "x" is forbidden: error looking up service account'),
         refused('Error creating: pods "x" is forbidden: violates PodSecurity', uid="before"),
     ]
-    assert "its pod is forbidden: error looking up service account" in follow(cluster, words, clock, monkeypatch)
+    assert "its pod is forbidden: error looking up service account" in follow(cluster, words, clock)
 
 
-def test_a_suspended_job_says_how_it_goes_on(
-    cluster: Cluster, words: Words, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = start(words)
+def test_a_suspended_job_says_how_it_goes_on(cluster: Cluster, words: Words, clock: FakeClock) -> None:
+    name = start(cluster, words)
     cluster.jobs[name]["spec"]["suspend"] = True
-    assert f"suspended: somebody stopped it; `kubectl -n dev-training patch job {name}" in follow(
-        cluster, words, clock, monkeypatch
-    )
+    assert f"suspended: somebody stopped it; `kubectl -n dev-training patch job {name}" in follow(cluster, words, clock)
 
 
 def container(**state: Any) -> Any:
@@ -183,32 +171,28 @@ def container(**state: Any) -> Any:
     }
 
 
-def test_an_image_that_cannot_be_pulled_ends_the_waiting(
-    cluster: Cluster, words: Words, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_image_that_cannot_be_pulled_ends_the_waiting(cluster: Cluster, words: Words, clock: FakeClock) -> None:
     cluster.pods = [container(waiting={"reason": "ImagePullBackOff", "message": "not found"})]
     with pytest.raises(DeliveryError, match=r"cannot start: ImagePullBackOff not found"):
-        follow(cluster, words, clock, monkeypatch, until=1000)
+        follow(cluster, words, clock, until=1000)
     assert 60 <= clock.now < 70
 
 
-def test_a_volume_that_cannot_be_mounted_is_told(
-    cluster: Cluster, words: Words, clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_volume_that_cannot_be_mounted_is_told(cluster: Cluster, words: Words, clock: FakeClock) -> None:
     cluster.pods = [container(waiting={"reason": "ContainerCreating"})]
     mount = refused('MountVolume.SetUp failed for volume "ca": secret "gone" not found') | {"reason": "FailedMount"}
     cluster.events["Pod", "pod"] = [mount]
-    assert 'FailedMount: MountVolume.SetUp failed for volume "ca"' in follow(cluster, words, clock, monkeypatch)
+    assert 'FailedMount: MountVolume.SetUp failed for volume "ca"' in follow(cluster, words, clock)
 
 
-def test_a_job_that_ran_out_of_memory_or_time_says_so(cluster: Cluster, words: Words, clock: Clock) -> None:
-    name = start(words)
+def test_a_job_that_ran_out_of_memory_or_time_says_so(cluster: Cluster, words: Words, clock: FakeClock) -> None:
+    name = start(cluster, words)
     cluster.log = '{"message": "epoch 1"}\n'
     cluster.pods = [container(terminated={"reason": "OOMKilled", "exitCode": 137})]
     cluster.jobs[name] = condition("Failed", message="Job has reached the specified backoff limit")
     with pytest.raises(DeliveryError, match="failed: OOMKilled: it needs more memory than its limit of 2Gi; raise"):
-        train.wait(name, words.console)
-    late = Waiting(name)
+        train.wait(cluster.session(), name, words.console)
+    late = Waiting(name, cluster, clock)
     late.look({"spec": {"suspend": True}})
     cluster.pods = []
     assert late.reason({"message": "Job was active longer than specified deadline"}, []).startswith(
@@ -216,14 +200,12 @@ def test_a_job_that_ran_out_of_memory_or_time_says_so(cluster: Cluster, words: W
     )
 
 
-def test_what_may_not_be_seen_stops_nothing(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    def forbidden(*_: str, **__: str) -> str:
-        raise DeliveryError("cluster of dev: nodes is forbidden")
-
-    monkeypatch.setattr(kube, "kubectl", forbidden)
-    assert room("dev", "cpu") == []
-    assert events("dev", "dev-training", "Job", "any") == []
-    refuse_beyond_quota("dev", "dev-training", {"containers": [{"resources": {"requests": {"cpu": "9"}}}]}, "no")
+def test_what_may_not_be_seen_stops_nothing() -> None:
+    forbidden = FakeCluster()
+    forbidden.refused = DeliveryError("cluster of dev: nodes is forbidden")
+    assert room(forbidden, "cpu") == []
+    assert events(forbidden, "dev-training", "Job", "any") == []
+    refuse_beyond_quota(forbidden, "dev-training", {"containers": [{"resources": {"requests": {"cpu": "9"}}}]}, "no")
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from components.kit.names import REVISION
-from delivery.clients import kube
 from delivery.errors import DeliveryError
 from delivery.operations import train
-from tests.delivery.conftest import Clock, Project, Words
+from delivery.session import Session
+from tests.support.session import Bench, Words
 
 IMAGE = f"registry.test/training@sha256:{'1' * 64}"
 LABELS = {"app": "training", "stellwerk.dev/model": "digits"}
@@ -61,16 +61,25 @@ class Cluster:
     quotas: list[dict[str, Any]] = field(default_factory=list)
     nodes: list[dict[str, Any]] = field(default_factory=list)
     others: list[dict[str, Any]] = field(default_factory=list)
+    environment: str = "dev"
+    bench: Bench | None = None
 
-    def get(self, environment: str, namespace: str, kind: str, name: str) -> dict[str, Any] | None:
-        assert (environment, namespace) == ("dev", "dev-training")
+    def of(self, environment: str) -> "Cluster":
+        assert environment == "dev"
+        return self
+
+    def session(self) -> Session:
+        assert self.bench is not None
+        return self.bench.session()
+
+    def get(self, namespace: str, kind: str, name: str) -> dict[str, Any] | None:
+        assert namespace == "dev-training"
         if kind == "cronjob":
             assert name == f"train-{self.model}"
             return copy.deepcopy(self.template)
         return self.jobs.get(name)
 
-    def kubectl(self, environment: str, *arguments: str, stdin: str | None = None) -> str:
-        assert environment == "dev"
+    def run(self, *arguments: str, stdin: str | None = None) -> str:
         if arguments[:2] != ("--namespace", "dev-training"):
             return self._everywhere(arguments)
         match arguments[2:]:
@@ -111,13 +120,17 @@ class Cluster:
 
 
 @pytest.fixture
-def cluster(project: Project, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Cluster:
-    made = Cluster()
-    monkeypatch.setattr(train, "get", made.get)
-    monkeypatch.setattr(train, "kubectl", made.kubectl)
-    monkeypatch.setattr(kube, "kubectl", made.kubectl)
-    return made
+def cluster() -> Cluster:
+    return Cluster()
 
 
-def start(words: Words, *parameters: str, requirements: tuple[str, ...] = (), model: str = "digits") -> str:
-    return train.train(model, parameters, requirements, words.console)
+@pytest.fixture(autouse=True)
+def opened(cluster: Cluster, bench: Bench) -> None:
+    """Sessions know this cluster, and it knows them."""
+    cluster.bench = bench
+
+
+def start(
+    cluster: Cluster, words: Words, *parameters: str, requirements: tuple[str, ...] = (), model: str = "digits"
+) -> str:
+    return train.train(cluster.session(), model, parameters, requirements, words.console)

@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,11 @@ from delivery.clients.jobs import TrainingJobs
 from delivery.errors import DeliveryError
 from delivery.operations import release, train
 from infra.contract.release import Releases
-from tests.delivery.conftest import MODEL, Engine, ObjectStores, Project
+from tests.support.checkout import MODEL, Checkout
+from tests.support.engine import FakeEngine
 from tests.support.models import training_models
+from tests.support.session import Bench, FakeCluster
+from tests.support.stores import MemoryStores
 from tests.support.training_cluster import IMAGE, TEMPLATE, condition
 from training import evaluation
 from training.candidate import Measured, Published, RunReference, build
@@ -32,9 +35,14 @@ SERVING = f"registry.test/serving@sha256:{'5' * 64}"
 
 
 @cache
+def digits() -> Dataset:
+    return load(MODEL)
+
+
+@cache
 def weights(number: int) -> Dense:
     """Nearest centroid: good enough to pass the gates; each number gives other bytes."""
-    train_rows = load(MODEL).train
+    train_rows = digits().train
     means = np.stack([train_rows.inputs[train_rows.labels == label].mean(axis=0) for label in range(10)])
     scale = np.float32(1 / (60 + number))
     return Dense((2 * means * scale).T.astype(np.float32), (-(means**2).sum(axis=1) * scale).astype(np.float32))
@@ -54,12 +62,12 @@ class Training:
     """What a Job trains and publishes: the numbered network, on this data set, or another file than it measured."""
 
     number: int
-    dataset: Dataset = field(default_factory=lambda: load(MODEL))
+    dataset: Dataset = field(default_factory=digits)
     content: bytes | None = None
     run: str = "run-1"
     edit: Forge = lambda _: None
 
-    @property
+    @cached_property
     def scores(self) -> Any:
         return scores_of(artefact(self.number), "pixels", self.dataset.held_out.inputs)
 
@@ -67,7 +75,7 @@ class Training:
     def stored(self) -> bytes:
         return self.content or artefact(self.number)
 
-    @property
+    @cached_property
     def examples(self) -> bytes:
         document = json.loads(build_examples(MODEL, self.dataset, ("pixels", "scores"), self.scores))
         self.edit(document)
@@ -104,10 +112,14 @@ class Training:
 class Jobs(TrainingJobs):
     """Training Jobs in the cluster, that have written their candidates, artefacts and examples."""
 
-    stores: ObjectStores
+    stores: MemoryStores
+    bench: Bench
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     stated: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     templates: dict[str, dict[str, Any]] = field(default_factory=lambda: {MODEL: copy.deepcopy(TEMPLATE)})
+
+    def release(self, job: str) -> str:
+        return release.release(self.bench.session(), MODEL, job)
 
     def done(self, number: int, *, commit: str = "0123456", forge: Forge = lambda _: None, **more: Any) -> str:
         """The name of a Job that has published and stated what `forge` makes of its candidate."""
@@ -156,15 +168,23 @@ def pod(job: dict[str, Any], message: str, code: int = 0) -> dict[str, Any]:
 
 
 @pytest.fixture
-def jobs(stores: ObjectStores, pulumi: Engine) -> Jobs:
-    pulumi.stacks.add("dev")
-    pulumi.outputs = {"images": {"serving": SERVING, "training": IMAGE.replace("1", "9")}}
-    return Jobs("dev", stores)
+def stores(bench: Bench) -> MemoryStores:
+    made = MemoryStores({"dev": {}})
+    bench.store = made.open
+    return made
 
 
 @pytest.fixture
-def store(project: Project) -> Releases:
-    return release.RELEASES
+def jobs(bench: Bench, stores: MemoryStores, pulumi: FakeEngine) -> Jobs:
+    pulumi.known.add("dev")
+    pulumi.stack_outputs = {"images": {"serving": SERVING, "training": IMAGE.replace("1", "9")}}
+    bench.jobs = made = Jobs(FakeCluster().of("dev"), stores, bench)
+    return made
+
+
+@pytest.fixture
+def store(project: Checkout) -> Releases:
+    return Releases(project.root / "stacks" / "releases")
 
 
 def hash_of(number: int) -> str:
@@ -173,6 +193,6 @@ def hash_of(number: int) -> str:
 
 def refusal(job: str, jobs: Jobs, store: Releases) -> str:
     with pytest.raises(DeliveryError) as raised:
-        release.release(MODEL, job, jobs)
+        jobs.release(job)
     assert store.ids(MODEL) == []
     return str(raised.value)

@@ -1,44 +1,47 @@
 """What the tests of promotion and rollback share."""
 
-import httpx
+from hashlib import sha256
+
 import pytest
 
-from delivery.clients import endpoint
-from delivery.operations import accepted, promote
+from delivery.operations.draft import How
+from delivery.operations.promote import promote, rollback
 from infra.contract.release import Releases
-from tests.delivery.conftest import MODEL, Engine, Project, Words
+from infra.values import ENVIRONMENTS
+from tests.support.checkout import ARTEFACTS, MODEL, Checkout
+from tests.support.engine import FakeEngine
+from tests.support.session import Bench, Words
+from tests.support.stores import MemoryStores
 
 
 @pytest.fixture(autouse=True)
-def _state(project: Project, releases: Releases, request: pytest.FixtureRequest) -> None:
-    """Two releases are there, and `stellwerk init` was run."""
+def initialised(project: Checkout, releases: Releases, pulumi: FakeEngine, request: pytest.FixtureRequest) -> None:
+    """Two releases exist, and `stellwerk init` was run; each environment serves what its file names."""
     if "stores" not in request.fixturenames:
         project.trust(request.getfixturevalue("ca"))
+    pulumi.known |= set(ENVIRONMENTS)
 
 
 @pytest.fixture(autouse=True)
-def moved(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """Artefacts that were brought, as (source, target): stores are looked at by one test of their own."""
-    found: list[tuple[str, str]] = []
-    monkeypatch.setattr(promote, "_bring_artefact", lambda source, target, *_: found.append((source, target)))
-    return found
+def artefacts(bench: Bench, request: pytest.FixtureRequest) -> MemoryStores:
+    """Every store but prod's has the artefacts."""
+    objects = {f"{MODEL}/sha256-{sha256(content).hexdigest()}.onnx": content for content in ARTEFACTS.values()}
+    made = MemoryStores({name: dict(objects) if name != "prod" else {} for name in ENVIRONMENTS})
+    if "stores" not in request.fixturenames:
+        bench.store = made.open
+    return made
 
 
-@pytest.fixture(autouse=True)
-def _served(pulumi: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each environment serves what its file names, unless a test says otherwise."""
-    monkeypatch.setattr(promote.engine, "outputs", lambda name: {"models": pulumi.applied_in(name)})
-
-    def answer(target: endpoint.Endpoint, client: httpx.Client) -> str | None:
-        name = pulumi.environment_of(target)
-        return pulumi.serving.get(name, pulumi.applied_in(name).get(MODEL))
-
-    monkeypatch.setattr(accepted, "answering_release", answer)
+def yes(_: str) -> bool:
+    return True
 
 
-def move(words: Words, target: str, source: str | None = None, release: str | None = None, *, yes: bool = True) -> None:
-    promote.promote(MODEL, target, source, release, promote.How(yes, 180, words.console))
+def move(
+    bench: Bench, words: Words, target: str, source: str | None = None, release: str | None = None, *,
+    how: How | None = None,
+) -> None:  # fmt: skip
+    promote(bench.session(), MODEL, target, source, release, how or How(True, 180, words.console, yes))
 
 
-def roll_back(words: Words, environment: str = "prod") -> None:
-    promote.rollback(MODEL, environment, promote.How(True, 180, words.console))
+def roll_back(bench: Bench, words: Words, environment: str = "prod") -> None:
+    rollback(bench.session(), MODEL, environment, How(True, 180, words.console, yes))

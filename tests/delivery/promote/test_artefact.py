@@ -1,96 +1,72 @@
 """The artefact of a promoted release is copied to the target's store, by real stores."""
 
-import re
-from hashlib import sha256
-
 import pytest
 
-from delivery import stackfile
 from delivery.clients import store
 from delivery.errors import DeliveryError
-from delivery.operations import promote
-from tests.delivery.conftest import FIRST, FIXTURES, MODEL, Engine, ObjectStores, Project, Words
+from delivery.project import Pointers
+from infra.contract.release import Releases
 from tests.delivery.promote.conftest import move
+from tests.support.checkout import ARTEFACTS, FIRST, MODEL, Checkout
+from tests.support.engine import FakeEngine
 from tests.support.examples import name_examples
-
-
-@pytest.fixture(autouse=True)
-def moved() -> None:
-    """Not replaced here."""
+from tests.support.session import Bench, Words
+from tests.support.stores import ObjectStores
 
 
 def test_bytes_are_moved_once(
-    project: Project, pulumi: Engine, stores: ObjectStores, words: Words, monkeypatch: pytest.MonkeyPatch
+    project: Checkout, bench: Bench, releases: Releases, stores: ObjectStores, words: Words
 ) -> None:
     project.point("test", FIRST)
-    copies: list[str] = []
-
-    def copy(source: store.Store, target: store.Store, artefact: object) -> int:
-        copies.append(f"{source.bucket} to {target.bucket}")
-        return 12345
-
-    monkeypatch.setattr(store, "copy", copy)
-    move(words, "prod")
-    assert copies == [f"{stores.buckets['test']} to {stores.buckets['prod']}"]
+    key = releases.load(MODEL, FIRST).artefact.key
+    stores.put("test", key, ARTEFACTS[FIRST])
+    move(bench, words, "prod")
+    assert stores.get("prod", key) == ARTEFACTS[FIRST]
     assert "12345 bytes copied to prod" in words
-    monkeypatch.setattr(store, "content", lambda *_: store.Content.INTACT)
-    stackfile.write("prod", stackfile.point("prod", MODEL, None, None))
-    move(words, "prod")
-    assert len(copies) == 1
+    again = project.project()
+    again.write("prod", again.point("prod", MODEL, Pointers(None, None)))
+    move(bench, words, "prod")
     assert "0 bytes copied to prod" in words
 
 
 def test_an_artefact_that_the_source_lost_stops_the_promotion(
-    project: Project, pulumi: Engine, stores: ObjectStores, words: Words
+    project: Checkout, pulumi: FakeEngine, bench: Bench, stores: ObjectStores, words: Words
 ) -> None:
     project.point("test", FIRST)
     before = project.text("prod")
     with pytest.raises(DeliveryError, match=r"object store of test .*: there is no artefact"):
-        move(words, "prod")
+        move(bench, words, "prod")
     assert project.text("prod") == before
     assert pulumi.shown == []
 
 
 def test_an_object_of_the_same_size_is_not_trusted(
-    project: Project, pulumi: Engine, stores: ObjectStores, words: Words
+    project: Checkout, bench: Bench, releases: Releases, stores: ObjectStores, words: Words
 ) -> None:
-    content = b"m" * 12345
-    digest = sha256(content).hexdigest()
-    release, key = f"v1-{digest[:8]}", f"digits/sha256-{digest}.onnx"
-    text = (FIXTURES / MODEL / f"{FIRST}.yaml").read_text()
-    old = re.findall(r"sha256:(0a1b2c3d[0-9a-f]{56})", text)[0]
-    file = project.root / "stacks" / "releases" / MODEL / f"{release}.yaml"
-    file.write_text(text.replace(old, digest).replace(FIRST, release))
-    project.point("test", release)
-    stores.put("test", key, content)
-    stores.put("prod", key, b"x" * 12345)
-    move(words, "prod")
-    assert stores.get("prod", key) == content
-    assert f"prod: {key} was changed in its store; replacing it" in words
+    project.point("test", FIRST)
+    artefact = releases.load(MODEL, FIRST).artefact
+    stores.put("test", artefact.key, ARTEFACTS[FIRST])
+    stores.put("prod", artefact.key, b"x" * artefact.size)
+    move(bench, words, "prod")
+    assert stores.get("prod", artefact.key) == ARTEFACTS[FIRST]
+    assert f"prod: {artefact.key} was changed in its store; replacing it" in words
     assert "12345 bytes copied to prod" in words
-    artefact = promote.RELEASES.load(MODEL, release).artefact
-    assert store.intact("prod", artefact)
-    stores.put("prod", key, b"y" * 12345)
-    assert not store.intact("prod", artefact)
+    with bench.session().store("prod") as opened:
+        assert store.holds(opened, artefact)
+        stores.put("prod", artefact.key, b"y" * artefact.size)
+        assert not store.holds(opened, artefact)
 
 
 def test_the_example_rows_go_with_the_artefact(
-    project: Project, pulumi: Engine, stores: ObjectStores, words: Words
+    project: Checkout, pulumi: FakeEngine, bench: Bench, releases: Releases, stores: ObjectStores, words: Words
 ) -> None:
-    content = b"m" * 12345
-    digest = sha256(content).hexdigest()
-    release = f"v3-{digest[:8]}"
-    text = (FIXTURES / MODEL / f"{FIRST}.yaml").read_text()
-    old = re.findall(r"sha256:(0a1b2c3d[0-9a-f]{56})", text)[0]
-    file = project.root / "stacks" / "releases" / MODEL / f"{release}.yaml"
-    file.write_text(text.replace(old, digest).replace(FIRST, release))
-    key, rows = name_examples(file, MODEL)
-    project.point("test", release)
-    stores.put("test", f"digits/sha256-{digest}.onnx", content)
+    key, rows = name_examples(releases.file(MODEL, FIRST), MODEL)
+    project.point("test", FIRST)
+    stores.put("test", releases.load(MODEL, FIRST).artefact.key, ARTEFACTS[FIRST])
     with pytest.raises(DeliveryError, match=rf"object store of test .*: there is no .*{key}"):
-        move(words, "prod")
+        move(bench, words, "prod")
     assert pulumi.shown == []
     stores.put("test", key, rows)
-    move(words, "prod")
+    move(bench, words, "prod")
     assert stores.get("prod", key) == rows
     assert f"examples {key}: {len(rows)} bytes copied to prod" in words

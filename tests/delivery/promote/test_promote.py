@@ -2,20 +2,25 @@
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
 from delivery.errors import DeliveryError
-from delivery.operations import promote
+from delivery.operations.draft import How
+from delivery.terminal import confirm
 from infra.contract.problems import ConfigError
-from tests.delivery.conftest import FIRST, MODEL, SECOND, Clock, Engine, Project, Words
-from tests.delivery.promote.conftest import move
+from tests.delivery.promote.conftest import move, yes
+from tests.support.checkout import FIRST, MODEL, SECOND, Checkout
+from tests.support.engine import FakeEngine, history
+from tests.support.session import Bench, FakeClock, Words
+from tests.support.stores import MemoryStores
 
-Prepare = Callable[[Project], object]
+Prepare = Callable[[Checkout], object]
 
 
-def edit_release(project: Project, release: str, **evaluation: object) -> None:
+def edit_release(project: Checkout, release: str, **evaluation: object) -> None:
     file = project.root / "stacks" / "releases" / MODEL / f"{release}.yaml"
     document = YAML(typ="safe").load(file)
     document["evaluation"].update(evaluation)
@@ -67,96 +72,111 @@ GATE = {"metric": "accuracy", "operator": ">=", "threshold": 0.99, "value": 0.97
     ],
 )  # fmt: skip
 def test_a_wrong_state_is_one_message_and_nothing_changes(
-    prepare: Prepare, arguments: tuple[str, ...], message: str, project: Project, pulumi: Engine, words: Words
+    prepare: Prepare,
+    arguments: tuple[str, ...],
+    message: str,
+    project: Checkout,
+    pulumi: FakeEngine,
+    bench: Bench,
+    words: Words,
 ) -> None:
     prepare(project)
     before = {name: project.text(name) for name in ("dev", "test", "prod")}
     with pytest.raises((DeliveryError, ConfigError), match=message) as raised:
-        move(words, *arguments)
+        move(bench, words, *arguments)
     assert "\n" not in str(raised.value)
     assert {name: project.text(name) for name in before} == before
     assert pulumi.shown == []
 
 
-def test_without_any_release_dev_says_how_to_make_one(project: Project, pulumi: Engine, words: Words) -> None:
+def test_without_any_release_dev_says_how_to_make_one(
+    project: Checkout, pulumi: FakeEngine, bench: Bench, words: Words
+) -> None:
     for file in (project.root / "stacks" / "releases" / MODEL).iterdir():
         file.unlink()
     with pytest.raises(DeliveryError, match="releases of digits: none; run `stellwerk release digits`"):
-        move(words, "dev")
+        move(bench, words, "dev")
 
 
 def test_a_promotion_previews_applies_and_waits(
-    project: Project, pulumi: Engine, words: Words, moved: list[tuple[str, str]]
+    project: Checkout, pulumi: FakeEngine, bench: Bench, words: Words, artefacts: MemoryStores
 ) -> None:
     project.point("test", SECOND, FIRST)
     project.point("prod", FIRST)
     before = project.text("prod")
-    move(words, "prod")
+    move(bench, words, "prod")
     after = project.text("prod")
     assert project.pointers("prod") == (SECOND, FIRST)
     assert pulumi.shown == [("preview", before), ("up", after)], "the preview must not see a changed file"
     assert pulumi.previewed == [after]
-    assert moved == [("test", "prod")]
+    assert artefacts.moved == [("test", "prod")]
     assert f"prod answers with {SECOND}" in words
 
 
 @pytest.mark.parametrize(("source", "brought"), [(None, "test"), ("test", "test")])
 def test_the_artefact_comes_from_the_source(
-    source: str | None, brought: str, project: Project, pulumi: Engine, words: Words, moved: list[tuple[str, str]]
+    source: str | None,
+    brought: str,
+    project: Checkout,
+    pulumi: FakeEngine,
+    bench: Bench,
+    words: Words,
+    artefacts: MemoryStores,
 ) -> None:
     project.point(brought, FIRST)
-    move(words, "prod", source)
-    assert moved == [(brought, "prod")]
+    move(bench, words, "prod", source)
+    assert artefacts.moved == [(brought, "prod")]
 
 
-def test_dev_has_its_artefacts_already(project: Project, pulumi: Engine, words: Words, moved: list[object]) -> None:
-    move(words, "dev", None, FIRST)
+def test_dev_has_its_artefacts_already(
+    project: Checkout, pulumi: FakeEngine, bench: Bench, words: Words, artefacts: MemoryStores
+) -> None:
+    move(bench, words, "dev", None, FIRST)
     assert project.pointers("dev") == (FIRST, None)
-    assert moved == []
+    assert artefacts.moved == []
 
 
-def test_what_the_source_served_before_is_accepted(project: Project, pulumi: Engine, words: Words) -> None:
+def test_what_the_source_served_before_is_accepted(
+    project: Checkout, pulumi: FakeEngine, bench: Bench, words: Words
+) -> None:
     project.point("test", SECOND, FIRST)
-    pulumi.updates = [("test", {MODEL: SECOND}), ("test", {MODEL: FIRST})]
-    move(words, "prod", None, FIRST)
+    pulumi.updates = [history("test", {MODEL: SECOND}), history("test", {MODEL: FIRST})]
+    move(bench, words, "prod", None, FIRST)
     assert project.pointers("prod") == (FIRST, None)
 
 
 def test_the_artefact_is_there_before_the_pointer_moves(
-    project: Project, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch
+    project: Checkout, pulumi: FakeEngine, bench: Bench, words: Words, artefacts: MemoryStores
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise DeliveryError("the artefact was changed")
-
-    monkeypatch.setattr(promote, "_bring_artefact", refuse)
+    artefacts.objects["test"] = dict.fromkeys(artefacts.objects["test"], b"x" * 12345)
     project.point("test", FIRST)
     before = project.text("prod")
     with pytest.raises(DeliveryError, match="the artefact was changed"):
-        move(words, "prod")
+        move(bench, words, "prod")
     assert project.text("prod") == before
     assert pulumi.shown == []
 
 
-def test_a_failed_preview_changes_nothing(project: Project, pulumi: Engine, words: Words) -> None:
+def test_a_failed_preview_changes_nothing(project: Checkout, pulumi: FakeEngine, bench: Bench, words: Words) -> None:
     project.point("test", FIRST)
     before = project.text("prod")
     pulumi.results["preview"] = [False]
     with pytest.raises(DeliveryError, match="the preview of prod failed, see above; nothing was changed"):
-        move(words, "prod")
+        move(bench, words, "prod")
     assert project.text("prod") == before
     assert pulumi.changes == []
 
 
 @pytest.mark.parametrize("said", ["n\n", "\n", "no\n"])
 def test_no_changes_nothing(
-    said: str, project: Project, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch,
+    said: str, project: Checkout, pulumi: FakeEngine, bench: Bench, words: Words, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     project.point("test", FIRST)
     before = project.text("prod")
     monkeypatch.setattr("sys.stdin", io.StringIO(said))
     with pytest.raises(DeliveryError, match="nothing was changed"):
-        move(words, "prod", yes=False)
+        move(bench, words, "prod", how=How(False, 180, words.console, confirm))
     assert [command for command, _ in pulumi.shown] == ["preview"], "what is asked about was not shown"
     assert project.text("prod") == before
     captured = capsys.readouterr()
@@ -164,61 +184,80 @@ def test_no_changes_nothing(
     assert captured.out.strip() == ""
 
 
-def test_yes_applies(project: Project, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_yes_applies(
+    project: Checkout, pulumi: FakeEngine, bench: Bench, words: Words, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project.point("test", FIRST)
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
-    move(words, "prod", yes=False)
+    move(bench, words, "prod", how=How(False, 180, words.console, confirm))
     assert project.pointers("prod") == (FIRST, None)
 
 
-def test_what_answers_already_is_left_alone(project: Project, pulumi: Engine, words: Words, clock: Clock) -> None:
+def test_what_answers_already_is_left_alone(
+    project: Checkout, pulumi: FakeEngine, bench: Bench, words: Words, clock: FakeClock
+) -> None:
     project.point("test", SECOND)
     project.point("prod", SECOND, FIRST)
     before = project.text("prod")
     pulumi.serving["prod"] = SECOND
-    move(words, "prod")
+    move(bench, words, "prod")
     assert pulumi.shown == []
     assert project.text("prod") == before, "the release before must not be forgotten"
     assert f"prod answers with {SECOND} already: nothing to do" in words
     assert clock.now < 5
 
 
-def test_a_pointer_that_was_never_applied_is_applied(project: Project, pulumi: Engine, words: Words) -> None:
+def test_a_pointer_that_was_never_applied_is_applied(
+    project: Checkout, pulumi: FakeEngine, bench: Bench, words: Words
+) -> None:
     project.point("test", SECOND)
     project.point("prod", SECOND, FIRST)
+    pulumi.serving["prod"] = None
     before = project.text("prod")
-    move(words, "prod")
+    move(bench, words, "prod")
     assert pulumi.changes == ["up"]
     assert project.text("prod") == before
 
 
 def test_another_update_is_waited_for_before_anything_is_previewed(
-    project: Project, pulumi: Engine, words: Words, monkeypatch: pytest.MonkeyPatch
+    project: Checkout, pulumi: FakeEngine, bench: Bench, words: Words, clock: FakeClock, tmp_path: Path
 ) -> None:
-    seen: list[tuple[str, int]] = []
-    monkeypatch.setattr(promote.engine, "wait_for_lock", lambda name, _: seen.append((name, len(pulumi.shown))))
+    """A lock of another machine: nothing here can tell whether it is alive."""
+    lock = tmp_path / "state" / "backend" / ".pulumi" / "locks" / "organization" / "stellwerk" / "prod" / "1.json"
+    lock.parent.mkdir(parents=True)
+    lock.write_text('{"pid": 1, "hostname": "another-machine"}')
+    previewed: list[int] = []
+
+    def ends(_: float) -> None:
+        previewed.append(len(pulumi.shown))
+        lock.unlink(missing_ok=True)
+
+    clock.asleep = ends
     project.point("test", FIRST)
-    move(words, "prod")
-    assert seen[0] == ("prod", 0)
+    move(bench, words, "prod")
+    assert previewed[0] == 0
+    assert "waiting for another update of prod (process 1) to end" in words
 
 
-def test_what_answers_but_was_not_applied_to_its_end_is_applied(project: Project, pulumi: Engine, words: Words) -> None:
+def test_what_answers_but_was_not_applied_to_its_end_is_applied(
+    project: Checkout, pulumi: FakeEngine, bench: Bench, words: Words
+) -> None:
     """Killed after the new pods came up, before the engine had saved its outputs."""
     project.point("test", SECOND)
     project.point("prod", SECOND, FIRST)
     pulumi.serving["prod"] = SECOND
     pulumi.applied["prod"] = {MODEL: FIRST}
-    move(words, "prod")
+    move(bench, words, "prod")
     assert pulumi.changes == ["up"]
 
 
 def test_time_that_is_over_before_the_update_begins_changes_nothing(
-    project: Project, pulumi: Engine, words: Words, clock: Clock
+    project: Checkout, pulumi: FakeEngine, bench: Bench, words: Words, clock: FakeClock
 ) -> None:
     """Another promotion was waited for, say, or a large artefact was copied."""
     project.point("test", FIRST)
     before = project.text("prod")
-    clock.now = 100
+    pulumi.before_preview = lambda: clock.sleep(10)
     with pytest.raises(DeliveryError, match="5 s were over before the update began, nothing was changed"):
-        promote.promote(MODEL, "prod", None, None, promote.How(True, 5, words.console, began=90))
+        move(bench, words, "prod", how=How(True, 5, words.console, yes))
     assert (project.text("prod"), pulumi.changes) == (before, [])

@@ -1,0 +1,125 @@
+"""The project that a command works on: its environments in the order of promotion, and its releases.
+
+Each file is read when it is first asked for, and once: whoever needs its state of now asks for `reload`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from delivery import stackfile
+from delivery.errors import DeliveryError
+from infra.composition.service import Stack
+from infra.contract.environment import Environment
+from infra.contract.model import Models
+from infra.contract.problems import read_text
+from infra.contract.release import Release, Releases
+from infra.discovery import Services, known
+from infra.services.serving import Model, models
+from infra.values import ENVIRONMENTS, ROOT, file_name, from_file
+
+
+@dataclass(frozen=True)
+class Pointers:
+    """The two releases that an environment's file names for a model."""
+
+    release: str | None
+    previous: str | None
+
+
+@dataclass(frozen=True)
+class KnownReleases(Releases):
+    """Releases are immutable: each file is read once."""
+
+    _known: dict[tuple[str, str], Release] = field(default_factory=dict, compare=False)
+
+    def load(self, model: str, release: str) -> Release:
+        """Return the release, validated; raise ConfigError naming the file and every wrong value by line."""
+        if (model, release) not in self._known:
+            self._known[model, release] = super().load(model, release)
+        return self._known[model, release]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checkout; `environments` is the order in which releases are promoted."""
+
+    root: Path = ROOT
+    environments: tuple[str, ...] = ENVIRONMENTS
+    services: Services = field(default_factory=known)
+    _texts: dict[str, str] = field(default_factory=dict)
+    # With the texts that they were validated from: an equal text is not validated again.
+    _stacks: dict[str, tuple[str | None, Stack]] = field(default_factory=dict)
+
+    @cached_property
+    def releases(self) -> KnownReleases:
+        """The folder of releases."""
+        return KnownReleases(self.root / "stacks" / "releases")
+
+    @cached_property
+    def models(self) -> Models:
+        """The folder of models, each with its document."""
+        return Models(self.root / "models")
+
+    def file(self, environment: str) -> Path:
+        """Return where the stack file of an environment is."""
+        return self.root / file_name(environment)
+
+    def text(self, environment: str) -> str:
+        """Return the stack file's text with its line endings as they are; raise ConfigError when it is not readable."""
+        if environment not in self._texts:
+            self._texts[environment] = read_text(self.file(environment), file_name(environment))
+        return self._texts[environment]
+
+    def environment(self, environment: str) -> Environment:
+        """Return the validated values of an environment; raise ConfigError with everything that is wrong."""
+        return self.stack(environment).environment
+
+    def served(self, environment: str) -> Mapping[str, Model]:
+        """Return the models that an environment's file names."""
+        return models(self.environment(environment))
+
+    def stack(self, environment: str) -> Stack:
+        """Return the validated values of an environment with its services; raise ConfigError as `environment` does."""
+        text = self.text(environment) if environment in self.environments else None
+        validated = self._stacks.get(environment)
+        if validated is None or validated[0] != text:
+            loaded = from_file(environment, self.root, services=self.services, text=text, releases=self.releases)
+            validated = self._stacks[environment] = (text, loaded.stack)
+        return validated[1]
+
+    def reload(self, environment: str) -> None:
+        """Forget what was read of a stack file: somebody may have edited it meanwhile."""
+        self._texts.pop(environment, None)
+
+    def write(self, environment: str, text: str) -> None:
+        """Replace the stack file in one step; its mode and its line endings stay."""
+        # A text that was read with line endings made equal gets those of the file again.
+        if "\r" not in text and "\r\n" in self.text(environment):
+            text = text.replace("\n", "\r\n")
+        stackfile.write(self.file(environment), file_name(environment), text)
+        self._texts[environment] = text
+
+    def model(self, environment: str, model: str) -> Model:
+        """Return what an environment's file says of a model; raise DeliveryError when it has no such model."""
+        models = self.served(environment)
+        if model not in models:
+            known = ", ".join(models) or "none"
+            raise DeliveryError(f"{file_name(environment)}: there is no model {model!r}; models there: {known}")
+        return models[model]
+
+    def pointers(self, environment: str, model: str) -> Pointers:
+        """Return the releases that the file names; raise DeliveryError when it has no such model."""
+        stated = self.model(environment, model)
+        return Pointers(stated.release, stated.previous)
+
+    def point(self, environment: str, model: str, pointers: Pointers) -> str:
+        """Return the stack file's text with the pointers of a model changed, and not a character else."""
+        name = file_name(environment)
+        return stackfile.point(self.text(environment), name, model, pointers.release, pointers.previous)
+
+    def source(self, environment: str) -> str | None:
+        """Return the environment that a release must have been accepted by; None for the first one."""
+        before = self.environments.index(environment)
+        return self.environments[before - 1] if before else None

@@ -1,0 +1,90 @@
+"""What one command works with: the project's files, and the clients for everything outside of it.
+
+It is made once, by the command's entry, and passed on; a test makes one of its own.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from delivery.clients.backend import Backend
+from delivery.clients.engine import Engine
+from delivery.clients.jobs import TrainingJobs
+from delivery.clients.kubectl import Kubectl
+from delivery.clock import Clock
+from delivery.project import Project
+
+if TYPE_CHECKING:
+    # They take long to import, and most commands need one or none.
+    from delivery.clients.endpoint import Endpoint
+    from delivery.clients.logs import LogStore
+    from delivery.clients.runs import Tracking
+    from delivery.clients.store import Store
+
+
+@dataclass(frozen=True)
+class LocalCluster:
+    """The embedded cluster, for the few commands that ask for it.
+
+    `variables` makes what they name. `prepare` gets tools and images, `start` brings the node up.
+    """
+
+    variables: Callable[[], Mapping[str, str]]
+    prepare: Callable[[Console], None]
+    start: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Session:
+    """The project, the target's variables, and clients made of them."""
+
+    project: Project
+    variables: Mapping[str, str]
+    local: LocalCluster
+    clock: Clock = field(default_factory=Clock)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine in the project's folder."""
+        return Engine(self.project.root, self.variables, self.clock)
+
+    @cached_property
+    def backend(self) -> Backend:
+        """Where the engine keeps states and locks."""
+        return Backend(self.engine)
+
+    def kubectl(self, environment: str) -> Kubectl:
+        """Return the cluster of an environment."""
+        return Kubectl(environment, self.project.environment(environment).cluster.context, self.variables)
+
+    def jobs(self, environment: str) -> TrainingJobs:
+        """Return the training Jobs of an environment."""
+        return TrainingJobs(self.kubectl(environment))
+
+    def endpoint(self, environment: str, model: str) -> "Endpoint":
+        """Return a model's endpoint; raise DeliveryError when the environment does not serve such a model."""
+        from delivery.clients.endpoint import endpoint
+
+        return endpoint(self.project, environment, model)
+
+    def log_store(self) -> "LogStore":
+        """Return the log store that an environment of the project runs; raise DeliveryError when none does."""
+        from delivery.clients.logs import log_store
+
+        return log_store(self.project, self.engine)
+
+    def tracking(self, environment: str) -> AbstractContextManager["Tracking"]:
+        """Return the tracking server of an environment, open as long as the context lasts."""
+        from delivery.clients.runs import tracking
+
+        return tracking(self.kubectl(environment))
+
+    def store(self, environment: str) -> AbstractContextManager["Store"]:
+        """Return the object store of an environment, open as long as the context lasts."""
+        from delivery.clients.store import connect
+
+        return connect(self.project.environment(environment), self.engine)
