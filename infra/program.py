@@ -11,13 +11,13 @@ from infra.discovery import Services
 from infra.services.ownership.marks import mark_objects
 from infra.targets.kubeconfig import require_context
 from infra.targets.target import Target
-from infra.values import Loaded, source
+from infra.values import Loaded
 
 
 def run(root: Path, services: Services, target: Target) -> None:
     """Compose the stack of the running program; raise ConfigError before anything is declared that cannot be."""
     loaded, credentials = from_program(root, services)
-    require_context(loaded.environment.cluster.context, source(pulumi.get_stack(), root), target.variables)
+    require_context(loaded.environment.cluster.context, loaded.source, target.variables)
     target.deadline()
     for folder in loaded.stack.folders():
         target.folder(folder)

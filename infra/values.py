@@ -28,10 +28,11 @@ NAMESPACE = "stellwerk"
 
 @dataclass(frozen=True)
 class Loaded:
-    """A validated environment with its services, and its serving and previous releases by (model, release)."""
+    """A validated environment with its services, its serving and previous releases by (model, release), its file."""
 
     stack: Stack
     releases: Mapping[tuple[str, str], Release]
+    source: Source
 
     @property
     def environment(self) -> Environment:
@@ -99,7 +100,7 @@ def validate(values: Mapping[str, Any], name: str, source: Source, folders: Fold
     documents = Documents(_releases(stack, source, folders.releases), folders.models)
     if broken := list(document_violations(stack, documents)):
         raise source.error(broken)
-    return Loaded(stack, documents.releases)
+    return Loaded(stack, documents.releases, source)
 
 
 def _releases(stack: Stack, source: Source, store: Releases) -> dict[tuple[str, str], Release]:

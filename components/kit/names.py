@@ -3,6 +3,9 @@
 KSERVE_WEBHOOK = "kserve-webhook-server-service"
 """Service that the API server calls; its certificate carries the name."""
 
+SERVING_RUNTIME = "stellwerk-onnx"
+"""The runtime that inference services ask for."""
+
 LOG_STORE = "log-store"
 """Service of Elasticsearch; its certificate carries the name."""
 

@@ -119,9 +119,10 @@ class Workload:
         )
 
     def job_template(
-        self, job: batch.v1.JobSpecArgs, schedule: str, labels: Mapping[str, str] | None = None
-    ) -> batch.v1.CronJob:
+        self, job: "batch.v1.JobSpecArgs", schedule: str, labels: Mapping[str, str] | None = None
+    ) -> "batch.v1.CronJob":
         """Declare a suspended CronJob: it never runs by itself, Jobs are made of it."""
+        # Annotations are quoted: the SDK loads a group of the API when it is first named, and few stacks have Jobs.
         metadata = meta.v1.ObjectMetaArgs(labels=labels) if labels else None
         return batch.v1.CronJob(
             self.name,

@@ -9,14 +9,12 @@ from pulumi_kubernetes import core, meta, rbac, yaml
 from components.kit import pods, ports
 from components.kit.access import KeyPairArgs, key_pair_files
 from components.kit.custom import CustomResource
-from components.kit.names import KSERVE_WEBHOOK
+from components.kit.names import KSERVE_WEBHOOK, SERVING_RUNTIME
 from components.kit.options import child
 from components.kit.volumes import secret_volume
 from components.kit.workload import Workload
 from components.serving.runtime import runtime
 from components.serving.webhooks import declare_webhooks
-
-RUNTIME = "stellwerk-onnx"
 
 _APP = "kserve-controller-manager"
 # What the API server connects to.
@@ -99,7 +97,7 @@ class KServe(pulumi.ComponentResource):
             f"{name}-runtime",
             api_version="serving.kserve.io/v1alpha1",
             kind="ClusterServingRuntime",
-            metadata=meta.v1.ObjectMetaArgs(name=RUNTIME),
+            metadata=meta.v1.ObjectMetaArgs(name=SERVING_RUNTIME),
             spec=runtime(args["runtime_image"]),
             opts=child(self, [definitions, *webhooks]),
         )

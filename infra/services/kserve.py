@@ -1,6 +1,6 @@
 """KServe, the controller of inference services: cluster-wide, run by the stack that owns the cluster."""
 
-from components.kit.names import KSERVE_WEBHOOK
+from components.kit.names import KSERVE_WEBHOOK, SERVING_RUNTIME
 from infra.composition.context import Composition
 from infra.composition.handover import BuiltImages, Namespaces, ServingRuntime
 from infra.composition.service import Build, Certificate, Namespace, Service, Switch
@@ -37,9 +37,7 @@ def _compose(context: Composition) -> None:
 
 def _connect(context: Composition) -> None:
     """On a shared cluster its owner has put the runtime there."""
-    from components.serving.kserve import RUNTIME
-
-    context.give(ServingRuntime(RUNTIME))
+    context.give(ServingRuntime(SERVING_RUNTIME))
 
 
 SERVICE = Service(
