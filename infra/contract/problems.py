@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
@@ -17,6 +17,7 @@ from infra.contract.errors import StellwerkError
 from infra.contract.fields import NAME_RULE
 
 KeyPath = tuple[str | int, ...]
+Given = TypeVar("Given")
 
 
 class ConfigError(StellwerkError):
@@ -141,6 +142,13 @@ def required(path: KeyPath, value: object, allowed: str) -> Iterator[Problem]:
     """Yield a problem where a value is absent that another one makes necessary."""
     if value is None:
         yield Problem(path, "nothing", allowed, "add the key, or change the mode")
+
+
+def proved(value: Given | None) -> Given:
+    """Return a value whose presence a rule has proved with `required`; raise AssertionError where no rule has."""
+    if value is None:
+        raise AssertionError("a value is absent that a rule of its service has to require")
+    return value
 
 
 def problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:

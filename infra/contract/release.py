@@ -215,8 +215,8 @@ class Releases:
 
     def ids(self, model: str) -> list[str]:
         """Return the releases of a model, oldest version first."""
-        found = [file.stem for file in (self.folder / model).glob("v*.yaml")]
-        return sorted(found, key=lambda release: (int(release[1:].split("-")[0]), release))
+        ids = (file.stem for file in (self.folder / model).glob("v*.yaml"))
+        return sorted(ids, key=lambda release: (int(release[1:].split("-")[0]), release))
 
     def file(self, model: str, release: str) -> Path:
         """Return where a release is, or would be written."""

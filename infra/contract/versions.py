@@ -17,8 +17,8 @@ EPOCH = 1767225600
 @lru_cache
 def versions(file: Path = FILE) -> Mapping[str, str]:
     """Return every version by name."""
-    found: Mapping[str, str] = tomllib.loads(file.read_text(encoding="utf-8"))["versions"]
-    return found
+    by_name: Mapping[str, str] = tomllib.loads(file.read_text(encoding="utf-8"))["versions"]
+    return by_name
 
 
 def version(name: str) -> str:

@@ -1,7 +1,6 @@
 """The log store, and the shipper of logs on every node."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from pydantic import Field, SecretStr
 
@@ -14,7 +13,7 @@ from infra.composition.service import Build, Certificate, NodePort, Service, Sta
 from infra.contract.environment import PLATFORM, Environment, Mode, PlatformImage, RunBy, SectionField
 from infra.contract.fields import NodePort as NodePortNumber
 from infra.contract.fields import Section
-from infra.contract.problems import Problem, required
+from infra.contract.problems import Problem, proved, required
 from infra.targets.target import Folder
 from infra.targets.variables import BUILD_CONTEXTS
 
@@ -58,15 +57,6 @@ class LogStoreKeys(CredentialsPart):
     users: LogStoreUsers
 
 
-@dataclass(frozen=True)
-class OwnLogStore:
-    """What a log store of this stack is made with."""
-
-    node_port: int
-    pod_logs_path: str
-    heap: str
-
-
 SECTION: SectionField[LoggingSection] = SectionField("logging", LoggingSection)
 
 
@@ -77,19 +67,11 @@ def runs(environment: Environment) -> bool:
 
 def url(environment: Environment) -> str:
     """Return the URL of the environment's own log store for clients outside the cluster."""
-    return f"https://{environment.cluster.address}:{_section(environment).node_port}"
+    return f"https://{environment.cluster.address}:{proved(_section(environment).node_port)}"
 
 
 def _section(environment: Environment) -> LoggingSection:
     return environment.section(SECTION)
-
-
-def _own(environment: Environment) -> OwnLogStore | None:
-    """The values of a log store of this stack, None where it runs elsewhere."""
-    section = _section(environment)
-    if section.mode is Mode.EXTERNAL or None in (section.node_port, section.pod_logs_path, section.heap):
-        return None
-    return OwnLogStore(section.node_port or 0, section.pod_logs_path or "", section.heap or "")
 
 
 def _rules(stack: Stack) -> Iterator[Problem]:
@@ -111,8 +93,10 @@ def _rules(stack: Stack) -> Iterator[Problem]:
 
 
 def _ports(environment: Environment) -> Iterator[NodePort]:
-    if store := _own(environment):
-        yield NodePort(("logging", "nodePort"), store.node_port, "log store")
+    port = _section(environment).node_port
+    # Whether it is given is another rule's.
+    if port is not None:
+        yield NodePort(("logging", "nodePort"), port, "log store")
 
 
 def _credentials(environment: Environment) -> Mapping[str, type[CredentialsPart]]:
@@ -135,9 +119,7 @@ def _compose(context: Composition) -> None:
 
     from components.logging.log_stack import LogStack
 
-    values, store = context.environment, _own(context.environment)
-    if store is None:
-        return
+    values, section = context.environment, _section(context.environment)
     stack = LogStack(
         "logs",
         {
@@ -153,11 +135,11 @@ def _compose(context: Composition) -> None:
                 for name, user in context.credentials.get(LogStoreKeys).users
                 if user
             },
-            "heap": store.heap,
+            "heap": proved(section.heap),
             "storage": _STORAGE,
             "address": values.cluster.address,
-            "node_port": store.node_port,
-            "pod_logs_path": context.target.pod_logs(values.cluster.context) or store.pod_logs_path,
+            "node_port": proved(section.node_port),
+            "pod_logs_path": context.target.pod_logs(values.cluster.context) or proved(section.pod_logs_path),
         },
         context.opts,
     )

@@ -14,7 +14,7 @@ from infra.composition.service import Certificate, NodePort, Service, Stack
 from infra.contract.environment import PLATFORM, Environment, Mode, PlatformImage, RunBy, SectionField
 from infra.contract.fields import Name, Section
 from infra.contract.fields import NodePort as NodePortNumber
-from infra.contract.problems import Problem, required
+from infra.contract.problems import Problem, proved, required
 
 if TYPE_CHECKING:
     import pulumi
@@ -82,8 +82,8 @@ def external_url(environment: Environment) -> str:
     """Return the URL under which clients outside the cluster reach the store."""
     section = _section(environment)
     if section.mode is Mode.EMBEDDED:
-        return f"https://{environment.cluster.address}:{section.node_port}"
-    return section.endpoint or ""
+        return f"https://{environment.cluster.address}:{proved(section.node_port)}"
+    return proved(section.endpoint)
 
 
 def _section(environment: Environment) -> ObjectStoreSection:
@@ -100,6 +100,7 @@ def _rules(stack: Stack) -> Iterator[Problem]:
 
 def _ports(environment: Environment) -> Iterator[NodePort]:
     port = _section(environment).node_port
+    # Whether it is given is another rule's.
     if port is not None:
         yield NodePort(("objectStore", "nodePort"), port, "object store")
 
@@ -131,7 +132,6 @@ def _compose(context: Composition) -> None:
     from components.storage.object_store import ObjectStore
 
     keys = context.credentials.get(OwnObjectStoreKeys)
-    (port,) = _ports(context.environment)
     store = ObjectStore(
         "object-store",
         {
@@ -143,7 +143,7 @@ def _compose(context: Composition) -> None:
             "reader": keys.reader.args(),
             "tls": context.tls,
             "address": context.environment.cluster.address,
-            "node_port": port.port,
+            "node_port": proved(_section(context.environment).node_port),
             "storage": _STORAGE,
         },
         context.opts,

@@ -30,18 +30,28 @@ class Machine:
     variables: Mapping[str, str]
 
     def run(
-        self, values: Mapping[str, Any], stack: str, services: Services | None = None, **changed: str | None
+        self,
+        values: Mapping[str, Any],
+        stack: str,
+        services: Services | None = None,
+        before: Mapping[str, Mapping[str, Any]] | None = None,
+        **changed: str | None,
     ) -> Recording:
         """The program with these values; `changed` variables are set, or absent where None."""
         given = {name: value for name, value in {**self.variables, **changed}.items() if value is not None}
-        return harness.run(values, stack, self.root, Target(given), services)
+        return harness.run(values, stack, self.root, Target(given), services, before)
 
 
 class Run(Protocol):
     """Runs the program on the machine."""
 
     def __call__(
-        self, values: Mapping[str, Any], stack: str, services: Services | None = None, **changed: str | None
+        self,
+        values: Mapping[str, Any],
+        stack: str,
+        services: Services | None = None,
+        before: Mapping[str, Mapping[str, Any]] | None = None,
+        **changed: str | None,
     ) -> Recording: ...
 
 
@@ -119,7 +129,7 @@ def refused(run: Run) -> Refused:
 
     def message(stack: str, given: Mapping[str, Any], services: Services | None = None, **changed: str | None) -> str:
         with pytest.raises(pulumi.RunError) as raised:
-            run(given, stack, services, **changed)
+            run(given, stack, services, None, **changed)
         return str(raised.value)
 
     return message

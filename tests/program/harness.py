@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -29,8 +30,12 @@ DIGEST = "sha256:" + "cd" * 32
 
 @dataclass
 class Recording(mocks.MockMonitor):
-    """What the program registered: raw inputs by `type::name`, with secrets as the wire carries them; hooks by name."""
+    """What the program registered: raw inputs by `type::name`, with secrets as the wire carries them; hooks by name.
 
+    `before` are the outputs of the update before by stack, as the engine gives them.
+    """
+
+    before: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     inputs: dict[str, Any] = field(default_factory=dict)
     parents: dict[str, str] = field(default_factory=dict)
     providers: dict[str, str] = field(default_factory=dict)
@@ -38,9 +43,17 @@ class Recording(mocks.MockMonitor):
     waits: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
     transforms: dict[str, list[str]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        super().__init__(Answers())
+        super().__init__(Answers(self.before))
+
+    def logger(self) -> logging.Logger:
+        """Return where the engine would write what the program says."""
+        logger, handler = logging.Logger("program"), logging.Handler(logging.WARNING)
+        handler.emit = lambda record: self.warnings.append(record.getMessage())  # type: ignore[method-assign]
+        logger.addHandler(handler)
+        return logger
 
     def RegisterResource(self, request: Any) -> Any:
         if request.type != "pulumi:pulumi:Stack":
@@ -71,15 +84,18 @@ class Recording(mocks.MockMonitor):
 
     def tree(self) -> dict[str, Any]:
         """The resources by component, and the stack's outputs: what a snapshot shows."""
-        found: dict[str, Any] = {"outputs": shown(self.outputs)}
+        resources: dict[str, Any] = {"outputs": shown(self.outputs)}
         for key in sorted(self.inputs):
             if not key.startswith("stellwerk:"):
-                found.setdefault(self.parents[key], {})[key] = shown(self.inputs[key])
-        return found
+                resources.setdefault(self.parents[key], {})[key] = shown(self.inputs[key])
+        return resources
 
 
+@dataclass(frozen=True)
 class Answers(mocks.Mocks):
     """Resources come out as they went in, with what only the engine and the providers know."""
+
+    before: Mapping[str, Mapping[str, Any]]
 
     def new_resource(self, args: mocks.MockResourceArgs) -> tuple[str | None, dict[Any, Any]]:
         state = dict(args.inputs)
@@ -91,7 +107,8 @@ class Answers(mocks.Mocks):
         return f"{args.name}-id", state
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
-        return {}, []
+        assert args.token == "pulumi:pulumi:readStackOutputs", "nothing else is asked of the engine"
+        return {"outputs": self.before.get(args.args["name"].rpartition("/")[2], {})}, []
 
 
 def run(
@@ -100,15 +117,18 @@ def run(
     root: Path = ROOT,
     target: Target | None = None,
     services: Services | None = None,
+    before: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Recording:
     """The program with these configuration values (keys without namespace); raises what the program raises."""
-    recording = Recording()
+    recording = Recording(before or {})
     failure: list[BaseException] = []
 
     def program() -> None:
         loop = asyncio.new_event_loop()
         asyncio.set_event_loop(loop)
-        pulumi.runtime.set_mocks(recording.mocks, "stellwerk", stack, preview=False, monitor=recording)
+        pulumi.runtime.set_mocks(
+            recording.mocks, "stellwerk", stack, preview=False, logger=recording.logger(), monitor=recording
+        )
         settings.SETTINGS.callbacks = recording
         flat = {
             f"{PREFIX}{key}": value if isinstance(value, str) else json.dumps(value) for key, value in values.items()
@@ -151,7 +171,7 @@ def certificate(name: str) -> str:
 def credentials(values: Mapping[str, Any]) -> dict[str, Any]:
     """Credentials as `stellwerk init` writes them for these values, every secret value marked."""
     services = ["gateway", "objectStore"]
-    found: dict[str, Any] = {
+    made: dict[str, Any] = {
         "caKey": f"{SENTINEL}-ca",
         "objectStore": {
             "accessKey": f"{SENTINEL}-access",
@@ -164,21 +184,21 @@ def credentials(values: Mapping[str, Any]) -> dict[str, Any]:
         services.append("kserveWebhook")
     if values["registry"]["mode"] == "embedded":
         services.append("registry")
-        found["registry"] |= {
+        made["registry"] |= {
             "htpasswd": f"{SENTINEL}-htpasswd",
             "push": {"username": "builder", "password": f"{SENTINEL}-push", "htpasswd": f"{SENTINEL}-writers"},
             "logins": {name: f"{SENTINEL}-{name}" for name in ("dev", "test", "prod")},
         }
     if values["tracking"]["enabled"]:
-        found["tracking"] = {"postgresPassword": f"{SENTINEL}-postgres"}
+        made["tracking"] = {"postgresPassword": f"{SENTINEL}-postgres"}
     if values["logging"]["mode"] == "embedded":
         services.append("logStore")
         users = ("shipper", "reader", "elastic")
-        found["logStore"] = {
+        made["logStore"] = {
             "users": {user: {"password": f"{SENTINEL}-{user}", "hash": f"{SENTINEL}-{user}-hash"} for user in users}
         }
-    found["tls"] = {name: {"certificate": certificate(name), "key": f"{SENTINEL}-tls-{name}"} for name in services}
-    return found
+    made["tls"] = {name: {"certificate": certificate(name), "key": f"{SENTINEL}-tls-{name}"} for name in services}
+    return made
 
 
 def leaks(value: Any, path: str = "") -> Iterator[str]:

@@ -89,7 +89,7 @@ def test_pods_are_restricted_and_only_the_log_shipper_is_not(stack: str, each: P
         inputs["metadata"]["name"]: inputs["metadata"]["labels"]["pod-security.kubernetes.io/enforce"]
         for inputs in each[stack].of_kind("Namespace").values()
     }
-    broken = {name: found for name, _, pod in pods(stack, each) if (found := violations(pod))}
+    broken = {name: rules for name, _, pod in pods(stack, each) if (rules := violations(pod))}
     shipper = broken.pop("logs-shipper", [])
     assert broken == {}
     assert {rule.partition(": ")[0] for rule in shipper} <= {"volume pod-logs", "volume positions", "log-shipper",
@@ -108,15 +108,15 @@ def test_the_log_shippers_know_the_environment_of_every_namespace(stack: str, ea
     pattern = shipper_config("dev-platform")["receivers"]["podlogs"]["environment"]
     names = [inputs["metadata"]["name"] for inputs in each[stack].of_kind("Namespace").values()]
     assert names
-    assert {name: (found := re.search(pattern, name)) and found[1] for name in names} == dict.fromkeys(names, stack)
+    assert {name: (match := re.search(pattern, name)) and match[1] for name in names} == dict.fromkeys(names, stack)
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_images_are_pinned_and_those_of_the_own_registry_by_digest(stack: str, each: Programs) -> None:
     registry = stack_values(stack)["registry"]["address"]
-    found = {container["image"] for _, _, pod in pods(stack, each) for container in containers(pod)}
-    assert found
-    for image in found:
+    images = {container["image"] for _, _, pod in pods(stack, each) for container in containers(pod)}
+    assert images
+    for image in images:
         name, _, digest = image.partition("@")
         tag = name.rpartition("/")[2].partition(":")[2]
         assert re.fullmatch(r"sha256:[0-9a-f]{64}", digest) or (tag and tag != "latest"), f"{image} is not pinned"
@@ -215,8 +215,8 @@ def test_a_node_pool_is_selected_and_its_taint_tolerated(stack: str, programs: P
 def test_a_job_on_a_node_pool_trains_on_a_gpu(
     pool: bool, device: str, gpus: str | None, programs: Programs, released: Programs
 ) -> None:
-    found = (released if pool else programs)["dev"]
-    (pod,) = [pod for name, _, pod in workloads(found) if name == "train-digits"]
+    program = (released if pool else programs)["dev"]
+    (pod,) = [pod for name, _, pod in workloads(program) if name == "train-digits"]
     (container,) = pod["containers"]
     assert {"name": "STELLWERK_DEVICE", "value": device} in container["env"]
     assert container["resources"]["limits"].get(GPU) == gpus
