@@ -25,7 +25,7 @@ def from_program(root: Path, services: Services) -> tuple[Loaded, Credentials]:
 
 
 def _structured(value: str) -> Any:
-    """Structured values arrive as JSON text; anything else is the text itself."""
+    """Return the value that a text stands for: structured values arrive as JSON, anything else as it is."""
     if not value.startswith(("{", "[")):
         return value
     try:

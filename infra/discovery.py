@@ -22,7 +22,7 @@ class Services:
 
     @cached_property
     def document(self) -> type[Environment]:
-        """The type of the environment document with the sections of these services."""
+        """Return the type of the environment document with the sections of these services."""
         sections = [service.section for service in self.ordered if service.section]
         images = {image.name: image for service in self.ordered for image in service.images}
         return environment.document(sections, images.values())

@@ -36,7 +36,7 @@ class Loaded:
 
     @property
     def environment(self) -> Environment:
-        """The values."""
+        """Return the values."""
         return self.stack.environment
 
 

@@ -41,12 +41,12 @@ class Composition:
 
     @property
     def environment(self) -> Environment:
-        """The values."""
+        """Return the values."""
         return self.stack.environment
 
     @property
     def authority(self) -> str:
-        """The certificate of the environment's authority, PEM; raise ConfigError before `stellwerk init` has run."""
+        """Return the certificate of the environment's authority, PEM; raise ConfigError before `stellwerk init` ran."""
         certificate = self.environment.ca_certificate
         if certificate is None:
             name = self.environment.environment
@@ -55,7 +55,7 @@ class Composition:
 
     @property
     def tls(self) -> "KeyPairArgs":
-        """The key pair of the service's own certificate."""
+        """Return the key pair of the service's own certificate."""
         (certificate,) = self.service.certificates
         pair = self.credentials.key_pairs[certificate.key]
         return {"certificate": pair.certificate, "key": secret(pair.key)}

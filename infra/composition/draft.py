@@ -33,7 +33,7 @@ class Draft:
 
     @property
     def name(self) -> str:
-        """The environment's name."""
+        """Return the environment's name."""
         return self.environment.environment.value
 
     def need(self, *path: str, make: Callable[[], Any]) -> None:

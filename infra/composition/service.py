@@ -41,7 +41,7 @@ class NodePort:
 
     @property
     def key(self) -> str:
-        """The key as messages name it."""
+        """Return the key as messages name it."""
         return ".".join(str(step) for step in self.path)
 
 
@@ -72,7 +72,7 @@ class Switch:
 
     @property
     def key(self) -> str:
-        """The key as messages name it."""
+        """Return the key as messages name it."""
         return ".".join(str(step) for step in self.path)
 
 

@@ -57,7 +57,7 @@ class PlatformImage:
 
     @property
     def field(self) -> str:
-        """The field of `images` that names another one."""
+        """Return the field of `images` that names another one."""
         return self.name.replace("-", "_")
 
 

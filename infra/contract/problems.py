@@ -93,7 +93,7 @@ def parse(file: Path, name: str) -> Any:
 
 
 def read_text(file: Path, name: str) -> str:
-    """The text of a file, with its line endings as they are; raises ConfigError when it cannot be read."""
+    """Return the text of a file, with its line endings as they are; raise ConfigError when it cannot be read."""
     try:
         return file.read_bytes().decode("utf-8")
     except FileNotFoundError:
@@ -105,7 +105,7 @@ def read_text(file: Path, name: str) -> str:
 
 
 def parse_text(text: str, name: str) -> Any:
-    """The YAML tree of a text, with line numbers; raises ConfigError when it is not YAML."""
+    """Return the YAML tree of a text, with line numbers; raise ConfigError when it is not YAML."""
     try:
         yaml = YAML(typ="rt")
         yaml.Constructor = _Constructor
@@ -194,7 +194,7 @@ def _shape(node: dict[str, Any]) -> str:
 
 
 def _at(schema: dict[str, Any], path: KeyPath) -> dict[str, Any]:
-    """The schema node of a path, with `$ref` and `X | null` resolved; the nearest description is kept."""
+    """Return the schema node of a path, with `$ref` and `X | null` resolved; the nearest description is kept."""
     node = _resolve(schema, schema)
     for step in path:
         if isinstance(step, int):

@@ -51,7 +51,7 @@ def _rules(stack: Stack) -> Iterator[Problem]:
 
 
 def _references(environment: Environment) -> dict[KeyPath, str]:
-    """The references that the environment names, by their keys."""
+    """Return the references that the environment names, by their keys."""
     given = environment.images.model_dump(by_alias=True, exclude={"base_python"}, exclude_none=True)
     named: dict[KeyPath, str] = {("images", key): str(reference) for key, reference in given.items()}
     base = environment.images.base_python

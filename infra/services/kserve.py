@@ -36,7 +36,7 @@ def _compose(context: Composition) -> None:
 
 
 def _connect(context: Composition) -> None:
-    """On a shared cluster its owner has put the runtime there."""
+    """Hand on the runtime that the owner of a shared cluster has put there."""
     context.give(ServingRuntime(SERVING_RUNTIME))
 
 

@@ -55,7 +55,7 @@ class ObjectStoreKeys(S3Keys):
 
     @property
     def for_models(self) -> S3Keys:
-        """The login of those who only read; an external store may have one login for all."""
+        """Return the login of those who only read; an external store may have one login for all."""
         return self.reader or self
 
 

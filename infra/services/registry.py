@@ -35,7 +35,7 @@ class RegistrySection(Section):
 
     @property
     def port(self) -> int:
-        """The port of the address, 0 where it names none."""
+        """Return the port of the address, 0 where it names none."""
         port = self.address.rpartition(":")[2]
         return int(port) if port.isdigit() else 0
 
@@ -64,7 +64,7 @@ class RegistryLogins(Login):
 
     @property
     def builder(self) -> Login:
-        """The login of image builds: a registry that runs elsewhere may have one for both."""
+        """Return the login of image builds: a registry that runs elsewhere may have one for both."""
         return self.push or self
 
 
@@ -122,7 +122,7 @@ def _make_credentials(draft: Draft) -> None:
 
 
 def _make_logins(draft: Draft) -> None:
-    """A login per environment, which pulls, and the builder's, which pushes: a leaked one can be changed alone."""
+    """Make a login per environment, which pulls, and one that pushes: a leaked one can be changed alone."""
     draft.need(_KEY, "logins", make=lambda: {name: password() for name in ENVIRONMENTS})
     logins = draft.values[_KEY]["logins"]
     draft.need(_KEY, "username", make=lambda: draft.name)
@@ -141,7 +141,7 @@ def _htpasswd(logins: Mapping[str, str]) -> str:
 
 
 def _owner(draft: Draft) -> str | None:
-    """The environment of this project that runs the registry at that address."""
+    """Return the environment of this project that runs the registry at that address, None where nobody here does."""
     for name, other in draft.neighbours.environments().items():
         if runs(other) and address(other) == address(draft.environment):
             return name
@@ -149,7 +149,7 @@ def _owner(draft: Draft) -> str | None:
 
 
 def _made(draft: Draft, owner: str) -> Mapping[str, Any]:
-    """What the registry's owner has made; raises StellwerkError where that is nothing, or not all."""
+    """Return what the registry's owner has made; raise StellwerkError where that is nothing, or not all."""
     made: Mapping[str, Any] = draft.neighbours.credentials(owner).get(_KEY, {})
     if "push" not in made:
         raise StellwerkError(f"{draft.name}: its registry is {owner}'s; run `stellwerk init {owner}` first")
@@ -157,7 +157,7 @@ def _made(draft: Draft, owner: str) -> Mapping[str, Any]:
 
 
 def _given_logins(draft: Draft) -> dict[str, Any]:
-    """Without a second pair an environment that builds images pushes with the login that it pulls with."""
+    """Return the logins that variables name; without a second pair, images are pushed with the login that pulls."""
     pull: dict[str, Any] = _pair(draft, _VARIABLES)
     if draft.variables.get(f"{_PUSH_VARIABLES}_USERNAME"):
         return {**pull, "push": _pair(draft, _PUSH_VARIABLES)}

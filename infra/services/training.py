@@ -63,7 +63,7 @@ def _placements(environment: Environment) -> Iterator[Placement]:
 
 
 def _never_admitted(environment: Environment, model: str, asked: Resources) -> Iterator[Problem]:
-    """A single Job that the quota forbids, whatever else runs."""
+    """Yield what makes a single Job one that the quota forbids, whatever else runs."""
     quota = environment.quota
     for key, given, limit, more in (
         ("cpu", asked.cpu, quota.cpu, milli_cores(asked.cpu) > milli_cores(quota.cpu)),
@@ -79,7 +79,7 @@ def _never_admitted(environment: Environment, model: str, asked: Resources) -> I
 
 
 def _documents(context: Composition) -> Path:
-    """The documents of all models, as the training image takes them."""
+    """Return the folder of all models' documents, as the training image takes them."""
     documents = Models(context.root / "models").documents()
     return stage_documents(documents, "model.json", context.root / STAGED / "models")
 

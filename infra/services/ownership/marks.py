@@ -35,7 +35,7 @@ def _transformation(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceT
 
 
 def mark_child(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformResult | None:
-    """The same for an object of a YAML file."""
+    """Mark an object of a YAML file the same way."""
     if not _is_own(args.type_):
         return None
     given: Any = args.props.get("metadata")
@@ -46,7 +46,7 @@ def mark_child(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformRe
 
 
 def _is_own(kind: str) -> bool:
-    """A Patch changes an object of somebody else's: it stays that one's."""
+    """Return whether an object is this stack's: a Patch changes one of somebody else's, which stays that one's."""
     return kind.startswith(_PROVIDER) and not kind.endswith("Patch") and ":yaml/" not in kind
 
 

@@ -55,7 +55,7 @@ def _models(environment: Environment, releases: Mapping[tuple[str, str], Release
 
 
 def _serving(environment: Environment) -> Iterator[Problem]:
-    """The pods of all served models, and one more while a model is updated, against the quota of their namespace."""
+    """Compare the pods of all served models, and one more while a model is updated, with their namespace's quota."""
     served = {name: model for name, model in models(environment).items() if model.release is not None}
     if not served:
         return
@@ -79,5 +79,5 @@ def _serving(environment: Environment) -> Iterator[Problem]:
 
 
 def _sum(pods: list[tuple[int, int]]) -> int:
-    """The need of all pods, and of one more of the largest."""
+    """Return the need of all pods, and of one more of the largest."""
     return sum(replicas * need for replicas, need in pods) + SURGE * max(need for _, need in pods)
