@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -74,13 +75,14 @@ def from_file(
     config = plain(tree).get("config", {}) if isinstance(tree, Mapping) else {}
     values = {key: value for key, value in own(config).items() if not _is_secure(value)}
     folders = Folders.of(root) if releases is None else replace(Folders.of(root), releases=releases)
-    return validate(values, environment, Source(name, tree, NAMESPACE), folders, services or known())
+    return validate(values, environment, Source(name, lambda: tree, NAMESPACE), folders, services or known())
 
 
 def source(stack: str, root: Path) -> Source:
     """Return the stack's file for messages; without a tree, and so lines, where the values come from another file."""
     name = file_name(stack)
-    return Source(name, parse(root / name, name) if (root / name).is_file() else None, NAMESPACE)
+    # Parsed for the first message alone: with line numbers that takes long.
+    return Source(name, cache(lambda: parse(root / name, name) if (root / name).is_file() else None), NAMESPACE)
 
 
 def validate(values: Mapping[str, Any], name: str, source: Source, folders: Folders, services: Services) -> Loaded:

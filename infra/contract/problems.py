@@ -2,7 +2,7 @@
 
 import difflib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,15 +36,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class Source:
-    """The file that values come from: its name in messages, and its parsed tree for line numbers."""
+    """The file that values come from: its name in messages, and what returns its parsed tree for line numbers."""
 
     name: str
-    tree: Any = None
+    tree: Callable[[], Any] = lambda: None
     namespace: str = ""
 
     def line(self, path: KeyPath) -> int | None:
         """Return the line of the deepest part of `path` that stands in the file."""
-        node, line = self.tree, None
+        node, line = self.tree(), None
         for step in self._in_file(path):
             if isinstance(node, CommentedMap) and step in node:
                 line = node.lc.key(step)[0] + 1

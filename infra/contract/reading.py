@@ -19,7 +19,7 @@ def read(file: Path, name: str, kind: type[Document]) -> tuple[Document, Source]
     `name` is the file's name in messages.
     """
     tree = parse(file, name)
-    source = Source(name, tree)
+    source = Source(name, lambda: tree)
     try:
         return kind.model_validate_json(json.dumps(plain(tree))), source
     except ValidationError as error:

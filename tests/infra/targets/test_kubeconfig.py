@@ -29,7 +29,7 @@ def kubeconfig(file: Path, *names: str, clusters: bool = True) -> Path:
 def source(tmp_path: Path) -> Source:
     file = tmp_path / "Pulumi.dev.yaml"
     file.write_text(STACK)
-    return Source("stacks/Pulumi.dev.yaml", parse(file, file.name), "stellwerk")
+    return Source("stacks/Pulumi.dev.yaml", lambda: parse(file, file.name), "stellwerk")
 
 
 def refusal(source: Source, **environment: str) -> str:
