@@ -22,21 +22,12 @@ def test_a_release_says_what_the_candidate_says(jobs: Jobs, store: Releases) -> 
     given = jobs.document(job)
     identity = jobs.release(job)
     assert identity == f"v1-{hash_of(1)[:8]}"
-    found = store.load(MODEL, identity).model_dump(mode="json", by_alias=True)
-    assert found["metadata"] == {"model": MODEL, "release": identity, "created": given["created"]}
-    assert found["serving"] == {"image": SERVING}
-    for part in (
-        "artefact",
-        "training",
-        "data",
-        "run",
-        "interface",
-        "evaluation",
-        "reference",
-        "examples",
-        "requirements",
-    ):
-        assert found[part] == given[part], part
+    written = store.load(MODEL, identity).model_dump(mode="json", by_alias=True)
+    assert written["metadata"] == {"model": MODEL, "release": identity, "created": given["created"]}
+    assert written["serving"] == {"image": SERVING}
+    parts = ("artefact", "training", "data", "run", "interface", "evaluation", "reference", "examples", "requirements")
+    for part in parts:
+        assert written[part] == given[part], part
 
 
 def test_releases_are_numbered(jobs: Jobs, store: Releases) -> None:
@@ -159,8 +150,8 @@ def test_a_candidate_that_is_no_document_is_refused(content: bytes, jobs: Jobs, 
 @pytest.mark.parametrize("text", ["1234567", "1234e567", "0123456789012345"])
 def test_texts_that_look_like_numbers_stay_texts(text: str, jobs: Jobs, store: Releases) -> None:
     identity = jobs.release(jobs.done(1, commit=text, run=text))
-    found = store.load(MODEL, identity)
-    assert (found.training.commit, found.run.run_id) == (text, text)
+    written = store.load(MODEL, identity)
+    assert (written.training.commit, written.run.run_id) == (text, text)
 
 
 def test_a_release_file_is_never_overwritten(jobs: Jobs, store: Releases, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,9 +161,9 @@ def test_the_loader_takes_what_the_edit_takes(project: Checkout, releases: objec
     put(project, text.replace("config:\n", "config:\n  other:base: &e {previous: null, replicas: 3}\n"))
     opened = project.project()
     opened.write("prod", opened.point("prod", "digits", Pointers(SECOND, FIRST)))
-    found = opened.served("prod")
-    assert (found["digits"].release, found["digits"].previous) == (SECOND, FIRST)
-    assert (found["letters"].release, found["letters"].replicas) == (None, 3)
+    served = opened.served("prod")
+    assert (served["digits"].release, served["digits"].previous) == (SECOND, FIRST)
+    assert (served["letters"].release, served["letters"].replicas) == (None, 3)
 
 
 @dataclass
@@ -250,8 +250,8 @@ def test_any_style_is_edited_exactly_or_refused(seed: int, project: Checkout) ->
         wanted = writer.random.choice([(SECOND, FIRST), (SECOND, None), (None, FIRST), (None, None)])
         moved = project.project().point("prod", model, Pointers(*wanted))
         after = values(moved)
-        found = after["config"]["stellwerk:models"][model]
-        assert (found["release"], found.get("previous")) == wanted
+        pointers = after["config"]["stellwerk:models"][model]
+        assert (pointers["release"], pointers.get("previous")) == wanted
         for tree in (after, before):
             for key in ("release", "previous"):
                 tree["config"]["stellwerk:models"][model].pop(key, None)

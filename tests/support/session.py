@@ -68,7 +68,7 @@ class FakeCluster(Kubectl):
 
     def __init__(self) -> None:
         super().__init__("prod", "stellwerk", {})
-        self.found: Callable[[Sequence[str]], list[dict[str, Any]]] = lambda _: []
+        self.listed: Callable[[Sequence[str]], list[dict[str, Any]]] = lambda _: []
         self.lines = ""
         self.gone: list[list[Step]] = []
         self.refused: Exception | None = None
@@ -81,7 +81,7 @@ class FakeCluster(Kubectl):
             raise self.refused
         if stdin is not None:
             self.inputs.append(stdin)
-        return self.lines if "logs" in arguments else json.dumps({"items": self.found(arguments)})
+        return self.lines if "logs" in arguments else json.dumps({"items": self.listed(arguments)})
 
     def missing(self, steps: Sequence[Step]) -> list[Step]:
         return self.gone.pop() if self.gone else []
