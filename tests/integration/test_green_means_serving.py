@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.project import MODEL, Project
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 NAMESPACE = "prod-serving"
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from tests.support.project import ENVIRONMENTS, MODEL, Project, in_parallel
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 NAMESPACE = "x-ownership-shared"
 PROGRAM = f"""
 import pulumi, pulumi_kubernetes as kubernetes

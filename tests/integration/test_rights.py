@@ -12,7 +12,7 @@ from infra.local.cluster.layout import ADDRESS
 from tests.support import rights
 from tests.support.project import MODEL, Project, eventually
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 CONTROLLER = ("-n", "dev-kserve", "deployment/kserve-controller-manager")
 SERVES = f"serving.kserve.io/inferenceservice={MODEL}"
 
