@@ -71,11 +71,7 @@ class Document:
         """Parse the text; raise DeliveryError with file and line when it is not one mapping in YAML."""
         self.text, self.name = text, name
         self.tree = load(text, name)
-        events = YAML(typ="safe", pure=True).parse(text)
-        nodes = [node for node in iter(lambda: _next(events), None) if node is not None]
-        if len(nodes) != 1 or nodes[0].kind != MAPPING:
-            raise DeliveryError(f"{name}: it must be one document with a mapping (key: value) at its top")
-        self.root = nodes[0]
+        self.root = _root(text, name)
         self._edits: list[tuple[int, int, str]] = []
 
     @property
@@ -176,6 +172,16 @@ def leaves(tree: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], str]:
     if isinstance(tree, list) and tree:
         return {step: text for key, value in enumerate(tree) for step, text in leaves(value, (*path, str(key))).items()}
     return {path: repr(tree)}
+
+
+@lru_cache(maxsize=32)
+def _root(text: str, name: str) -> Node:
+    """Return the mapping at the top of the only document of a text; it is shared, too."""
+    events = YAML(typ="safe", pure=True).parse(text)
+    nodes = [node for node in iter(lambda: _next(events), None) if node is not None]
+    if len(nodes) != 1 or nodes[0].kind != MAPPING:
+        raise DeliveryError(f"{name}: it must be one document with a mapping (key: value) at its top")
+    return nodes[0]
 
 
 def _next(events: Iterator[Any]) -> Node | None:
