@@ -102,11 +102,13 @@ class FakeEndpoint(Endpoint):
         return _client(self.respond)
 
 
+# Without the authorities of this machine, which take long to load.
+_TRUST = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 def _client(respond: Handler) -> httpx.Client:
-    # Without the authorities of this machine, which take long to load.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return httpx.Client(
-        base_url="https://server.test", transport=httpx.MockTransport(respond), verify=context, trust_env=False
+        base_url="https://server.test", transport=httpx.MockTransport(respond), verify=_TRUST, trust_env=False
     )
 
 
