@@ -23,7 +23,7 @@ SCALAR, MAPPING, SEQUENCE, ALIAS = "scalar", "mapping", "sequence", "alias"
 
 
 class _Constructor(SafeConstructor):
-    """Keeps times as the text that stands in the file."""
+    """A constructor that keeps times as the text that stands in the file."""
 
 
 _Constructor.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
@@ -51,7 +51,7 @@ class Node:
         return self.kind == SCALAR and not self.value and self.style is None
 
     def find(self, key: str) -> tuple["Node", "Node"] | None:
-        """A mapping's own key and value; what it merges in does not count."""
+        """Return a mapping's own key and value; what it merges in does not count."""
         return next((pair for pair in self.pairs if (pair[0].kind, pair[0].value) == (SCALAR, key)), None)
 
     @property
@@ -68,14 +68,10 @@ class Document:
     """A text with one YAML document whose root is a mapping; edits are collected and made at once."""
 
     def __init__(self, text: str, name: str) -> None:
-        """Parse the text; raises DeliveryError with file and line when it is not one mapping in YAML."""
+        """Parse the text; raise DeliveryError with file and line when it is not one mapping in YAML."""
         self.text, self.name = text, name
         self.tree = load(text, name)
-        events = YAML(typ="safe", pure=True).parse(text)
-        nodes = [node for node in iter(lambda: _next(events), None) if node is not None]
-        if len(nodes) != 1 or nodes[0].kind != MAPPING:
-            raise DeliveryError(f"{name}: it must be one document with a mapping (key: value) at its top")
-        self.root = nodes[0]
+        self.root = _root(text, name)
         self._edits: list[tuple[int, int, str]] = []
 
     @property
@@ -84,11 +80,11 @@ class Document:
         return "\r\n" if "\r\n" in self.text else "\n"
 
     def place(self, node: Node) -> str:
-        """File and line, as messages say it."""
+        """Return file and line, as messages name them."""
         return f"{self.name}:{node.line}"
 
     def replace(self, key: Node, value: Node, text: str) -> None:
-        """Writes `text` where the value of `key` stands."""
+        """Write `text` where the value of `key` stands."""
         if value.empty:
             colon = self._colon(key)
             self._edits.append((colon, colon, f" {text}"))
@@ -96,7 +92,7 @@ class Document:
             self._edits.append((value.start, self._written(value.end), text))
 
     def insert(self, mapping: Node, after: tuple[Node, Node], key: str, text: str) -> None:
-        """Writes `key: text` behind a pair of the mapping."""
+        """Write `key: text` behind a pair of the mapping."""
         end = self._end(after)
         if mapping.flow:
             self._edits.append((end, end, f", {key}: {text}"))
@@ -106,7 +102,7 @@ class Document:
         self._edits.append((end, end, f"{newline}{' ' * mapping.pairs[0][0].column}{key}: {text}"))
 
     def remove(self, mapping: Node, pair: tuple[Node, Node]) -> None:
-        """Takes a pair away with its lines, or with its comma."""
+        """Remove a pair with its lines, or with its comma."""
         start, end = pair[0].start, self._end(pair)
         index = mapping.pairs.index(pair)
         if not mapping.flow:
@@ -120,25 +116,25 @@ class Document:
         self._edits.append((start, end, ""))
 
     def edited(self) -> str:
-        """The text with all edits."""
+        """Return the text with all edits."""
         text = self.text
         for start, end, new in sorted(self._edits, reverse=True):
             text = text[:start] + new + text[end:]
         return text
 
     def _end(self, pair: tuple[Node, Node]) -> int:
-        """Where the last character of a pair stands."""
+        """Return the position behind the last character of a pair."""
         return self._colon(pair[0]) if pair[1].empty else self._written(max(pair[1].last, pair[0].end))
 
     def _colon(self, key: Node) -> int:
-        """Behind the colon of a key."""
+        """Return the position behind the colon of a key."""
         colon = self.text.find(":", key.end)
         if colon < 0 or self.text[key.end : colon].strip():
             raise DeliveryError(f"{self.place(key)}: {key.value} has no colon; write `{key.value}: null`")
         return colon + 1
 
     def _written(self, end: int) -> int:
-        """A block scalar ends behind its last line break, and behind empty lines."""
+        """Return the end without line breaks: a block scalar ends behind its last one, and behind empty lines."""
         return len(self.text[:end].rstrip("\r\n"))
 
     def _line_end(self, position: int) -> int:
@@ -170,7 +166,7 @@ def load(text: str, name: str) -> Any:
 
 
 def leaves(tree: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], str]:
-    """Every value of a tree by its path; two trees are the same when these are."""
+    """Return every value of a tree by its path; two trees are the same when these are."""
     if isinstance(tree, dict) and tree:
         return {step: text for key, value in tree.items() for step, text in leaves(value, (*path, str(key))).items()}
     if isinstance(tree, list) and tree:
@@ -178,8 +174,18 @@ def leaves(tree: Any, path: tuple[str, ...] = ()) -> dict[tuple[str, ...], str]:
     return {path: repr(tree)}
 
 
+@lru_cache(maxsize=32)
+def _root(text: str, name: str) -> Node:
+    """Return the mapping at the top of the only document of a text; it is shared, too."""
+    events = YAML(typ="safe", pure=True).parse(text)
+    nodes = [node for node in iter(lambda: _next(events), None) if node is not None]
+    if len(nodes) != 1 or nodes[0].kind != MAPPING:
+        raise DeliveryError(f"{name}: it must be one document with a mapping (key: value) at its top")
+    return nodes[0]
+
+
 def _next(events: Iterator[Any]) -> Node | None:
-    """The next node with all that is in it, None at the end of a collection or of the stream."""
+    """Return the next node with all that is in it; an end of a collection has no kind, that of the stream is None."""
     for event in events:
         if isinstance(event, MappingEndEvent | SequenceEndEvent):
             return Node("", "", event.start_mark.index, event.end_mark.index, 0, 0)

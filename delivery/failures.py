@@ -2,6 +2,7 @@
 
 import tempfile
 import traceback
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,23 +16,26 @@ INTERRUPTED = 130
 _LONGEST = 300
 
 
-def report_unexpected(error: Exception, state: Path, console: Console) -> int:
-    """Print one line with the type, the message and the place of the saved traceback; return the exit code."""
+def report_unexpected(error: Exception, folders: Iterable[Path], console: Console) -> int:
+    """Print one line with the type, the message and the place of the saved traceback; return the exit code.
+
+    The traceback goes into the first of `folders` that takes it; none of them is made.
+    """
     words = " ".join(str(error).split())
     message = words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…"
     kind = f"{type(error).__name__}: {message}" if message else type(error).__name__
-    file = _save_traceback(error, state)
+    file = _save_traceback(error, folders)
     place = f"report it with its traceback, {file}" if file else "report it; its traceback could not be saved"
     text = f"unexpected error: {kind}; this is a defect of the command: {place}"
     console.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
     return UNEXPECTED
 
 
-def _save_traceback(error: Exception, state: Path) -> Path | None:
+def _save_traceback(error: Exception, folders: Iterable[Path]) -> Path | None:
     """Return a new file that only its owner can read; the values of variables are not in it: they may be secret."""
     text = "".join(traceback.format_exception(error))
-    for folder in (state, Path(tempfile.gettempdir())):
-        # A state directory is never made here, and may be another user's.
+    for folder in folders:
+        # It may be another user's, or full.
         with suppress(OSError):
             with tempfile.NamedTemporaryFile(
                 "w", prefix="stellwerk-", suffix=".traceback", dir=folder, delete=False, encoding="utf-8"

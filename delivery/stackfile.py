@@ -48,7 +48,7 @@ def point(text: str, name: str, model: str, release: str | None, previous: str |
 
 
 def _own_model(document: Document, model: str) -> Node:
-    """The mapping of a model, written where it is used and nowhere else."""
+    """Return the mapping of a model, written where it is used and nowhere else."""
     node = document.root
     for key in ("config", _MODELS, model):
         pair = node.find(key)
@@ -84,12 +84,12 @@ def _no_release(document: Document, node: Node, model: str) -> str:
 
 
 def _inherited(document: Document, model: str, key: str) -> Any:
-    """What the model has for a key that does not stand in it."""
+    """Return what the model has for a key that does not stand in it."""
     return document.tree["config"][_MODELS][model].get(key)
 
 
 def _set(document: Document, key: Node, value: Node, wanted: str | None) -> None:
-    """Replaces one pointer, in the quotes that it has."""
+    """Replace one pointer, in the quotes that it has."""
     if value.kind not in (SCALAR, ALIAS) or value.style in ("|", ">"):
         raise DeliveryError(f"{document.place(value)}: {key.value} must be one word on its line: `{key.value}: null`")
     if value.anchor is not None:
@@ -105,7 +105,7 @@ def _set(document: Document, key: Node, value: Node, wanted: str | None) -> None
 
 
 def _verify(document: Document, text: str, model: str, wanted: dict[str, str | None]) -> None:
-    """Loads old and new: this model's pointers are what was asked for, and nothing else differs."""
+    """Raise DeliveryError unless this model's pointers are what was asked for, and nothing else differs."""
     place = ("config", _MODELS, model)
     try:
         after = leaves(load(text, document.name))
@@ -125,7 +125,7 @@ def _verify(document: Document, text: str, model: str, wanted: dict[str, str | N
 
 
 def _others(document: Document, after: Mapping[Place, str], allowed: AbstractSet[Place]) -> str:
-    """The places that differ without being allowed to, for a message."""
+    """Return the places that differ without being allowed to, for a message."""
     different = {step for step, _ in leaves(document.tree).items() ^ after.items()}
     return ", ".join(sorted(_shown(step) for step in different if not any(step[: len(it)] == it for it in allowed)))
 
@@ -178,7 +178,7 @@ def _config(document: Document) -> Node:
 
 
 def _literal(value: str, column: int, newline: str) -> str:
-    """A block scalar, or the word itself."""
+    """Return a block scalar, or the word itself."""
     if "\n" not in value:
         return value if _PLAIN.fullmatch(value) else dumps(value)
     lines = [f"{' ' * (column + 2)}{line}".rstrip() for line in value.rstrip("\n").split("\n")]

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+
+from infra.contract.names import EnvironmentName
 
 if TYPE_CHECKING:
     from delivery.session import Session
@@ -15,14 +16,6 @@ if TYPE_CHECKING:
 # Progress goes to standard error: standard output is the answer alone.
 console = Console(stderr=True)
 answer = Console(highlight=False)
-
-
-class EnvironmentName(StrEnum):
-    """The environments, in the order of promotion."""
-
-    DEV = "dev"
-    TEST = "test"
-    PROD = "prod"
 
 
 Model = Annotated[str, typer.Argument(help="Name of the model, such as digits.")]

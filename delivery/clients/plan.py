@@ -55,11 +55,11 @@ class Plan:
         return sha256(json.dumps(lines).encode()).hexdigest()
 
     def of(self, model: str) -> list[Step]:
-        """The steps of a model's own resources: its InferenceService component and what descends from it."""
+        """Return the steps of a model's own resources: its InferenceService component and what descends from it."""
         return [step for step in self.steps if self._belongs(step.urn, model)]
 
     def others(self, model: str) -> list[Step]:
-        """The changes to anything but the model's own resources."""
+        """Return the changes to anything but the model's own resources."""
         own = {step.urn for step in self.of(model)}
         return [step for step in self.changes if step.urn not in own]
 
@@ -67,7 +67,7 @@ class Plan:
         return any(_type(member) == _MODEL and member.rpartition("::")[2] == model for member in self._line(urn))
 
     def _line(self, urn: str) -> Iterator[str]:
-        """The resource and all it descends from."""
+        """Yield the resource and all it descends from."""
         seen = set()
         while urn and urn not in seen:
             seen.add(urn)
@@ -76,7 +76,7 @@ class Plan:
 
 
 def parse(text: str) -> Plan:
-    """The plan in an event log of the engine, one JSON event a line."""
+    """Return the plan in an event log of the engine, one JSON event a line."""
     steps, parents = [], {}
     for line in text.splitlines():
         event: dict[str, Any] = json.loads(line)
@@ -91,7 +91,7 @@ def parse(text: str) -> Plan:
 
 
 def stored(document: Mapping[str, Any]) -> Plan:
-    """The resources in a stack's exported state, as a plan that changes none of them."""
+    """Return the resources in a stack's exported state, as a plan that changes none of them."""
     resources = (document.get("deployment") or {}).get("resources") or []
     steps = tuple(
         Step(item["urn"], "same", item["type"], item.get("id", ""), bool(item.get("id")), "") for item in resources
@@ -100,7 +100,7 @@ def stored(document: Mapping[str, Any]) -> Plan:
 
 
 def summary(steps: list[Step]) -> str:
-    """The changes as a message names them; a replacement is named once."""
+    """Return the changes as a message names them; a replacement is named once."""
     named = {step.urn: step for step in steps}
     words = [f"{_type(urn).rpartition(':')[2]} {step.name}{_verb(step.op)}" for urn, step in named.items()]
     more = f" and {len(words) - _NAMED} more" if len(words) > _NAMED else ""
@@ -108,14 +108,14 @@ def summary(steps: list[Step]) -> str:
 
 
 def _content(step: dict[str, Any]) -> str:
-    """The engine masks secret values; what remains is not for messages either, so only its digest is kept."""
+    """Return a digest: the engine masks secret values, and what remains is not for messages either."""
     inputs = (step.get("new") or {}).get("inputs")
     parts = [step.get("diffs"), step.get("detailedDiff"), step.get("keys"), inputs]
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _type(urn: str) -> str:
-    """The resource's type, without those of its parents."""
+    """Return the resource's type, without those of its parents."""
     parts = urn.split("::")
     return parts[2].rpartition("$")[2] if len(parts) > 3 else ""
 

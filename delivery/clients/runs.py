@@ -7,11 +7,10 @@ from typing import Any
 
 import httpx
 
+from components.kit import names, ports
 from delivery.clients.kubectl import Kubectl
 from delivery.errors import DeliveryError
 from infra.values import PLATFORM
-
-PORT = 5000
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Tracking:
             return [_run(run) for run in self._search(model, limit)]
         except httpx.HTTPError as error:
             raise DeliveryError(
-                f"tracking server: {error}; see `kubectl -n {self.namespace} logs statefulset/tracking`"
+                f"tracking server: {error}; see `kubectl -n {self.namespace} logs statefulset/{names.TRACKING}`"
             ) from error
 
     def _search(self, model: str, limit: int) -> list[dict[str, Any]]:
@@ -53,7 +52,7 @@ class Tracking:
 def tracking(kubectl: Kubectl) -> Iterator[Tracking]:
     """Yield the tracking server of an environment, reached through the cluster as long as the context lasts."""
     namespace = f"{kubectl.environment}-{PLATFORM}"
-    with kubectl.forwarded(namespace, "tracking", PORT) as port:
+    with kubectl.forwarded(namespace, names.TRACKING, ports.TRACKING) as port:
         url = f"http://127.0.0.1:{port}/api/2.0/mlflow"
         with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
             yield Tracking(client, namespace)

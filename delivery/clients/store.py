@@ -38,7 +38,7 @@ class Store:
 
     @contextmanager
     def asked(self) -> Iterator["S3Client"]:
-        """The client; whatever goes wrong with it is told with the store's name, as DeliveryError."""
+        """Yield the client; raise whatever goes wrong with it as DeliveryError with the store's name."""
         try:
             yield self.client
         except (BotoCoreError, ClientError, Boto3Error, ssl.SSLError) as error:
@@ -99,7 +99,7 @@ def _login(environment: str, engine: Engine) -> tuple[str, str]:
 
 
 def read_json(store: Store, key: str) -> bytes:
-    """A small object; raises DeliveryError when it is not there or larger than a document may be."""
+    """Return a small object; raise DeliveryError when it is absent or larger than a document may be."""
     with store.asked() as client:
         try:
             answer = client.get_object(Bucket=store.bucket, Key=key)
@@ -113,7 +113,7 @@ def read_json(store: Store, key: str) -> bytes:
 
 
 def is_absent(error: ClientError) -> bool:
-    """Whether the store answered that there is no such object."""
+    """Return whether the store answered that there is no such object."""
     return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] == 404)
 
 
@@ -126,19 +126,19 @@ class Content(StrEnum):
 
 
 def content(store: Store, artefact: StoredObject) -> Content:
-    """Reads and hashes what the store has: size, name and checksums are written by whoever writes the object."""
+    """Read and hash what the store has: size, name and checksums are written by whoever writes the object."""
     return _read(store, artefact, None)[0]
 
 
 def holds(store: Store, artefact: StoredObject) -> bool:
-    """Whether the store has this very artefact."""
+    """Return whether the store has this very artefact."""
     return content(store, artefact) is Content.INTACT
 
 
 def fetch(store: Store, artefact: StoredObject, file: IO[bytes]) -> None:
-    """Writes the artefact into a file, with little memory at any size.
+    """Write the artefact into a file, with little memory at any size.
 
-    Raises DeliveryError when the store has none, or other content than size and digest say.
+    Raise DeliveryError when the store has none, or other content than size and digest say.
     """
     state, digest = _read(store, artefact, file)
     place = f"{store.bucket}/{artefact.key}"
@@ -169,14 +169,14 @@ def _read(store: Store, artefact: StoredObject, file: IO[bytes] | None) -> tuple
                 state.update(chunk)
                 if file is not None:
                     file.write(chunk)
-    found = f"sha256:{state.hexdigest()}"
-    return (Content.INTACT if found == artefact.digest else Content.CHANGED), f"has digest {found}"
+    digest = f"sha256:{state.hexdigest()}"
+    return (Content.INTACT if digest == artefact.digest else Content.CHANGED), f"has digest {digest}"
 
 
 def copy(source: Store, target: Store, artefact: StoredObject) -> int:
-    """Copies the artefact unless the target has this very content; returns the bytes moved.
+    """Copy the artefact unless the target has this very content; return the bytes moved.
 
-    Raises DeliveryError when the source has none, or another content than the digest says; the target then stays
+    Raise DeliveryError when the source has none, or another content than the digest says; the target then stays
     as it is.
     """
     if holds(target, artefact):

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -97,4 +98,5 @@ def main(
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except Exception as error:
-        sys.exit(report_unexpected(error, state or state_directory(), console))
+        folders = (state or state_directory(), Path(tempfile.gettempdir()))
+        sys.exit(report_unexpected(error, folders, console))

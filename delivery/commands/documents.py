@@ -15,7 +15,7 @@ def migrate(
     ] = False,
     yes: Yes = False,
 ) -> None:
-    """Bring stack files and models to the form that this version reads: shows the difference, asks, writes."""
+    """Bring stack files and models to the form that this version reads: show the difference, ask, write."""
     from delivery.operations import migrate as migrations
 
     root = session(context).project.root

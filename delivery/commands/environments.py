@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from delivery.terminal import EnvironmentName, Json, Yes, answer, confirm, console, print_json, resumable, session
+from delivery.terminal import Json, Yes, answer, confirm, console, print_json, resumable, session
+from infra.contract.names import EnvironmentName
 
 # What the store may have instead of a release's artefact.
 _LOST = ("changed", "absent")
@@ -19,7 +20,7 @@ def init(
     context: typer.Context,
     environments: Annotated[list[EnvironmentName], typer.Argument(help="Environments, the registry's owner first.")],
 ) -> None:
-    """Make an environment's stack, certificate authority and encrypted credentials; keeps what is there."""
+    """Make an environment's stack, certificate authority and encrypted credentials; keep what exists."""
     from delivery.operations.init import init as initialise
 
     for name in environments:
@@ -33,7 +34,7 @@ def env(context: typer.Context) -> None:
 
 
 def status(context: typer.Context, json: Json = False) -> None:
-    """Releases per environment, and whether they answer and could come back; exit code 1 when one does not."""
+    """Show releases per environment, and whether they answer and could come back; exit code 1 when one does not."""
     from delivery.operations.status import status as report_status
 
     report = report_status(session(context))
@@ -41,9 +42,12 @@ def status(context: typer.Context, json: Json = False) -> None:
         print_json(report)
     else:
         _print_status(report)
-    well = [(state["ready"] and state["artefact"] not in _LOST) or not state["release"]
-            for _, _, state in _models(report)]  # fmt: skip
-    raise typer.Exit(0 if all(well) else 1)
+    raise typer.Exit(0 if all(_is_well(state) for _, _, state in _models(report)) else 1)
+
+
+def _is_well(state: Mapping[str, Any]) -> bool:
+    """Return whether a model answers and could come back, where it has a release at all."""
+    return not state["release"] or (state["ready"] and state["artefact"] not in _LOST)
 
 
 def _models(report: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
@@ -84,7 +88,7 @@ def drift(
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """What was deleted or changed by hand; exit code 2 when something was. Changes nothing without --repair."""
+    """Show what was deleted or changed by hand; exit code 2 when something was. Change nothing without --repair."""
     from delivery.operations import drift as drifts
 
     work = session(context)

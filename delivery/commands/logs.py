@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from components.kit import names
-from delivery.terminal import EnvironmentName, Json, answer, print_json, session
+from delivery.terminal import Json, answer, print_json, session
+from infra.contract.names import EnvironmentName
 
 
 def logs(

@@ -8,7 +8,6 @@ from rich.table import Column, Table
 
 from delivery.terminal import (
     Environment,
-    EnvironmentName,
     Json,
     Model,
     OtherChanges,
@@ -21,6 +20,7 @@ from delivery.terminal import (
     resumable,
     session,
 )
+from infra.contract.names import EnvironmentName
 
 
 def train(
@@ -126,7 +126,7 @@ def predict(
 def runs(
     context: typer.Context, model: Model, lines: Annotated[int, typer.Option("-n", min=1)] = 10, json: Json = False
 ) -> None:
-    """The tracking server's runs of a model, newest first."""
+    """List the tracking server's runs of a model, newest first."""
     from delivery.operations.train import ENVIRONMENT
 
     with session(context).tracking(ENVIRONMENT) as tracking:

@@ -57,7 +57,7 @@ def _into_first(project: Project, model: str, target: str, source: str | None, r
 
 
 def _require_answer(session: Session, origin: str, model: str, release: str) -> None:
-    """Raises DeliveryError unless the endpoint answers with the release; a lost answer or two do not matter."""
+    """Raise DeliveryError unless the endpoint answers with the release; a lost answer or two do not matter."""
     target, answering = session.endpoint(origin, model), None
     deadline = session.clock.monotonic() + _ANSWER_SECONDS
     while answering != release:
@@ -74,12 +74,12 @@ def _require_answer(session: Session, origin: str, model: str, release: str) -> 
 
 
 def _has_served(engine: Engine, origin: str, model: str, release: str) -> bool:
-    """Whether an update of the origin that succeeded had the release: the engine keeps each one's configuration."""
+    """Return whether a successful update of the origin had the release: the engine keeps each one's configuration."""
     updates = (entry for entry in engine.history(origin) if entry.get("kind") == "update")
     return any(entry.get("result") == "succeeded" and _released(entry, model) == release for entry in updates)
 
 
 def _released(entry: dict[str, Any], model: str) -> str | None:
     models = (entry.get("config", {}).get(f"{NAMESPACE}:models") or {}).get("objectValue") or {}
-    found: str | None = (models.get(model) or {}).get("release")
-    return found
+    release: str | None = (models.get(model) or {}).get("release")
+    return release

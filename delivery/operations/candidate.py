@@ -13,7 +13,7 @@ from components.kit.names import REVISION
 from delivery.clients import store
 from delivery.clients.engine import Engine
 from delivery.clients.jobs import TrainingJobs, stated_digest
-from delivery.errors import DeliveryError
+from delivery.errors import DeliveryError, system_errors
 from delivery.operations import measured, train
 from infra.contract import candidate as contract
 from infra.contract import model as models
@@ -71,7 +71,8 @@ def verify(published: Published, source: store.Store, jobs: TrainingJobs, engine
     _authenticate(published, job, jobs)
     repository = engine.outputs(jobs.environment)["images"]["training"].partition("@")[0]
     _hold_against_job(candidate, job, jobs, repository, model)
-    with tempfile.TemporaryDirectory(prefix="stellwerk-") as folder:
+    action = f"free {candidate.artefact.size} bytes in the temporary folder, or let TMPDIR name another"
+    with system_errors("verifying the artefact", action), tempfile.TemporaryDirectory(prefix="stellwerk-") as folder:
         path = Path(folder) / "model.onnx"
         with path.open("wb") as file:
             store.fetch(source, candidate.artefact, file)

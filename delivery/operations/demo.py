@@ -17,16 +17,16 @@ from delivery.errors import DeliveryError
 from delivery.operations.load import Load
 from delivery.project import Pointers
 from delivery.session import Session
+from infra.values import ENVIRONMENTS
 
 MODEL = "digits"
-ENVIRONMENTS = ("dev", "test", "prod")
 # The first model stops early on purpose, so that the second one is better.
 FIRST = ("--param", "epochs=3")
 
 
 @dataclass
 class Demo:
-    """The run: what was found out on the way, and how long each step took."""
+    """A run: what it showed, and how long each step took."""
 
     session: Session
     console: Console
@@ -34,15 +34,18 @@ class Demo:
     facts: dict[str, str] = field(default_factory=dict)
 
     def step(self, title: str, work: Callable[[], None]) -> None:
+        """Do a step under its title, and note how long it takes."""
         self.console.rule(f"[bold]{title}", align="left")
         began = time.monotonic()
         work()
         self.seconds.append((title, time.monotonic() - began))
 
     def stellwerk(self, *arguments: str) -> None:
+        """Run a command of Stellwerk; raise DeliveryError when it fails."""
         self._command([sys.executable, "-m", "delivery.cli", *arguments], f"stellwerk {' '.join(arguments)}")
 
     def pulumi(self, *arguments: str) -> None:
+        """Run the engine's own command; raise DeliveryError when it fails."""
         self._command(["pulumi", *arguments], f"pulumi {' '.join(arguments)}")
 
     def _command(self, command: list[str], shown: str) -> None:
@@ -53,7 +56,7 @@ class Demo:
             )
 
     def ask(self, *arguments: str) -> Any:
-        """The JSON answer of a command."""
+        """Return the JSON answer of a command of Stellwerk; raise DeliveryError when it fails."""
         command = [sys.executable, "-m", "delivery.cli", *arguments, "--json"]
         self.console.print(f"[bold cyan]$ stellwerk {' '.join(arguments)}", highlight=False)
         done = subprocess.run(command, env=self.session.variables, stdout=subprocess.PIPE, text=True, check=False)
@@ -63,9 +66,9 @@ class Demo:
 
 
 def run(session: Session, console: Console) -> None:
-    """Everything from nothing; a second run changes nothing where nothing changed.
+    """Make everything from nothing; a second run changes nothing where nothing changed.
 
-    Raises DeliveryError naming the command that failed; running it again goes on from there.
+    Raise DeliveryError naming the command that failed; another run goes on with it.
     """
     demo = Demo(session, console)
     began = time.monotonic()
@@ -81,7 +84,7 @@ def run(session: Session, console: Console) -> None:
 
 
 def _init(demo: Demo) -> None:
-    """Credentials; pointers of a cluster that is gone name artefacts that are gone with it."""
+    """Make credentials; pointers of a cluster that is gone start at null: their artefacts are gone with it."""
     project = demo.session.project
     for name in set(ENVIRONMENTS) - demo.session.engine.stacks():
         text = project.point(name, MODEL, Pointers(None, None))
@@ -98,30 +101,30 @@ def _up(demo: Demo, name: str) -> None:
 
 
 def _releases(demo: Demo) -> tuple[str, str]:
-    """Trains and releases two models; both commands find what exists already."""
-    found: list[str] = []
+    """Train and release two models; both commands find what exists already."""
+    releases: list[str] = []
 
     def make(*parameters: str) -> None:
         job = demo.ask("train", MODEL, "--wait", *parameters)["job"]
-        found.append(demo.ask("release", MODEL, "--job", job)["release"])
-        console = demo.console
-        console.print(f"release {found[-1]}: stacks/releases/{MODEL}/{found[-1]}.yaml", highlight=False)
+        answer = demo.ask("release", MODEL, "--job", job)
+        releases.append(answer["release"])
+        demo.console.print(f"release {answer['release']}: {answer['file']}", highlight=False)
 
     demo.step("First model: train, gate, release", lambda: make(*FIRST))
     demo.step("Second model: train, gate, release", make)
-    return found[0], found[1]
+    return releases[0], releases[1]
 
 
 def _story(demo: Demo, first: str, second: str) -> None:
-    """Promotes the first, then the second model through all environments, then rolls prod back."""
+    """Promote the first, then the second model through all environments, then roll prod back."""
     state = demo.ask("status")["environments"]
     pointers = {name: state[name]["models"][MODEL] for name in ENVIRONMENTS}
-    told = {name: {pointers[name]["release"], pointers[name]["previous"]} for name in ENVIRONMENTS}
+    named = {name: {pointers[name]["release"], pointers[name]["previous"]} for name in ENVIRONMENTS}
     if (pointers["prod"]["release"], pointers["prod"]["previous"]) == (first, second):
         demo.console.print("prod has seen both releases and was rolled back: nothing to promote")
         return
     for name in ENVIRONMENTS:
-        if not told[name] & {first, second}:
+        if not named[name] & {first, second}:
             demo.step(f"Promote {first} to {name}", partial(_promote, demo, first, name))
     for name in ENVIRONMENTS:
         if pointers[name]["release"] != second:
@@ -135,7 +138,7 @@ def _promote(demo: Demo, release: str, target: str) -> None:
 
 
 def _under_load(demo: Demo, release: str, target: str) -> None:
-    """Promotes while a client keeps asking; prod must not fail a single request."""
+    """Promote while a client keeps asking; prod must not fail a single request."""
     if target != "prod":
         _promote(demo, release, target)
         return
@@ -148,7 +151,7 @@ def _under_load(demo: Demo, release: str, target: str) -> None:
 
 
 def _look(demo: Demo, release: str) -> None:
-    """Asks prod with all held-out rows, then finds one of the predictions in the log store."""
+    """Ask prod with all held-out rows, then find one of the predictions in the log store."""
     answer = demo.ask("predict", MODEL, "--env", "prod", "--all-held-out")
     if answer["release"] != release:
         raise DeliveryError(f"prod answers with release {answer['release']}, not with {release}")

@@ -12,7 +12,7 @@ from delivery.clients.backend import changed
 from delivery.errors import DeliveryError
 from delivery.session import Session
 
-# Fields that somebody else has set are left alone, unless an update is told to take them over.
+# Fields that somebody else has set are left alone, unless an update takes them over by force.
 _FORCE = {"PULUMI_K8S_ENABLE_PATCH_FORCE": "true"}
 _FORCED = " ".join(f"{name}={value}" for name, value in _FORCE.items())
 _CHANGES = {"delete": "deleted", "update": "changed"}
@@ -41,9 +41,9 @@ def applied(session: Session) -> list[str]:
 
 
 def drift(session: Session, environment: str) -> list[Drifted]:
-    """Every resource of the environment that was deleted or changed by something else than the engine.
+    """Return every resource of the environment that was deleted or changed by something else than the engine.
 
-    Only fields that the program sets count. Nothing is changed, nor is the state. Raises DeliveryError when the
+    Only fields that the program sets count. Nothing is changed, nor is the state. Raise DeliveryError when the
     cluster does not answer or there is no such stack.
     """
     if environment not in applied(session):
@@ -63,9 +63,9 @@ def _resource(step: Mapping[str, Any]) -> Drifted:
 
 
 def repair(session: Session, environment: str, confirmed: Callable[[], bool], console: Console) -> None:
-    """Shows and applies what the stack's file says, over changes made by hand.
+    """Show and apply what the stack's file says, over changes made by hand.
 
-    The environment is locked but while the question waits, as for a promotion. Raises DeliveryError when the answer is
+    The environment is locked but while the question waits, as for a promotion. Raise DeliveryError when the answer is
     no, when something changed meanwhile, or when the engine fails.
     """
     with _settled(session, environment, console):
@@ -85,14 +85,14 @@ def repair(session: Session, environment: str, confirmed: Callable[[], bool], co
 
 @contextmanager
 def _settled(session: Session, environment: str, console: Console) -> Iterator[None]:
-    """No promotion and no update of the environment is under way."""
+    """Keep promotions and updates of the environment away, once those under way have ended."""
     with session.backend.locked(environment, console):
         session.backend.wait(environment, console)
         yield
 
 
 def _inputs(session: Session, environment: str) -> object:
-    """What an update depends on: the stack's file and its state."""
+    """Return what an update depends on: the stack's file and its state."""
     session.project.reload(environment)
     return session.project.text(environment), session.backend.state(environment)
 

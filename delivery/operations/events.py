@@ -26,7 +26,7 @@ class Event:
 
 
 def events(kubectl: Kubectl, namespace: str, kind: str, name: str) -> list[Event]:
-    """The events of an object, the newest last; empty when there are none any more, or when they may not be seen."""
+    """Return the events of an object, the newest last; empty when none are left, or when they may not be seen."""
     selector = f"involvedObject.kind={kind},involvedObject.name={name}"
     try:
         items = _items(kubectl, "--namespace", namespace, "get", "events", "--field-selector", selector)
@@ -45,13 +45,13 @@ def events(kubectl: Kubectl, namespace: str, kind: str, name: str) -> list[Event
 
 
 def quantity(text: str) -> float:
-    """A Kubernetes quantity, such as 500m or 2Gi, as a number."""
+    """Return a Kubernetes quantity, such as 500m or 2Gi, as a number."""
     match = _QUANTITY.fullmatch(text)
     return float(match[1]) * _SUFFIXES[match[2]] if match else 0.0
 
 
 def refuse_beyond_quota(kubectl: Kubectl, namespace: str, pod: dict[str, Any], action: str) -> None:
-    """Raises DeliveryError when a pod requests more than a quota of the namespace allows for all its pods together."""
+    """Raise DeliveryError when a pod requests more than a quota of the namespace allows for all its pods together."""
     sums: dict[str, float] = {"pods": 1}
     for container in pod["containers"]:
         for side, values in container.get("resources", {}).items():
@@ -61,7 +61,7 @@ def refuse_beyond_quota(kubectl: Kubectl, namespace: str, pod: dict[str, Any], a
     try:
         quotas = _items(kubectl, "--namespace", namespace, "get", "resourcequotas")
     except DeliveryError:
-        # Who may not see them is told by the cluster itself.
+        # Who may not see them learns of it from the cluster, when the pod is refused.
         return
     for quota in quotas:
         hard = quota["spec"].get("hard", {})
@@ -75,7 +75,7 @@ def refuse_beyond_quota(kubectl: Kubectl, namespace: str, pod: dict[str, Any], a
 
 
 def largest_node(kubectl: Kubectl, resource: str) -> float:
-    """What the largest node that runs anything has of a resource; 0 when that may not be seen."""
+    """Return what the largest node that runs anything has of a resource; 0 when that may not be seen."""
     try:
         nodes = _items(kubectl, "get", "nodes")
     except DeliveryError:
@@ -85,7 +85,7 @@ def largest_node(kubectl: Kubectl, resource: str) -> float:
 
 
 def room(kubectl: Kubectl, resource: str, namespace: str | None = None, most: int = 6) -> list[str]:
-    """Which pods take a resource, the biggest request first: of a namespace, or on all nodes that run anything.
+    """Return which pods take a resource, the biggest first: of a namespace, or on all nodes that run anything.
 
     Empty when that may not be seen.
     """
@@ -120,12 +120,12 @@ def _items(kubectl: Kubectl, *arguments: str) -> list[dict[str, Any]]:
 
 
 def _simulated(node: dict[str, Any]) -> bool:
-    """Nodes without hardware have room for everything and run nothing."""
+    """Return whether a node has no hardware: room for everything, and nothing runs there."""
     return "kwok.x-k8s.io/node" in node["metadata"].get("annotations", {})
 
 
 def requested(pod: dict[str, Any], resource: str) -> float:
-    """What the scheduler counts: all containers together, or the biggest of those that run before them."""
+    """Return what the scheduler counts: all containers together, or the biggest of those that run before them."""
 
     def of(container: dict[str, Any]) -> float:
         return quantity(container.get("resources", {}).get("requests", {}).get(resource, "0"))
@@ -135,5 +135,5 @@ def requested(pod: dict[str, Any], resource: str) -> float:
 
 
 def shown(amount: float, resource: str) -> str:
-    """An amount of a resource, as messages say it."""
+    """Return an amount of a resource, as messages name it."""
     return f"{amount / 2**20:.0f}Mi" if resource == "memory" else f"{amount:.2f}"

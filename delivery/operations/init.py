@@ -1,4 +1,4 @@
-"""`stellwerk init`: makes an environment's stack, its certificate authority and its credentials, once."""
+"""`stellwerk init`: make an environment's stack, its certificate authority and its credentials, once."""
 
 import json
 from functools import partial
@@ -68,7 +68,7 @@ def _existing(session: Session, environment: str) -> dict[str, Any]:
 
 
 def _neighbours(session: Session) -> Neighbours:
-    """The other environments of this project, read when a service asks for them."""
+    """Return the other environments of this project, read when a service asks for them."""
     project = session.project
     return Neighbours(
         lambda: {name: project.environment(name) for name in project.environments}, partial(_existing, session)
@@ -76,7 +76,7 @@ def _neighbours(session: Session) -> Neighbours:
 
 
 def _authority(draft: Draft) -> str:
-    """The CA's certificate; a new one replaces every certificate that the old one signed."""
+    """Return the CA's certificate; a new one replaces every certificate that the old one signed."""
     certificate = draft.environment.ca_certificate
     # They are written one after the other: an interruption between the two leaves two halves of different pairs.
     if certificate and "caKey" in draft.values and authority.belong_together(certificate, draft.values["caKey"]):
@@ -89,7 +89,7 @@ def _authority(draft: Draft) -> str:
 
 
 def _certificates(draft: Draft, stack: Stack, authority_certificate: str) -> None:
-    """A certificate for each that the services need; one that does not cover its names is made again."""
+    """Make each certificate that the services need; one that does not cover its names is made again."""
     key = draft.values["caKey"]
     for wanted in stack.certificates():
         namespace = stack.environment.namespace(wanted.purpose)

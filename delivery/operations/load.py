@@ -29,6 +29,7 @@ class Load:
 
     @property
     def answered(self) -> int:
+        """How many requests were answered, by any release."""
         return sum(self.releases.values())
 
     def __enter__(self) -> Self:

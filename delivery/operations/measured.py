@@ -135,6 +135,6 @@ def _sorted(gates: Iterable[Gate | models.Gate]) -> list[tuple[str, str, float]]
 
 
 def _short(error: Exception) -> str:
-    """ONNX Runtime says the same several times."""
+    """Return the message on one line, cut: ONNX Runtime repeats itself."""
     text = " ".join(str(error).split())
     return text if len(text) <= 400 else text[:399] + "…"

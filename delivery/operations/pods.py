@@ -49,7 +49,7 @@ class Trouble:
 
 @dataclass
 class Watch:
-    """Looks at the pods of one release until it is clear that they will not serve; then `reason` says why."""
+    """A look at the pods of one release until it is clear that they will not serve; then `reason` says why."""
 
     kubectl: Kubectl
     clock: Clock
@@ -64,7 +64,7 @@ class Watch:
     _next: float = 0
 
     def stop(self) -> bool:
-        """Whether waiting on makes no sense: a definite failure is known, or the time is over."""
+        """Return whether waiting on makes no sense: a definite failure is known, or the time is over."""
         now = self.clock.monotonic()
         if self.reason is None and now >= self._next:
             self._look(now)
@@ -74,10 +74,10 @@ class Watch:
         return self.reason is not None
 
     def _look(self, now: float) -> None:
-        found = self._troubles()
-        keys = {(trouble.pod, trouble.kind) for trouble in found}
+        seen = self._troubles()
+        keys = {(trouble.pod, trouble.kind) for trouble in seen}
         self._since = {key: self._since.get(key, now) for key in keys}
-        for trouble in found:
+        for trouble in seen:
             if trouble.text not in self._shown:
                 self.console.print(f"  {trouble.text}", style="dim", markup=False, highlight=False, soft_wrap=True)
                 self._shown.add(trouble.text)
@@ -89,7 +89,7 @@ class Watch:
                 return
 
     def _node_comes(self, trouble: Trouble) -> bool:
-        """Whether an autoscaler has said that it makes room for the pod: that takes minutes, and is no failure."""
+        """Return whether an autoscaler makes room for the pod: that takes minutes, and is no failure."""
         if trouble.kind != "unschedulable":
             return False
         words = ["--namespace", f"{self.kubectl.environment}-{SERVING}", "get", "events"]
@@ -107,16 +107,16 @@ class Watch:
             return []
 
     def _last_words(self) -> str:
-        found = self._troubles()
-        return self._explained(found[0]) if found else "does not answer with it"
+        seen = self._troubles()
+        return self._explained(seen[0]) if seen else "does not answer with it"
 
     def _keep_lines(self, trouble: Trouble) -> None:
-        """The kubelet keeps the log of one ended container only, and of none while it makes the next one."""
+        """Keep the lines: the kubelet has the log of one ended container, and of none while it makes the next."""
         if trouble.kind == "crash" and not self._lines.get(trouble.pod):
             self._lines[trouble.pod] = last_lines(self.kubectl, trouble)
 
     def _explained(self, trouble: Trouble) -> str:
-        """The reason with what explains it: the container's last lines, or what takes the room."""
+        """Return the reason with what explains it: the container's last lines, or what takes the room."""
         if trouble.kind == "crash":
             self._keep_lines(trouble)
             return "\n".join([trouble.text, *(f"  | {line}" for line in self._lines.get(trouble.pod, []))])
@@ -127,7 +127,7 @@ class Watch:
 
 
 def troubles(kubectl: Kubectl, model: str, release: str) -> list[Trouble]:
-    """What keeps the newest pods of a release from serving, the most definite first; empty when nothing does."""
+    """Return what keeps the newest pods of a release from serving, the most definite first."""
     namespace = f"{kubectl.environment}-{SERVING}"
     items = kubectl.objects("--namespace", namespace, "get", "replicasets,pods", "--selector", f"{_LABEL}={model}")
     sets = [item for item in items if item["kind"] == "ReplicaSet" and _runs(item["spec"]["template"]["spec"], release)]
@@ -135,8 +135,8 @@ def troubles(kubectl: Kubectl, model: str, release: str) -> list[Trouble]:
         return []
     newest = max(sets, key=lambda item: int(item["metadata"].get("annotations", {}).get(_REVISION, 0)))
     pods = [item for item in items if item["kind"] == "Pod" and _owned(item, newest) and not pod_state.leaving(item)]
-    found = [*_refused(newest), *(trouble for pod in pods for trouble in _of_pod(pod))]
-    return sorted(found, key=lambda trouble: not trouble.final)
+    seen = [*_refused(newest), *(trouble for pod in pods for trouble in _of_pod(pod))]
+    return sorted(seen, key=lambda trouble: not trouble.final)
 
 
 def _runs(spec: dict[str, Any], release: str) -> bool:
@@ -149,7 +149,7 @@ def _owned(pod: dict[str, Any], owner: dict[str, Any]) -> bool:
 
 
 def _refused(replica_set: dict[str, Any]) -> Iterator[Trouble]:
-    """Pods that may not be made at all: a quota, or an admission rule."""
+    """Yield why pods may not be made at all: a quota, or an admission rule."""
     name = replica_set["metadata"]["name"]
     for refusal in pod_state.refusals(replica_set):
         yield Trouble("quota", name, "", f"{name}: its pods are refused: {refusal}")
@@ -180,7 +180,7 @@ def _text(pod: str, fault: Fault) -> str:
 
 
 def last_lines(kubectl: Kubectl, trouble: Trouble) -> list[str]:
-    """The last log lines of the container that ended; none when they are not there any more."""
+    """Return the last log lines of the container that ended; none when they are gone."""
     words = ["--namespace", f"{kubectl.environment}-{SERVING}", "logs", trouble.pod, "-c", trouble.container]
     for more in ([], ["--previous"]) if trouble.down else (["--previous"],):
         try:
@@ -193,7 +193,7 @@ def last_lines(kubectl: Kubectl, trouble: Trouble) -> list[str]:
 
 
 def _message(line: str) -> str:
-    """The message of an ECS line; another line as it is."""
+    """Return the message of an ECS line; another line as it is."""
     try:
         return str(json.loads(line)["message"])
     except (ValueError, TypeError, KeyError):

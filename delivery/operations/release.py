@@ -7,7 +7,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 
-from delivery.errors import DeliveryError
+from delivery.errors import DeliveryError, system_errors
 from delivery.operations.train import ENVIRONMENT
 from delivery.session import Session
 from infra.contract.candidate import release_of
@@ -38,12 +38,12 @@ def release(session: Session, model: str, job: str) -> str:
     number = int(known[-1][1:].split("-")[0]) + 1 if known else 1
     identity = f"v{number}-{digest.removeprefix('sha256:')[:8]}"
     # What was verified is what is written, not another reading of the same text.
-    _write(releases, model, identity, release_of(published.candidate, identity, image))
+    write(releases, model, identity, release_of(published.candidate, identity, image))
     return identity
 
 
-def _write(releases: Releases, model: str, identity: str, release: Release) -> None:
-    """Write the file whole or not at all, and never overwrite one."""
+def write(releases: Releases, model: str, identity: str, release: Release) -> None:
+    """Write the file whole or not at all; raise DeliveryError when there is one already, or it cannot be written."""
     document = release.model_dump(mode="json", by_alias=True)
     yaml = YAML()
     yaml.width = 120
@@ -52,15 +52,16 @@ def _write(releases: Releases, model: str, identity: str, release: Release) -> N
     text.write("# Written by `stellwerk release`; immutable.\n")
     yaml.dump(_rows(document), text)
     target = releases.file(model, identity)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".partial")
-    partial.write_text(text.getvalue(), encoding="utf-8")
-    try:
-        os.link(partial, target)
-    except FileExistsError:
-        raise DeliveryError(f"{releases.name}/{model}/{identity}.yaml exists already, and releases stay") from None
-    finally:
-        partial.unlink()
+    with system_errors("writing the release", f"free some space and make {releases.name} writable, then release again"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_suffix(".partial")
+        try:
+            partial.write_text(text.getvalue(), encoding="utf-8")
+            os.link(partial, target)
+        except FileExistsError:
+            raise DeliveryError(f"{releases.name}/{model}/{identity}.yaml exists already, and releases stay") from None
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def _rows(value: Any) -> Any:

@@ -15,10 +15,10 @@ from infra.services.serving import Model
 
 
 def status(session: Session) -> dict[str, Any]:
-    """`environments.<env>.models.<model>`: release, previous, answering, ready, reason, artefact, url.
+    """Return `environments.<env>.models.<model>`: release, previous, answering, ready, reason, artefact, url.
 
     `ready` is true when the endpoint answers with the release that the file points at; `reason` says why it does not,
-    as far as the cluster tells. `artefact` is what the environment's store has: intact, changed or absent; null
+    as far as the cluster knows. `artefact` is what the environment's store has: intact, changed or absent; null
     without a release, or while the store is not reached.
     """
     project = session.project
@@ -33,13 +33,13 @@ def status(session: Session) -> dict[str, Any]:
 def _models(
     session: Session, environment: str, models: Mapping[str, Model], artefacts: Mapping[str, str]
 ) -> dict[str, dict[str, Any]]:
-    found = {}
+    states = {}
     for name, model in models.items():
         target = session.endpoint(environment, name)
         with target.client(timeout=3) as client:
             answering = answering_release(target, client)
         ready = model.release is not None and answering == model.release
-        found[name] = {
+        states[name] = {
             "release": model.release,
             "previous": model.previous,
             "answering": answering,
@@ -48,26 +48,26 @@ def _models(
             "artefact": artefacts.get(name),
             "url": target.url,
         }
-    return found
+    return states
 
 
 def _artefacts(session: Session, environment: str, models: Mapping[str, Model]) -> dict[str, str]:
-    """What the store has of each release; a pod that starts takes nothing but the very artefact."""
+    """Return what the store has of each release; a pod that starts takes nothing but the very artefact."""
     wanted = {name: model.release for name, model in models.items() if model.release}
-    found: dict[str, str] = {}
+    contents: dict[str, str] = {}
     if not wanted:
-        return found
-    # Whether the endpoint answers is told all the same.
-    with suppress(DeliveryError), session.store(environment) as there:
+        return contents
+    # Without the store, the report still says whether the endpoint answers.
+    with suppress(DeliveryError), session.store(environment) as source:
         for name, release in wanted.items():
-            found[name] = store.content(there, session.project.releases.load(name, release).artefact).value
-    return found
+            contents[name] = store.content(source, session.project.releases.load(name, release).artefact).value
+    return contents
 
 
 def _reason(session: Session, environment: str, model: str, release: str) -> str | None:
-    """What keeps the pods of the release from serving; None when the cluster cannot be asked or knows nothing."""
+    """Return what keeps the pods of a release from serving; None when the cluster gives no answer or no reason."""
     try:
-        found = pods.troubles(session.kubectl(environment), model, release)
+        troubles = pods.troubles(session.kubectl(environment), model, release)
     except DeliveryError:
         return None
-    return found[0].text if found else None
+    return troubles[0].text if troubles else None

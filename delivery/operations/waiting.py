@@ -68,10 +68,10 @@ class Waiting:
         # A Job of this name may have been there before.
         uid = job["metadata"].get("uid", "")
         said = events(self.kubectl, _NAMESPACE, "Job", self.name)
-        found = [event for event in said if event.warning and event.uid == uid]
-        if not found:
+        warnings = [event for event in said if event.warning and event.uid == uid]
+        if not warnings:
             return []
-        message = f"{found[-1].reason}: {found[-1].message}"
+        message = f"{warnings[-1].reason}: {warnings[-1].message}"
         if _REFUSED.search(message):
             raise DeliveryError(f"job {self.name}: its pods are refused: {message}")
         # The pod's name in it is another one each time.

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 from pydantic import Field, create_model, model_validator
 
 from infra.contract.fields import Cpu, ImageReference, Memory, Section
+from infra.contract.names import EnvironmentName
 from infra.contract.versions import platform_image
 
 # Purposes of namespaces: `<environment>-<purpose>`.
@@ -21,14 +22,6 @@ PLATFORM, TRAINING, SERVING = "platform", "training", "serving"
 KSERVE = "kserve"
 
 Value = TypeVar("Value")
-
-
-class EnvironmentName(StrEnum):
-    """The three environments of the domain model, in the order of promotion."""
-
-    DEV = "dev"
-    TEST = "test"
-    PROD = "prod"
 
 
 ENVIRONMENTS = tuple(name.value for name in EnvironmentName)

@@ -4,6 +4,7 @@ import difflib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -104,8 +105,12 @@ def read_text(file: Path, name: str) -> str:
         raise ConfigError(f"{name}: {error.strerror}") from None
 
 
+@lru_cache(maxsize=64)
 def parse_text(text: str, name: str) -> Any:
-    """Return the YAML tree of a text, with line numbers; raise ConfigError when it is not YAML."""
+    """Return the YAML tree of a text, with line numbers; raise ConfigError when it is not YAML.
+
+    An equal text is parsed once: what is returned is shared, and nobody changes it.
+    """
     try:
         yaml = YAML(typ="rt")
         yaml.Constructor = _Constructor

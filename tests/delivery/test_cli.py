@@ -81,17 +81,18 @@ def test_status_as_json(
     code, out, err = stellwerk("status", "--json")
     assert code == (0 if ready else 1)
     assert err == ""
-    found = answer(out)["environments"]
-    assert found["prod"]["models"][MODEL] == {
+    config = project.config("prod")
+    environments = answer(out)["environments"]
+    assert environments["prod"]["models"][MODEL] == {
         "release": SECOND,
         "previous": FIRST,
         "answering": SECOND if ready else FIRST,
         "ready": ready,
         "reason": None,
         "artefact": None,
-        "url": "https://198.18.0.1:30445/v2/models/digits",
+        "url": f"https://{config['cluster']['address']}:{config['gateway']['nodePort']}/v2/models/digits",
     }
-    assert found["dev"]["models"][MODEL]["release"] is None
+    assert environments["dev"]["models"][MODEL]["release"] is None
 
 
 def test_status_says_when_a_pod_cannot_come_back(
@@ -117,7 +118,7 @@ def test_status_says_why_a_release_does_not_answer(
     project.point("prod", SECOND, FIRST)
     pulumi.serving["prod"] = FIRST
     killed = container(1, waiting=waiting("CrashLoopBackOff"), last={"reason": "OOMKilled", "exitCode": 137})
-    bench.cluster.found = lambda _: [replica_set(SECOND, 2), pod(2, killed)]
+    bench.cluster.listed = lambda _: [replica_set(SECOND, 2), pod(2, killed)]
     reason = "pod-2, container kserve-container: OOMKilled: it needs more memory than its limit of 512Mi"
     _, out, _ = stellwerk("status", "--json")
     assert answer(out)["environments"]["prod"]["models"][MODEL]["reason"] == reason

@@ -85,8 +85,8 @@ def test_a_preview_uses_the_text_it_is_given_and_reads_the_engine_s_events(
     script(f"{ARGUMENTS}cp $config {tmp_path}/seen; stat -c %a $(dirname $log) > {tmp_path}/mode\n"
            f"echo '{json.dumps(EVENT)}' > $log; echo $PULUMI_DEBUG_COMMANDS $config > {tmp_path}/said")  # fmt: skip
     before = project.text("prod")
-    found = engine.preview("prod", "config: {}\r\n", shown=True)
-    assert [step.name for step in found.changes] == ["settings"]
+    planned = engine.preview("prod", "config: {}\r\n", shown=True)
+    assert [step.name for step in planned.changes] == ["settings"]
     assert (tmp_path / "seen").read_bytes() == b"config: {}\r\n"
     assert (tmp_path / "mode").read_text() == "700\n", "others can read the stack file and the engine's events"
     flag, _, config = (tmp_path / "said").read_text().partition(" ")

@@ -15,12 +15,13 @@ import pytest
 
 from delivery.clients import endpoint
 from delivery.errors import DeliveryError, not_runnable
+from delivery.failures import report_unexpected
 from infra.contract.errors import StellwerkError
 from infra.contract.release import Releases
 from infra.values import ROOT
 from tests.support.checkout import MODEL, SECOND, Checkout, write_release
 from tests.support.engine import FakeEngine
-from tests.support.session import Bench, Command
+from tests.support.session import Bench, Command, Words
 
 ROOMS = ("delivery", "infra")
 
@@ -90,28 +91,23 @@ def test_an_unexpected_error_is_one_line_and_a_file(
 
 
 def test_without_a_state_directory_the_traceback_is_a_temporary_file(
-    stellwerk: Command, bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    stellwerk: Command, bench: Bench, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setenv("TMPDIR", str(folder))
-    monkeypatch.setattr(tempfile, "tempdir", None)
     code, err = fail(stellwerk, bench, OSError("x" * 1000))
     file = saved(err)
-    assert (code, file.parent) == (70, folder)
+    assert (code, file.parent) == (70, Path(tempfile.gettempdir()))
     assert file.stat().st_mode & 0o777 == 0o600
     assert not (tmp_path / "state").exists(), "a failure makes no state directory"
     assert "x" * 1000 in file.read_text()
     assert len(err) < 600, "the line stays a line"
+    file.unlink()
 
 
-def test_a_traceback_that_cannot_be_saved_is_still_one_line(
-    stellwerk: Command, bench: Bench, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
-    code, err = fail(stellwerk, bench, KeyError("models"))
-    assert code == 70
-    assert err == (
+def test_a_traceback_that_cannot_be_saved_is_still_one_line(words: Words, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    folders = (tmp_path / "absent", tmp_path / "file")
+    assert report_unexpected(KeyError("models"), folders, words.console) == 70
+    assert words.stream.getvalue() == (
         "unexpected error: KeyError: 'models'; this is a defect of the command: "
         "report it; its traceback could not be saved\n"
     )

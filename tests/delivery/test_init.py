@@ -29,18 +29,18 @@ from tests.support.session import Bench, FakeSession, Words
 
 
 def secrets(pulumi: FakeEngine, environment: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(pulumi.secrets[environment])
-    return found
+    content: dict[str, Any] = json.loads(pulumi.secrets[environment])
+    return content
 
 
 def forget(pulumi: FakeEngine, environment: str, *path: str) -> Any:
     """Takes a value out of the credentials, and returns it."""
-    found = secrets(pulumi, environment)
-    node = found
+    content = secrets(pulumi, environment)
+    node = content
     for step in path[:-1]:
         node = node[step]
     value = node.pop(path[-1])
-    pulumi.secrets[environment] = json.dumps(found)
+    pulumi.secrets[environment] = json.dumps(content)
     return value
 
 
@@ -56,10 +56,10 @@ def test_the_program_accepts_what_init_makes(made: FakeEngine) -> None:
     assert made.known == set(ENVIRONMENTS)
     for name in ENVIRONMENTS:
         stack = made.checkout.project().stack(name)
-        found = credentials.read(made.secrets[name], stack, values.file_name(name))
-        (logins,) = (part for part in found.parts.values() if isinstance(part, RegistryLogins))
+        read = credentials.read(made.secrets[name], stack, values.file_name(name))
+        (logins,) = (part for part in read.parts.values() if isinstance(part, RegistryLogins))
         assert logins.username == name
-        assert (LogStoreKeys in found.parts) == (name == "dev")
+        assert (LogStoreKeys in read.parts) == (name == "dev")
         assert "PRIVATE KEY" not in made.checkout.file(name).read_text()
 
 
@@ -161,18 +161,18 @@ def test_credentials_of_an_older_version_are_completed(
 ) -> None:
     """They know no builder, and their webhook's certificate names the namespace in which KServe was."""
     forget(made, "dev", "registry", "push")
-    found = secrets(made, "dev")
+    content = secrets(made, "dev")
     certificate = made.checkout.project().environment("dev").ca_certificate
     assert certificate
-    found["tls"]["kserveWebhook"] = authority.sign(
-        certificate, found["caKey"], ["kserve-webhook-server-service.dev-platform.svc"]
+    content["tls"]["kserveWebhook"] = authority.sign(
+        certificate, content["caKey"], ["kserve-webhook-server-service.dev-platform.svc"]
     )
-    made.secrets["dev"] = json.dumps(found)
+    made.secrets["dev"] = json.dumps(content)
     init(bench.session(), "dev", words.console)
     assert secrets(made, "dev")["registry"]["push"]["username"] == "builder"
     pair = secrets(made, "dev")["tls"]["kserveWebhook"]
     assert handshake(pair, certificate, "kserve-webhook-server-service.dev-kserve.svc", tmp_path) == b"hello"
-    assert secrets(made, "dev")["registry"]["logins"] == found["registry"]["logins"]
+    assert secrets(made, "dev")["registry"]["logins"] == content["registry"]["logins"]
 
 
 def test_the_local_node_trusts_the_registry_of_the_stack_that_runs_it(
@@ -216,15 +216,15 @@ def test_credentials_of_an_older_command_get_the_readers_key(
         reader = forget(made, name, "objectStore", "reader")
         assert set(reader) == {"accessKey", "secretKey"}
         assert reader["secretKey"] != before[name]["objectStore"]["secretKey"]
-        found = secrets(made, name)
+        content = secrets(made, name)
         loaded = made.checkout.project().environment(name)
         # As it was signed: for the writer's name alone.
-        pair = found["tls"]["objectStore"]
+        pair = content["tls"]["objectStore"]
         assert loaded.ca_certificate
-        found["tls"]["objectStore"] = authority.sign(
-            loaded.ca_certificate, found["caKey"], ["object-store", f"object-store.{name}-platform.svc"]
+        content["tls"]["objectStore"] = authority.sign(
+            loaded.ca_certificate, content["caKey"], ["object-store", f"object-store.{name}-platform.svc"]
         )
-        made.secrets[name] = json.dumps(found)
+        made.secrets[name] = json.dumps(content)
         init(bench.session(), name, words.console)
         after = secrets(made, name)
         assert {key: after["objectStore"][key] for key in ("accessKey", "secretKey")} == {

@@ -36,21 +36,21 @@ def urn(name: str) -> str:
 
 
 def test_a_model_s_resources_are_what_descends_from_its_component() -> None:
-    found = plan(
+    planned = plan(
         event("same", "pulumi:pulumi:Stack", "stellwerk-test", ""),
         component("digits"),
         event("update", SERVICE, "digits", urn("digits"), inputs={"release": "v2"}),
         event("create", "kubernetes:core/v1:Secret", "digits-secret", urn("digits")),
         event("update", "kubernetes:apps/v1:DeploymentPatch", "labels", f"{_URN}{COMPONENT}${SERVICE}::digits"),
     )
-    assert [step.name for step in found.changes] == ["digits", "digits-secret", "labels"]
-    assert found.others("digits") == []
-    assert {step.name for step in found.of("digits") if step.exists} == {"digits", "labels"}
+    assert [step.name for step in planned.changes] == ["digits", "digits-secret", "labels"]
+    assert planned.others("digits") == []
+    assert {step.name for step in planned.of("digits") if step.exists} == {"digits", "labels"}
 
 
 def test_what_belongs_to_no_or_another_model_is_named_once_with_what_happens_to_it() -> None:
     config = "kubernetes:core/v1:ConfigMap"
-    found = plan(
+    planned = plan(
         component("digits"),
         event("update", SERVICE, "digits", urn("digits")),
         component("letters", "delete"),
@@ -62,24 +62,24 @@ def test_what_belongs_to_no_or_another_model_is_named_once_with_what_happens_to_
         # Named like the model, but no part of it.
         event("update", config, "digits"),
     )
-    assert summary(found.others("digits")) == (
+    assert summary(planned.others("digits")) == (
         "InferenceService letters (delete), InferenceService letters (delete), ConfigMap settings (replace), "
         "kubernetes cluster (replace), ConfigMap digits (update)"
     )
 
 
 def test_the_engine_s_own_entries_are_no_change() -> None:
-    found = plan(
+    planned = plan(
         event("create", "pulumi:pulumi:Stack", "stellwerk-test", ""),
         event("create", "pulumi:providers:pulumi", "default"),
     )
-    assert found.others("digits") == []
-    assert found.digest == plan().digest
+    assert planned.others("digits") == []
+    assert planned.digest == plan().digest
 
 
 def test_many_other_changes_are_counted() -> None:
-    found = plan(*(event("create", "kubernetes:core/v1:ConfigMap", f"c{number}") for number in range(20)))
-    said = summary(found.others("digits"))
+    planned = plan(*(event("create", "kubernetes:core/v1:ConfigMap", f"c{number}") for number in range(20)))
+    said = summary(planned.others("digits"))
     assert said.endswith("ConfigMap c7 (create) and 12 more")
 
 
@@ -98,5 +98,5 @@ def test_another_value_operation_or_resource_is_another_plan() -> None:
 
 
 def test_no_value_can_be_read_from_a_plan() -> None:
-    found = plan(event("update", SERVICE, "digits", urn("digits"), inputs={"password": "very-secret"}))
-    assert "very-secret" not in repr(found)
+    planned = plan(event("update", SERVICE, "digits", urn("digits"), inputs={"password": "very-secret"}))
+    assert "very-secret" not in repr(planned)

@@ -30,7 +30,7 @@ def watch(clock: FakeClock, cluster: FakeCluster, words: Words) -> Callable[...,
     """Watches release v2 of a cluster whose objects a function gives, by the seconds that have passed."""
 
     def make(objects: Callable[[float], Objects]) -> pods.Watch:
-        cluster.found = lambda asked: objects(clock.now) if "replicasets,pods" in asked else []
+        cluster.listed = lambda asked: objects(clock.now) if "replicasets,pods" in asked else []
         cluster.lines = '{"message": "cannot load model"}\nplain\n'
         return pods.Watch(cluster, clock, "digits", "v2", LIMIT, words.console)
 
@@ -63,20 +63,20 @@ def ends(watch: pods.Watch, clock: FakeClock) -> float:
     ],
     ids=["image", "image name", "crash", "memory", "artefact", "no room", "secret"],
 )
-def test_a_definite_failure_is_told_within_a_minute(
+def test_a_definite_failure_is_reported_within_a_minute(
     made: Objects, said: str, watch: Callable[..., pods.Watch], clock: FakeClock
 ) -> None:
-    found = watch(lambda _: [replica_set("v2", 2), *made])
-    assert ends(found, clock) < 60
-    assert found.reason is not None
-    assert re.search(said, found.reason, re.DOTALL), found.reason
+    watching = watch(lambda _: [replica_set("v2", 2), *made])
+    assert ends(watching, clock) < 60
+    assert watching.reason is not None
+    assert re.search(said, watching.reason, re.DOTALL), watching.reason
 
 
 def test_a_quota_is_told_though_there_is_no_pod(watch: Callable[..., pods.Watch], clock: FakeClock) -> None:
     condition = {"type": "ReplicaFailure", "status": "True", "message": QUOTA}
-    found = watch(lambda _: [replica_set("v2", 2, conditions=[condition])])
-    assert ends(found, clock) < 60
-    assert found.reason == f"digits-predictor-2: its pods are refused: {QUOTA}"
+    watching = watch(lambda _: [replica_set("v2", 2, conditions=[condition])])
+    assert ends(watching, clock) < 60
+    assert watching.reason == f"digits-predictor-2: its pods are refused: {QUOTA}"
 
 
 @pytest.mark.parametrize(
@@ -95,35 +95,37 @@ def test_a_quota_is_told_though_there_is_no_pod(watch: Callable[..., pods.Watch]
 def test_what_gets_well_by_itself_is_no_false_alarm(
     objects: Callable[[float], Objects], watch: Callable[..., pods.Watch], clock: FakeClock
 ) -> None:
-    found = watch(lambda now: [replica_set("v2", 2), *objects(now)])
-    assert ends(found, clock) >= LIMIT
+    watching = watch(lambda now: [replica_set("v2", 2), *objects(now)])
+    assert ends(watching, clock) >= LIMIT
 
 
 @pytest.mark.parametrize("reason", ["TriggeredScaleUp", "Nominated"])
 def test_an_autoscaler_that_makes_a_node_is_waited_for(
     reason: str, watch: Callable[..., pods.Watch], clock: FakeClock, cluster: FakeCluster
 ) -> None:
-    found = watch(lambda _: [])
+    watching = watch(lambda _: [])
     condition = {"type": "PodScheduled", "status": "False", "message": ROOM}
     made = [replica_set("v2", 2), pod(2, conditions=[condition])]
-    cluster.found = lambda asked: [{"reason": reason}] if "events" in asked else made
-    assert ends(found, clock) >= LIMIT
-    assert found.reason is not None
-    assert ROOM in found.reason
+    cluster.listed = lambda asked: [{"reason": reason}] if "events" in asked else made
+    assert ends(watching, clock) >= LIMIT
+    assert watching.reason is not None
+    assert ROOM in watching.reason
 
 
 def test_only_the_newest_pods_of_the_release_count(watch: Callable[..., pods.Watch], clock: FakeClock) -> None:
     """The same release again, with other resources, say: the failed pods of before are on their way out."""
     failed = pod(2, container(9, waiting=waiting("CrashLoopBackOff"), last=ERROR))
-    found = watch(lambda _: [replica_set("v2", 2), replica_set("v2", 10), failed, pod(10)])
-    assert ends(found, clock) >= LIMIT
-    assert found.reason == "does not answer with it"
+    watching = watch(lambda _: [replica_set("v2", 2), replica_set("v2", 10), failed, pod(10)])
+    assert ends(watching, clock) >= LIMIT
+    assert watching.reason == "does not answer with it"
 
 
 def test_at_the_end_of_the_time_the_last_state_is_told(watch: Callable[..., pods.Watch], clock: FakeClock) -> None:
-    found = watch(lambda _: [replica_set("v2", 2), pod(2, container(1, running={}, last=ERROR))])
-    assert ends(found, clock) >= LIMIT
-    assert found.reason == "pod-2, container kserve-container: ended with exit code 3\n  | cannot load model\n  | plain"
+    watching = watch(lambda _: [replica_set("v2", 2), pod(2, container(1, running={}, last=ERROR))])
+    assert ends(watching, clock) >= LIMIT
+    assert (
+        watching.reason == "pod-2, container kserve-container: ended with exit code 3\n  | cannot load model\n  | plain"
+    )
 
 
 def test_a_cluster_that_does_not_answer_for_a_while_is_no_reason(
@@ -132,9 +134,9 @@ def test_a_cluster_that_does_not_answer_for_a_while_is_no_reason(
     def objects(now: float) -> Objects:
         raise DeliveryError("connection refused")
 
-    found = watch(objects)
-    assert ends(found, clock) >= LIMIT
-    assert found.reason == "does not answer with it"
+    watching = watch(objects)
+    assert ends(watching, clock) >= LIMIT
+    assert watching.reason == "does not answer with it"
 
 
 def test_what_takes_the_room_is_named_by_request(cluster: FakeCluster) -> None:
@@ -150,11 +152,11 @@ def test_what_takes_the_room_is_named_by_request(cluster: FakeCluster) -> None:
         {"metadata": {"name": "real", "annotations": {}}, "status": {"allocatable": {"cpu": "2"}}},
         {"metadata": {"name": "sim", "annotations": {"kwok.x-k8s.io/node": "fake"}}, "status": {}},
     ]
-    found = [
+    taking = [
         requesting("small", "100m", "real"), requesting("big", "1", "real"), requesting("gpu", "9", "sim"),
         requesting("done", "4", "real", "Succeeded"), requesting("init", "0.2", "real", before="500m"),
     ]  # fmt: skip
-    cluster.found = lambda asked: nodes if "nodes" in asked else found
+    cluster.listed = lambda asked: nodes if "nodes" in asked else taking
     assert events.room(cluster, "cpu") == [
         "3 pods request 1.60 of 2.00 cpu; the biggest:", "x/big: 1.00", "x/init: 0.50", "x/small: 0.10",
     ]  # fmt: skip

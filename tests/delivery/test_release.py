@@ -1,13 +1,16 @@
 """`stellwerk release`: a candidate becomes an immutable file, once, and only when its model can be served."""
 
 import json
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from onnx import TensorProto, helper
 
 from delivery.errors import DeliveryError
-from delivery.operations import release
+from delivery.operations.release import write
 from infra.contract.release import Releases
 from tests.support.checkout import MODEL
 from tests.support.session import Command
@@ -22,21 +25,12 @@ def test_a_release_says_what_the_candidate_says(jobs: Jobs, store: Releases) -> 
     given = jobs.document(job)
     identity = jobs.release(job)
     assert identity == f"v1-{hash_of(1)[:8]}"
-    found = store.load(MODEL, identity).model_dump(mode="json", by_alias=True)
-    assert found["metadata"] == {"model": MODEL, "release": identity, "created": given["created"]}
-    assert found["serving"] == {"image": SERVING}
-    for part in (
-        "artefact",
-        "training",
-        "data",
-        "run",
-        "interface",
-        "evaluation",
-        "reference",
-        "examples",
-        "requirements",
-    ):
-        assert found[part] == given[part], part
+    written = store.load(MODEL, identity).model_dump(mode="json", by_alias=True)
+    assert written["metadata"] == {"model": MODEL, "release": identity, "created": given["created"]}
+    assert written["serving"] == {"image": SERVING}
+    parts = ("artefact", "training", "data", "run", "interface", "evaluation", "reference", "examples", "requirements")
+    for part in parts:
+        assert written[part] == given[part], part
 
 
 def test_releases_are_numbered(jobs: Jobs, store: Releases) -> None:
@@ -159,28 +153,53 @@ def test_a_candidate_that_is_no_document_is_refused(content: bytes, jobs: Jobs, 
 @pytest.mark.parametrize("text", ["1234567", "1234e567", "0123456789012345"])
 def test_texts_that_look_like_numbers_stay_texts(text: str, jobs: Jobs, store: Releases) -> None:
     identity = jobs.release(jobs.done(1, commit=text, run=text))
-    found = store.load(MODEL, identity)
-    assert (found.training.commit, found.run.run_id) == (text, text)
+    written = store.load(MODEL, identity)
+    assert (written.training.commit, written.run.run_id) == (text, text)
 
 
-def test_a_release_file_is_never_overwritten(jobs: Jobs, store: Releases, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_release_file_is_never_overwritten(jobs: Jobs, store: Releases) -> None:
     """Somebody else releases the same at the same moment."""
     identity = jobs.release(jobs.done(1))
     before = store.file(MODEL, identity).read_bytes()
-    monkeypatch.setattr(Releases, "ids", lambda *_: [])
-    with pytest.raises((FileExistsError, DeliveryError)):
-        jobs.release(jobs.done(1, run="run-2"))
+    other = store.load(MODEL, identity).model_copy(update={"requirements": ("REQ-2",)})
+    with pytest.raises(DeliveryError, match=rf"^stacks/releases/digits/{identity}\.yaml exists already"):
+        write(store, MODEL, identity, other)
     assert store.file(MODEL, identity).read_bytes() == before
 
 
-def test_a_file_is_complete_or_not_there(jobs: Jobs, store: Releases, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+def test_a_file_is_complete_or_absent(jobs: Jobs, store: Releases) -> None:
+    identity = jobs.release(jobs.done(1))
+    document = store.load(MODEL, identity)
+    store.file(MODEL, identity).unlink()
+    with largest_file(1000), pytest.raises(DeliveryError, match=r"^writing the release failed: .*File too large; free"):
+        write(store, MODEL, identity, document)
+    assert list((store.folder / MODEL).iterdir()) == []
 
-    monkeypatch.setattr(release.os, "link", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        jobs.release(jobs.done(1))
-    assert store.ids(MODEL) == []
+
+def test_a_folder_that_is_none_is_named(jobs: Jobs, store: Releases) -> None:
+    job = jobs.done(1)
+    store.folder.mkdir()
+    (store.folder / MODEL).write_text("")
+    with pytest.raises(DeliveryError, match=rf"^writing the release failed: {store.folder / MODEL}: File exists; "):
+        jobs.release(job)
+
+
+def test_a_full_temporary_folder_is_one_message(jobs: Jobs, store: Releases) -> None:
+    job = jobs.done(1)
+    with largest_file(100), pytest.raises(DeliveryError, match=r"^verifying the artefact failed: .*TMPDIR"):
+        jobs.release(job)
+    assert not store.folder.exists()
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond `size` bytes, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_rows_of_numbers_are_written_as_rows(jobs: Jobs, store: Releases) -> None:

@@ -97,12 +97,13 @@ def start(project: Project, state: Path, **extra: str) -> subprocess.CompletedPr
 
 
 def test_a_port_that_is_taken(project: Project, tmp_path: Path) -> None:
+    port = project.values("prod")["stellwerk:gateway"]["nodePort"]
     with socket.socket() as other:
         other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        other.bind(("0.0.0.0", 30445))
+        other.bind(("0.0.0.0", port))
         other.listen()
         done = start(project, tmp_path / "state")
-    assert "30445" in done.stderr
+    assert str(port) in done.stderr
     assert "prod gateway" in done.stderr
     assert not (tmp_path / "state").exists()
 

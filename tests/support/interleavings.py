@@ -165,7 +165,7 @@ class World:
         yes = self.turns.random.random() < 0.5
         console = Words().console
         try:
-            run(_Session(self), How(yes, 20, console, self.confirm))
+            run(_Session(self), How(yes, 8, console, self.confirm))
         except DeliveryError as error:
             self.note(f"refused: {error}")
         else:

@@ -8,6 +8,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from components.kit import ports
 from tests.support.project import Project
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def client(project: Project, environment: str, service: str, pair: dict[str, Any
     trust.write_text(project.authority(environment))
     return boto3.client(
         "s3",
-        endpoint_url=f"https://{service}.{environment}-platform.svc:7070",
+        endpoint_url=f"https://{service}.{environment}-platform.svc:{ports.OBJECT_STORE}",
         aws_access_key_id=pair["accessKey"],
         aws_secret_access_key=pair["secretKey"],
         region_name="us-east-1",

@@ -18,11 +18,11 @@ from typing import Any
 import httpx
 from ruamel.yaml import YAML
 
+from infra.contract.environment import ENVIRONMENTS as ENVIRONMENTS
 from infra.contract.release import Release, Releases
 from tests.support import traces
 
 ROOT = Path(__file__).parents[2]
-ENVIRONMENTS = ("dev", "test", "prod")
 MODEL = "digits"
 RELEASE_HEADER = "x-stellwerk-release"
 

@@ -68,7 +68,7 @@ class FakeCluster(Kubectl):
 
     def __init__(self) -> None:
         super().__init__("prod", "stellwerk", {})
-        self.found: Callable[[Sequence[str]], list[dict[str, Any]]] = lambda _: []
+        self.listed: Callable[[Sequence[str]], list[dict[str, Any]]] = lambda _: []
         self.lines = ""
         self.gone: list[list[Step]] = []
         self.refused: Exception | None = None
@@ -81,7 +81,7 @@ class FakeCluster(Kubectl):
             raise self.refused
         if stdin is not None:
             self.inputs.append(stdin)
-        return self.lines if "logs" in arguments else json.dumps({"items": self.found(arguments)})
+        return self.lines if "logs" in arguments else json.dumps({"items": self.listed(arguments)})
 
     def missing(self, steps: Sequence[Step]) -> list[Step]:
         return self.gone.pop() if self.gone else []
@@ -102,11 +102,13 @@ class FakeEndpoint(Endpoint):
         return _client(self.respond)
 
 
+# Without the authorities of this machine, which take long to load.
+_TRUST = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 def _client(respond: Handler) -> httpx.Client:
-    # Without the authorities of this machine, which take long to load.
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     return httpx.Client(
-        base_url="https://server.test", transport=httpx.MockTransport(respond), verify=context, trust_env=False
+        base_url="https://server.test", transport=httpx.MockTransport(respond), verify=_TRUST, trust_env=False
     )
 
 

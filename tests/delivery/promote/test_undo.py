@@ -131,7 +131,7 @@ def test_a_definite_reason_ends_the_wait_and_is_told_before_the_undo(
     project.point("prod", FIRST)
     bench.answers["prod"] = lambda: None
     crashed = container(2, waiting=waiting("CrashLoopBackOff"), last={"reason": "Error", "exitCode": 1})
-    bench.cluster.found = lambda _: [replica_set(SECOND, 2), pod(2, crashed)] if len(pulumi.changes) == 1 else []
+    bench.cluster.listed = lambda _: [replica_set(SECOND, 2), pod(2, crashed)] if len(pulumi.changes) == 1 else []
     bench.cluster.lines = "digest sha256:1 is not sha256:2\n"
     with pytest.raises(DeliveryError, match=r"exit code 1\n  \| digest sha256:1 is not sha256:2; the state before is"):
         move(bench, words, "prod")
