@@ -20,6 +20,7 @@ import httpx
 import numpy as np
 import pytest
 
+from tests.support import plain_http
 from tests.support.onnx_models import wide_model
 from tests.support.server import Server, serve
 
@@ -182,7 +183,7 @@ def probe(server: Server, stop: threading.Event, failures: list[list[str]]) -> N
         wrong = []
         for path in ("/v2/health/live", "/v2/health/ready"):
             try:
-                if httpx.get(server.url + path, timeout=1).status_code != 200:
+                if plain_http.get(server.url + path, timeout=1).status_code != 200:
                     wrong.append(path)
             except httpx.HTTPError as error:
                 wrong.append(f"{path}: {error!r}")
@@ -222,5 +223,5 @@ def test_no_body_ends_the_server_or_keeps_its_probes_waiting(bounded: Server, co
     assert statuses[200] > count / 20, statuses
     twice = [pair for pair in itertools.pairwise(failures) if all(pair)]
     assert not twice, twice
-    answer = httpx.post(bounded.url + INFER, content=request([1.0] * 16, [1, 16]), timeout=20)
+    answer = plain_http.post(bounded.url + INFER, content=request([1.0] * 16, [1, 16]), timeout=20)
     assert answer.status_code == 200, answer.text

@@ -3,10 +3,10 @@
 import threading
 from collections.abc import Callable
 
-import httpx
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.support import plain_http
 from tests.support.onnx_models import onnx_model, wide_model
 from tests.support.server import Server
 
@@ -31,11 +31,11 @@ def probes_during_runs(server: Server, samples: int) -> int:
     answers: list[int] = []
 
     def ask() -> None:
-        answers.append(httpx.post(f"{server.url}{MODEL}/infer", json={"inputs": [given]}, timeout=60).status_code)
+        answers.append(plain_http.post(f"{server.url}{MODEL}/infer", json={"inputs": [given]}, timeout=60).status_code)
 
     clients = [threading.Thread(target=ask) for _ in range(3)]
     during = 0
-    with httpx.Client(timeout=60) as probe:
+    with plain_http.client(timeout=60) as probe:
         # The connection stands before the requests come: only answers are counted.
         probe.get(f"{server.url}/v2/health/live")
         for client in clients:
@@ -58,7 +58,7 @@ def test_a_run_that_needs_more_memory_than_there_is_is_refused(start: Callable[.
     server = start(wide_model(65536))
     for rows, status in ((1, 200), (10_000, 413), (1, 200)):
         given = {"name": "x", "datatype": "FP32", "shape": [rows, 16], "data": [0.5] * (16 * rows)}
-        answer = httpx.post(f"{server.url}{MODEL}/infer", json={"inputs": [given]}, timeout=60)
+        answer = plain_http.post(f"{server.url}{MODEL}/infer", json={"inputs": [given]}, timeout=60)
         assert answer.status_code == status, answer.text
     assert server.process.poll() is None
 
@@ -75,5 +75,5 @@ def test_sizes_that_do_not_fit_the_model_are_the_clients_fault(start: Callable[.
     assert "was not run before its first request" in server.lines()[0]["message"]
     for size, status in ((48, 200), (47, 422), (24, 200)):
         given = {"name": "given", "datatype": "FP32", "shape": [size], "data": [0.5] * size}
-        answer = httpx.post(f"{server.url}{MODEL}/infer", json={"inputs": [given]})
+        answer = plain_http.post(f"{server.url}{MODEL}/infer", json={"inputs": [given]})
         assert answer.status_code == status, answer.text

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support import plain_http
 from tests.support.onnx_models import digest_of, doubling_model, tensor
 from tests.support.server import RELEASE, Server, environment
 
@@ -22,7 +23,7 @@ MODEL = "/v2/models/digits"
 
 
 def infer(server: Server, rows: list[list[float]], path: str = MODEL, **options: Any) -> httpx.Response:
-    return httpx.post(f"{server.url}{path}/infer", json={"inputs": [tensor(rows)]}, **options)
+    return plain_http.post(f"{server.url}{path}/infer", json={"inputs": [tensor(rows)]}, **options)
 
 
 @pytest.mark.parametrize(
@@ -35,16 +36,16 @@ def infer(server: Server, rows: list[list[float]], path: str = MODEL, **options:
     ],
 )
 def test_health(server: Server, path: str, wanted: dict[str, Any]) -> None:
-    response = httpx.get(server.url + path)
+    response = plain_http.get(server.url + path)
     assert (response.status_code, response.json()) == (200, wanted)
     assert response.headers["x-stellwerk-release"] == RELEASE
     assert "connection" not in response.headers
 
 
 def test_metadata(server: Server) -> None:
-    assert httpx.get(f"{server.url}/v2").json()["name"] == "stellwerk-onnx"
-    metadata = httpx.get(server.url + MODEL).json()
-    assert metadata == httpx.get(f"{server.url}{MODEL}/versions/{RELEASE}").json()
+    assert plain_http.get(f"{server.url}/v2").json()["name"] == "stellwerk-onnx"
+    metadata = plain_http.get(server.url + MODEL).json()
+    assert metadata == plain_http.get(f"{server.url}{MODEL}/versions/{RELEASE}").json()
     assert (metadata["name"], metadata["versions"]) == ("digits", [RELEASE])
     assert metadata["inputs"] == [{"name": "pixels", "datatype": "FP32", "shape": [-1, 3]}]
 
@@ -67,11 +68,11 @@ def test_an_inference(server: Server, path: str) -> None:
 
 def test_the_id_of_the_body_and_the_id_of_the_header_are_two(server: Server) -> None:
     document = {"id": "of-the-body", "inputs": [tensor([[1, 2, 3]])]}
-    response = httpx.post(f"{server.url}{MODEL}/infer", json=document, headers={"x-request-id": "of-the-header"})
+    response = plain_http.post(f"{server.url}{MODEL}/infer", json=document, headers={"x-request-id": "of-the-header"})
     assert (response.json()["id"], response.headers["x-request-id"]) == ("of-the-body", "of-the-header")
     (line,) = server.inferences("of-the-header")
     assert line["stellwerk.inference_id"] == "of-the-body"
-    assert uuid.UUID(httpx.post(f"{server.url}{MODEL}/infer", json=document).headers["x-request-id"]).version == 4
+    assert uuid.UUID(plain_http.post(f"{server.url}{MODEL}/infer", json=document).headers["x-request-id"]).version == 4
 
 
 def test_a_large_batch_runs_beside_the_probes(server: Server) -> None:
@@ -103,7 +104,7 @@ def test_one_ecs_line_for_each_inference(server: Server) -> None:
 
 def test_a_bad_request_is_answered_and_logged(server: Server) -> None:
     document = {"inputs": [tensor([[1, 2, 3]], datatype="INT8")]}
-    response = httpx.post(f"{server.url}{MODEL}/infer", json=document, headers={"x-request-id": "bad"})
+    response = plain_http.post(f"{server.url}{MODEL}/infer", json=document, headers={"x-request-id": "bad"})
     message = "input 'pixels': expected datatype FP32, got 'INT8'"
     assert (response.status_code, response.json()) == (400, {"error": message})
     assert response.headers["x-request-id"] == "bad"
@@ -117,7 +118,7 @@ def test_a_header_id_that_is_too_long_is_refused(server: Server) -> None:
 
 
 def test_a_body_that_is_too_large_is_refused(server: Server) -> None:
-    response = httpx.post(f"{server.url}{MODEL}/infer", content=b" " * 1_000_001)
+    response = plain_http.post(f"{server.url}{MODEL}/infer", content=b" " * 1_000_001)
     assert response.status_code == 413
     assert "larger than 1000000 bytes" in response.json()["error"]
 
@@ -134,7 +135,7 @@ def test_a_body_that_is_too_large_is_refused(server: Server) -> None:
     ],
 )
 def test_other_paths_and_methods(server: Server, method: str, path: str, status: int) -> None:
-    response = httpx.request(method, server.url + path)
+    response = plain_http.request(method, server.url + path)
     assert response.status_code == status
     if status >= 400:
         assert path in response.json()["error"]
@@ -179,7 +180,7 @@ def test_after_sigterm_no_request_fails_and_each_connection_is_closed(start: Cal
     stop, answers = threading.Event(), []
 
     def ask() -> None:
-        with httpx.Client() as client:
+        with plain_http.client() as client:
             while not stop.is_set():
                 response = client.post(f"{server.url}{MODEL}/infer", json={"inputs": [tensor([[1, 2, 3]])]})
                 answers.append((time.monotonic(), response.status_code, response.headers.get("connection")))

@@ -7,9 +7,9 @@ import struct
 import zlib
 from collections.abc import Callable
 
-import httpx
 import pytest
 
+from tests.support import plain_http
 from tests.support.onnx_models import tensor
 from tests.support.server import RELEASE, Server
 
@@ -78,7 +78,7 @@ def test_the_request_of_a_triton_client_is_answered_in_its_form(server: Server) 
         ],
     }
     assert struct.unpack("<6f2q", body[size:]) == (2, 4, 6, 6, 4, 3, 2, 0)
-    assert "binary_tensor_data" in httpx.get(f"{server.url}/v2").json()["extensions"]
+    assert "binary_tensor_data" in plain_http.get(f"{server.url}/v2").json()["extensions"]
 
 
 @pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
@@ -86,19 +86,19 @@ def test_the_request_of_a_triton_client_is_answered_in_its_form(server: Server) 
 def test_a_packed_body_is_unpacked(server: Server, encoding: str, pack: Callable[[bytes], bytes], rows: int) -> None:
     content = pack(json.dumps({"inputs": [tensor([[1.0, 2.0, 3.0]] * rows)]}).encode())
     headers = {"content-encoding": encoding}
-    response = httpx.post(f"{server.url}{MODEL}/infer", content=content, headers=headers, timeout=20)
+    response = plain_http.post(f"{server.url}{MODEL}/infer", content=content, headers=headers, timeout=20)
     assert response.json()["outputs"][1]["data"] == [2] * rows
-    damaged = httpx.post(f"{server.url}{MODEL}/infer", content=content[:-3], headers=headers)
+    damaged = plain_http.post(f"{server.url}{MODEL}/infer", content=content[:-3], headers=headers)
     assert (damaged.status_code, damaged.json()["error"]) == (400, f"the body is not one whole {encoding} stream")
 
 
 def test_a_body_that_is_too_large_when_unpacked_is_refused(server: Server) -> None:
     content = gzip.compress(b" " * 100_000_000)
-    response = httpx.post(f"{server.url}{MODEL}/infer", content=content, headers={"content-encoding": "gzip"})
+    response = plain_http.post(f"{server.url}{MODEL}/infer", content=content, headers={"content-encoding": "gzip"})
     assert response.status_code == 413
     assert "larger than 1000000 bytes" in response.json()["error"]
 
 
 def test_another_encoding_is_refused_with_those_that_are_accepted(server: Server) -> None:
-    response = httpx.post(f"{server.url}{MODEL}/infer", content=b"{}", headers={"content-encoding": "br"})
+    response = plain_http.post(f"{server.url}{MODEL}/infer", content=b"{}", headers={"content-encoding": "br"})
     assert (response.status_code, response.headers["accept-encoding"]) == (415, "gzip, deflate")

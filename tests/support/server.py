@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support import plain_http
 from tests.support.onnx_models import digest_of, doubling_model
 from tests.support.tools import free_port
 
@@ -86,7 +87,7 @@ def wait_until_ready(server: Server) -> None:
     deadline = time.monotonic() + 20
     while server.process.poll() is None and time.monotonic() < deadline:
         try:
-            if httpx.get(f"{server.url}/v2/health/ready").status_code == 200:
+            if plain_http.get(f"{server.url}/v2/health/ready").status_code == 200:
                 return
         except httpx.ConnectError:
             time.sleep(0.05)
