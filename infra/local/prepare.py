@@ -18,7 +18,7 @@ def prepare(layout: Layout, needs: Needs, console: Console) -> None:
     Raises ClusterError before anything starts when the machine lacks something, ToolchainError or BaseImageError when
     something cannot be obtained.
     """
-    check(layout, needs, tools_missing=any(tool.found is None for tool in inspect()))
+    check(layout, needs, tools_missing=any(tool.installed is None for tool in inspect()))
     if not needs.builds_base:
         ensure(console=console)
         return

@@ -45,7 +45,7 @@ class _Doctor:
         from infra.local.cluster.preflight import checks
 
         tools = self.inspect()
-        missing = any(tool.found is None for tool in tools)
+        missing = any(tool.installed is None for tool in tools)
         done = checks(self.place(), self.needs(), tools_missing=missing)
         if json:
             report = {"machine": [asdict(check) for check in done], "tools": [asdict(t) | {"ok": t.ok} for t in tools]}
@@ -61,13 +61,13 @@ def _show(console: Console, done: "list[Check]", tools: "list[ToolStatus]") -> N
         console.print(f"{mark} {check.name}: {check.detail}{'' if check.ok else f' — {check.fix}'}", soft_wrap=True)
     table = Table("", "tool", "wanted", "found", "from", box=None, pad_edge=False, header_style="dim")
     for tool in tools:
-        if tool.found:
-            table.add_row("[green]✓[/green]", tool.name, tool.wanted, tool.found, tool.source)
+        if tool.installed:
+            table.add_row("[green]✓[/green]", tool.name, tool.wanted, tool.installed, tool.source)
         elif tool.how:
             table.add_row("[yellow]·[/yellow]", tool.name, tool.wanted, "to get", tool.how)
         else:
             table.add_row("[red]✗[/red]", tool.name, tool.wanted, "missing", tool.problem)
     console.print(table)
-    waiting = sum(1 for tool in tools if tool.found is None and tool.how)
+    waiting = sum(1 for tool in tools if tool.installed is None and tool.how)
     if waiting:
         console.print(f"{waiting} tools are not installed yet; the next `stellwerk cluster up` gets them.")

@@ -11,14 +11,14 @@ from infra.local.toolchain.store import Installed, View
 
 @dataclass(frozen=True)
 class ToolStatus:
-    """`found` and `source` are None when the tool is missing; `how` it would be got, None when it is not available.
+    """`installed` and `source` are None when the tool is missing; `how` it would be got, None when it is not available.
 
     `problem` says why not, or what is wrong with an installed one.
     """
 
     name: str
     wanted: str
-    found: str | None
+    installed: str | None
     source: str | None
     path: str | None
     how: str | None
@@ -26,7 +26,7 @@ class ToolStatus:
 
     @property
     def ok(self) -> bool:
-        return self.found is not None or self.how is not None
+        return self.installed is not None or self.how is not None
 
 
 def inspect(manifest: Manifest) -> list[ToolStatus]:

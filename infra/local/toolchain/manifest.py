@@ -144,10 +144,10 @@ class Tool(_Model):
         """Return `text` with the version filled in."""
         return text.replace("{version}", self.version)
 
-    def accepts(self, found: str) -> bool:
-        """Return whether an installed `found` can stand in for the wanted version."""
+    def accepts(self, installed: str) -> bool:
+        """Return whether `installed` can stand in for the wanted version."""
         minimum = self.path.minimum if self.path else ""
-        return found == self.version or (bool(minimum) and numbers(found) >= numbers(minimum))
+        return installed == self.version or (bool(minimum) and numbers(installed) >= numbers(minimum))
 
 
 class Manifest(_Model):

@@ -174,7 +174,7 @@ def test_everything_that_cannot_be_had_is_named_before_anything_starts(
     assert not list((cache / "store").glob("*"))
     status = {tool.name: tool for tool in inspect(manifest)}
     assert not status["one"].ok and status["one"].problem == "http://127.0.0.1:1 does not answer"
-    assert status["hello"].ok and status["hello"].found is None and status["hello"].how == "Go modules, about 5 s"
+    assert status["hello"].ok and status["hello"].installed is None and status["hello"].how == "Go modules, about 5 s"
     assert status["go"].source == "installed"
 
 
