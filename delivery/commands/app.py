@@ -16,10 +16,10 @@ from delivery.errors import system_errors
 from delivery.failures import EXPECTED, INTERRUPTED, report_unexpected
 from delivery.terminal import console
 from infra.contract.errors import StellwerkError
-from infra.local.cluster.cli import cluster_app, start
+from infra.local.cli import cluster_app, start
 from infra.local.cluster.environment import ask_for, environment
 from infra.local.cluster.layout import layout, state_directory
-from infra.local.toolchain.doctor import doctor_app
+from infra.local.doctor import doctor_app
 from infra.targets.needs import Needs
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ HEAVY = ("pydantic", "httpx", "yaml", "supervisor", "importlib.metadata")
 def test_the_commands_about_the_node_load_nothing_heavy() -> None:
     program = (
         "import sys; import typer, rich.console, rich.table; before = set(sys.modules);"
-        "import infra.local.cluster.cli, infra.local.cluster.environment, infra.local.toolchain.doctor;"
+        "import infra.local.cli, infra.local.cluster.environment, infra.local.doctor;"
         "print(*sorted(set(sys.modules) - before))"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, check=True)
     loaded = done.stdout.split()
-    assert "infra.local.cluster.cli" in loaded
+    assert "infra.local.cli" in loaded
     assert [name for name in HEAVY if name in loaded] == []
