@@ -54,7 +54,8 @@ def write(releases: Releases, model: str, identity: str, release: Release) -> No
     target = releases.file(model, identity)
     with system_errors("writing the release", f"free some space and make {releases.name} writable, then release again"):
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(".partial")
+        # Two commands may write the same release at once: each has a file of its own.
+        partial = target.with_suffix(f".{os.getpid()}.partial")
         try:
             partial.write_text(text.getvalue(), encoding="utf-8")
             os.link(partial, target)
