@@ -50,7 +50,9 @@ class Demo:
 
     def _command(self, command: list[str], shown: str) -> None:
         self.console.print(f"[bold cyan]$ {shown}", highlight=False)
-        if code := self.session.engine.call(command):
+        code = self.session.engine.call(command)
+        self._forget_files()
+        if code:
             raise DeliveryError(
                 f"`{shown}` ended with {code}; see above for the reason, remove it and run the demo again"
             )
@@ -60,9 +62,15 @@ class Demo:
         command = [sys.executable, "-m", "delivery.cli", *arguments, "--json"]
         self.console.print(f"[bold cyan]$ stellwerk {' '.join(arguments)}", highlight=False)
         done = subprocess.run(command, env=self.session.variables, stdout=subprocess.PIPE, text=True, check=False)
+        self._forget_files()
         if done.returncode != 0:
             raise DeliveryError(f"`stellwerk {' '.join(arguments)}` ended with {done.returncode}")
         return json.loads(done.stdout)
+
+    def _forget_files(self) -> None:
+        """Have the stack files read again: a command is a process of its own, and may have written them."""
+        for name in self.session.project.environments:
+            self.session.project.reload(name)
 
 
 def run(session: Session, console: Console) -> None:
