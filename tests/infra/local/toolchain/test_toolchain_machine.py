@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from infra.local import doctor
 from infra.local.cluster.layout import Layout
-from infra.local.toolchain import doctor, machine
+from infra.local.toolchain import machine
 from infra.local.toolchain.errors import ToolchainError
 from infra.local.toolchain.inspection import inspect
 from infra.targets.needs import Needs
