@@ -14,14 +14,13 @@ GPU_MODEL = "digits-gpu"
 
 
 def serve_on_gpus(project: Project) -> None:
-    """dev gets a second model on simulated GPU nodes."""
+    """Have dev train its model, and serve a second one, on simulated GPU nodes."""
     release = project.releases.ids(MODEL)[0]
     copy_release(project, GPU_MODEL, release)
 
     def change(config: Any) -> None:
         config["stellwerk:models"][GPU_MODEL] = {"release": release, "nodePool": "gpu-sim"}
-        resources = {"cpu": "4", "memory": "2Gi"}
-        config["stellwerk:training"][GPU_MODEL] = {"resources": resources, "nodePool": "gpu-sim"}
+        config["stellwerk:training"][MODEL].update(resources={"cpu": "4", "memory": "2Gi"}, nodePool="gpu-sim")
 
     project.edit("dev", change)
 
@@ -57,7 +56,7 @@ def changed(project: Project) -> Iterator[None]:
 @pytest.mark.usefixtures("changed")
 def test_a_job_and_an_inference_service_land_on_the_node_pool_they_name(project: Project) -> None:
     training = ("-n", "dev-training")
-    project.kubectl(*training, "create", "job", "on-gpu", f"--from=cronjob/train-{GPU_MODEL}")
+    project.kubectl(*training, "create", "job", "on-gpu", f"--from=cronjob/train-{MODEL}")
     try:
         project.kubectl(*training, "wait", "job/on-gpu", "--for=condition=complete", "--timeout=60s")
         jobs = project.objects("pods", *training, "-l", "batch.kubernetes.io/job-name=on-gpu")
