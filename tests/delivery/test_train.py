@@ -46,7 +46,7 @@ def other_nodes(template: Any) -> None:
     pod["nodeSelector"] = {"stellwerk.dev/node-pool": "gpu"}
 
 
-def other_surroundings(template: Any) -> None:
+def other_variables(template: Any) -> None:
     """More memory, another label, a new variable, another commit: not what a model is made of."""
     template["metadata"] = {"resourceVersion": "7"}
     template["spec"]["jobTemplate"]["metadata"]["labels"]["more"] = "yes"
@@ -60,7 +60,7 @@ def other_surroundings(template: Any) -> None:
     ("change", "parameters", "requirements", "same"),
     [
         (lambda _: None, ("epochs=3",), (), True),
-        (other_surroundings, ("epochs=3",), (), True),
+        (other_variables, ("epochs=3",), (), True),
         (other_image, ("epochs=3",), (), False),
         (other_nodes, ("epochs=3",), (), False),
         (lambda _: None, ("epochs=4",), (), False),

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,11 +121,8 @@ def run(
 ) -> Recording:
     """The program with these configuration values (keys without namespace); raises what the program raises."""
     recording = Recording(before or {})
-    failure: list[BaseException] = []
 
-    def program() -> None:
-        loop = asyncio.new_event_loop()
-        asyncio.set_event_loop(loop)
+    def program(loop: asyncio.AbstractEventLoop) -> None:
         pulumi.runtime.set_mocks(
             recording.mocks, "stellwerk", stack, preview=False, logger=recording.logger(), monitor=recording
         )
@@ -134,25 +131,35 @@ def run(
             f"{PREFIX}{key}": value if isinstance(value, str) else json.dumps(value) for key, value in values.items()
         }
         pulumi.runtime.set_all_config(flat, [f"{PREFIX}credentials"])
+        loop.run_until_complete(run_pulumi_func(lambda: main(root, services, target)))
+        stack_resource = pulumi.runtime.get_root_resource()
+        outputs = loop.run_until_complete(rpc.serialize_properties(dict(getattr(stack_resource, "outputs", {})), {}))
+        recording.outputs = json_format.MessageToDict(outputs)
+
+    apart(program)
+    return recording
+
+
+def apart(program: Callable[[asyncio.AbstractEventLoop], None]) -> None:
+    """Run a program with a loop and settings of its own; raises what it raises."""
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
         try:
-            loop.run_until_complete(run_pulumi_func(lambda: main(root, services, target)))
-            stack_resource = pulumi.runtime.get_root_resource()
-            outputs = loop.run_until_complete(
-                rpc.serialize_properties(dict(getattr(stack_resource, "outputs", {})), {})
-            )
-            recording.outputs = json_format.MessageToDict(outputs)
+            program(loop)
         except BaseException as error:
             failure.append(error)
         finally:
             loop.close()
 
     # A new thread starts with an empty context: no settings of another test are left.
-    thread = threading.Thread(target=program)
+    thread = threading.Thread(target=work)
     thread.start()
     thread.join()
     if failure:
         raise failure[0]
-    return recording
 
 
 def stack_values(stack: str) -> dict[str, Any]:
