@@ -113,7 +113,7 @@ def output(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> str:
 
 def of_checkout(folder: Path, env: Mapping[str, str]) -> dict[str, str]:
     """Return the variables with which Python takes the packages of this project from the checkout in `folder`."""
-    return {**env, "PYTHONPATH": str(folder)}
+    return {**env, "PYTHONPATH": str(folder.resolve())}
 
 
 def facts(env: Mapping[str, str], cluster: bool) -> dict[str, Any]:

@@ -26,6 +26,7 @@ def healthy(project: Project) -> bool:
     return project.stellwerk("cluster", "status", "--json", ok=False).returncode == 0
 
 
+@pytest.mark.lane("alone")
 def test_killed_parts_of_the_cluster_come_back(project: Project) -> None:
     before = parts(project)
     for name in PARTS:
@@ -38,6 +39,7 @@ def test_killed_parts_of_the_cluster_come_back(project: Project) -> None:
     assert answer["rows"] == 5
 
 
+@pytest.mark.lane("alone")
 def test_a_killed_supervisor_leaves_nothing_that_collides(project: Project) -> None:
     supervisor = int((project.state / "run/supervisord.pid").read_text())
     os.kill(supervisor, signal.SIGKILL)
@@ -48,6 +50,7 @@ def test_a_killed_supervisor_leaves_nothing_that_collides(project: Project) -> N
     eventually("the tracking server answers", 180, project.tracking_answers)
 
 
+@pytest.mark.lane("prod")
 def test_a_promotion_and_a_rollback_that_are_killed_complete_when_run_again(project: Project) -> None:
     """kill -9 on the command and the engine, early and late; the same move again needs no manual step."""
     release, previous = project.pointers("prod")
@@ -84,6 +87,7 @@ def test_an_interrupted_preview_says_so_and_no_more(project: Project) -> None:
     project.assert_no_changes("dev")
 
 
+@pytest.mark.lane("alone")
 def test_a_demo_that_is_killed_completes_when_run_again_and_changes_nothing(project: Project) -> None:
     """Nothing has changed since the first run: neither the killed run nor the one after it changes anything."""
     before = {name: resources(project, name) for name in ENVIRONMENTS}

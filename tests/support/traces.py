@@ -42,6 +42,15 @@ class Traces:
     folders: frozenset[str]
     temporary: frozenset[str]
 
+    def to_json(self) -> str:
+        """Return the traces as text."""
+        return json.dumps({kind: sorted(names) for kind, names in vars(self).items()})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Traces":
+        """Return the traces of a text."""
+        return cls(**{kind: frozenset(names) for kind, names in json.loads(text).items()})
+
     def left(self, before: "Traces") -> dict[str, list[str]]:
         """Return what exists now and did not before, by kind."""
         now, then = vars(self), vars(before)
