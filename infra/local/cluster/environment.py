@@ -65,6 +65,10 @@ def variables(place: Layout, given: Mapping[str, str]) -> dict[str, str]:
     if values[names.PULUMI_HOME] == str(place.pulumi_home):
         # Otherwise the engine warns that it takes its plugins from PATH, in every preview.
         values["PULUMI_IGNORE_AMBIENT_PLUGINS"] = "true"
+    if values[names.KUBECONFIG] == str(place.kubeconfig):
+        # Kubernetes objects with names of their own, and images named by content: what a killed update has made is
+        # taken over by the next one, known to the state or not. On a cluster of somebody else's that is theirs to say.
+        values[names.PULUMI_SKIP_CHECKPOINTS] = given.get(names.PULUMI_SKIP_CHECKPOINTS) or "true"
     if not {names.PULUMI_PASSPHRASE, names.PULUMI_PASSPHRASE_FILE} & given.keys():
         values[names.PULUMI_PASSPHRASE_FILE] = str(place.passphrase)
     return values
@@ -78,6 +82,7 @@ def _settings(given: Mapping[str, str]) -> dict[str, str]:
     return {
         "PATH": path if path.startswith(first) else f"{first}{os.pathsep}{path}",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        names.PULUMI_PARALLEL_DIFF: given.get(names.PULUMI_PARALLEL_DIFF) or "true",
         # Nothing is overwritten that somebody else has set; unset, a preview would not say so of what it is to create.
         "PULUMI_K8S_ENABLE_PATCH_FORCE": "false",
     }

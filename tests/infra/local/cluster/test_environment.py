@@ -98,3 +98,16 @@ def test_computing_the_variables_writes_nothing(place: Layout, tmp_path: Path) -
     assert Path(tools).name == "bin" and Path(python) == Path(sys.prefix, "bin")
     assert rest == "/usr/bin"
     assert values[names.REGISTRY_CA] == str(place.registry_ca)
+
+
+def test_the_engine_skips_checkpoints_on_the_local_cluster_alone(place: Layout) -> None:
+    """On another cluster it is not this project's to say that all that a killed update made can be taken over."""
+    assert ask_for(place, {})[names.PULUMI_SKIP_CHECKPOINTS] == "true"
+    for given in (OWN, {names.KUBECONFIG: "/home/user/.kube/config"}):
+        assert names.PULUMI_SKIP_CHECKPOINTS not in environment(given, place)
+
+
+@pytest.mark.parametrize("name", [names.PULUMI_SKIP_CHECKPOINTS, names.PULUMI_PARALLEL_DIFF])
+def test_how_the_engine_behaves_is_the_users_to_say(name: str, place: Layout) -> None:
+    assert ask_for(place, {name: "false"})[name] == "false"
+    assert environment(OWN, place)[names.PULUMI_PARALLEL_DIFF] == "true"
