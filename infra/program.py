@@ -28,6 +28,8 @@ def compose(loaded: Loaded, credentials: Credentials, target: Target, root: Path
     """Declare every resource of the environment and export what the command reads."""
     import pulumi_kubernetes as kubernetes
 
+    from components.kit.deletion import delete_with_namespaces
+
     # ConfigMaps change in place: what reads them carries their digest and rolls by itself.
     # The kubeconfig is what KUBECONFIG names when the engine runs. Its path in the state would be taken for another
     # cluster on another machine, and everything for replaced.
@@ -35,6 +37,7 @@ def compose(loaded: Loaded, credentials: Credentials, target: Target, root: Path
         "cluster", context=loaded.environment.cluster.context, kubeconfig="", enable_config_map_mutable=True
     )
     mark_objects()
+    delete_with_namespaces()
     opts = pulumi.ResourceOptions(providers=[provider])
     first, *_ = loaded.stack.services
     composition = Composition(loaded.stack, loaded.releases, credentials, target, root, opts, first)
