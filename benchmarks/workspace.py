@@ -14,10 +14,20 @@ from typing import Any
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.measure import ROOT, output, timed
-from infra.targets.variables import KUBECONFIG, LOCAL_CONTEXT, PULUMI_BACKEND_URL
+from infra.local.cluster.environment import variables as local_variables
+from infra.local.cluster.layout import layout
+from infra.targets.variables import (
+    KUBECONFIG,
+    LOCAL_CONTEXT,
+    PULUMI_BACKEND_URL,
+    PULUMI_PARALLEL_DIFF,
+    PULUMI_PASSPHRASE_FILE,
+    PULUMI_SKIP_CHECKPOINTS,
+)
 
 LABEL = "stellwerk.dev/environment"
 _STACK = "bench"
+_SETTINGS = (PULUMI_SKIP_CHECKPOINTS, PULUMI_PARALLEL_DIFF)
 _PROGRAMS = Path(__file__).parent / "programs"
 
 
@@ -34,6 +44,12 @@ def variables() -> dict[str, str]:
             f'eval "$(stellwerk env)"\n{error}'
         ) from None
     return env
+
+
+def engine_settings() -> dict[str, str]:
+    """Return how the local target lets the engine save its state and compare resources."""
+    settings = local_variables(layout({}), {})
+    return {name: settings[name] for name in _SETTINGS}
 
 
 @dataclass(frozen=True)
@@ -75,8 +91,11 @@ class Workspace:
     folder: Path
     env: Mapping[str, str]
 
-    def project(self, name: str, program: str, **config: str) -> Project:
-        """Make a project whose program is a file of `benchmarks/programs`, with an empty stack."""
+    def project(self, name: str, program: str, settings: Mapping[str, str] | None = None, **config: str) -> Project:
+        """Make a project whose program is a file of `benchmarks/programs`, with an empty stack.
+
+        The engine runs with these settings, and otherwise as it does by itself.
+        """
         folder = self.folder / name
         folder.mkdir()
         shutil.copy(_PROGRAMS / f"{program}.py", folder / "__main__.py")
@@ -85,7 +104,7 @@ class Workspace:
         text = json.dumps({"config": {f"{name}:{key}": value for key, value in values.items()}})
         (folder / f"Pulumi.{_STACK}.yaml").write_text(text, encoding="utf-8")
         output(["pulumi", "stack", "init", _STACK, "--no-select", "--non-interactive"], folder, self.env)
-        return Project(name, folder, self.env)
+        return Project(name, folder, {**self.env, **(settings or {})})
 
 
 @contextmanager
@@ -110,7 +129,7 @@ def _own(env: Mapping[str, str], folder: Path) -> dict[str, str]:
     plugins = Path(env.get("PULUMI_HOME") or Path.home() / ".pulumi", "plugins")
     if plugins.is_dir():
         (home / "plugins").symlink_to(plugins)
-    kept = {name: value for name, value in env.items() if name != "PULUMI_CONFIG_PASSPHRASE_FILE"}
+    kept = {name: value for name, value in env.items() if name not in (PULUMI_PASSPHRASE_FILE, *_SETTINGS)}
     return {
         **kept,
         "PULUMI_HOME": str(home),

@@ -4,10 +4,12 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.cluster.tenant import Tenant
+from components.kit.deletion import delete_with_namespaces
 
 config = pulumi.Config()
 side = pulumi.get_project()
 provider = kubernetes.Provider("cluster", context=config.require("context"), enable_config_map_mutable=True)
+delete_with_namespaces()
 for number in range(config.require_int("tenants")):
     Tenant(
         f"tenant-{number}",
