@@ -30,7 +30,7 @@ def measure(size: int, repeat: int, env: Mapping[str, str]) -> list[Series]:
     )
     with workspace(env) as place:
         sides = {
-            "components": place.project("ours", "tenants_by_component", engine_settings(), tenants=str(tenants)),
+            "components": place.project("ours", "tenants_by_component", engine_settings(env), tenants=str(tenants)),
             "plain typed SDK": place.project("peer", "tenants_plain", tenants=str(tenants)),
         }
         for _ in range(repeat):

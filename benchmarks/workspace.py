@@ -14,8 +14,6 @@ from typing import Any
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.measure import ROOT, output, timed
-from infra.local.cluster.environment import variables as local_variables
-from infra.local.cluster.layout import layout
 from infra.targets.variables import (
     KUBECONFIG,
     LOCAL_CONTEXT,
@@ -46,10 +44,9 @@ def variables() -> dict[str, str]:
     return env
 
 
-def engine_settings() -> dict[str, str]:
-    """Return how the local target lets the engine save its state and compare resources."""
-    settings = local_variables(layout({}), {})
-    return {name: settings[name] for name in _SETTINGS}
+def engine_settings(env: Mapping[str, str]) -> dict[str, str]:
+    """Return how the target lets the engine save its state and compare resources."""
+    return {name: env[name] for name in _SETTINGS if name in env}
 
 
 @dataclass(frozen=True)

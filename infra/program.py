@@ -26,8 +26,7 @@ def run(root: Path, services: Services, target: Target) -> None:
 
 def compose(loaded: Loaded, credentials: Credentials, target: Target, root: Path) -> None:
     """Declare every resource of the environment and export what the command reads."""
-    import pulumi_kubernetes as kubernetes
-
+    from components.kit import kubernetes
     from components.kit.deletion import delete_with_namespaces
 
     # ConfigMaps change in place: what reads them carries their digest and rolls by itself.

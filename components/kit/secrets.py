@@ -5,8 +5,8 @@ import json
 from collections.abc import Mapping
 
 import pulumi
-from pulumi_kubernetes import core, meta
 
+from components.kit.kubernetes import core, meta
 from components.kit.options import child
 
 # Hexadecimal digits: enough to tell two versions apart, too few to tell whether a guess of the content is right.

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_kubernetes import apps, batch, core, meta, networking, policy
 
+from components.kit.kubernetes import apps, batch, core, meta, networking, policy
 from components.kit.network import allow_ingress
 from components.kit.options import child
 from components.kit.secrets import declare_secret
