@@ -7,11 +7,20 @@ import pulumi
 from infra.composition.context import Composition
 from infra.composition.credentials import Credentials
 from infra.configuration import from_program
-from infra.discovery import Services
+from infra.contract.errors import StellwerkError
+from infra.discovery import Services, known
 from infra.services.ownership.marks import mark_objects
 from infra.targets.kubeconfig import require_context
 from infra.targets.target import Target
-from infra.values import Loaded
+from infra.values import ROOT, Loaded
+
+
+def main(root: Path = ROOT, services: Services | None = None, target: Target | None = None) -> None:
+    """Compose the stack's environment; an expected error is one message without a traceback."""
+    try:
+        run(root, services or known(), target or Target())
+    except StellwerkError as error:
+        raise pulumi.RunError(str(error)) from None
 
 
 def run(root: Path, services: Services, target: Target) -> None:

@@ -16,8 +16,8 @@ from pulumi.runtime.proto import callback_pb2
 from pulumi.runtime.stack import run_pulumi_func
 from ruamel.yaml import YAML
 
-from infra.__main__ import main
 from infra.discovery import Services
+from infra.program import main
 from infra.targets.target import Target
 
 ROOT = Path(__file__).resolve().parents[2]
