@@ -12,8 +12,8 @@ from benchmarks.measure import Sample, Series, timed
 from benchmarks.workspace import Project, engine_settings, workspace
 from infra.targets.variables import LOCAL_CONTEXT
 
-# Three namespaces with six objects each.
-_PER_TENANT = 18
+# Three namespaces with eight objects each.
+_PER_TENANT = 24
 _PREVIEWS = 2
 
 

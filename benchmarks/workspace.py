@@ -1,4 +1,4 @@
-"""A temporary file backend with projects of its own, whose objects are all in labelled namespaces."""
+"""A temporary file backend with projects of its own, whose objects are all in namespaces named after the run."""
 
 import json
 import os
@@ -23,7 +23,6 @@ from infra.targets.variables import (
     PULUMI_SKIP_CHECKPOINTS,
 )
 
-LABEL = "stellwerk.dev/environment"
 _STACK = "bench"
 _SETTINGS = (PULUMI_SKIP_CHECKPOINTS, PULUMI_PARALLEL_DIFF)
 _PROGRAMS = Path(__file__).parent / "programs"
@@ -82,7 +81,7 @@ class Project:
 
 @dataclass(frozen=True)
 class Workspace:
-    """The backend; `run` begins with `bench-`, names the namespaces and is their label."""
+    """The backend; `run` begins with `bench-`, names the namespaces."""
 
     run: str
     folder: Path
@@ -112,10 +111,20 @@ def workspace(env: Mapping[str, str]) -> Iterator[Workspace]:
     try:
         yield Workspace(run, folder, _own(env, folder))
     finally:
-        # A killed update leaves objects that no state knows: the label finds them all.
-        remove = ["kubectl", "--context", LOCAL_CONTEXT, "delete", "namespace", "--selector", f"{LABEL}={run}"]
-        subprocess.run(remove, env=dict(env), stdout=subprocess.DEVNULL, check=False, start_new_session=True)
+        _remove_namespaces(run, env)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_namespaces(run: str, env: Mapping[str, str]) -> None:
+    """Delete what is left: a killed update leaves objects that no state knows, but all begin with the run's name."""
+    kubectl = ["kubectl", "--context", LOCAL_CONTEXT]
+    listed = subprocess.run(
+        [*kubectl, "get", "namespaces", "--output=name"], env=dict(env), capture_output=True, text=True, check=False
+    )
+    if left := [name for name in listed.stdout.split() if name.startswith(f"namespace/{run}-")]:
+        subprocess.run(
+            [*kubectl, "delete", *left], env=dict(env), stdout=subprocess.DEVNULL, check=False, start_new_session=True
+        )
 
 
 def _own(env: Mapping[str, str], folder: Path) -> dict[str, str]:

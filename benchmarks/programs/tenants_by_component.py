@@ -14,8 +14,8 @@ for number in range(config.require_int("tenants")):
     Tenant(
         f"tenant-{number}",
         {
-            "environment": config.require("run"),
-            "namespaces": [f"{side}-{number}-{purpose}" for purpose in ("platform", "training", "serving")],
+            "environment": f"{config.require('run')}-{side}-{number}",
+            "namespaces": ["platform", "training", "serving"],
             "quota": {"cpu": "4", "memory": "6Gi", "pods": 40, "storage": "40Gi"},
             "developers": ["ml-engineers"],
             "operators": ["platform-team"],
