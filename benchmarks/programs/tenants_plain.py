@@ -31,6 +31,21 @@ def declare(tenant: str, purpose: str) -> None:
         ),
         opts=opts,
     )
+    limit(title, namespace)
+    k8s.networking.v1.NetworkPolicy(
+        f"{title}-deny",
+        metadata=k8s.meta.v1.ObjectMetaArgs(name="default-deny", namespace=namespace.metadata.name),
+        spec=k8s.networking.v1.NetworkPolicySpecArgs(
+            pod_selector=k8s.meta.v1.LabelSelectorArgs(), policy_types=["Ingress"]
+        ),
+        opts=opts,
+    )
+    for role, group in GROUPS.items():
+        bind(title, purpose, namespace, role, group)
+
+
+def limit(title: str, namespace: k8s.core.v1.Namespace) -> None:
+    """Declare what the pods of a namespace may use."""
     k8s.core.v1.ResourceQuota(
         f"{title}-quota",
         metadata=k8s.meta.v1.ObjectMetaArgs(name="quota", namespace=namespace.metadata.name),
@@ -60,16 +75,6 @@ def declare(tenant: str, purpose: str) -> None:
         ),
         opts=opts,
     )
-    k8s.networking.v1.NetworkPolicy(
-        f"{title}-deny",
-        metadata=k8s.meta.v1.ObjectMetaArgs(name="default-deny", namespace=namespace.metadata.name),
-        spec=k8s.networking.v1.NetworkPolicySpecArgs(
-            pod_selector=k8s.meta.v1.LabelSelectorArgs(), policy_types=["Ingress"]
-        ),
-        opts=opts,
-    )
-    for role, group in GROUPS.items():
-        bind(title, purpose, namespace, role, group)
 
 
 def bind(title: str, purpose: str, namespace: k8s.core.v1.Namespace, role: str, group: str) -> None:
