@@ -34,6 +34,7 @@ def ask_for(place: Layout, given: Mapping[str, str] = os.environ) -> dict[str, s
     values = variables(place, given)
     if values[names.PULUMI_HOME] == str(place.pulumi_home):
         _link_plugins(place)
+        _keep_no_log(place)
     if values.get(names.PULUMI_PASSPHRASE_FILE) == str(place.passphrase):
         _make_passphrase(place)
     return values
@@ -105,6 +106,17 @@ def _link_plugins(place: Layout) -> None:
     for name, number in {**providers, "language-python": version("pulumi")}.items():
         folder = place.pulumi_home / "plugins" / f"{name}-v{number}"
         paths.set_link(folder / f"pulumi-{name}", paths.bin_folder() / f"pulumi-{name}")
+
+
+def _keep_no_log(place: Layout) -> None:
+    """Put a file where the engine would make the folder of its own logs: it then keeps none, and says nothing of it.
+
+    Every value that it exchanges with a provider goes there several times, secrets included: half of its work in a
+    preview, for what a command that failed has said already. A folder that is there stays.
+    """
+    logs = place.pulumi_home / "logs"
+    if not logs.exists():
+        logs.write_text("The engine keeps no logs here. To have them, put a folder in place of this file.\n")
 
 
 def _make_passphrase(place: Layout) -> None:
