@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.measure import Sample, Series, timed
-from benchmarks.workspace import Project, engine_settings, workspace
+from benchmarks.workspace import Project, workspace
 from infra.targets.variables import LOCAL_CONTEXT
 
 # Three namespaces with eight objects each.
@@ -30,7 +30,7 @@ def measure(size: int, repeat: int, env: Mapping[str, str]) -> list[Series]:
     )
     with workspace(env) as place:
         sides = {
-            "components": place.project("ours", "tenants_by_component", engine_settings(env), tenants=str(tenants)),
+            "components": place.project("ours", "tenants_by_component", on_target=True, tenants=str(tenants)),
             "plain typed SDK": place.project("peer", "tenants_plain", tenants=str(tenants)),
         }
         for _ in range(repeat):

@@ -18,6 +18,7 @@ from infra.targets.variables import (
     KUBECONFIG,
     LOCAL_CONTEXT,
     PULUMI_BACKEND_URL,
+    PULUMI_HOME,
     PULUMI_PARALLEL_DIFF,
     PULUMI_PASSPHRASE_FILE,
     PULUMI_SKIP_CHECKPOINTS,
@@ -41,11 +42,6 @@ def variables() -> dict[str, str]:
             f'eval "$(stellwerk env)"\n{error}'
         ) from None
     return env
-
-
-def engine_settings(env: Mapping[str, str]) -> dict[str, str]:
-    """Return how the target lets the engine save its state and compare resources."""
-    return {name: env[name] for name in _SETTINGS if name in env}
 
 
 @dataclass(frozen=True)
@@ -86,11 +82,12 @@ class Workspace:
     run: str
     folder: Path
     env: Mapping[str, str]
+    given: Mapping[str, str]
 
-    def project(self, name: str, program: str, settings: Mapping[str, str] | None = None, **config: str) -> Project:
+    def project(self, name: str, program: str, *, on_target: bool = False, **config: str) -> Project:
         """Make a project whose program is a file of `benchmarks/programs`, with an empty stack.
 
-        The engine runs with these settings, and otherwise as it does by itself.
+        The engine runs as it does by itself, or as the user's variables let it run on the target.
         """
         folder = self.folder / name
         folder.mkdir()
@@ -100,7 +97,12 @@ class Workspace:
         text = json.dumps({"config": {f"{name}:{key}": value for key, value in values.items()}})
         (folder / f"Pulumi.{_STACK}.yaml").write_text(text, encoding="utf-8")
         output(["pulumi", "stack", "init", _STACK, "--no-select", "--non-interactive"], folder, self.env)
-        return Project(name, folder, {**self.env, **(settings or {})})
+        return Project(name, folder, {**self.env, **self._settings()} if on_target else self.env)
+
+    def _settings(self) -> dict[str, str]:
+        """Return how the target lets the engine save its state, compare resources, and keep logs of its own."""
+        settings = {name: self.given[name] for name in _SETTINGS if name in self.given}
+        return {**settings, PULUMI_HOME: str(_home(self.given, self.folder / "home-of-target", as_given=True))}
 
 
 @contextmanager
@@ -109,7 +111,7 @@ def workspace(env: Mapping[str, str]) -> Iterator[Workspace]:
     run = f"bench-{secrets.token_hex(2)}"
     folder = Path(tempfile.mkdtemp(prefix=f"{run}-"))
     try:
-        yield Workspace(run, folder, _own(env, folder))
+        yield Workspace(run, folder, _own(env, folder), env)
     finally:
         _remove_namespaces(run, env)
         shutil.rmtree(folder, ignore_errors=True)
@@ -129,18 +131,28 @@ def _remove_namespaces(run: str, env: Mapping[str, str]) -> None:
 
 def _own(env: Mapping[str, str], folder: Path) -> dict[str, str]:
     """Return the variables with a backend, an engine home and caches in `folder`; plugins are those of the user."""
-    home, backend = folder / "home", folder / "state"
-    home.mkdir()
+    backend = folder / "state"
     backend.mkdir()
-    plugins = Path(env.get("PULUMI_HOME") or Path.home() / ".pulumi", "plugins")
-    if plugins.is_dir():
-        (home / "plugins").symlink_to(plugins)
-    kept = {name: value for name, value in env.items() if name not in (PULUMI_PASSPHRASE_FILE, *_SETTINGS)}
+    # Bytecode is kept, as it is where a program runs more than once.
+    left_out = (PULUMI_PASSPHRASE_FILE, "PYTHONDONTWRITEBYTECODE", *_SETTINGS)
+    kept = {name: value for name, value in env.items() if name not in left_out}
     return {
         **kept,
-        "PULUMI_HOME": str(home),
-        "PULUMI_BACKEND_URL": f"file://{backend}",
+        PULUMI_HOME: str(_home(env, folder / "home")),
+        PULUMI_BACKEND_URL: f"file://{backend}",
         "PULUMI_CONFIG_PASSPHRASE": "benchmark",
         "KUBECACHEDIR": str(folder / "kube"),
         "PYTHONPATH": str(ROOT),
     }
+
+
+def _home(env: Mapping[str, str], home: Path, as_given: bool = False) -> Path:
+    """Make a home of the engine with the user's plugins; `as_given`: without logs, where the user's has none."""
+    users = Path(env.get(PULUMI_HOME) or Path.home() / ".pulumi")
+    if not home.is_dir():
+        home.mkdir()
+        if (users / "plugins").is_dir():
+            (home / "plugins").symlink_to(users / "plugins")
+        if as_given and (users / "logs").is_file():
+            (home / "logs").touch()
+    return home
