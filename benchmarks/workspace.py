@@ -16,6 +16,8 @@ from benchmarks.errors import BenchmarkError
 from benchmarks.measure import ROOT, output, timed
 from infra.targets.variables import (
     KUBECONFIG,
+    KUBERNETES_BURST,
+    KUBERNETES_RATE,
     LOCAL_CONTEXT,
     PULUMI_BACKEND_URL,
     PULUMI_HOME,
@@ -25,7 +27,7 @@ from infra.targets.variables import (
 )
 
 _STACK = "bench"
-_SETTINGS = (PULUMI_SKIP_CHECKPOINTS, PULUMI_PARALLEL_DIFF)
+_SETTINGS = (PULUMI_SKIP_CHECKPOINTS, PULUMI_PARALLEL_DIFF, KUBERNETES_RATE, KUBERNETES_BURST)
 _PROGRAMS = Path(__file__).parent / "programs"
 
 

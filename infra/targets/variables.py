@@ -24,6 +24,9 @@ PULUMI_BACKEND_URL = "PULUMI_BACKEND_URL"
 PULUMI_SKIP_CHECKPOINTS = "PULUMI_SKIP_CHECKPOINTS"
 # Whether the engine compares resources side by side.
 PULUMI_PARALLEL_DIFF = "PULUMI_PARALLEL_DIFF"
+# Requests a second that the Kubernetes provider makes at most, and how many at once before that counts.
+KUBERNETES_RATE = "PULUMI_K8S_CLIENT_QPS"
+KUBERNETES_BURST = "PULUMI_K8S_CLIENT_BURST"
 # The passphrase of the encrypted values, or the file that holds it.
 PULUMI_PASSPHRASE = "PULUMI_CONFIG_PASSPHRASE"  # noqa: S105 (a name)
 PULUMI_PASSPHRASE_FILE = "PULUMI_CONFIG_PASSPHRASE_FILE"  # noqa: S105 (a name)

@@ -14,6 +14,16 @@ from infra.local.cluster.layout import Layout, layout
 from infra.local.toolchain import paths
 from infra.targets import variables as names
 
+# How the engine behaves on the local cluster; on somebody else's that is theirs to say.
+_ENGINE = {
+    # Kubernetes objects with names of their own, and images named by content: what a killed update has made is taken
+    # over by the next one, known to the state or not.
+    names.PULUMI_SKIP_CHECKPOINTS: "true",
+    # Its API server has no other users, and refuses by itself what is too much.
+    names.KUBERNETES_RATE: "400",
+    names.KUBERNETES_BURST: "800",
+}
+
 
 def environment(given: Mapping[str, str] = os.environ, place: Layout | None = None) -> dict[str, str]:
     """Return the variables to add to `given` for one command; what the user has set already wins.
@@ -67,9 +77,7 @@ def variables(place: Layout, given: Mapping[str, str]) -> dict[str, str]:
         # Otherwise the engine warns that it takes its plugins from PATH, in every preview.
         values["PULUMI_IGNORE_AMBIENT_PLUGINS"] = "true"
     if values[names.KUBECONFIG] == str(place.kubeconfig):
-        # Kubernetes objects with names of their own, and images named by content: what a killed update has made is
-        # taken over by the next one, known to the state or not. On a cluster of somebody else's that is theirs to say.
-        values[names.PULUMI_SKIP_CHECKPOINTS] = given.get(names.PULUMI_SKIP_CHECKPOINTS) or "true"
+        values |= {name: given.get(name) or value for name, value in _ENGINE.items()}
     if not {names.PULUMI_PASSPHRASE, names.PULUMI_PASSPHRASE_FILE} & given.keys():
         values[names.PULUMI_PASSPHRASE_FILE] = str(place.passphrase)
     return values

@@ -120,14 +120,17 @@ def test_computing_the_variables_writes_nothing(place: Layout, tmp_path: Path) -
     assert values[names.REGISTRY_CA] == str(place.registry_ca)
 
 
+ENGINE = (names.PULUMI_SKIP_CHECKPOINTS, names.KUBERNETES_RATE, names.KUBERNETES_BURST)
+
+
 def test_the_engine_skips_checkpoints_on_the_local_cluster_alone(place: Layout) -> None:
     """On another cluster it is not this project's to say that all that a killed update made can be taken over."""
     assert ask_for(place, {})[names.PULUMI_SKIP_CHECKPOINTS] == "true"
     for given in (OWN, {names.KUBECONFIG: "/home/user/.kube/config"}):
-        assert names.PULUMI_SKIP_CHECKPOINTS not in environment(given, place)
+        assert not environment(given, place).keys() & set(ENGINE)
 
 
-@pytest.mark.parametrize("name", [names.PULUMI_SKIP_CHECKPOINTS, names.PULUMI_PARALLEL_DIFF])
+@pytest.mark.parametrize("name", [*ENGINE, names.PULUMI_PARALLEL_DIFF])
 def test_how_the_engine_behaves_is_the_users_to_say(name: str, place: Layout) -> None:
-    assert ask_for(place, {name: "false"})[name] == "false"
+    assert ask_for(place, {name: "own"})[name] == "own"
     assert environment(OWN, place)[names.PULUMI_PARALLEL_DIFF] == "true"
