@@ -1,4 +1,7 @@
-"""Create, unchanged preview and destroy of Kubernetes objects: by components, by a plain program, by kubectl."""
+"""Create, unchanged preview and destroy of Kubernetes objects: by components, by a plain program, by kubectl.
+
+Ours runs as `stellwerk env` lets the engine run on the local cluster, the plain program as the engine runs by itself.
+"""
 
 import json
 from collections.abc import Mapping
@@ -9,8 +12,8 @@ from benchmarks.measure import Sample, Series, timed
 from benchmarks.workspace import Project, workspace
 from infra.targets.variables import LOCAL_CONTEXT
 
-# Three namespaces with six objects each.
-_PER_TENANT = 18
+# Three namespaces with eight objects each.
+_PER_TENANT = 24
 _PREVIEWS = 2
 
 
@@ -27,7 +30,7 @@ def measure(size: int, repeat: int, env: Mapping[str, str]) -> list[Series]:
     )
     with workspace(env) as place:
         sides = {
-            "components": place.project("ours", "tenants_by_component", tenants=str(tenants)),
+            "components": place.project("ours", "tenants_by_component", on_target=True, tenants=str(tenants)),
             "plain typed SDK": place.project("peer", "tenants_plain", tenants=str(tenants)),
         }
         for _ in range(repeat):

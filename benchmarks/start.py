@@ -93,7 +93,9 @@ def _timed(series: Series, repeat: int, sides: Mapping[str, list[str]], folders:
 
 
 def _variables(checkout: Path) -> dict[str, str]:
-    return {**of_checkout(checkout, os.environ), "PYTHONHASHSEED": "0"}
+    # Bytecode is kept, as it is where a program runs more than once.
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {**of_checkout(checkout, kept), "PYTHONHASHSEED": "0"}
 
 
 def _register(program: Path, values: Path) -> list[str]:

@@ -52,7 +52,7 @@ def _find(path: str) -> Any:
 
 def _constructor(kind: str, name: str, inputs: Mapping[str, Any]) -> str:
     path = _class_of(kind)
-    arguments: Any = _find(f"{path}Args" if path == _CUSTOM else f"{path}InitArgs")
+    arguments: Any = _find(f"{path}InitArgs") or _find(f"{path}Args")
     given = dict(inputs) if path == _CUSTOM else {k: v for k, v in inputs.items() if k not in ("apiVersion", "kind")}
     fields = ", ".join(_fields(arguments, given))
     return f"k8s.{path}({name!r}, {fields}, opts=opts)"

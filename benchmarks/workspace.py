@@ -1,4 +1,4 @@
-"""A temporary file backend with projects of its own, whose objects are all in labelled namespaces."""
+"""A temporary file backend with projects of its own, whose objects are all in namespaces named after the run."""
 
 import json
 import os
@@ -14,10 +14,20 @@ from typing import Any
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.measure import ROOT, output, timed
-from infra.targets.variables import KUBECONFIG, LOCAL_CONTEXT, PULUMI_BACKEND_URL
+from infra.targets.variables import (
+    KUBECONFIG,
+    KUBERNETES_BURST,
+    KUBERNETES_RATE,
+    LOCAL_CONTEXT,
+    PULUMI_BACKEND_URL,
+    PULUMI_HOME,
+    PULUMI_PARALLEL_DIFF,
+    PULUMI_PASSPHRASE_FILE,
+    PULUMI_SKIP_CHECKPOINTS,
+)
 
-LABEL = "stellwerk.dev/environment"
 _STACK = "bench"
+_SETTINGS = (PULUMI_SKIP_CHECKPOINTS, PULUMI_PARALLEL_DIFF, KUBERNETES_RATE, KUBERNETES_BURST)
 _PROGRAMS = Path(__file__).parent / "programs"
 
 
@@ -69,14 +79,18 @@ class Project:
 
 @dataclass(frozen=True)
 class Workspace:
-    """The backend; `run` begins with `bench-`, names the namespaces and is their label."""
+    """The backend; `run` begins with `bench-`, names the namespaces."""
 
     run: str
     folder: Path
     env: Mapping[str, str]
+    given: Mapping[str, str]
 
-    def project(self, name: str, program: str, **config: str) -> Project:
-        """Make a project whose program is a file of `benchmarks/programs`, with an empty stack."""
+    def project(self, name: str, program: str, *, on_target: bool = False, **config: str) -> Project:
+        """Make a project whose program is a file of `benchmarks/programs`, with an empty stack.
+
+        The engine runs as it does by itself, or as the user's variables let it run on the target.
+        """
         folder = self.folder / name
         folder.mkdir()
         shutil.copy(_PROGRAMS / f"{program}.py", folder / "__main__.py")
@@ -85,7 +99,12 @@ class Workspace:
         text = json.dumps({"config": {f"{name}:{key}": value for key, value in values.items()}})
         (folder / f"Pulumi.{_STACK}.yaml").write_text(text, encoding="utf-8")
         output(["pulumi", "stack", "init", _STACK, "--no-select", "--non-interactive"], folder, self.env)
-        return Project(name, folder, self.env)
+        return Project(name, folder, {**self.env, **self._settings()} if on_target else self.env)
+
+    def _settings(self) -> dict[str, str]:
+        """Return how the target lets the engine save its state, compare resources, and keep logs of its own."""
+        settings = {name: self.given[name] for name in _SETTINGS if name in self.given}
+        return {**settings, PULUMI_HOME: str(_home(self.given, self.folder / "home-of-target", as_given=True))}
 
 
 @contextmanager
@@ -94,28 +113,48 @@ def workspace(env: Mapping[str, str]) -> Iterator[Workspace]:
     run = f"bench-{secrets.token_hex(2)}"
     folder = Path(tempfile.mkdtemp(prefix=f"{run}-"))
     try:
-        yield Workspace(run, folder, _own(env, folder))
+        yield Workspace(run, folder, _own(env, folder), env)
     finally:
-        # A killed update leaves objects that no state knows: the label finds them all.
-        remove = ["kubectl", "--context", LOCAL_CONTEXT, "delete", "namespace", "--selector", f"{LABEL}={run}"]
-        subprocess.run(remove, env=dict(env), stdout=subprocess.DEVNULL, check=False, start_new_session=True)
+        _remove_namespaces(run, env)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_namespaces(run: str, env: Mapping[str, str]) -> None:
+    """Delete what is left: a killed update leaves objects that no state knows, but all begin with the run's name."""
+    kubectl = ["kubectl", "--context", LOCAL_CONTEXT]
+    listed = subprocess.run(
+        [*kubectl, "get", "namespaces", "--output=name"], env=dict(env), capture_output=True, text=True, check=False
+    )
+    if left := [name for name in listed.stdout.split() if name.startswith(f"namespace/{run}-")]:
+        subprocess.run(
+            [*kubectl, "delete", *left], env=dict(env), stdout=subprocess.DEVNULL, check=False, start_new_session=True
+        )
 
 
 def _own(env: Mapping[str, str], folder: Path) -> dict[str, str]:
     """Return the variables with a backend, an engine home and caches in `folder`; plugins are those of the user."""
-    home, backend = folder / "home", folder / "state"
-    home.mkdir()
+    backend = folder / "state"
     backend.mkdir()
-    plugins = Path(env.get("PULUMI_HOME") or Path.home() / ".pulumi", "plugins")
-    if plugins.is_dir():
-        (home / "plugins").symlink_to(plugins)
-    kept = {name: value for name, value in env.items() if name != "PULUMI_CONFIG_PASSPHRASE_FILE"}
+    # Bytecode is kept, as it is where a program runs more than once.
+    left_out = (PULUMI_PASSPHRASE_FILE, "PYTHONDONTWRITEBYTECODE", *_SETTINGS)
+    kept = {name: value for name, value in env.items() if name not in left_out}
     return {
         **kept,
-        "PULUMI_HOME": str(home),
-        "PULUMI_BACKEND_URL": f"file://{backend}",
+        PULUMI_HOME: str(_home(env, folder / "home")),
+        PULUMI_BACKEND_URL: f"file://{backend}",
         "PULUMI_CONFIG_PASSPHRASE": "benchmark",
         "KUBECACHEDIR": str(folder / "kube"),
         "PYTHONPATH": str(ROOT),
     }
+
+
+def _home(env: Mapping[str, str], home: Path, as_given: bool = False) -> Path:
+    """Make a home of the engine with the user's plugins; `as_given`: without logs, where the user's has none."""
+    users = Path(env.get(PULUMI_HOME) or Path.home() / ".pulumi")
+    if not home.is_dir():
+        home.mkdir()
+        if (users / "plugins").is_dir():
+            (home / "plugins").symlink_to(users / "plugins")
+        if as_given and (users / "logs").is_file():
+            (home / "logs").touch()
+    return home

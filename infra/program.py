@@ -7,11 +7,20 @@ import pulumi
 from infra.composition.context import Composition
 from infra.composition.credentials import Credentials
 from infra.configuration import from_program
-from infra.discovery import Services
+from infra.contract.errors import StellwerkError
+from infra.discovery import Services, known
 from infra.services.ownership.marks import mark_objects
 from infra.targets.kubeconfig import require_context
 from infra.targets.target import Target
-from infra.values import Loaded
+from infra.values import ROOT, Loaded
+
+
+def main(root: Path = ROOT, services: Services | None = None, target: Target | None = None) -> None:
+    """Compose the stack's environment; an expected error is one message without a traceback."""
+    try:
+        run(root, services or known(), target or Target())
+    except StellwerkError as error:
+        raise pulumi.RunError(str(error)) from None
 
 
 def run(root: Path, services: Services, target: Target) -> None:
@@ -26,7 +35,8 @@ def run(root: Path, services: Services, target: Target) -> None:
 
 def compose(loaded: Loaded, credentials: Credentials, target: Target, root: Path) -> None:
     """Declare every resource of the environment and export what the command reads."""
-    import pulumi_kubernetes as kubernetes
+    from components.kit import kubernetes
+    from components.kit.deletion import delete_with_namespaces
 
     # ConfigMaps change in place: what reads them carries their digest and rolls by itself.
     # The kubeconfig is what KUBECONFIG names when the engine runs. Its path in the state would be taken for another
@@ -35,6 +45,7 @@ def compose(loaded: Loaded, credentials: Credentials, target: Target, root: Path
         "cluster", context=loaded.environment.cluster.context, kubeconfig="", enable_config_map_mutable=True
     )
     mark_objects()
+    delete_with_namespaces()
     opts = pulumi.ResourceOptions(providers=[provider])
     first, *_ = loaded.stack.services
     composition = Composition(loaded.stack, loaded.releases, credentials, target, root, opts, first)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ from infra.contract.environment import TRAINING as TRAINING
 from infra.contract.environment import Environment
 from infra.contract.environment import file_name as file_name
 from infra.contract.model import Models
-from infra.contract.problems import ConfigError, Problem, Source, parse, parse_text, plain, problems, show, suggest
+from infra.contract.problems import ConfigError, Problem, Source, problems, read_text, show, suggest
+from infra.contract.reading import positioned, tree
 from infra.contract.release import Release, Releases
 from infra.discovery import Services, known
 
@@ -71,18 +71,19 @@ def from_file(
         action = suggest(environment, ENVIRONMENTS, "choose one of them")
         raise ConfigError(f"environment {show(environment)}: unknown; allowed: {', '.join(ENVIRONMENTS)}; {action}")
     name = file_name(environment)
-    tree = parse(root / name, name) if text is None else parse_text(text, name)
-    config = plain(tree).get("config", {}) if isinstance(tree, Mapping) else {}
+    text = read_text(root / name, name) if text is None else text
+    given = tree(text, name)
+    config = given.get("config", {}) if isinstance(given, Mapping) else {}
     values = {key: value for key, value in own(config).items() if not _is_secure(value)}
     folders = Folders.of(root) if releases is None else replace(Folders.of(root), releases=releases)
-    return validate(values, environment, Source(name, lambda: tree, NAMESPACE), folders, services or known())
+    return validate(values, environment, positioned(lambda: text, name, NAMESPACE), folders, services or known())
 
 
 def source(stack: str, root: Path) -> Source:
-    """Return the stack's file for messages; without a tree, and so lines, where the values come from another file."""
+    """Return the stack's file for messages; without lines where the values come from another file."""
     name = file_name(stack)
-    # Parsed for the first message alone: with line numbers that takes long.
-    return Source(name, cache(lambda: parse(root / name, name) if (root / name).is_file() else None), NAMESPACE)
+    file = root / name
+    return positioned(lambda: read_text(file, name) if file.is_file() else None, name, NAMESPACE)
 
 
 def validate(values: Mapping[str, Any], name: str, source: Source, folders: Folders, services: Services) -> Loaded:

@@ -4,16 +4,18 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.cluster.tenant import Tenant
+from components.kit.deletion import delete_with_namespaces
 
 config = pulumi.Config()
 side = pulumi.get_project()
 provider = kubernetes.Provider("cluster", context=config.require("context"), enable_config_map_mutable=True)
+delete_with_namespaces()
 for number in range(config.require_int("tenants")):
     Tenant(
         f"tenant-{number}",
         {
-            "environment": config.require("run"),
-            "namespaces": [f"{side}-{number}-{purpose}" for purpose in ("platform", "training", "serving")],
+            "environment": f"{config.require('run')}-{side}-{number}",
+            "namespaces": ["platform", "training", "serving"],
             "quota": {"cpu": "4", "memory": "6Gi", "pods": 40, "storage": "40Gi"},
             "developers": ["ml-engineers"],
             "operators": ["platform-team"],

@@ -4,7 +4,8 @@ import json
 from typing import NotRequired, TypedDict
 
 import pulumi
-from pulumi_kubernetes import core, meta
+
+from components.kit.kubernetes import core, meta
 
 POOL_LABEL = "stellwerk.dev/node-pool"
 # The resource that NVIDIA's device plugin advertises, and by custom the taint of the nodes that have it.

@@ -3,8 +3,8 @@
 from typing import TypedDict
 
 import pulumi
-from pulumi_kubernetes import admissionregistration, meta
 
+from components.kit.kubernetes import admissionregistration, meta
 from components.kit.options import child
 
 PROJECT_LABEL = "stellwerk.dev/project"

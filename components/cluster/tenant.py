@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 import pulumi
-from pulumi_kubernetes import core, meta, rbac
 
 from components.cluster.rights import RIGHTS
+from components.kit.kubernetes import core, meta, rbac
 from components.kit.network import deny_ingress
 from components.kit.options import child
 

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import TypedDict
 
 import pulumi
-from pulumi_kubernetes import apps, core, meta
 
 from components.gateway import traefik
 from components.gateway.traefik import LimitsArgs, RouteArgs
 from components.kit import pods, ports
 from components.kit.access import KeyPairArgs, key_pair_files
+from components.kit.kubernetes import apps, core, meta
 from components.kit.volumes import config_volume, scratch_volume, secret_volume
 from components.kit.workload import Workload
 

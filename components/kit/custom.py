@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes import apiextensions
+
+from components.kit.kubernetes import apiextensions
 
 
 class CustomResource(apiextensions.CustomResource):

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 import pulumi
-from pulumi_kubernetes import meta, networking
 
+from components.kit.kubernetes import meta, networking
 from components.kit.options import child
 
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 import pulumi
-from pulumi_kubernetes import core, meta
 
+from components.kit.kubernetes import core, meta
 from components.kit.security import RESTRICTED_CONTAINER, RESTRICTED_POD
 
 TEMPORARY = "/tmp"  # noqa: S108

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TypedDict
 
-from pulumi_kubernetes import core
+from components.kit.kubernetes import core
 
 USER = 10001
 _SECCOMP = "RuntimeDefault"

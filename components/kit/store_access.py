@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import pulumi
-from pulumi_kubernetes import core
 
 from components.kit import pods
 from components.kit.access import StoreAccessArgs
+from components.kit.kubernetes import core
 from components.kit.volumes import secret_volume
 from components.kit.workload import Workload
 

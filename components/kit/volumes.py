@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 import pulumi
-from pulumi_kubernetes import core
+
+from components.kit.kubernetes import core
 
 
 def secret_volume(name: str, secret: pulumi.Input[str], keys: Sequence[str] | None = None) -> core.v1.VolumeArgs:

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_kubernetes import apps, batch, core, meta, networking, policy
 
+from components.kit.kubernetes import apps, batch, core, meta, networking, policy
 from components.kit.network import allow_ingress
 from components.kit.options import child
+from components.kit.secrets import declare_secret
 
 
 @dataclass(frozen=True)
@@ -26,23 +27,15 @@ class Workload:
     def secret(
         self, data: Mapping[str, pulumi.Input[str]], suffix: str = "secret", kind: str | None = None
     ) -> pulumi.Output[str]:
-        """Declare a Secret with these texts by key, and return its name."""
-        secret = core.v1.Secret(
-            f"{self.name}-{suffix}",
-            metadata=meta.v1.ObjectMetaArgs(namespace=self.namespace),
-            type=kind,
-            string_data=data,
-            opts=child(self.parent),
-        )
-        return secret.metadata.name
+        """Declare a Secret with these texts by key, and return its name, which changes with its content."""
+        return declare_secret(f"{self.name}-{suffix}", self.namespace, data, self.parent, kind)
 
     def config(
         self, files: Mapping[str, pulumi.Input[str]], suffix: str = "config", title: str | None = None
     ) -> core.v1.ConfigMap:
-        """Declare a ConfigMap with these texts by key; its name is generated unless `title` names it."""
-        return core.v1.ConfigMap(
-            f"{self.name}-{suffix}", metadata=self._metadata(title), data=files, opts=child(self.parent)
-        )
+        """Declare a ConfigMap with these texts by key; it is called as its resource unless `title` names it."""
+        name = f"{self.name}-{suffix}"
+        return core.v1.ConfigMap(name, metadata=self._metadata(title or name), data=files, opts=child(self.parent))
 
     def claim(self, storage: str, suffix: str = "data") -> pulumi.Output[str]:
         """Declare a claim of `storage` (with a binary unit) for the pods of one node, and return its name."""
@@ -176,7 +169,7 @@ class Workload:
     def _selector(self) -> meta.v1.LabelSelectorArgs:
         return meta.v1.LabelSelectorArgs(match_labels={"app": self.app})
 
-    def _metadata(self, title: str | None, annotations: Mapping[str, str] | None = None) -> meta.v1.ObjectMetaArgs:
+    def _metadata(self, title: str, annotations: Mapping[str, str] | None = None) -> meta.v1.ObjectMetaArgs:
         return meta.v1.ObjectMetaArgs(name=title, namespace=self.namespace, annotations=annotations)
 
 

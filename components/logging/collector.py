@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypedDict
 
 import pulumi
-from pulumi_kubernetes import core
 
 from components.kit import pods
+from components.kit.kubernetes import core
 from components.kit.volumes import config_volume, secret_volume
 from components.kit.workload import Workload
 

@@ -1,9 +1,9 @@
 """The event shipper: one collector that brings the cluster's events into the log store."""
 
 import pulumi
-from pulumi_kubernetes import apps, meta, rbac
 
 from components.kit import pods
+from components.kit.kubernetes import apps, meta, rbac
 from components.kit.options import child
 from components.kit.volumes import scratch_volume
 from components.kit.workload import Workload

@@ -1,8 +1,8 @@
 """Elasticsearch, and a shipper on every node that brings the containers' log lines into it."""
 
 import pulumi
-from pulumi_kubernetes import core, meta
 
+from components.kit.kubernetes import core, meta
 from components.kit.network import deny_ingress
 from components.kit.options import child
 from components.kit.workload import Workload

@@ -4,10 +4,10 @@ import json
 from collections.abc import Mapping
 
 import pulumi
-from pulumi_kubernetes import apps, core
 
 from components.kit import pods, ports
 from components.kit.access import key_pair_files
+from components.kit.kubernetes import apps, core
 from components.kit.names import LOG_INDEX_PATTERN, LOG_STORE
 from components.kit.volumes import claim_volume, config_volume, scratch_volume, secret_volume
 from components.kit.workload import Workload, one_at_a_time

@@ -3,9 +3,9 @@
 import os
 
 import pulumi
-from pulumi_kubernetes import apps, core
 
 from components.kit import pods
+from components.kit.kubernetes import apps, core
 from components.kit.security import SECCOMP
 from components.kit.volumes import host_volume
 from components.kit.workload import Workload

@@ -4,10 +4,10 @@ import json
 from typing import Any, TypedDict
 
 import pulumi
-from pulumi_kubernetes import core
 
 from components.kit import pods, ports
 from components.kit.access import KeyPairArgs, key_pair_files
+from components.kit.kubernetes import core
 from components.kit.volumes import claim_volume, config_volume, scratch_volume, secret_volume
 from components.kit.workload import Workload, one_at_a_time
 

@@ -5,10 +5,9 @@ import json
 from typing import TypedDict
 
 import pulumi
-from pulumi_kubernetes import core, meta
 
 from components.kit.access import LoginArgs
-from components.kit.options import child
+from components.kit.secrets import declare_secret
 
 
 class PullSecretArgs(TypedDict):
@@ -37,16 +36,7 @@ class PullSecret(pulumi.ComponentResource):
             entry = {"username": login[0], "password": login[1], "auth": auth}
             return json.dumps({"auths": {address: entry}})
 
-        secret = core.v1.Secret(
-            name,
-            metadata=meta.v1.ObjectMetaArgs(namespace=args["namespace"]),
-            type="kubernetes.io/dockerconfigjson",
-            string_data={
-                ".dockerconfigjson": pulumi.Output.all(args["login"]["username"], args["login"]["password"]).apply(
-                    document
-                )
-            },
-            opts=child(self),
-        )
-        self.secret_name = secret.metadata.name
+        login = pulumi.Output.all(args["login"]["username"], args["login"]["password"]).apply(document)
+        data = {".dockerconfigjson": login}
+        self.secret_name = declare_secret(name, args["namespace"], data, self, "kubernetes.io/dockerconfigjson")
         self.register_outputs({"secret_name": self.secret_name})

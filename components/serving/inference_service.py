@@ -6,10 +6,10 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pulumi
-from pulumi_kubernetes import apps, meta, policy
 
 from components.kit import ports, store_access
 from components.kit.custom import CustomResource
+from components.kit.kubernetes import apps, meta, policy
 from components.kit.network import allow_ingress, namespace_peer
 from components.kit.options import child
 from components.kit.workload import Workload

@@ -4,11 +4,11 @@ import json
 from typing import TypedDict
 
 import pulumi
-from pulumi_kubernetes import core, meta, rbac, yaml
 
 from components.kit import pods, ports
 from components.kit.access import KeyPairArgs, key_pair_files
 from components.kit.custom import CustomResource
+from components.kit.kubernetes import core, meta, rbac, yaml
 from components.kit.names import KSERVE_WEBHOOK, SERVING_RUNTIME
 from components.kit.options import child
 from components.kit.volumes import secret_volume

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 import pulumi
-from pulumi_kubernetes import admissionregistration, meta
-from pulumi_kubernetes.admissionregistration.v1 import MutatingWebhookArgs, ValidatingWebhookArgs
 
+from components.kit.kubernetes import admissionregistration, meta
 from components.kit.names import KSERVE_WEBHOOK
 from components.kit.options import child
 
-Webhook = TypeVar("Webhook", MutatingWebhookArgs, ValidatingWebhookArgs)
+Webhook = TypeVar(
+    "Webhook", admissionregistration.v1.MutatingWebhookArgs, admissionregistration.v1.ValidatingWebhookArgs
+)
 _CONFIGURATION = "inferenceservice.serving.kserve.io"
 _SERVER = "inferenceservice.kserve-webhook-server"
 _PATH = "serving-kserve-io-v1beta1-inferenceservice"
@@ -32,7 +33,9 @@ def declare_webhooks(
     mutating = admissionregistration.v1.MutatingWebhookConfiguration(
         f"{name}-mutating",
         metadata=meta.v1.ObjectMetaArgs(name=_CONFIGURATION),
-        webhooks=[_webhook(MutatingWebhookArgs, "defaulter", _client("mutate", namespace, authority))],
+        webhooks=[
+            _webhook(admissionregistration.v1.MutatingWebhookArgs, "defaulter", _client("mutate", namespace, authority))
+        ],
         opts=child(parent, depends_on),
     )
     validating = admissionregistration.v1.ValidatingWebhookConfiguration(

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import pulumi
-from pulumi_kubernetes import apps, batch, core
 
 from components.kit import pods, ports
+from components.kit.kubernetes import apps, batch, core
 from components.kit.network import app_peer
 from components.kit.volumes import claim_volume, scratch_volume, secret_volume
 from components.kit.workload import Workload, one_at_a_time

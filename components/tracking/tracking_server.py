@@ -3,10 +3,10 @@
 from typing import TypedDict
 
 import pulumi
-from pulumi_kubernetes import core
 
 from components.kit import pods, ports, store_access
 from components.kit.access import StoreAccessArgs
+from components.kit.kubernetes import core
 from components.kit.names import TRACKING
 from components.kit.network import namespace_peer
 from components.kit.volumes import scratch_volume

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import NotRequired, TypedDict
 
 import pulumi
-from pulumi_kubernetes import batch, core, meta
 
 from components.cluster.node_pool import GPU, POOL_LABEL
 from components.kit import pods, store_access
 from components.kit.access import StoreAccessArgs
+from components.kit.kubernetes import batch, core, meta
 from components.kit.names import REVISION
 from components.kit.volumes import scratch_volume
 from components.kit.workload import Workload

@@ -21,7 +21,9 @@ _TLS = "tls"
 class CredentialsPart(BaseModel):
     """A group of secret values; keys of a newer command are left alone."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", alias_generator=to_camel, hide_input_in_errors=True, defer_build=True
+    )
 
 
 class KeyPair(CredentialsPart):

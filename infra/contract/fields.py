@@ -43,4 +43,5 @@ Count = Annotated[int, Field(ge=0, description="a number, at least 0")]
 class Section(BaseModel):
     """A group of values: immutable, unknown keys refused, keys in camelCase."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, alias_generator=to_camel)
+    # Built when it is first needed: most are parts of others, and are built with those.
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, alias_generator=to_camel, defer_build=True)

@@ -2,17 +2,12 @@
 
 import difflib
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.constructor import RoundTripConstructor
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from infra.contract.errors import StellwerkError
 from infra.contract.fields import NAME_RULE
@@ -37,24 +32,15 @@ class Problem:
 
 @dataclass(frozen=True)
 class Source:
-    """The file that values come from: its name in messages, and what returns its parsed tree for line numbers."""
+    """The file that values come from: its name in messages, and what returns the line of a path in it."""
 
     name: str
-    tree: Callable[[], Any] = lambda: None
+    place: Callable[[KeyPath], int | None] = lambda _: None
     namespace: str = ""
 
     def line(self, path: KeyPath) -> int | None:
         """Return the line of the deepest part of `path` that stands in the file."""
-        node, line = self.tree(), None
-        for step in self._in_file(path):
-            if isinstance(node, CommentedMap) and step in node:
-                line = node.lc.key(step)[0] + 1
-            elif isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node):
-                line = node.lc.item(step)[0] + 1
-            else:
-                break
-            node = node[step]
-        return line
+        return self.place(self._in_file(path))
 
     def _in_file(self, path: KeyPath) -> KeyPath:
         return ("config", f"{self.namespace}:{path[0]}", *path[1:]) if self.namespace and path else path
@@ -78,21 +64,6 @@ class Source:
         )
 
 
-class _Constructor(RoundTripConstructor):
-    """Keeps times as the text that stands in the file."""
-
-
-_Constructor.add_constructor("tag:yaml.org,2002:timestamp", lambda _, node: node.value)
-
-
-def parse(file: Path, name: str) -> Any:
-    """Return the YAML tree of a file, with line numbers.
-
-    Raise ConfigError when the file is missing or is not YAML.
-    """
-    return parse_text(read_text(file, name), name)
-
-
 def read_text(file: Path, name: str) -> str:
     """Return the text of a file, with its line endings as they are; raise ConfigError when it cannot be read."""
     try:
@@ -103,32 +74,6 @@ def read_text(file: Path, name: str) -> str:
         raise ConfigError(f"{name}: not UTF-8 at byte {error.start}; save it as UTF-8") from None
     except OSError as error:
         raise ConfigError(f"{name}: {error.strerror}") from None
-
-
-@lru_cache(maxsize=64)
-def parse_text(text: str, name: str) -> Any:
-    """Return the YAML tree of a text, with line numbers; raise ConfigError when it is not YAML.
-
-    An equal text is parsed once: what is returned is shared, and nobody changes it.
-    """
-    try:
-        yaml = YAML(typ="rt")
-        yaml.Constructor = _Constructor
-        return yaml.load(text)
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{name}:{line}: not YAML: {error.problem}; correct the line") from None
-    except YAMLError as error:
-        raise ConfigError(f"{name}: not YAML: {str(error).splitlines()[0]}; correct the file") from None
-
-
-def plain(tree: Any) -> Any:
-    """Return the tree as dict, list and scalars."""
-    if isinstance(tree, Mapping):
-        return {str(key): plain(value) for key, value in tree.items()}
-    if isinstance(tree, list):
-        return [plain(item) for item in tree]
-    return tree
 
 
 def show(value: Any) -> str:

@@ -1,14 +1,16 @@
 """Reading of a document's file into its type, with errors that name file and line."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from infra.contract.fields import Section
-from infra.contract.problems import KeyPath, Problem, Source, parse, plain, problems, show
+from infra.contract.plain import Unsure, read_plain
+from infra.contract.problems import KeyPath, Problem, Source, problems, read_text, show
 
 Document = TypeVar("Document", bound=Section)
 
@@ -18,12 +20,47 @@ def read(file: Path, name: str, kind: type[Document]) -> tuple[Document, Source]
 
     `name` is the file's name in messages.
     """
-    tree = parse(file, name)
-    source = Source(name, lambda: tree)
+    text = read_text(file, name)
+    source = positioned(lambda: text, name)
     try:
-        return kind.model_validate_json(json.dumps(plain(tree))), source
+        return kind.model_validate_json(json.dumps(tree(text, name))), source
     except ValidationError as error:
         raise source.error(problems(error, kind)) from None
+
+
+def positioned(read: Callable[[], str | None], name: str, namespace: str = "") -> Source:
+    """Return the source of a text for messages: read, and parsed with positions, when the first of them is made."""
+
+    def place(path: KeyPath) -> int | None:
+        # Loaded for messages alone: it takes long, and most files are right.
+        from infra.contract.positions import line, parse_text
+
+        text = read()
+        return None if text is None else line(parse_text(text, name), path)
+
+    return Source(name, place, namespace)
+
+
+@lru_cache(maxsize=64)
+def tree(text: str, name: str) -> Any:
+    """Return a YAML text as dict, list and scalars; raise ConfigError with the line where it is not YAML.
+
+    An equal text is read once: what is returned is shared, and nobody changes it.
+    """
+    try:
+        return read_plain(text)
+    except Unsure:
+        from infra.contract.positions import parse_text
+
+        return _plain(parse_text(text, name))
+
+
+def _plain(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {str(key): _plain(value) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_plain(item) for item in node]
+    return node
 
 
 def differing(expected: Iterable[tuple[KeyPath, Any, Any]], action: str) -> list[Problem]:

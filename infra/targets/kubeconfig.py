@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml.error import YAMLError
-
-from infra.contract.problems import ConfigError, Problem, Source, parse, plain, show, suggest
+from infra.contract.problems import ConfigError, Problem, Source, read_text, show, suggest
+from infra.contract.reading import tree
 from infra.targets.variables import KUBECONFIG
 
 _KEY = ("cluster", "context")
@@ -38,10 +37,7 @@ def require_context(context: str, source: Source, environment: Mapping[str, str]
 
 
 def _document(file: Path) -> Mapping[str, Any]:
-    try:
-        document = plain(parse(file, str(file)))
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
-        raise ConfigError(_refusal(str(file), f"not readable: {error}", "a kubeconfig")) from None
+    document = tree(read_text(file, str(file)), str(file))
     if not isinstance(document, Mapping | None):
         raise ConfigError(_refusal(str(file), show(document), "a kubeconfig"))
     return document or {}

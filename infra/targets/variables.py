@@ -19,6 +19,14 @@ DOCKER_CONFIG = "DOCKER_CONFIG"
 PULUMI_HOME = "PULUMI_HOME"
 # Where the engine keeps its state; default: where `pulumi login` leads.
 PULUMI_BACKEND_URL = "PULUMI_BACKEND_URL"
+# Whether the engine saves its state once, at the end of an update, instead of twice per resource. Only for a target on
+# which every resource can be made again without harm by an update that knows nothing of it (decision 13).
+PULUMI_SKIP_CHECKPOINTS = "PULUMI_SKIP_CHECKPOINTS"
+# Whether the engine compares resources side by side.
+PULUMI_PARALLEL_DIFF = "PULUMI_PARALLEL_DIFF"
+# Requests a second that the Kubernetes provider makes at most, and how many at once before that counts.
+KUBERNETES_RATE = "PULUMI_K8S_CLIENT_QPS"
+KUBERNETES_BURST = "PULUMI_K8S_CLIENT_BURST"
 # The passphrase of the encrypted values, or the file that holds it.
 PULUMI_PASSPHRASE = "PULUMI_CONFIG_PASSPHRASE"  # noqa: S105 (a name)
 PULUMI_PASSPHRASE_FILE = "PULUMI_CONFIG_PASSPHRASE_FILE"  # noqa: S105 (a name)

@@ -16,8 +16,8 @@ from pulumi.runtime.proto import callback_pb2
 from pulumi.runtime.stack import run_pulumi_func
 from ruamel.yaml import YAML
 
-from infra.__main__ import main
 from infra.discovery import Services
+from infra.program import main
 from infra.targets.target import Target
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,6 +39,7 @@ class Recording(mocks.MockMonitor):
     inputs: dict[str, Any] = field(default_factory=dict)
     parents: dict[str, str] = field(default_factory=dict)
     providers: dict[str, str] = field(default_factory=dict)
+    deleted_with: dict[str, str] = field(default_factory=dict)
     hooks: dict[str, pulumi.ResourceHook] = field(default_factory=dict)
     waits: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
@@ -62,6 +63,7 @@ class Recording(mocks.MockMonitor):
             self.inputs[key] = json_format.MessageToDict(request.object)
             self.parents[key] = "::".join(request.parent.split("::")[2:]).rpartition("$")[2]
             self.providers[key] = request.provider or dict(request.providers).get("kubernetes", "")
+            self.deleted_with[key] = "::".join(request.deletedWith.split("::")[2:]).rpartition("$")[2]
             self.waits[key] = (list(request.hooks.before_create), list(request.hooks.before_update))
             self.transforms[key] = [callback.token for callback in request.transforms]
         return super().RegisterResource(request)  # type: ignore[no-untyped-call]

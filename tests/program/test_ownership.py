@@ -36,6 +36,15 @@ def test_every_object_names_its_owner(stack: str, released: Programs) -> None:
 
 
 @pytest.mark.parametrize("stack", STACKS)
+def test_an_object_is_called_the_same_in_every_run(stack: str, programs: Programs, released: Programs) -> None:
+    """An update takes over what a killed one has made: of a name that is generated there would be two."""
+    names = {name: inputs["metadata"].get("name") for name, inputs in objects(released[stack])}
+    assert names and all(names.values()), [name for name, given in names.items() if not given]
+    before = {name: inputs["metadata"].get("name") for name, inputs in objects(programs[stack])}
+    assert before and before.items() <= names.items()
+
+
+@pytest.mark.parametrize("stack", STACKS)
 def test_no_pod_and_no_selector_does(stack: str, released: Programs) -> None:
     """They would roll every pod, and a selector can't change at all."""
     for name, inputs in objects(released[stack]):

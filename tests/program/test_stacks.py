@@ -246,10 +246,11 @@ def test_a_stack_is_small(program: Recording) -> None:
 
 
 def normalised(program: Recording, stack: str) -> Any:
-    """The program with the environment's name and digests of configuration replaced."""
+    """The program with the environment's name and digests of configuration and of Secrets replaced."""
     text = re.sub(rf"\b{stack}\b", "ENVIRONMENT", json.dumps(program.tree(), sort_keys=True))
     digests = r'("stellwerk.dev/(configuration|revision|replicas-of)": )"[0-9a-f]{16}"'
-    return json.loads(re.sub(digests, r'\1"digest"', text))
+    text = re.sub(digests, r'\1"digest"', text)
+    return json.loads(re.sub(r'-[0-9a-f]{8}"', '-digest"', text))
 
 
 def test_test_and_prod_are_one_program_under_two_names(released: Programs, run: Run) -> None:

@@ -14,6 +14,16 @@ from infra.local.cluster.layout import Layout, layout
 from infra.local.toolchain import paths
 from infra.targets import variables as names
 
+# How the engine behaves on the local cluster; on somebody else's that is theirs to say.
+_ENGINE = {
+    # Kubernetes objects with names of their own, and images named by content: what a killed update has made is taken
+    # over by the next one, known to the state or not.
+    names.PULUMI_SKIP_CHECKPOINTS: "true",
+    # Its API server has no other users, and refuses by itself what is too much.
+    names.KUBERNETES_RATE: "400",
+    names.KUBERNETES_BURST: "800",
+}
+
 
 def environment(given: Mapping[str, str] = os.environ, place: Layout | None = None) -> dict[str, str]:
     """Return the variables to add to `given` for one command; what the user has set already wins.
@@ -34,6 +44,7 @@ def ask_for(place: Layout, given: Mapping[str, str] = os.environ) -> dict[str, s
     values = variables(place, given)
     if values[names.PULUMI_HOME] == str(place.pulumi_home):
         _link_plugins(place)
+        _keep_no_log(place)
     if values.get(names.PULUMI_PASSPHRASE_FILE) == str(place.passphrase):
         _make_passphrase(place)
     return values
@@ -65,6 +76,8 @@ def variables(place: Layout, given: Mapping[str, str]) -> dict[str, str]:
     if values[names.PULUMI_HOME] == str(place.pulumi_home):
         # Otherwise the engine warns that it takes its plugins from PATH, in every preview.
         values["PULUMI_IGNORE_AMBIENT_PLUGINS"] = "true"
+    if values[names.KUBECONFIG] == str(place.kubeconfig):
+        values |= {name: given.get(name) or value for name, value in _ENGINE.items()}
     if not {names.PULUMI_PASSPHRASE, names.PULUMI_PASSPHRASE_FILE} & given.keys():
         values[names.PULUMI_PASSPHRASE_FILE] = str(place.passphrase)
     return values
@@ -78,6 +91,7 @@ def _settings(given: Mapping[str, str]) -> dict[str, str]:
     return {
         "PATH": path if path.startswith(first) else f"{first}{os.pathsep}{path}",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        names.PULUMI_PARALLEL_DIFF: given.get(names.PULUMI_PARALLEL_DIFF) or "true",
         # Nothing is overwritten that somebody else has set; unset, a preview would not say so of what it is to create.
         "PULUMI_K8S_ENABLE_PATCH_FORCE": "false",
     }
@@ -100,6 +114,17 @@ def _link_plugins(place: Layout) -> None:
     for name, number in {**providers, "language-python": version("pulumi")}.items():
         folder = place.pulumi_home / "plugins" / f"{name}-v{number}"
         paths.set_link(folder / f"pulumi-{name}", paths.bin_folder() / f"pulumi-{name}")
+
+
+def _keep_no_log(place: Layout) -> None:
+    """Put a file where the engine would make the folder of its own logs: it then keeps none, and says nothing of it.
+
+    Every value that it exchanges with a provider goes there several times, secrets included: half of its work in a
+    preview, for what a command that failed has said already. A folder that is there stays.
+    """
+    logs = place.pulumi_home / "logs"
+    if not logs.exists():
+        logs.write_text("The engine keeps no logs here. To have them, put a folder in place of this file.\n")
 
 
 def _make_passphrase(place: Layout) -> None:

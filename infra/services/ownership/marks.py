@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import pulumi
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from components.cluster.ownership import PROJECT_LABEL, STACK_LABEL, field_manager
 
@@ -60,10 +59,11 @@ def _marks(kind: str) -> dict[str, dict[str, str]]:
 
 
 def _typed(metadata: Any, marks: Mapping[str, Mapping[str, str]]) -> Any:
-    if isinstance(metadata, Mapping):
-        return {**metadata, **{key: _with(metadata.get(key), added) for key, added in marks.items()}}
-    # A copy: components may give the same value to several resources.
-    marked = copy.copy(metadata) if metadata else ObjectMetaArgs()
+    if metadata is None or isinstance(metadata, Mapping):
+        given = metadata or {}
+        return {**given, **{key: _with(given.get(key), added) for key, added in marks.items()}}
+    # The SDK's own type, in a service that uses it. A copy: the same value may be given to several resources.
+    marked = copy.copy(metadata)
     for key, added in marks.items():
         setattr(marked, key, _with(getattr(marked, key), added))
     return marked

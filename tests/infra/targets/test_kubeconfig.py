@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.contract.problems import ConfigError, Source, parse
+from infra.contract.problems import ConfigError, Source
+from infra.contract.reading import positioned
 from infra.targets.kubeconfig import require_context
 
 STACK = "config:\n  stellwerk:cluster:\n    context: stellwerk\n"
@@ -26,10 +27,8 @@ def kubeconfig(file: Path, *names: str, clusters: bool = True) -> Path:
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Source:
-    file = tmp_path / "Pulumi.dev.yaml"
-    file.write_text(STACK)
-    return Source("stacks/Pulumi.dev.yaml", lambda: parse(file, file.name), "stellwerk")
+def source() -> Source:
+    return positioned(lambda: STACK, "stacks/Pulumi.dev.yaml", "stellwerk")
 
 
 def refusal(source: Source, **environment: str) -> str:

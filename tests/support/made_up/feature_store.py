@@ -35,7 +35,8 @@ def _ports(environment: Environment) -> list[NodePort]:
 
 def _compose(context: Composition) -> None:
     import pulumi
-    from pulumi_kubernetes import core
+
+    from components.kit.kubernetes import core
 
     store = context.get(ObjectStoreAccess).writer
     made = core.v1.Secret(

@@ -1,6 +1,8 @@
 """The variables of the local target: computed for any command, made only for whoever asks for the target."""
 
+import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from infra.local.cluster.environment import ask_for, environment, variables
 from infra.local.cluster.layout import Layout
 from infra.targets import variables as names
+from tests.support.tools import tool
 
 # A cluster, a backend and a passphrase of the user's own.
 OWN = {
@@ -66,6 +69,23 @@ def test_whoever_asks_gets_what_the_variables_name(place: Layout) -> None:
     assert passphrase.read_text() == made, "what it opens would be lost"
 
 
+@pytest.mark.tools
+def test_the_engine_keeps_no_log_of_its_own(place: Layout) -> None:
+    """Half of its work in a preview: each value, written several times. Whoever wants it makes a folder."""
+    command = [str(tool("pulumi")), "stack", "ls", "--all", "--json"]
+    logs = place.pulumi_home / "logs"
+    values = {**ask_for(place, {}), "HOME": str(place.root)}
+    place.backend.mkdir()
+    done = subprocess.run(command, env=values, cwd=place.root, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [] and done.stderr == ""
+    assert logs.is_file()
+    logs.unlink()
+    logs.mkdir()
+    assert ask_for(place, {}) | values == values
+    subprocess.run(command, env=values, cwd=place.root, capture_output=True, check=True)
+    assert list(logs.iterdir()), "the engine still knows this way to be without"
+
+
 def test_a_command_on_the_local_target_follows_the_toolchain(place: Layout) -> None:
     ask_for(place, {})
     view = place.tools.readlink()
@@ -98,3 +118,19 @@ def test_computing_the_variables_writes_nothing(place: Layout, tmp_path: Path) -
     assert Path(tools).name == "bin" and Path(python) == Path(sys.prefix, "bin")
     assert rest == "/usr/bin"
     assert values[names.REGISTRY_CA] == str(place.registry_ca)
+
+
+ENGINE = (names.PULUMI_SKIP_CHECKPOINTS, names.KUBERNETES_RATE, names.KUBERNETES_BURST)
+
+
+def test_the_engine_skips_checkpoints_on_the_local_cluster_alone(place: Layout) -> None:
+    """On another cluster it is not this project's to say that all that a killed update made can be taken over."""
+    assert ask_for(place, {})[names.PULUMI_SKIP_CHECKPOINTS] == "true"
+    for given in (OWN, {names.KUBECONFIG: "/home/user/.kube/config"}):
+        assert not environment(given, place).keys() & set(ENGINE)
+
+
+@pytest.mark.parametrize("name", [*ENGINE, names.PULUMI_PARALLEL_DIFF])
+def test_how_the_engine_behaves_is_the_users_to_say(name: str, place: Layout) -> None:
+    assert ask_for(place, {name: "own"})[name] == "own"
+    assert environment(OWN, place)[names.PULUMI_PARALLEL_DIFF] == "true"
