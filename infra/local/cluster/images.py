@@ -102,5 +102,7 @@ def build(tools: Tools, layout: Layout, progress: Callable[[str], None]) -> None
                 timeout=300,
             )  # fmt: skip
             run([*_store(tools, layout), "import", built], timeout=300)
+            # No registry has it: a kubelet that is short of disk must not remove it.
+            run([*_store(tools, layout), "label", image.reference, "io.cri-containerd.pinned=pinned"])
         record[image.reference] = key
         record_file.write_text(json.dumps(record, indent=1))
