@@ -4,12 +4,15 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
 from pathlib import Path
 from subprocess import DEVNULL
 
 import pytest
 
+from infra.local.cluster.layout import Layout
+from tests.support.images import endless_build
 from tests.support.project import ENVIRONMENTS, MODEL, Project, eventually, kill_group, read_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
@@ -40,14 +43,22 @@ def test_killed_parts_of_the_cluster_come_back(project: Project) -> None:
 
 
 @pytest.mark.lane("alone")
-def test_a_killed_supervisor_leaves_nothing_that_collides(project: Project) -> None:
+def test_a_killed_supervisor_leaves_nothing_that_collides(project: Project, tmp_path: Path) -> None:
     supervisor = int((project.state / "run/supervisord.pid").read_text())
-    os.kill(supervisor, signal.SIGKILL)
-    project.stellwerk("cluster", "up")
+    socket = Layout(project.state).buildkit_socket
+    with endless_build(project.root / ".toolchain/bin", socket, tmp_path / "endless-build") as step:
+        eventually("the build runs", 60, lambda: running(step))
+        os.kill(supervisor, signal.SIGKILL)
+        project.stellwerk("cluster", "up")
+        assert not running(step), "a step of a build outlives its builder"
     eventually("all parts run again", 120, lambda: healthy(project))
     eventually("prod answers", 180, lambda: project.answers("prod"))
     # The database's container was killed in the middle of its work.
     eventually("the tracking server answers", 180, project.tracking_answers)
+
+
+def running(command: str) -> bool:
+    return subprocess.run(["pgrep", "-f", command], capture_output=True, check=False).returncode == 0
 
 
 @pytest.mark.lane("prod")
