@@ -13,7 +13,7 @@ from benchmarks.workspace import Project, workspace
 from infra.targets.variables import LOCAL_CONTEXT
 
 # Three namespaces with eight objects each.
-_PER_TENANT = 24
+OBJECTS_OF_A_TENANT = 24
 _PREVIEWS = 2
 
 
@@ -23,8 +23,8 @@ def measure(size: int, repeat: int, env: Mapping[str, str]) -> list[Series]:
     `size` is the wanted number of objects; the nearest number of whole tenants is taken.
     Raise BenchmarkError when the programs do not declare the same objects or a preview would change something.
     """
-    tenants = max(1, round(size / _PER_TENANT))
-    count = tenants * _PER_TENANT
+    tenants = max(1, round(size / OBJECTS_OF_A_TENANT))
+    count = tenants * OBJECTS_OF_A_TENANT
     create, preview, destroy = (
         Series(what, count) for what in ("create, `pulumi up`", "unchanged `pulumi preview`", "`pulumi destroy`")
     )

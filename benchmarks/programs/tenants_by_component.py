@@ -1,10 +1,15 @@
 """Tenants as this project declares them: each by the component."""
 
+import gc
+
 import pulumi
-import pulumi_kubernetes as kubernetes
 
 from components.cluster.tenant import Tenant
+from components.kit import kubernetes
 from components.kit.deletion import delete_with_namespaces
+
+# As the project's own program: nothing of what it declares is ever given up.
+gc.disable()
 
 config = pulumi.Config()
 side = pulumi.get_project()

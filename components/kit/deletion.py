@@ -1,5 +1,6 @@
 """Objects that go with their namespace: the engine deletes the namespace, and the cluster all that is in it."""
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,24 +32,45 @@ def delete_with_namespaces() -> None:
 
     Where the namespace stays, or is of another stack, they are deleted one by one, as ever.
     """
-    namespaces: dict[str, pulumi.Resource] = {}
+    holders = _Holders()
 
     def transform(args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
         if args.type_ == _NAMESPACE:
-            name = _field(args.props, "name")
-            if isinstance(name, str):
-                namespaces[name] = args.resource
+            holders.add(_field(args.props, "name"), args.resource)
             return None
         place = _field(args.props, "namespace")
         if place is None or args.opts.deleted_with is not None or not _goes_along(args.type_):
             return None
-        title = pulumi.Output.from_input(place)
-        holder: pulumi.Output[str] = title.apply(lambda known: _urn(namespaces.get(known)))
         # A copy: components may give the same options to several resources.
-        opts = pulumi.ResourceOptions.merge(args.opts, pulumi.ResourceOptions(deleted_with=_Later(holder)))
+        opts = copy.copy(args.opts)
+        opts.deleted_with = holders.of(place)
         return pulumi.ResourceTransformationResult(args.props, opts)
 
     pulumi.runtime.register_stack_transformation(transform)
+
+
+class _Holders:
+    """The namespaces of a stack by name, and what stands for them where the name is known later."""
+
+    def __init__(self) -> None:
+        self._named: dict[str, pulumi.Resource] = {}
+        # Many objects are given the very same output: asked once. It is kept, so that no other one gets its identity.
+        self._later: dict[int, tuple[pulumi.Output[str], pulumi.Resource]] = {}
+
+    def add(self, name: Any, namespace: pulumi.Resource) -> None:
+        """Remember a namespace, where the program gives its name."""
+        if isinstance(name, str):
+            self._named[name] = namespace
+
+    def of(self, place: Any) -> pulumi.Resource | None:
+        """Return the namespace that `place` names, what will be it, or None where it is not of this stack."""
+        if isinstance(place, str):
+            return self._named.get(place)
+        if id(place) not in self._later:
+            title: pulumi.Output[str] = pulumi.Output.from_input(place)
+            urn: pulumi.Output[str] = title.apply(lambda name: _urn(self._named.get(name)))
+            self._later[id(place)] = (place, _Later(urn))
+        return self._later[id(place)][1]
 
 
 def _urn(resource: pulumi.Resource | None) -> pulumi.Output[str]:

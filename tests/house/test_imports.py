@@ -37,6 +37,17 @@ def test_components_use_pulumi_and_the_standard_library() -> None:
     hold("packages of components", offenders)
 
 
+def test_the_kubernetes_sdk_is_loaded_by_no_component() -> None:
+    """It takes longer to load than all else a program does; its names come from one module, for the checker alone."""
+    offenders = {
+        f"pulumi_kubernetes in {name}": "import the names from components.kit.kubernetes"
+        for name, nodes in modules().items()
+        if name.startswith(("components/", "infra/")) and name != "components/kit/kubernetes.py"
+        if "pulumi_kubernetes" in _imported(nodes)
+    }
+    hold("loads of the Kubernetes SDK", offenders)
+
+
 def _imported(nodes: list[ast.AST]) -> set[str]:
     """Return the first names of what a module imports."""
     names: set[str] = set()
