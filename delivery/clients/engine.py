@@ -2,15 +2,18 @@
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from delivery.clients.locks import StackLocks
 from delivery.clients.plan import Plan, parse, stored
 from delivery.clients.process import call
 from delivery.clock import Clock
@@ -19,6 +22,7 @@ from infra.targets.variables import DEADLINE, PULUMI_BACKEND_URL, PULUMI_PASSPHR
 
 _PASSPHRASE = ("incorrect passphrase", PULUMI_PASSPHRASE)
 KEY = "stellwerk:credentials"
+_NAME = re.compile(r"^name:\s*[\"']?([\w.-]+)", re.MULTILINE)
 # The engine takes --event-log only under this; its own Automation API does the same.
 _EVENT_LOG = {"PULUMI_DEBUG_COMMANDS": "true"}
 
@@ -49,6 +53,30 @@ class Engine:
                 f"or name the backend of your cluster's stacks, with KUBECONFIG and {PULUMI_PASSPHRASE_FILE}"
             )
         return url
+
+    @property
+    def backend_folder(self) -> Path | None:
+        """The folder of a file backend; other backends know their clients themselves."""
+        url = self.backend_url
+        return Path(urlsplit(url).path) if url.startswith("file://") else None
+
+    @cached_property
+    def project(self) -> str:
+        """The project's name in the engine."""
+        file = self.root / "Pulumi.yaml"
+        name = _NAME.search(file.read_text(encoding="utf-8")) if file.is_file() else None
+        return name[1] if name else "stellwerk"
+
+    def locks(self, stack: str) -> StackLocks:
+        """Return the engine's locks of a stack."""
+        return StackLocks(self.backend_folder, self.project, stack)
+
+    def catching_up(self, environment: str) -> list[str]:
+        """Return the option that reads the cluster again, where the update before was killed.
+
+        What that has changed the state does not know: an update back to what the state says would find nothing to do.
+        """
+        return ["--refresh"] if self.locks(environment).interrupted else []
 
     @property
     def work(self) -> Path:
@@ -105,6 +133,7 @@ class Engine:
         """
         with self._workspace(environment, text) as (config, events):
             arguments = ["preview", "--stack", environment, "--config-file", str(config), "--event-log", str(events)]
+            arguments += self.catching_up(environment)
             if shown:
                 if not self.show(*arguments, "--diff"):
                     raise DeliveryError(f"the preview of {environment} failed, see above; nothing was changed")
@@ -123,7 +152,10 @@ class Engine:
         variables = {} if seconds is None else {DEADLINE: f"{self.clock.time() + seconds:.0f}"}
         with self._workspace(environment, text) as (config, events):
             arguments = ["up", "--stack", environment, "--config-file", str(config), "--event-log", str(events)]
-            succeeded = self.show(*arguments, "--yes", "--skip-preview", stop=stop, variables=variables)
+            catching_up = self.catching_up(environment)
+            succeeded = self.show(*arguments, *catching_up, "--yes", "--skip-preview", stop=stop, variables=variables)
+            if succeeded and catching_up:
+                self.locks(environment).settle()
             return Update(succeeded, _begun(events))
 
     @contextmanager

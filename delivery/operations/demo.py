@@ -103,9 +103,13 @@ def _init(demo: Demo) -> None:
 
 
 def _up(demo: Demo, name: str) -> None:
+    engine = demo.session.engine
     demo.session.backend.wait(name, demo.console)
     quiet = () if sys.stdout.isatty() else ("--suppress-progress",)
-    demo.pulumi("up", "--stack", name, "--yes", "--skip-preview", *quiet)
+    catching_up = engine.catching_up(name)
+    demo.pulumi("up", "--stack", name, "--yes", "--skip-preview", *catching_up, *quiet)
+    if catching_up:
+        engine.locks(name).settle()
 
 
 def _releases(demo: Demo) -> tuple[str, str]:

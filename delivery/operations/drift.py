@@ -81,6 +81,7 @@ def repair(session: Session, environment: str, confirmed: Callable[[], bool], co
             # Its refresh is in the state already, where this command would see no drift any more.
             again = f"{_FORCED} pulumi up --stack {environment}"
             raise DeliveryError(f"{environment}: the update failed, see above; when that is put right, run `{again}`")
+        session.engine.locks(environment).settle()
 
 
 @contextmanager
