@@ -69,7 +69,7 @@ class Engine:
 
     def locks(self, stack: str) -> StackLocks:
         """Return the engine's locks of a stack."""
-        return StackLocks(self.backend_folder, self.project, stack)
+        return StackLocks(self.backend_url, self.project, stack)
 
     def catching_up(self, environment: str) -> list[str]:
         """Return the option that reads the cluster again, where the update before was killed.

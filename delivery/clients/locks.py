@@ -9,7 +9,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from delivery.clients.processes import ENGINE, end_survivors, exists, process
 from delivery.errors import system_errors
 
 # A lock is written beside its place and then renamed: what is not whole after this long is what a killed writer left.
@@ -60,11 +62,16 @@ def read(file: Path) -> Lock | None:
 
 @dataclass(frozen=True)
 class StackLocks:
-    """The locks of one stack; `backend` is the folder of a file backend, None elsewhere: then there are none to see."""
+    """The locks of one stack in the backend at `url`; only those of a file backend are seen."""
 
-    backend: Path | None
+    url: str
     project: str
     stack: str
+
+    @property
+    def backend(self) -> Path | None:
+        """The folder of a file backend; other backends know their clients themselves."""
+        return Path(urlsplit(self.url).path) if self.url.startswith("file://") else None
 
     def all(self) -> list[Lock]:
         """Return the locks that the engine itself would see, half-written ones included."""
@@ -89,6 +96,8 @@ class StackLocks:
             return []
         broken = []
         with system_errors(f"breaking a lock of {self.stack}", f"make {backend} writable"), _alone(backend):
+            # As long as the lock stands nobody begins an update beside them.
+            end_survivors(self.url)
             for lock in self.all():
                 if lock.is_dead() and self._remove(lock, backend):
                     broken.append(lock)
@@ -146,23 +155,11 @@ def _alone(backend: Path) -> Iterator[None]:
 
 
 def _is_running(pid: int, since: float) -> bool:
-    """Return whether a process may be the engine that began before `since`."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+    """Return whether a process may be the engine that took a lock at `since`."""
+    if not exists(pid):
         return False
-    except PermissionError:
-        # Another user's; the system may hide all else of it.
-        pass
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
-        uptime = float(Path("/proc/uptime").read_text().split()[0])
+        seen = process(pid)
     except OSError:
         return True
-    name = text[text.index("(") + 1 : text.rindex(")")]
-    state, *values = text[text.rindex(")") + 2 :].split()
-    # A dead one that nobody has waited for keeps its number and its name.
-    if name != "pulumi" or state in "ZXx":
-        return False
-    began = time.time() - uptime + int(values[18]) / os.sysconf("SC_CLK_TCK")
-    return began < since + _CLOCK_SECONDS
+    return seen is not None and seen.name == ENGINE and seen.began < since + _CLOCK_SECONDS
