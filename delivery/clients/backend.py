@@ -12,6 +12,7 @@ from rich.console import Console
 
 from delivery.clients.engine import Engine
 from delivery.clients.locks import Lock
+from delivery.clients.snapshots import Snapshots
 from delivery.errors import DeliveryError, system_errors
 
 # An update on another machine that takes longer is refused for; on this one an owner that runs is waited for.
@@ -42,7 +43,8 @@ class Backend:
         """Keep other `stellwerk` commands of this machine from changing the environment.
 
         The lock belongs to the backend, so that two checkouts with one backend share it; the system takes it back from
-        a command that is killed. Against other machines, and plain `pulumi up`, the engine's own lock holds.
+        a command that is killed. Against other machines, and plain `pulumi up`, the engine's own lock holds. A state
+        that is not in files is kept first, for `stellwerk state restore`.
         """
         file = self._lock_file(environment)
         with system_errors(f"locking {environment}", f"make {file.parent} writable"):
@@ -59,6 +61,9 @@ class Backend:
                     console.print(f"waiting for another change of {environment} to end", highlight=False)
                 waits = True
                 self.engine.clock.sleep(0.2)
+            if self.engine.backend_folder is None:
+                # In a file backend the engine keeps the states itself.
+                Snapshots(self.engine, environment).keep()
             yield
         finally:
             os.close(descriptor)

@@ -107,7 +107,7 @@ class StackLocks:
         """Take a lock away; return whether it was the one that was judged."""
         if lock.pid is not None:
             # First of all: once the lock is gone nothing else says that the state may not be what is in the cluster.
-            self._mark(backend).write_text(f"{lock}\n", encoding="utf-8")
+            self.interrupt(str(lock))
         aside = backend / f"stellwerk-broken-{lock.file.name}"
         try:
             lock.file.rename(aside)
@@ -135,6 +135,11 @@ class StackLocks:
             return self._mark(self.backend).read_text(encoding="utf-8").strip()
         except FileNotFoundError:
             return None
+
+    def interrupt(self, reason: str) -> None:
+        """Note that the state may not be what is in the cluster, and why."""
+        if self.backend is not None:
+            self._mark(self.backend).write_text(f"{reason}\n", encoding="utf-8")
 
     def settle(self) -> None:
         """Note that the state is what is in the cluster again."""

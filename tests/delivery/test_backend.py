@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import stat
 import subprocess
 import sys
 import threading
@@ -17,6 +18,7 @@ import pytest
 
 from delivery.clients.backend import Backend
 from delivery.clients.engine import Engine
+from delivery.clients.snapshots import Snapshots
 from delivery.clock import Clock
 from delivery.errors import DeliveryError
 from infra.values import ROOT
@@ -56,15 +58,31 @@ def test_changes_of_one_environment_wait_for_each_other(
     assert words.stream.getvalue() == "waiting for another change of prod to end\n"
 
 
+class Elsewhere(Engine):
+    """An engine whose backend is no folder of this machine."""
+
+    def run(self, *arguments: str, stdin: str | None = None) -> str:
+        assert arguments == ("stack", "export", "--stack", "prod")
+        return '{"version": 3, "deployment": {"resources": []}}'
+
+
 def elsewhere(tmp_path: Path) -> Backend:
-    """A backend that is no folder of this machine."""
     variables = {"PULUMI_BACKEND_URL": "s3://state", "STELLWERK_WORK": str(tmp_path / "work")}
-    return Backend(Engine(tmp_path, variables))
+    return Backend(Elsewhere(tmp_path, variables))
 
 
 def test_a_backend_elsewhere_has_its_lock_among_the_command_s_own_files(words: Words, tmp_path: Path) -> None:
     with elsewhere(tmp_path).locked("prod", words.console):
         assert list((tmp_path / "work" / "locks").glob("prod-*.lock"))
+
+
+def test_a_state_elsewhere_is_kept_before_it_changes(words: Words, tmp_path: Path) -> None:
+    """In a file backend the engine does that."""
+    backend = elsewhere(tmp_path)
+    with backend.locked("prod", words.console):
+        (kept,) = Snapshots(backend.engine, "prod").backups()
+        assert kept.export() == {"version": 3, "deployment": {"resources": []}}
+        assert stat.S_IMODE(kept.file.stat().st_mode) == 0o600
 
 
 def test_the_state_of_a_stack_is_another_after_each_update(backend: Backend, tmp_path: Path) -> None:
