@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import yaml
 from rich.console import Console
@@ -121,7 +122,10 @@ class World:
         document["config"] = {
             f"{PROJECT}:world": self.name, f"{PROJECT}:values": str(values), f"{PROJECT}:kind": str(shape)
         }  # fmt: skip
-        config.write_text(yaml.safe_dump(document))
+        # In one step: several may run at once.
+        written = config.with_name(f"{config.name}.{uuid4()}")
+        written.write_text(yaml.safe_dump(document))
+        written.replace(config)
         return [kind, "--stack", self.name, "--yes", "--skip-preview"]
 
     def output(self) -> str:
