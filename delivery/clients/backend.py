@@ -109,6 +109,7 @@ class Backend:
             owner = f": {lock}" if lock.pid is not None else ""
             text = f"removing the lock of an interrupted update of {environment}{owner}"
             console.print(text, style="dim", highlight=False, markup=False)
+        self.engine.locks(environment).remove_torn()
 
 
 def _refusal(environment: str, lock: Lock) -> DeliveryError:

@@ -188,6 +188,7 @@ class Engine:
             action = f"let {PULUMI_BACKEND_URL} name a folder that you may write"
             with system_errors("making the backend's folder", action):
                 Path(urlsplit(url).path).mkdir(parents=True, exist_ok=True)
+            self.locks("").remove_torn()
         return {stack["name"] for stack in json.loads(self.run("stack", "ls", "--json"))}
 
     def outputs(self, environment: str) -> dict[str, Any]:

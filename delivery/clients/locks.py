@@ -18,6 +18,8 @@ from delivery.errors import system_errors
 _WRITTEN_SECONDS = 10
 # Clocks are set: a process counts as younger than a lock only when it began this much later.
 _CLOCK_SECONDS = 60
+_BESIDE = ".attrs"
+_KEPT = ("history", "backups")
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,24 @@ class StackLocks:
         if self.backend is None:
             return []
         folder = self.backend / ".pulumi" / "locks" / "organization" / self.project / self.stack
-        files = sorted(file for file in folder.glob("*") if not file.name.endswith(".attrs"))
+        files = sorted(file for file in folder.glob("*") if not file.name.endswith(_BESIDE))
         return [lock for lock in map(read, files) if lock]
+
+    def remove_torn(self) -> list[Path]:
+        """Remove what a killed engine has left of the files that it keeps beside its own; return what was removed.
+
+        In them are content types and digests that it does without. They are written in place: of one that is empty it
+        says `EOF`, to every command about the backend. To remove one that is being written does no harm.
+        """
+        if self.backend is None:
+            return []
+        place = self.backend / ".pulumi"
+        folders = (place / "stacks" / self.project, *(place / name / self.project / self.stack for name in _KEPT))
+        torn = [file for folder in folders for file in folder.glob(f"*{_BESIDE}") if _is_empty(file)]
+        for file in torn:
+            with system_errors("removing a torn file", f"make {file.parent} writable"):
+                file.unlink(missing_ok=True)
+        return torn
 
     def held(self) -> list[Lock]:
         """Return the locks whose owner runs, or may run on another machine."""
@@ -120,7 +138,7 @@ class StackLocks:
             aside.unlink(missing_ok=True)
             return False
         aside.unlink()
-        lock.file.with_name(f"{lock.file.name}.attrs").unlink(missing_ok=True)
+        lock.file.with_name(f"{lock.file.name}{_BESIDE}").unlink(missing_ok=True)
         return True
 
     def _mark(self, backend: Path) -> Path:
@@ -157,6 +175,13 @@ def _alone(backend: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _is_empty(file: Path) -> bool:
+    try:
+        return file.stat().st_size == 0
+    except FileNotFoundError:
+        return False
 
 
 def _is_running(pid: int, since: float) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from infra.targets.variables import PULUMI_BACKEND_URL
 
@@ -52,13 +53,13 @@ def exists(pid: int) -> bool:
     return True
 
 
-def end_survivors(backend_url: str) -> int:
-    """Kill the providers and language hosts that have outlived an engine with this backend; return how many.
+def end_survivors(url: str) -> int:
+    """Kill the providers and language hosts that have outlived an engine with the backend at `url`; return how many.
 
     A killed engine does not take them along: a provider goes on with what it was asked last, for as long as five
     minutes, and would write beside the next update. Those of an engine that runs are its children, and stay.
     """
-    pids = [pid for pid in _plugins() if _backend(pid) == backend_url and not _has_engine(pid)]
+    pids = [pid for pid in _plugins() if _place(_backend(pid)) == _place(url) and not _has_engine(pid)]
     for pid in pids:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
@@ -66,6 +67,11 @@ def end_survivors(backend_url: str) -> int:
     while any(process(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.01)
     return len(pids)
+
+
+def _place(url: str | None) -> tuple[str, str, str] | None:
+    """Return what is the same however a backend is to be written to."""
+    return urlsplit(url)[:3] if url else None
 
 
 def _plugins() -> Iterator[int]:

@@ -266,6 +266,25 @@ def test_a_lock_that_is_being_written_is_left_alone(locks: Path, backend: Backen
     assert (locks / "new.json").exists()
 
 
+def test_what_a_killed_engine_has_begun_to_write_beside_its_files_is_removed(
+    backend: Backend, tmp_path: Path, words: Words
+) -> None:
+    """With an empty one of the state's the engine refuses every command: `failed to load checkpoint: EOF`."""
+    places = [
+        tmp_path / "state/backend/.pulumi" / name
+        for name in ("stacks/stellwerk/prod.json", "stacks/stellwerk/prod.json.bak", "history/stellwerk/prod/1.json")
+    ]
+    for place in places:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text("{}")
+        place.with_name(f"{place.name}.attrs").touch()
+    whole = places[1].with_name(f"{places[1].name}.attrs")
+    whole.write_text("{}")
+    backend.wait("prod", words.console)
+    left = {file for place in places for file in place.parent.glob("*")}
+    assert left == {*places, whole}
+
+
 def test_locks_of_other_environments_do_not_matter(
     locks: Path, running: int, pulumi: FakeEngine, backend: Backend, words: Words
 ) -> None:

@@ -81,6 +81,7 @@ class Undisturbed:
             self.seconds[name] = time.monotonic() - began
             self.printed[name] = world.printed()
             self.seen[name] = world.seen()
+            assert name == "delete" or world.has_no_changes(), world.output()
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from rich.console import Console
 from components.cluster.ownership import PROJECT_LABEL, STACK_LABEL
 from delivery.clients.backend import Backend
 from delivery.clients.engine import Engine
+from delivery.clients.snapshots import Snapshots
 from infra.targets.variables import PULUMI_BACKEND_URL, PULUMI_PASSPHRASE, PULUMI_PASSPHRASE_FILE, WORK
 
 ROOT = Path(__file__).parents[2]
@@ -151,7 +152,7 @@ class World:
         for item in json.loads(text.replace(self.name, "WORLD"))["items"]:
             metadata = item["metadata"]
             objects[f"{item['kind']} {metadata.get('namespace', '')}/{metadata['name']}"] = _without_added(item)
-        state = json.loads(self.engine.run("stack", "export", "--stack", self.name))["deployment"]
+        state = Snapshots(self.engine, self.name).current()["deployment"]
         urns = [f"{item['urn']} {item.get('id', '')}" for item in state.get("resources") or [] if _is_object(item)]
         assert not state.get("pending_operations"), state["pending_operations"]
         assert len(urns) == len(set(urns)), f"twice in the state: {sorted(urns)}"

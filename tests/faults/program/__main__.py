@@ -1,4 +1,4 @@
-"""What the kill tests apply: a tenant of the product's own and some fifty small objects; no pod runs."""
+"""What the kill tests apply: a tenant of the product's own and some forty small objects in all; no pod runs."""
 
 import os
 
@@ -49,7 +49,7 @@ def declare(world: str, values: int, kind: int) -> None:
 def _settings(purpose: str, namespace: pulumi.Output[str], values: int, opts: pulumi.ResourceOptions) -> None:
     """Declare what an update changes: half of the contents, and which of them exist."""
     inside = pulumi.ResourceOptions.merge(opts, None)
-    for number in range(8):
+    for number in range(4):
         kubernetes.core.v1.ConfigMap(
             f"{purpose}-settings-{number}",
             metadata={"name": f"settings-{number}", "namespace": namespace},
@@ -73,24 +73,24 @@ def _settings(purpose: str, namespace: pulumi.Output[str], values: int, opts: pu
 
 def _replaced(purpose: str, namespace: pulumi.Output[str], kind: int, opts: pulumi.ResourceOptions) -> None:
     """Declare what another kind makes anew: fields that cannot be changed, under names that stay."""
+    rule = {"api_groups": [""], "resources": ["configmaps"], "verbs": ["get"]}
     role = kubernetes.rbac.v1.Role(
-        f"{purpose}-role", metadata={"name": "role", "namespace": namespace}, rules=[], opts=opts
+        f"{purpose}-role", metadata={"name": "role", "namespace": namespace}, rules=[rule], opts=opts
     )
-    for number in range(2):
-        kubernetes.core.v1.Secret(
-            f"{purpose}-secret-{number}",
-            metadata={"name": f"secret-{number}", "namespace": namespace},
-            type=f"stellwerk.dev/kind-{kind}",
-            string_data={"word": "not very secret"},
-            opts=opts,
-        )
-        kubernetes.rbac.v1.RoleBinding(
-            f"{purpose}-binding-{number}",
-            metadata={"name": f"binding-{number}", "namespace": namespace},
-            role_ref={"api_group": GROUP, "kind": "Role", "name": f"role-{kind}" if number else "role"},
-            subjects=[{"api_group": GROUP, "kind": "Group", "name": "people"}],
-            opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[role])),
-        )
+    kubernetes.core.v1.Secret(
+        f"{purpose}-secret",
+        metadata={"name": "secret", "namespace": namespace},
+        type=f"stellwerk.dev/kind-{kind}",
+        string_data={"word": "not very secret"},
+        opts=opts,
+    )
+    kubernetes.rbac.v1.RoleBinding(
+        f"{purpose}-binding",
+        metadata={"name": "binding", "namespace": namespace},
+        role_ref={"api_group": GROUP, "kind": "Role", "name": "role" if kind == 0 else f"role-{kind}"},
+        subjects=[{"api_group": GROUP, "kind": "Group", "name": "people"}],
+        opts=pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(depends_on=[role])),
+    )
     labels = {"app": f"idle-{kind}"}
     kubernetes.apps.v1.Deployment(
         f"{purpose}-idle",
