@@ -44,7 +44,10 @@ def stacks(session: Session) -> list[str]:
 
 
 def check(session: Session, environment: str) -> Report:
-    """Return what is wrong with the environment's state; nothing is changed, and nothing but the backend is asked."""
+    """Return what is wrong with the environment's state; nothing but the backend is asked.
+
+    Nothing is changed but this: empty files that a killed engine has left beside its own are removed.
+    """
     snapshots = Snapshots(session.engine, environment)
     backups = snapshots.backups()
     newest = backups[0].moment if backups else None
@@ -60,6 +63,8 @@ def check(session: Session, environment: str) -> Report:
 
 def _locks(session: Session, environment: str) -> Iterator[Finding]:
     locks = session.engine.locks(environment)
+    for file in locks.remove_torn():
+        yield Finding("torn", f"{file}: begun by an engine that was killed", "removed: the engine does without it")
     for lock in locks.all():
         if lock.is_dead():
             yield Finding("lock", f"of a killed update ({lock})", "the next `stellwerk` command breaks it")

@@ -5,13 +5,12 @@ four is killed once. A seed alone first brings its stack to where it begins.
 """
 
 import random
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from tests.faults.processes import PARTS, Process, tree
+from tests.faults.watching import wait_for_writing
 from tests.faults.world import Operation, Seen, World
 
 # What a life does, and what it is called in the table.
@@ -24,6 +23,8 @@ LIFE: tuple[tuple[str, Operation], ...] = (
 # `state`: the engine, while it writes its state; `all`: every process of the run at once, as a machine that fails.
 VICTIMS = ("engine", "provider", "program", "state", "all")
 _STEP = 0.004
+# In so many steps the engine writes its state: a copy of the one before, then the new one, each beside its place.
+_WRITING = 10
 _LONGEST = 120.0
 
 
@@ -96,12 +97,12 @@ class Outcome:
 
 def strike(world: World, planned: Kill, printed: int) -> tuple[bool, list[Process]]:
     """Start the operation and kill the victim; return whether that cut it off, and the run's other processes."""
-    process = world.begin(dict(LIFE)[planned.operation])
+    process = world.begin(dict(LIFE)[planned.operation], slower=planned.victim == "state")
     part = planned.victim if planned.victim in PARTS else "engine"
     members: list[Process] = []
     try:
         if planned.victim == "state":
-            _wait_for_writing(world.state_folder, process, planned.moment)
+            wait_for_writing(world.state_folder, process, int(planned.moment * _WRITING))
         else:
             while process.poll() is None and world.printed() < planned.moment * printed:
                 time.sleep(_STEP)
@@ -117,14 +118,6 @@ def strike(world: World, planned: Kill, printed: int) -> tuple[bool, list[Proces
         process.kill()
         process.wait()
     return process.returncode != 0, [one for one in members if one.part != "engine"]
-
-
-def _wait_for_writing(folder: Path, process: subprocess.Popen[bytes], moment: float) -> None:
-    """Wait until the engine has begun to write its state, then up to four milliseconds more."""
-    before = folder.stat().st_mtime_ns
-    while process.poll() is None and folder.stat().st_mtime_ns == before:
-        time.sleep(0)
-    time.sleep(moment * _STEP)
 
 
 def converge(world: World, planned: Kill, undisturbed: Undisturbed, say: Callable[[str], None]) -> Outcome:

@@ -92,10 +92,14 @@ class World:
         """Where the engine writes the stack's state."""
         return self.folder / "backend" / ".pulumi" / "stacks" / PROJECT
 
-    def begin(self, operation: Operation) -> subprocess.Popen[bytes]:
-        """Start the engine as a user would; its output goes to the file `output`."""
+    def begin(self, operation: Operation, *, slower: bool = False) -> subprocess.Popen[bytes]:
+        """Start the engine as a user would; its output goes to the file `output`.
+
+        A `slower` one has less of the machine than whoever watches it.
+        """
         with (self.folder / "output").open("wb") as output:
-            command = ["pulumi", *self._arguments(operation), "--non-interactive", "--color=never"]
+            prefix = ["nice", "-n", "5"] if slower else []
+            command = [*prefix, "pulumi", *self._arguments(operation), "--non-interactive", "--color=never"]
             return subprocess.Popen(
                 command, cwd=self.folder, env=dict(self.engine.variables), stdout=output, stderr=output
             )

@@ -98,3 +98,9 @@ def test_computing_the_variables_writes_nothing(place: Layout, tmp_path: Path) -
     assert Path(tools).name == "bin" and Path(python) == Path(sys.prefix, "bin")
     assert rest == "/usr/bin"
     assert values[names.REGISTRY_CA] == str(place.registry_ca)
+
+
+def test_the_engine_keeps_no_files_that_it_writes_in_place(place: Layout) -> None:
+    """With one of those `.attrs` left empty by a killed engine it refuses every command about the backend."""
+    folder, _, options = variables(place, {})[names.PULUMI_BACKEND_URL].partition("?")
+    assert (folder, options) == (f"file://{place.backend}", "metadata=skip")
