@@ -64,10 +64,10 @@ def state_check(context: typer.Context, environment: Chosen = None, json: Json =
         for name, report in reports.items():
             newest = f", the newest of {_shown(report.newest)}" if report.newest else ""
             count = f"{report.resources} resources, {report.backups} backups{newest}"
-            lines = [
-                f"{name}: {'' if report.findings else 'well, '}{count}",
-                *(f"{name}: {f}" for f in report.findings),
-            ]
+            lines = [f"{name}: {'' if report.findings else 'well, '}{count}"]
+            if report.running:
+                lines.append(f"{name}: an update runs ({report.running})")
+            lines += [f"{name}: {finding}" for finding in report.findings]
             answer.print("\n".join(lines), soft_wrap=True, markup=False)
     if any(report.findings for report in reports.values()):
         raise typer.Exit(2)

@@ -27,8 +27,12 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """A state: how many resources it has, what is wrong with it, how many backups there are, and of when the newest."""
+    """A state: how many resources it has, what is wrong with it, how many backups there are, and of when the newest.
 
+    `running` says who changes it right now: its pending operations are no findings then.
+    """
+
+    running: str | None
     resources: int
     findings: Sequence[Finding]
     backups: int
@@ -52,13 +56,15 @@ def check(session: Session, environment: str) -> Report:
     backups = snapshots.backups()
     newest = backups[0].moment if backups else None
     locks = list(_locks(session, environment))
+    running = session.backend.holder(environment)
     try:
         deployment = snapshots.current()["deployment"]
     except DeliveryError as error:
         action = f"`stellwerk state restore --env {environment}`"
-        return Report(0, [*locks, Finding("not readable", str(error), action)], len(backups), newest)
-    findings = [*locks, *pending(deployment, environment), *broken(deployment, environment)]
-    return Report(len(deployment.get("resources") or []), findings, len(backups), newest)
+        return Report(running, 0, [*locks, Finding("not readable", str(error), action)], len(backups), newest)
+    unknown = [] if running else pending(deployment, environment)
+    findings = [*locks, *unknown, *broken(deployment, environment)]
+    return Report(running, len(deployment.get("resources") or []), findings, len(backups), newest)
 
 
 def _locks(session: Session, environment: str) -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -135,6 +136,22 @@ def test_what_is_wrong_is_named_with_what_puts_it_right(
     code, out, _ = stellwerk("state", "check", "--json")
     (finding,) = json.loads(out)["environments"]["prod"]["findings"]
     assert code == 2 and "stellwerk state re" in finding["action"]
+
+
+def test_what_a_running_update_has_under_way_is_not_wrong(write: Write, engine: Engine, stellwerk: Command) -> None:
+    write(WHOLE, PENDING)
+    assert engine.backend_folder is not None
+    lock = engine.backend_folder / ".pulumi/locks/organization/stellwerk/prod/x.json"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    (lock.parents[5] / "pulumi").symlink_to("/bin/sleep")
+    running = subprocess.Popen([lock.parents[5] / "pulumi", "60"])
+    lock.write_text(json.dumps({"pid": running.pid, "hostname": os.uname().nodename, "username": "somebody"}))
+    code, out, _ = stellwerk("state", "check")
+    running.kill()
+    running.wait()
+    assert code == 0 and f"prod: an update runs (somebody@{os.uname().nodename}, process {running.pid}" in out
+    code, out, _ = stellwerk("state", "check")
+    assert code == 2 and "prod: lock: of a killed update" in out and "prod: pending: creating" in out
 
 
 @pytest.mark.parametrize(("resources", "pending"), [(DANGLING, ()), (WHOLE, PENDING)], ids=["dangling", "pending"])

@@ -1,5 +1,6 @@
 """A series of seeds on one cluster, and its table."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ class Series:
     def undisturbed(self) -> Undisturbed:
         """What the life of a stack looks like when nobody disturbs it."""
         learned = Undisturbed()
-        learned.learn(self._world("faults-undisturbed"))
+        learned.learn(self._world(f"faults-undisturbed-{os.getpid()}"))
         self.say(f"undisturbed: { {name: round(seconds, 1) for name, seconds in learned.seconds.items()} } s")
         return learned
 
