@@ -34,11 +34,8 @@ class Series:
 
     @cached_property
     def undisturbed(self) -> Undisturbed:
-        """What the life of a stack looks like when nobody disturbs it."""
-        learned = Undisturbed()
-        learned.learn(self._world(f"faults-undisturbed-{os.getpid()}"))
-        self.say(f"undisturbed: { {name: round(seconds, 1) for name, seconds in learned.seconds.items()} } s")
-        return learned
+        """The life of a stack that nobody disturbs."""
+        return Undisturbed(self._world(f"faults-undisturbed-{os.getpid()}"))
 
     def run(self, seed: int) -> Outcome:
         """Run one seed; raise NotConverged."""
@@ -69,5 +66,7 @@ class Series:
             lines.append(f"| {victim} | {' | '.join(cells)} |")
         early = sum(outcome.cut_off for outcome in self.outcomes)
         done = len(self.outcomes)
+        seconds = {name: round(value, 1) for name, value in self.undisturbed.seconds.items()}
+        lines.append(f"seconds of a run that nobody disturbs: {seconds}")
         lines.append(f"{done} of {done + len(self.failures)} converged; {early} of them were cut off before their end")
         return "\n".join(lines)
