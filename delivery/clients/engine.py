@@ -71,13 +71,6 @@ class Engine:
         """Return the engine's locks of a stack."""
         return StackLocks(self.backend_url, self.project, stack)
 
-    def catching_up(self, environment: str) -> list[str]:
-        """Return the option that reads the cluster again, where the update before was killed.
-
-        What that has changed the state does not know: an update back to what the state says would find nothing to do.
-        """
-        return ["--refresh"] if self.locks(environment).interrupted else []
-
     @property
     def work(self) -> Path:
         """Return the folder for files of the command's own; what a killed command leaves goes with the target's."""
@@ -133,7 +126,6 @@ class Engine:
         """
         with self._workspace(environment, text) as (config, events):
             arguments = ["preview", "--stack", environment, "--config-file", str(config), "--event-log", str(events)]
-            arguments += self.catching_up(environment)
             if shown:
                 if not self.show(*arguments, "--diff"):
                     raise DeliveryError(f"the preview of {environment} failed, see above; nothing was changed")
@@ -152,10 +144,7 @@ class Engine:
         variables = {} if seconds is None else {DEADLINE: f"{self.clock.time() + seconds:.0f}"}
         with self._workspace(environment, text) as (config, events):
             arguments = ["up", "--stack", environment, "--config-file", str(config), "--event-log", str(events)]
-            catching_up = self.catching_up(environment)
-            succeeded = self.show(*arguments, *catching_up, "--yes", "--skip-preview", stop=stop, variables=variables)
-            if succeeded and catching_up:
-                self.locks(environment).settle()
+            succeeded = self.show(*arguments, "--yes", "--skip-preview", stop=stop, variables=variables)
             return Update(succeeded, _begun(events))
 
     @contextmanager
@@ -173,7 +162,7 @@ class Engine:
             yield config, Path(folder, "events.json")
 
     def refresh(self, environment: str, urns: Sequence[str]) -> bool:
-        """Read these resources of the stack again, so that what was deleted by hand is known to be absent."""
+        """Read these resources of the stack again, or all, so that what was deleted by hand is known to be absent."""
         targets = [argument for urn in urns for argument in ("--target", urn)]
         return self.show("refresh", "--stack", environment, "--yes", "--skip-preview", *targets)
 

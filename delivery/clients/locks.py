@@ -48,6 +48,17 @@ class Lock:
         return self.is_here and not _is_running(self.pid, self.since)
 
 
+@dataclass(frozen=True)
+class Interruption:
+    """Why a state may not be what is in the cluster: who was killed, and since when (seconds since 1970)."""
+
+    reason: str
+    since: float
+
+    def __str__(self) -> str:
+        return self.reason
+
+
 def read(file: Path) -> Lock | None:
     """Return the lock in a file, None where it was given back meanwhile."""
     try:
@@ -125,7 +136,7 @@ class StackLocks:
         """Take a lock away; return whether it was the one that was judged."""
         if lock.pid is not None:
             # First of all: once the lock is gone nothing else says that the state may not be what is in the cluster.
-            self.interrupt(str(lock))
+            self.interrupt(str(lock), lock.since)
         aside = backend / f"stellwerk-broken-{lock.file.name}"
         try:
             lock.file.rename(aside)
@@ -145,19 +156,25 @@ class StackLocks:
         return backend / f"stellwerk-{self.project}-{self.stack}.interrupted"
 
     @property
-    def interrupted(self) -> str | None:
-        """Who was killed in the middle of an update, as long as no other has read the cluster since."""
+    def interrupted(self) -> Interruption | None:
+        """What has cut off an update, as long as nobody has read the cluster since."""
         if self.backend is None:
             return None
         try:
-            return self._mark(self.backend).read_text(encoding="utf-8").strip()
+            said = json.loads(self._mark(self.backend).read_text(encoding="utf-8"))
+            return Interruption(str(said["reason"]), float(said["since"]))
         except FileNotFoundError:
             return None
+        except (ValueError, TypeError, KeyError):
+            # The disk was full: everything may have been changed.
+            return Interruption("when is not known", 0)
 
-    def interrupt(self, reason: str) -> None:
-        """Note that the state may not be what is in the cluster, and why."""
+    def interrupt(self, reason: str, since: float) -> None:
+        """Note that what was changed in the cluster since a time may not be what the state says, and why."""
         if self.backend is not None:
-            self._mark(self.backend).write_text(f"{reason}\n", encoding="utf-8")
+            before = self.interrupted
+            said = {"reason": reason, "since": min(since, before.since) if before else since}
+            self._mark(self.backend).write_text(json.dumps(said), encoding="utf-8")
 
     def settle(self) -> None:
         """Note that the state is what is in the cluster again."""

@@ -113,7 +113,8 @@ def state_restore(
         for sign, urns in (("+", difference.more), ("-", difference.less), ("~", difference.other)):
             console.print("\n".join(f"  {sign} {urn}" for urn in urns), soft_wrap=True, highlight=False, markup=False)
     states.restore(work, name, backup, partial(confirm, name, yes=yes), console)
-    console.print(f"{name}: restored; the next update reads the cluster first: `pulumi up --refresh --stack {name}`")
+    action = f"`stellwerk state repair --env {name}` reads the cluster, then `pulumi up --stack {name}`"
+    console.print(f"{name}: restored; {action}", soft_wrap=True, highlight=False)
 
 
 def _shown(moment: float) -> str:

@@ -15,6 +15,7 @@ from rich.table import Table
 from components.kit.names import POD_FIELD
 from delivery.errors import DeliveryError
 from delivery.operations.load import Load
+from delivery.operations.settle import wait
 from delivery.project import Pointers
 from delivery.session import Session
 from infra.values import ENVIRONMENTS
@@ -103,13 +104,9 @@ def _init(demo: Demo) -> None:
 
 
 def _up(demo: Demo, name: str) -> None:
-    engine = demo.session.engine
-    demo.session.backend.wait(name, demo.console)
+    wait(demo.session, name, demo.console)
     quiet = () if sys.stdout.isatty() else ("--suppress-progress",)
-    catching_up = engine.catching_up(name)
-    demo.pulumi("up", "--stack", name, "--yes", "--skip-preview", *catching_up, *quiet)
-    if catching_up:
-        engine.locks(name).settle()
+    demo.pulumi("up", "--stack", name, "--yes", "--skip-preview", *quiet)
 
 
 def _releases(demo: Demo) -> tuple[str, str]:

@@ -77,9 +77,13 @@ def _locks(session: Session, environment: str) -> Iterator[Finding]:
         elif not lock.is_here:
             action = f"if it runs no more there, `pulumi cancel --stack {environment}`"
             yield Finding("lock", f"held on another machine ({lock})", action)
-    if locks.interrupted:
-        text = f"the last update was killed ({locks.interrupted})"
-        yield Finding("interrupted", text, f"`pulumi up --refresh --stack {environment}`")
+    yield from interrupted(session, environment)
+
+
+def interrupted(session: Session, environment: str) -> Iterator[Finding]:
+    """Yield that the state may not be what is in the cluster, until somebody has read that."""
+    if interruption := session.engine.locks(environment).interrupted:
+        yield Finding("interrupted", str(interruption), f"`stellwerk state repair --env {environment}`")
 
 
 def pending(deployment: Mapping[str, Any], environment: str) -> Iterator[Finding]:

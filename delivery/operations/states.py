@@ -10,7 +10,8 @@ from rich.console import Console
 from delivery.clients.backend import changed
 from delivery.clients.snapshots import Backup, Snapshots
 from delivery.errors import DeliveryError
-from delivery.operations.integrity import broken, pending
+from delivery.operations.integrity import broken, interrupted, pending
+from delivery.operations.settle import settle
 from delivery.session import Session
 
 
@@ -29,13 +30,15 @@ class Difference:
 def repair(session: Session, environment: str, confirmed: Callable[[], bool], console: Console) -> None:
     """Clear the pending operations of a state and its references to what is not in it, by the engine's own commands.
 
-    The state as it was is kept. Raise DeliveryError with nothing changed when the answer is no, when somebody changes
-    the environment, or when the state is not readable or has what only a restore puts right.
+    After a killed update the cluster is read, too. The state as it was is kept. Raise DeliveryError with nothing
+    changed when the answer is no, when somebody changes the environment, or when the state is not readable or has what
+    only a restore puts right.
     """
     engine, snapshots = session.engine, Snapshots(session.engine, environment)
     session.backend.require_free(environment, console)
     deployment = snapshots.current()["deployment"]
     findings = [*broken(deployment, environment), *pending(deployment, environment)]
+    findings += interrupted(session, environment)
     kinds = {finding.kind for finding in findings}
     for finding in findings:
         console.print(f"{environment}: {finding.kind}: {finding.text}", markup=False, highlight=False, soft_wrap=True)
@@ -56,7 +59,7 @@ def repair(session: Session, environment: str, confirmed: Callable[[], bool], co
             arguments = ("--stack", environment, "--yes", "--skip-preview", "--clear-pending-creates")
             if not engine.show("refresh", *arguments):
                 raise DeliveryError(f"the refresh of {environment} failed, see above; run the same command again")
-            engine.locks(environment).settle()
+        settle(engine, session.kubectl(environment), environment, console)
 
 
 def choose(snapshots: Snapshots, until: float | None) -> Backup:
@@ -110,7 +113,7 @@ def restore(
         if _readable(snapshots) is None:
             # The engine reads the state of now before it takes over another one.
             snapshots.put_file(backup)
-        session.engine.locks(environment).interrupt(f"stellwerk state restore from {backup.file}")
+        session.engine.locks(environment).interrupt(f"stellwerk state restore from {backup.file}", backup.moment)
         snapshots.put(state)
 
 

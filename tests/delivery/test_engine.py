@@ -118,27 +118,6 @@ def test_an_update_says_whether_it_has_begun(does: str, expected: Update, script
     assert engine.update("prod", "config: {}\n") == expected
 
 
-def test_what_follows_a_killed_update_reads_the_cluster_first_until_it_has_succeeded(
-    script: Script, engine: Engine, tmp_path: Path
-) -> None:
-    script(f'echo "$*" >> {tmp_path}/called; {ARGUMENTS}touch $log; [ -e {tmp_path}/well ] || [ "$1" = preview ]')
-    place = tmp_path / "state/backend/.pulumi/locks/organization/stellwerk/prod/of-a-killed-one.json"
-    place.parent.mkdir(parents=True)
-    place.write_text(json.dumps({"pid": 2**22 + 1, "hostname": os.uname().nodename, "username": "somebody"}))
-    assert engine.locks("prod").break_dead()
-
-    def refreshed() -> list[bool]:
-        """Whether the cluster was read by a preview, a failing update, one that succeeds, and one after that."""
-        engine.preview("prod", "config: {}\n", shown=False)
-        engine.update("prod", "config: {}\n")
-        (tmp_path / "well").touch()
-        engine.update("prod", "config: {}\n")
-        engine.update("prod", "config: {}\n")
-        return [" --refresh" in line for line in (tmp_path / "called").read_text().splitlines()]
-
-    assert refreshed() == [True, True, True, False]
-
-
 def test_a_command_that_makes_no_sense_any_more_is_interrupted_and_waited_for(
     script: Script, engine: Engine, tmp_path: Path
 ) -> None:

@@ -15,7 +15,9 @@ from rich.console import Console
 from components.cluster.ownership import PROJECT_LABEL, STACK_LABEL
 from delivery.clients.backend import Backend
 from delivery.clients.engine import Engine
+from delivery.clients.kubectl import Kubectl
 from delivery.clients.snapshots import Snapshots
+from delivery.operations.settle import settle
 from infra.targets.variables import PULUMI_BACKEND_URL, PULUMI_PASSPHRASE, PULUMI_PASSPHRASE_FILE, WORK
 
 ROOT = Path(__file__).parents[2]
@@ -109,16 +111,19 @@ class World:
 
         The lock of a killed run is broken, and what that did is read from the cluster, as before every command.
         """
-        engine, lines = self.engine, self.folder / "console"
-        with lines.open("a") as file:
-            Backend(engine).wait(self.name, Console(file=file))
-        catching_up = engine.catching_up(self.name)
+        engine = self.engine
+        with (self.folder / "console").open("a") as file:
+            console = Console(file=file, width=200)
+            Backend(engine).wait(self.name, console)
+            settle(engine, self.kubectl, self.name, console)
         with (self.folder / "output").open("wb") as output:
-            command = ["pulumi", *self._arguments(operation), *catching_up, "--non-interactive", "--color=never"]
-            code = engine.call(command, stdout=output.fileno(), variables={})
-        if code == 0:
-            engine.locks(self.name).settle()
-        return code
+            command = ["pulumi", *self._arguments(operation), "--non-interactive", "--color=never"]
+            return engine.call(command, stdout=output.fileno())
+
+    @property
+    def kubectl(self) -> Kubectl:
+        """The product's own client of the cluster."""
+        return Kubectl(self.name, self.context, self.variables)
 
     def _arguments(self, operation: Operation) -> list[str]:
         kind, values, shape = operation
@@ -134,8 +139,8 @@ class World:
         return [kind, "--stack", self.name, "--yes", "--skip-preview"]
 
     def output(self) -> str:
-        """Return what the last run of the engine has printed, its end."""
-        return (self.folder / "output").read_text(errors="replace")[-3000:]
+        """Return what the last run of the engine has printed."""
+        return (self.folder / "output").read_text(errors="replace")
 
     def printed(self) -> int:
         """Return how many bytes the run of the engine has printed up to now."""
