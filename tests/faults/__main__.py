@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -12,6 +13,8 @@ from tests.faults.series import Series
 
 def main() -> int:
     """Run the seeds and print the table; return 1 when one of them has not converged."""
+    # In the background of a shell it is ignored: nothing would be deleted then.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     options = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
     options.add_argument("--seed", type=int, default=0, help="the first seed")
     options.add_argument("--count", type=int, default=1, help="how many")

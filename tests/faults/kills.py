@@ -5,6 +5,7 @@ four is killed once. A seed alone first brings its stack to where it begins.
 """
 
 import random
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ LIFE: tuple[tuple[str, Operation], ...] = (
 VICTIMS = ("engine", "provider", "program", "state", "all")
 _STEP = 0.004
 # In so many steps the engine writes its state: a copy of the one before, then the new one, each beside its place.
-_WRITING = 10
+_WRITING = 7
 _LONGEST = 300.0
 
 
@@ -105,22 +106,33 @@ def strike(world: World, planned: Kill, printed: int) -> tuple[bool, list[Proces
     members: list[Process] = []
     try:
         if planned.victim == "state":
+            # To look for the others afterwards would be too late: the engine has written in milliseconds.
+            members = _wait_for("provider", process)
             wait_for_writing(world.state_folder, process, int(planned.moment * _WRITING))
+            process.kill()
         else:
             while process.poll() is None and world.printed() < planned.moment * printed:
                 time.sleep(_STEP)
             # Within what is done between two lines, too.
             time.sleep(planned.moment * 1000 % 1 * _STEP * 5)
-        while process.poll() is None and not any(member.part == part for member in members):
-            members = tree(process.pid)
-        for member in members:
-            if planned.victim == "all" or member.part == part:
-                member.kill()
+            members = _wait_for(part, process)
+            for member in members:
+                if planned.victim == "all" or member.part == part:
+                    member.kill()
         process.wait(_LONGEST)
     finally:
         process.kill()
         process.wait()
     return process.returncode != 0, [one for one in members if one.part != "engine"]
+
+
+def _wait_for(part: str, process: subprocess.Popen[bytes]) -> list[Process]:
+    """Return the processes of a run once a part of it runs, none when it has ended."""
+    while process.poll() is None:
+        members = tree(process.pid)
+        if any(member.part == part for member in members):
+            return members
+    return []
 
 
 def converge(world: World, planned: Kill, undisturbed: Undisturbed, say: Callable[[str], None]) -> Outcome:
