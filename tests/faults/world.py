@@ -112,13 +112,15 @@ class World:
         The lock of a killed run is broken, and what that did is read from the cluster, as before every command.
         """
         engine = self.engine
+        backend = Backend(engine)
         with (self.folder / "console").open("a") as file:
             console = Console(file=file, width=200)
-            Backend(engine).wait(self.name, console)
-            settle(engine, self.kubectl, self.name, console)
-        with (self.folder / "output").open("wb") as output:
-            command = ["pulumi", *self._arguments(operation), "--non-interactive", "--color=never"]
-            return engine.call(command, stdout=output.fileno())
+            with backend.locked(self.name, console):
+                backend.wait(self.name, console)
+                settle(engine, self.kubectl, self.name, console)
+                with (self.folder / "output").open("wb") as output:
+                    command = ["pulumi", *self._arguments(operation), "--non-interactive", "--color=never"]
+                    return engine.call(command, stdout=output.fileno())
 
     @property
     def kubectl(self) -> Kubectl:
