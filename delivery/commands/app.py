@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from delivery.commands import demo, documents, environments, logs, models
+from delivery.commands import demo, documents, environments, logs, models, state
 from delivery.errors import system_errors
 from delivery.failures import EXPECTED, INTERRUPTED, report_unexpected
 from delivery.terminal import console
@@ -49,11 +49,13 @@ for command in (
     models.predict,
     environments.status,
     environments.drift,
+    state.orphans,
     logs.logs,
     models.runs,
     documents.migrate,
 ):
     app.command()(command)
+app.add_typer(state.state_app, name="state")
 app.add_typer(cluster_app(_needs), name="cluster")
 app.add_typer(doctor_app(_needs), name="doctor")
 

@@ -15,6 +15,7 @@ from rich.table import Table
 from components.kit.names import POD_FIELD
 from delivery.errors import DeliveryError
 from delivery.operations.load import Load
+from delivery.operations.settle import wait
 from delivery.project import Pointers
 from delivery.session import Session
 from infra.values import ENVIRONMENTS
@@ -103,7 +104,7 @@ def _init(demo: Demo) -> None:
 
 
 def _up(demo: Demo, name: str) -> None:
-    demo.session.backend.wait(name, demo.console)
+    wait(demo.session, name, demo.console)
     quiet = () if sys.stdout.isatty() else ("--suppress-progress",)
     demo.pulumi("up", "--stack", name, "--yes", "--skip-preview", *quiet)
 
