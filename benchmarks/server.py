@@ -120,7 +120,8 @@ def _request(load: Load) -> bytes:
     head = (
         f"POST {_PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: */*\r\nAccept-Encoding: gzip, deflate\r\n"
         "Connection: keep-alive\r\nUser-Agent: python-httpx/0.28\r\n"
-        f"X-Request-Id: 5f0c3a52-1d0e-4c0c-9a5e-0d6f4f1f9a11\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        f"X-Request-Id: 5f0c3a52-1d0e-4c0c-9a5e-0d6f4f1f9a11\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
 
