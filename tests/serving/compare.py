@@ -57,9 +57,9 @@ def differences(ours: Mapping[str, Server], before: Mapping[str, Server], count:
         return f"exchange {number}, {exchange(number)!r:.3000}\nnow:    {mine!r:.3000}\nbefore: {theirs!r:.3000}"
 
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
-        found = [text for text in pool.map(compare, range(count)) if text]
+        unlike = [text for text in pool.map(compare, range(count)) if text]
     print(f"answers by status: {dict(sorted(seen.items()))}", file=sys.stderr)
-    yield from found
+    yield from unlike
     # A second time a mismatch may have been asked again: lines are compared as a set.
     for name in MODELS:
         mine, theirs = _lines(ours[name]), _lines(before[name])
@@ -89,9 +89,9 @@ def main() -> int:
         servers(Path(folder) / "now") as ours,
         servers(Path(folder) / "before", given.before.resolve()) as before,
     ):
-        found = list(differences(ours, before, given.count))
-    print(*found, f"{given.count} exchanges, {len(found)} differences", sep="\n\n")
-    return 1 if found else 0
+        unlike = list(differences(ours, before, given.count))
+    print(*unlike, f"{given.count} exchanges, {len(unlike)} differences", sep="\n\n")
+    return 1 if unlike else 0
 
 
 if __name__ == "__main__":
