@@ -12,7 +12,7 @@ import uvicorn
 
 from serving import settings
 from serving.app import Application
-from serving.connection import BoundedProtocol
+from serving.connection import DirectProtocol
 from serving.errors import StartError
 from serving.log import EcsHandler, EcsLog
 from serving.memory import Budget, limit, return_large_blocks, shares
@@ -63,7 +63,7 @@ def run(wanted: settings.Serve, log: EcsLog) -> None:
         # A pod is reached by its address; who may connect is the network policy's matter.
         host="0.0.0.0",  # noqa: S104
         port=wanted.port,
-        http=BoundedProtocol,
+        http=DirectProtocol,
         lifespan="off",
         ws="none",
         interface="asgi3",

@@ -1,0 +1,117 @@
+"""JSON lists of numbers to arrays without a Python object for each number.
+
+What is returned is what Python's own numbers become in NumPy, value for value. Nothing is explained here: a list that
+is not plainly numbers of the tensor's type in the shape asked for is None, and read by those who can say why.
+"""
+
+import math
+import threading
+from typing import Any
+
+import numpy as np
+import simdjson
+from numpy.typing import NDArray
+
+from serving.model import Tensor
+
+# Parsed at a time: the parser needs memory of fifteen times that, and the piece stays in the processor's cache.
+PIECE_BYTES = 32 * 1024
+# Rows that are shorter take longer one by one than their brackets do as a whole.
+_LEAST_ROW = 32
+_FLOATS, _SIGNED, _UNSIGNED = np.dtype(np.float64), np.dtype(np.int64), np.dtype(np.uint64)
+# What the parser calls them.
+_LETTERS = {_FLOATS: "d", _SIGNED: "i", _UNSIGNED: "u"}
+
+
+class _Parsers(threading.local):
+    """A parser of each thread: it keeps its memory between texts, and has one text at a time."""
+
+    def __init__(self) -> None:
+        # Untyped: what it returns is known from what it does.
+        self.parser: Any = simdjson.Parser()
+
+
+_parsers = _Parsers()
+
+
+def read(tensor: Tensor, text: bytes, shape: list[int]) -> NDArray[Any] | None:
+    """Return the JSON list `text`, flat or in rows, as an array of `shape`; None when it is anything else."""
+    kind, count = tensor.dtype.kind, math.prod(shape)
+    # No value and its comma are shorter: memory is taken for what may be there, whatever the shape says.
+    if kind == "b" or count > len(text) // 2:
+        return None
+    wide = _FLOATS if kind == "f" else _UNSIGNED if tensor.datatype == "UINT64" else _SIGNED
+    try:
+        if text.find(b"[", 1) == -1:
+            array = _flat(tensor, text, wide, count)
+        elif len(shape) == 2 and shape[1] >= _LEAST_ROW:
+            array = _rows(tensor, text, wide, shape)
+        else:
+            return None
+    # What the parser refuses, such as other types and numbers of more than 64 bits; AttributeError: a row is no list.
+    except (ValueError, TypeError, AttributeError, RuntimeError):
+        return None
+    return None if array is None else array.reshape(shape)
+
+
+def _flat(tensor: Tensor, text: bytes, wide: np.dtype[Any], count: int) -> NDArray[Any] | None:
+    if len(text) <= PIECE_BYTES:
+        array = _narrow(tensor, _values(text, wide))
+        return array if array is not None and array.size == count else None
+    whole, filled = np.empty(count, tensor.dtype), 0
+    start, end = 1, len(text) - 1
+    while start <= end:
+        stop = end if end - start <= PIECE_BYTES else text.rfind(b",", start, start + PIECE_BYTES)
+        array = _narrow(tensor, _values(b"[%b]" % text[start:stop], wide)) if stop > start else None
+        if array is None or not array.size or filled + array.size > count:
+            return None
+        whole[filled : filled + array.size] = array
+        filled, start = filled + array.size, stop + 1
+    return whole if filled == count else None
+
+
+def _rows(tensor: Tensor, text: bytes, wide: np.dtype[Any], shape: list[int]) -> NDArray[Any] | None:
+    """Return rows of one length: as many brackets as there are rows leave no room for another nesting."""
+    if text.count(b"[") != shape[0] + 1:
+        return None
+    whole, filled = np.empty(shape, tensor.dtype), 0
+    start, end = 1, len(text) - 1
+    while True:
+        stop = end if end - start <= PIECE_BYTES else text.rfind(b"]", start, start + PIECE_BYTES) + 1
+        rows = _parsed_rows(b"[%b]" % text[start:stop], wide) if stop > start else []
+        if not rows or filled + len(rows) > shape[0] or any(row.size != shape[1] for row in rows):
+            return None
+        for row in rows:
+            array = _narrow(tensor, row)
+            if array is None:
+                return None
+            whole[filled] = array
+            filled += 1
+        comma = text.find(b",", stop, end)
+        if text[stop : end if comma == -1 else comma].strip(b" \t\r\n"):
+            return None
+        if comma == -1:
+            return whole if filled == shape[0] else None
+        start = comma + 1
+
+
+def _values(text: bytes, wide: np.dtype[Any]) -> NDArray[Any]:
+    """Return the numbers of a list; raises what the parser raises, or AttributeError."""
+    return np.frombuffer(_parsers.parser.parse(text).as_buffer(of_type=_LETTERS[wide]), wide)
+
+
+def _parsed_rows(text: bytes, wide: np.dtype[Any]) -> list[NDArray[Any]]:
+    """Return the numbers of each list of a list; raises what the parser raises, or AttributeError."""
+    # Nothing of the parser's is left when this returns: it takes no other text before.
+    return [np.frombuffer(row.as_buffer(of_type=_LETTERS[wide]), wide) for row in _parsers.parser.parse(text)]
+
+
+def _narrow(tensor: Tensor, values: NDArray[Any]) -> NDArray[Any] | None:
+    """Return the values in the tensor's type; None when one of them is outside of it."""
+    if values.dtype == tensor.dtype:
+        return values
+    array: NDArray[Any] = values.astype(tensor.dtype)
+    if tensor.dtype.kind == "f":
+        # What is infinite in a narrower type makes the sum infinite, or not a number.
+        return array if math.isfinite(np.add.reduce(array)) or bool(np.isfinite(array).all()) else None
+    return array if bool((array == values).all()) else None

@@ -1,0 +1,187 @@
+"""Plain requests, as most clients send them: what of them was seen before is not read again.
+
+What is not plain, or not right, is None: it is read, and refused where it is wrong, by the general way of the server.
+"""
+
+import re
+import secrets
+from typing import Any, NamedTuple
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from serving import numbers
+from serving.errors import RequestError
+from serving.model import Model, Tensor
+from serving.protocol import MAX_ID_LENGTH, InferenceRequest, check
+
+MOST_HEAD_BYTES = 8 * 1024
+# How many lines of heads, and bodies without their numbers, are remembered, and how long one of these may be.
+MOST_KNOWN = 256
+MOST_AROUND_BYTES = 2 * 1024
+_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*((?:[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)?)")
+# Headers that change how a request is read or answered; with them none is plain.
+_UNUSUAL = frozenset(
+    b"connection content-encoding expect inference-header-content-length proxy-connection transfer-encoding "
+    b"upgrade".split()
+)
+_OF_NO_MATTER, _NOT_PLAIN = -1, -2
+_OPENING = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*\[")
+# Stands for a list that was taken out; nobody outside knows it.
+_TAKEN_OUT = secrets.token_hex(16)
+_PLACE = b'"%b"' % _TAKEN_OUT.encode()
+
+
+class Head(NamedTuple):
+    """A plain head: where the body begins, how many bytes it has, and the id that the client gave, or nothing."""
+
+    end: int
+    length: int
+    request_id: str
+
+
+class Heads:
+    """Reads the heads of plain inference requests; most lines of a head are those of the one before."""
+
+    def __init__(self, paths: frozenset[str], most_bytes: int) -> None:
+        """Read those for `paths`, of requests with bodies of at most `most_bytes`."""
+        self._lines = frozenset(f"POST {path} HTTP/1.1".encode() for path in paths)
+        self._most_bytes = most_bytes
+        self._known: dict[bytes, int] = {}
+
+    def read(self, data: bytes) -> Head | None:
+        """Return the head that `data` begins with; None unless it is a whole and plain one."""
+        end = data.find(b"\r\n\r\n", 0, MOST_HEAD_BYTES)
+        if end == -1:
+            return None
+        first, *lines = data[:end].split(b"\r\n")
+        if first not in self._lines:
+            return None
+        length, request_id = -1, ""
+        for line in lines:
+            meaning = self._known.get(line)
+            if meaning is None:
+                learned = self._learn(line)
+                if isinstance(learned, str) and not request_id:
+                    request_id = learned
+                    continue
+                meaning = learned if isinstance(learned, int) else _NOT_PLAIN
+            if meaning >= 0 and length == -1:
+                length = meaning
+            elif meaning != _OF_NO_MATTER:
+                return None
+        return Head(end + 4, length, request_id) if 0 <= length <= self._most_bytes else None
+
+    def _learn(self, line: bytes) -> int | str:
+        """Return the body's size, the request's id, _OF_NO_MATTER or _NOT_PLAIN; all but ids are remembered."""
+        match = _LINE.fullmatch(line)
+        name, value = (match[1].lower(), match[2]) if match else (b"", b"")
+        meaning = _OF_NO_MATTER
+        if name == b"x-request-id" and value:
+            return value.decode("ascii") if len(value) <= MAX_ID_LENGTH else _NOT_PLAIN
+        if name == b"content-length":
+            meaning = int(value) if value.isdigit() and len(value) <= 9 else _NOT_PLAIN
+        elif not name or (name in _UNUSUAL and (name, value.lower()) != (b"connection", b"keep-alive")):
+            meaning = _NOT_PLAIN
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        self._known[line] = meaning
+        return meaning
+
+
+class Layout(NamedTuple):
+    """A body without its numbers: its lists' tensors and shapes, and the request with nothing in its feeds."""
+
+    lists: tuple[tuple[Tensor, list[int]], ...]
+    request: InferenceRequest
+    size: tuple[int, ...]
+
+
+class Bodies:
+    """Reads bodies with a list of numbers for each input; what stands around the numbers mostly is as before."""
+
+    def __init__(self, model: Model) -> None:
+        """Read those for `model`."""
+        self._model = model
+        self._known: dict[bytes, Layout] = {}
+
+    def read(self, body: bytes) -> tuple[InferenceRequest, tuple[int, ...]] | None:
+        """Return the request, and all dimensions of all inputs; None unless it is plain, and right."""
+        lists, around = self._split(body)
+        layout = self._known.get(around) or self._learn(around)
+        if layout is None or len(lists) != len(layout.lists):
+            return None
+        arrays = {}
+        for (start, end), (tensor, shape) in zip(lists, layout.lists, strict=True):
+            array = numbers.read(tensor, body[start:end], shape)
+            if array is None:
+                return None
+            arrays[tensor.name] = array
+        if len(arrays) > 1:
+            arrays = {tensor.name: arrays[tensor.name] for tensor in self._model.inputs}
+        known = layout.request
+        return InferenceRequest(known.id, arrays, known.outputs, known.binary, known.rows), layout.size
+
+    def _split(self, body: bytes) -> tuple[list[tuple[int, int]], bytes]:
+        """Return where the lists of numbers are, and what stands around them."""
+        lists: list[tuple[int, int]] = []
+        pieces, done = [], 0
+        at = body.find(b'"data"')
+        while at != -1 and len(lists) < len(self._model.inputs):
+            opening = _OPENING.match(body, at + 6)
+            # No text and no object is part of a list of numbers, so it ends before the next one begins or ends.
+            stop = body.find(b"}", at + 6)
+            if opening is None or stop == -1:
+                break
+            start = opening.end() - 1
+            quote = body.find(b'"', start, stop)
+            end = body.rfind(b"]", start, stop if quote == -1 else quote) + 1
+            if not end:
+                break
+            lists.append((start, end))
+            pieces.append(body[done:start])
+            done = end
+            at = body.find(b'"data"', end)
+        pieces.append(body[done:])
+        return lists, _PLACE.join(pieces) if len(body) - done <= MOST_AROUND_BYTES else b""
+
+    def _learn(self, around: bytes) -> Layout | None:
+        document = _Around(around)
+        try:
+            request = check(document, self._model)
+        except (RequestError, ValueError):
+            return None
+        layout = Layout(tuple(document.lists), request, request.size)
+        # An id mostly is of one request alone.
+        if request.id is None and len(around) <= MOST_AROUND_BYTES:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[around] = layout
+        return layout
+
+
+class _Around:
+    """The document of a body whose lists were taken out; its arrays have shapes and no values."""
+
+    def __init__(self, text: bytes) -> None:
+        self._text = text
+        self.lists: list[tuple[Tensor, list[int]]] = []
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The parsed JSON; raises RequestError, or ValueError where it is none."""
+        fields = orjson.loads(self._text)
+        if not isinstance(fields, dict):
+            raise RequestError("not plain")
+        return fields
+
+    def array(self, tensor: Tensor, given: dict[str, Any], shape: list[int]) -> NDArray[Any]:
+        """Return an array of this shape; raises RequestError where no list was taken out."""
+        if given.get("data") != _TAKEN_OUT or "parameters" in given:
+            raise RequestError("not plain")
+        self.lists.append((tensor, shape))
+        return np.broadcast_to(tensor.dtype.type(0), shape)
+
+    def check_end(self) -> None:
+        """Have nothing left."""
