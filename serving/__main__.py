@@ -1,5 +1,6 @@
 """``python -m serving``: serve one verified model until SIGTERM, then drain."""
 
+import gc
 import logging
 import os
 import signal
@@ -74,6 +75,9 @@ def run(wanted: settings.Serve, log: EcsLog) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     log.emit("info", f"serving {wanted.digest} on port {wanted.port}")
+    # What is here now stays: nobody has to wait until all of it has been looked at for garbage again.
+    gc.collect()
+    gc.freeze()
     DrainingServer(config, application, wanted.drain_seconds).run()
     log.emit("info", "drained")
 

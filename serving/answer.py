@@ -18,6 +18,8 @@ JSON_VALUE_BYTES = 25
 # Values written at a time: about a millisecond.
 PIECE_VALUES = 16 * 1024
 _ROWS_NAMED = 5
+# For how many shapes of outputs it is remembered what stands around the values.
+_MOST_KNOWN = 256
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,7 @@ def encode(
     Raises RequestError (422) that names the rows when an output has values that are not finite, unless they are to be
     null. Binary tensors carry them as they are then.
     """
-    if not identity.null_if_not_finite:
-        for tensor, array in zip(tensors, arrays, strict=True):
-            if array.dtype.kind == "f" and not finite(array):
-                raise _not_finite(tensor, array)
+    _check_finite(identity, tensors, arrays)
     answer: dict[str, object] = {"model_name": identity.model, "model_version": identity.release}
     if request.id is not None:
         answer["id"] = request.id
@@ -63,6 +62,51 @@ def encode(
         if tensor.name in request.binary:
             body += _little_endian(array).data.cast("B")
     return body, json_bytes
+
+
+class Writer:
+    """Writes answers as encode does, but for requests without binary outputs: all but the values is as before."""
+
+    def __init__(self, identity: Identity, outputs: Sequence[Tensor]) -> None:
+        """Write what `identity` answers; `outputs` are the model's."""
+        self._identity, self._outputs = identity, {tensor.name: tensor for tensor in outputs}
+        self._begin = orjson.dumps({"model_name": identity.model, "model_version": identity.release})[:-1]
+        self._known: dict[tuple[object, ...], tuple[list[Tensor], list[bytes]]] = {}
+
+    def write(self, request: InferenceRequest, arrays: Sequence[NDArray[Any]]) -> bytes:
+        """Return the body; raises RequestError as encode does."""
+        key = (*request.outputs, *[array.shape for array in arrays])
+        tensors, entries = self._known.get(key) or self._learn(key, request, arrays)
+        _check_finite(self._identity, tensors, arrays)
+        pieces = [self._begin]
+        if request.id is not None:
+            pieces += b',"id":', orjson.dumps(request.id)
+        for entry, array in zip(entries, arrays, strict=True):
+            pieces += entry, orjson.dumps(array.reshape(-1), option=orjson.OPT_SERIALIZE_NUMPY)
+        pieces.append(b"}]}")
+        return b"".join(pieces)
+
+    def _learn(
+        self, key: tuple[object, ...], request: InferenceRequest, arrays: Sequence[NDArray[Any]]
+    ) -> tuple[list[Tensor], list[bytes]]:
+        """Return the outputs, and what stands before the values of each."""
+        tensors = [self._outputs[name] for name in request.outputs]
+        entries, before = [], b',"outputs":['
+        for tensor, array in zip(tensors, arrays, strict=True):
+            entry = orjson.dumps(_entry(request, tensor, array, with_data=False))
+            entries.append(before + entry[:-1] + b',"data":')
+            before = b"},"
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[key] = tensors, entries
+        return tensors, entries
+
+
+def _check_finite(identity: Identity, tensors: Sequence[Tensor], arrays: Sequence[NDArray[Any]]) -> None:
+    if not identity.null_if_not_finite:
+        for tensor, array in zip(tensors, arrays, strict=True):
+            if array.dtype.kind == "f" and not finite(array):
+                raise _not_finite(tensor, array)
 
 
 def _entry(request: InferenceRequest, tensor: Tensor, array: NDArray[Any], with_data: bool = True) -> dict[str, Any]:

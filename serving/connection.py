@@ -44,10 +44,11 @@ class BoundedProtocol(HttpToolsProtocol):
 class _Coming:
     """A plain request whose body is not complete: what has come, how much is missing, and memory held for it."""
 
-    __slots__ = ("clock", "head", "held", "missing", "pieces", "started")
+    __slots__ = ("clock", "head", "held", "missing", "pieces", "started", "text")
 
     def __init__(self, head: Head, data: bytes, missing: int, started: int) -> None:
-        self.head, self.pieces, self.missing, self.started = head, [data], missing, started
+        self.head, self.missing, self.started = head, missing, started
+        self.text, self.pieces = data[: head.end], [data[head.end :]]
         self.held = memory(head.length, None)
         self.clock: asyncio.TimerHandle | None = None
 
@@ -101,10 +102,10 @@ class DirectProtocol(BoundedProtocol):
         coming.missing -= len(data)
         if coming.missing > 0:
             return
-        whole = b"".join(coming.pieces)
+        body = b"".join(coming.pieces)
         self._end_coming(coming)
-        if coming.missing < 0 or not self._answer(coming.head, whole[coming.head.end :], coming.started):
-            super().data_received(whole)
+        if coming.missing < 0 or not self._answer(coming.head, body, coming.started):
+            super().data_received(coming.text + body)
 
     def _answer(self, head: Head, body: bytes, started: int) -> bool:
         content = self._direct.answer(head, body, started, self.server_state.default_headers)
@@ -120,6 +121,7 @@ class DirectProtocol(BoundedProtocol):
 
     def _end_coming(self, coming: _Coming) -> None:
         self._coming = None
+        coming.pieces = []
         self._direct.budget.give(coming.held)
         if coming.clock is not None:
             coming.clock.cancel()
@@ -151,7 +153,7 @@ class DirectProtocol(BoundedProtocol):
     def shutdown(self) -> None:
         """End the connection after the request under way."""
         if self._coming is not None:
-            pieces = self._coming.pieces
+            text = b"".join([self._coming.text, *self._coming.pieces])
             self._end_coming(self._coming)
-            super().data_received(b"".join(pieces))
+            super().data_received(text)
         super().shutdown()

@@ -2,7 +2,7 @@
 
 import time
 
-from serving import answer
+from serving.answer import Identity, Writer
 from serving.document import memory
 from serving.inline import SHORT_NANOSECONDS
 from serving.memory import Budget
@@ -25,9 +25,9 @@ class Direct:
         """Answer requests for `paths` of at most `most_body` bytes by `model`."""
         self.budget = budget
         self._model, self._records = model, records
-        self._identity = answer.Identity(settings.model, settings.release, settings.null_if_not_finite)
+        identity = Identity(settings.model, settings.release, settings.null_if_not_finite)
+        self._writer = Writer(identity, model.outputs)
         self._heads, self._bodies = Heads(paths, min(most_body, MOST_BYTES)), Bodies(model)
-        self._outputs = {tensor.name: tensor for tensor in model.outputs}
         # Sizes whose answers turned out to be long.
         self._long: set[tuple[int, ...]] = set()
         self._after_length = f"\r\nx-stellwerk-release: {settings.release}\r\nx-request-id: ".encode("latin-1")
@@ -61,8 +61,7 @@ class Direct:
             if sum([array.size for array in arrays]) > MOST_ANSWER_VALUES:
                 self._remember_long(size)
                 return None
-            tensors = [self._outputs[name] for name in request.outputs]
-            content, _ = answer.encode(self._identity, request, tensors, arrays)
+            content = self._writer.write(request, arrays)
         # What fails is done again where it is answered and logged.
         except Exception:
             return None
@@ -71,7 +70,7 @@ class Direct:
         request_id = head.request_id or self._records.new_id()
         self._records.add(request_id, request, 200, time.perf_counter_ns() - started)
         return b"%b%d%b%b\r\n\r\n%b" % (
-            self._before_length, len(content), self._after_length, request_id.encode("ascii"), bytes(content),
+            self._before_length, len(content), self._after_length, request_id.encode("ascii"), content,
         )  # fmt: skip
 
     def _prepare(self, defaults: list[tuple[bytes, bytes]]) -> None:

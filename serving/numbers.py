@@ -34,18 +34,18 @@ class _Parsers(threading.local):
 _parsers = _Parsers()
 
 
-def read(tensor: Tensor, text: bytes, shape: list[int]) -> NDArray[Any] | None:
-    """Return the JSON list `text`, flat or in rows, as an array of `shape`; None when it is anything else."""
+def read(tensor: Tensor, text: bytes, shape: list[int], start: int, end: int) -> NDArray[Any] | None:
+    """Return the JSON list text[start:end], flat or in rows, as an array of `shape`; None when it is anything else."""
     kind, count = tensor.dtype.kind, math.prod(shape)
     # No value and its comma are shorter: memory is taken for what may be there, whatever the shape says.
-    if kind == "b" or count > len(text) // 2:
+    if kind == "b" or count > (end - start) // 2:
         return None
     wide = _FLOATS if kind == "f" else _UNSIGNED if tensor.datatype == "UINT64" else _SIGNED
     try:
-        if text.find(b"[", 1) == -1:
-            array = _flat(tensor, text, wide, count)
+        if text.find(b"[", start + 1, end) == -1:
+            array = _flat(tensor, text, wide, count, start, end)
         elif len(shape) == 2 and shape[1] >= _LEAST_ROW:
-            array = _rows(tensor, text, wide, shape)
+            array = _rows(tensor, text, wide, shape, start, end)
         else:
             return None
     # What the parser refuses, such as other types and numbers of more than 64 bits; AttributeError: a row is no list.
@@ -54,12 +54,12 @@ def read(tensor: Tensor, text: bytes, shape: list[int]) -> NDArray[Any] | None:
     return None if array is None else array.reshape(shape)
 
 
-def _flat(tensor: Tensor, text: bytes, wide: np.dtype[Any], count: int) -> NDArray[Any] | None:
-    if len(text) <= PIECE_BYTES:
-        array = _narrow(tensor, _values(text, wide))
+def _flat(tensor: Tensor, text: bytes, wide: np.dtype[Any], count: int, start: int, end: int) -> NDArray[Any] | None:
+    if end - start <= PIECE_BYTES:
+        array = _narrow(tensor, _values(text[start:end], wide))
         return array if array is not None and array.size == count else None
     whole, filled = np.empty(count, tensor.dtype), 0
-    start, end = 1, len(text) - 1
+    start, end = start + 1, end - 1
     while start <= end:
         stop = end if end - start <= PIECE_BYTES else text.rfind(b",", start, start + PIECE_BYTES)
         array = _narrow(tensor, _values(b"[%b]" % text[start:stop], wide)) if stop > start else None
@@ -70,12 +70,14 @@ def _flat(tensor: Tensor, text: bytes, wide: np.dtype[Any], count: int) -> NDArr
     return whole if filled == count else None
 
 
-def _rows(tensor: Tensor, text: bytes, wide: np.dtype[Any], shape: list[int]) -> NDArray[Any] | None:
+def _rows(
+    tensor: Tensor, text: bytes, wide: np.dtype[Any], shape: list[int], start: int, end: int
+) -> NDArray[Any] | None:
     """Return rows of one length: as many brackets as there are rows leave no room for another nesting."""
-    if text.count(b"[") != shape[0] + 1:
+    if text.count(b"[", start, end) != shape[0] + 1:
         return None
     whole, filled = np.empty(shape, tensor.dtype), 0
-    start, end = 1, len(text) - 1
+    start, end = start + 1, end - 1
     while True:
         stop = end if end - start <= PIECE_BYTES else text.rfind(b"]", start, start + PIECE_BYTES) + 1
         rows = _parsed_rows(b"[%b]" % text[start:stop], wide) if stop > start else []

@@ -114,7 +114,7 @@ class Bodies:
             return None
         arrays = {}
         for (start, end), (tensor, shape) in zip(lists, layout.lists, strict=True):
-            array = numbers.read(tensor, body[start:end], shape)
+            array = numbers.read(tensor, body, shape, start, end)
             if array is None:
                 return None
             arrays[tensor.name] = array
