@@ -38,7 +38,7 @@ def read(tensor: Tensor, text: bytes, shape: list[int], start: int, end: int) ->
     """Return the JSON list text[start:end], flat or in rows, as an array of `shape`; None when it is anything else."""
     kind, count = tensor.dtype.kind, math.prod(shape)
     # No value and its comma are shorter: memory is taken for what may be there, whatever the shape says.
-    if kind == "b" or count > (end - start) // 2:
+    if kind == "b" or not 0 < count <= (end - start) // 2:
         return None
     wide = _FLOATS if kind == "f" else _UNSIGNED if tensor.datatype == "UINT64" else _SIGNED
     try:
