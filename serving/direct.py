@@ -8,6 +8,7 @@ from serving.inline import SHORT_NANOSECONDS
 from serving.memory import Budget
 from serving.model import Model
 from serving.plain import Bodies, Head, Heads
+from serving.protocol import InferenceRequest
 from serving.record import Records
 from serving.settings import Serve
 
@@ -47,24 +48,14 @@ class Direct:
 
         `started` is when its first bytes came, in nanoseconds of perf_counter_ns.
         """
-        plain = self._bodies.read(body)
-        if plain is None:
-            return None
-        request, size = plain
-        model = self._model
-        if not model.short_runs.covers(size) or request.binary or size in self._long:
-            return None
         try:
-            arrays, nanoseconds = model.timed_run(request.feeds, request.outputs)
-            if nanoseconds > SHORT_NANOSECONDS:
-                model.short_runs.record(size, nanoseconds)
-            if sum([array.size for array in arrays]) > MOST_ANSWER_VALUES:
-                self._remember_long(size)
-                return None
-            content = self._writer.write(request, arrays)
+            done = self._run(body)
         # What fails is done again where it is answered and logged.
         except Exception:
             return None
+        if done is None:
+            return None
+        request, content = done
         if defaults is not self._defaults:
             self._prepare(defaults)
         request_id = head.request_id or self._records.new_id()
@@ -72,6 +63,22 @@ class Direct:
         return b"%b%d%b%b\r\n\r\n%b" % (
             self._before_length, len(content), self._after_length, request_id.encode("ascii"), content,
         )  # fmt: skip
+
+    def _run(self, body: bytes) -> tuple[InferenceRequest, bytes] | None:
+        """Return the request and the body of its answer; None unless both are plain. Raises whatever goes wrong."""
+        plain = self._bodies.read(body)
+        if plain is None:
+            return None
+        (request, size), model = plain, self._model
+        if not model.short_runs.covers(size) or request.binary or size in self._long:
+            return None
+        arrays, nanoseconds = model.timed_run(request.feeds, request.outputs)
+        if nanoseconds > SHORT_NANOSECONDS:
+            model.short_runs.record(size, nanoseconds)
+        if sum([array.size for array in arrays]) > MOST_ANSWER_VALUES:
+            self._remember_long(size)
+            return None
+        return request, self._writer.write(request, arrays)
 
     def _prepare(self, defaults: list[tuple[bytes, bytes]]) -> None:
         headers = [*defaults, (b"content-type", b"application/json")]

@@ -19,6 +19,7 @@ PIECE_BYTES = 32 * 1024
 # Rows that are shorter take longer one by one than their brackets do as a whole.
 _LEAST_ROW = 32
 _FLOATS, _SIGNED, _UNSIGNED = np.dtype(np.float64), np.dtype(np.int64), np.dtype(np.uint64)
+_NONE: NDArray[Any] = np.empty(0)
 # What the parser calls them.
 _LETTERS = {_FLOATS: "d", _SIGNED: "i", _UNSIGNED: "u"}
 
@@ -56,17 +57,17 @@ def read(tensor: Tensor, text: bytes, shape: list[int], start: int, end: int) ->
 
 def _flat(tensor: Tensor, text: bytes, wide: np.dtype[Any], count: int, start: int, end: int) -> NDArray[Any] | None:
     if end - start <= PIECE_BYTES:
-        array = _narrow(tensor, _values(text[start:end], wide))
-        return array if array is not None and array.size == count else None
-    whole, filled = np.empty(count, tensor.dtype), 0
+        values = _values(text[start:end], wide)
+        array = values.astype(tensor.dtype, copy=False)
+        return array if values.size == count and _all_fit(array, values) else None
+    whole, filled, view = np.empty(count, tensor.dtype), 0, memoryview(text)
     start, end = start + 1, end - 1
     while start <= end:
         stop = end if end - start <= PIECE_BYTES else text.rfind(b",", start, start + PIECE_BYTES)
-        array = _narrow(tensor, _values(b"[%b]" % text[start:stop], wide)) if stop > start else None
-        if array is None or not array.size or filled + array.size > count:
+        values = _values(_as_list(view[start:stop]), wide) if stop > start else _NONE
+        if not values.size or not _put(whole, filled, values):
             return None
-        whole[filled : filled + array.size] = array
-        filled, start = filled + array.size, stop + 1
+        filled, start = filled + values.size, stop + 1
     return whole if filled == count else None
 
 
@@ -76,25 +77,25 @@ def _rows(
     """Return rows of one length: as many brackets as there are rows leave no room for another nesting."""
     if text.count(b"[", start, end) != shape[0] + 1:
         return None
-    whole, filled = np.empty(shape, tensor.dtype), 0
+    whole, filled, view = np.empty(math.prod(shape), tensor.dtype), 0, memoryview(text)
     start, end = start + 1, end - 1
     while True:
         stop = end if end - start <= PIECE_BYTES else text.rfind(b"]", start, start + PIECE_BYTES) + 1
-        rows = _parsed_rows(b"[%b]" % text[start:stop], wide) if stop > start else []
-        if not rows or filled + len(rows) > shape[0] or any(row.size != shape[1] for row in rows):
-            return None
+        rows = _parsed_rows(_as_list(view[start:stop]), wide) if stop > start else []
         for row in rows:
-            array = _narrow(tensor, row)
-            if array is None:
+            if row.size != shape[1] or not _put(whole, filled, row):
                 return None
-            whole[filled] = array
-            filled += 1
+            filled += row.size
         comma = text.find(b",", stop, end)
-        if text[stop : end if comma == -1 else comma].strip(b" \t\r\n"):
+        if not rows or text[stop : end if comma == -1 else comma].strip(b" \t\r\n"):
             return None
         if comma == -1:
-            return whole if filled == shape[0] else None
+            return whole if filled == whole.size else None
         start = comma + 1
+
+
+def _as_list(piece: memoryview) -> bytes:
+    return b"".join((b"[", piece, b"]"))
 
 
 def _values(text: bytes, wide: np.dtype[Any]) -> NDArray[Any]:
@@ -108,12 +109,20 @@ def _parsed_rows(text: bytes, wide: np.dtype[Any]) -> list[NDArray[Any]]:
     return [np.frombuffer(row.as_buffer(of_type=_LETTERS[wide]), wide) for row in _parsers.parser.parse(text)]
 
 
-def _narrow(tensor: Tensor, values: NDArray[Any]) -> NDArray[Any] | None:
-    """Return the values in the tensor's type; None when one of them is outside of it."""
-    if values.dtype == tensor.dtype:
-        return values
-    array: NDArray[Any] = values.astype(tensor.dtype)
-    if tensor.dtype.kind == "f":
+def _put(whole: NDArray[Any], at: int, values: NDArray[Any]) -> bool:
+    """Put the values into `whole` in its type; return whether there is room for them, and all of them fit the type."""
+    part = whole[at : at + values.size]
+    if part.size != values.size:
+        return False
+    part[...] = values
+    return _all_fit(part, values)
+
+
+def _all_fit(array: NDArray[Any], values: NDArray[Any]) -> bool:
+    """Return whether `array`, which is `values` in another type, has room for all of them."""
+    if array.dtype == values.dtype:
+        return True
+    if array.dtype.kind == "f":
         # What is infinite in a narrower type makes the sum infinite, or not a number.
-        return array if math.isfinite(np.add.reduce(array)) or bool(np.isfinite(array).all()) else None
-    return array if bool((array == values).all()) else None
+        return math.isfinite(np.add.reduce(array)) or bool(np.isfinite(array).all())
+    return bool((array == values).all())
