@@ -3,7 +3,7 @@
 import time
 
 from serving.answer import Identity, Writer
-from serving.document import memory
+from serving.document import SMALL_BYTES, memory
 from serving.inline import SHORT_NANOSECONDS
 from serving.memory import Budget
 from serving.model import Model
@@ -75,10 +75,13 @@ class Direct:
         arrays, nanoseconds = model.timed_run(request.feeds, request.outputs)
         if nanoseconds > SHORT_NANOSECONDS:
             model.short_runs.record(size, nanoseconds)
-        if sum([array.size for array in arrays]) > MOST_ANSWER_VALUES:
-            self._remember_long(size)
-            return None
-        return request, self._writer.write(request, arrays)
+        if sum([array.size for array in arrays]) <= MOST_ANSWER_VALUES:
+            content = self._writer.write(request, arrays)
+            # A longer one is watched until its client has it.
+            if len(content) <= SMALL_BYTES:
+                return request, content
+        self._remember_long(size)
+        return None
 
     def _prepare(self, defaults: list[tuple[bytes, bytes]]) -> None:
         headers = [*defaults, (b"content-type", b"application/json")]
