@@ -80,7 +80,6 @@ class DirectProtocol(BoundedProtocol):
         if (
             (self.cycle is not None and not self.cycle.response_complete)
             or self.flow.write_paused
-            or self._application.draining
             or self.transport.is_closing()
         ):
             return False
@@ -108,6 +107,9 @@ class DirectProtocol(BoundedProtocol):
             super().data_received(coming.text + body)
 
     def _answer(self, head: Head, body: bytes, started: int) -> bool:
+        # Then each answer says that its connection ends.
+        if self._application.draining:
+            return False
         content = self._direct.answer(head, body, started, self.server_state.default_headers)
         if content is None:
             return False

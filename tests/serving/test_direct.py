@@ -92,6 +92,25 @@ def test_incomplete_requests_of_clients_that_leave_keep_nothing(start: Callable[
         assert answers(client, 1) == [(200, "after", 50_000)]
 
 
+def test_a_request_that_is_complete_while_the_server_drains_ends_its_connection(start: Callable[..., Server]) -> None:
+    server, data = start(DRAIN_SECONDS="5"), request("late")
+    with connect(server) as client:
+        client.sendall(data[:-5])
+        server.process.send_signal(signal.SIGTERM)
+        # The signal has arrived once another request is told.
+        told = b""
+        while b"connection: close" not in told:
+            with connect(server) as other:
+                other.sendall(request("other"))
+                told = other.recv(65536)
+        client.sendall(data[-5:])
+        answer = b""
+        while more := client.recv(65536):
+            answer += more
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"\r\nconnection: close\r\n" in answer
+
+
 @pytest.mark.parametrize("drain", ["0", "1"])
 def test_no_line_is_lost_when_the_server_ends(start: Callable[..., Server], drain: str) -> None:
     server = start(DRAIN_SECONDS=drain)
