@@ -35,55 +35,76 @@ class _Parsers(threading.local):
 _parsers = _Parsers()
 
 
-def read(tensor: Tensor, text: bytes, shape: list[int], start: int, end: int) -> NDArray[Any] | None:
-    """Return the JSON list text[start:end], flat or in rows, as an array of `shape`; None when it is anything else."""
-    kind, count = tensor.dtype.kind, math.prod(shape)
-    # No value and its comma are shorter: memory is taken for what may be there, whatever the shape says.
-    if kind == "b" or not 0 < count <= (end - start) // 2:
-        return None
-    wide = _FLOATS if kind == "f" else _UNSIGNED if tensor.datatype == "UINT64" else _SIGNED
-    try:
-        if text.find(b"[", start + 1, end) == -1:
-            array = _flat(tensor, text, wide, count, start, end)
-        elif len(shape) == 2 and shape[1] >= _LEAST_ROW:
-            array = _rows(tensor, text, wide, shape, start, end)
-        else:
+class Reader:
+    """Reads the lists of a tensor of one shape."""
+
+    def __init__(self, tensor: Tensor, shape: list[int]) -> None:
+        """Prepare all that does not depend on the numbers."""
+        self.shape, self.count = shape, math.prod(shape)
+        self.dtype = tensor.dtype
+        self.wide = _FLOATS if self.dtype.kind == "f" else _UNSIGNED if tensor.datatype == "UINT64" else _SIGNED
+        self.letter = _LETTERS[self.wide]
+        self._in_rows = len(shape) == 2 and shape[1] >= _LEAST_ROW
+        self._possible = self.dtype.kind != "b" and self.count > 0
+
+    def read(self, text: bytes, start: int, end: int) -> NDArray[Any] | None:
+        """Return the JSON list text[start:end], flat or in rows, as an array; None when it is anything else."""
+        # No value and its comma are shorter: memory is taken for what may be there, whatever the shape says.
+        if not self._possible or self.count > (end - start) // 2:
             return None
-    # What the parser refuses, such as other types and numbers of more than 64 bits; AttributeError: a row is no list.
-    except (ValueError, TypeError, AttributeError, RuntimeError):
-        return None
-    return None if array is None else array.reshape(shape)
+        try:
+            if text.find(b"[", start + 1, end) == -1:
+                array = self._short(text[start:end]) if end - start <= PIECE_BYTES else _long(self, text, start, end)
+            else:
+                array = _rows(self, text, start, end) if self._in_rows else None
+        # The parser refuses other types, and numbers of more than 64 bits; AttributeError: a row is no list.
+        except (ValueError, TypeError, AttributeError, RuntimeError):
+            return None
+        return None if array is None else array.reshape(self.shape)
+
+    def values(self, text: bytes) -> NDArray[Any]:
+        """Return the numbers of a list, in 64 bits each; raises what the parser raises, or AttributeError."""
+        return np.frombuffer(_parsers.parser.parse(text).as_buffer(of_type=self.letter), self.wide)
+
+    def rows(self, text: bytes) -> list[NDArray[Any]]:
+        """Return the numbers of each list of a list; raises what the parser raises, or AttributeError."""
+        # Nothing of the parser's is left when this returns: it takes no other text before.
+        return [np.frombuffer(row.as_buffer(of_type=self.letter), self.wide) for row in _parsers.parser.parse(text)]
+
+    def _short(self, text: bytes) -> NDArray[Any] | None:
+        values = self.values(text)
+        array = values.astype(self.dtype, copy=False)
+        return array if values.size == self.count and _all_fit(array, values) else None
 
 
-def _flat(tensor: Tensor, text: bytes, wide: np.dtype[Any], count: int, start: int, end: int) -> NDArray[Any] | None:
-    if end - start <= PIECE_BYTES:
-        values = _values(text[start:end], wide)
-        array = values.astype(tensor.dtype, copy=False)
-        return array if values.size == count and _all_fit(array, values) else None
-    whole, filled, view = np.empty(count, tensor.dtype), 0, memoryview(text)
+def read(tensor: Tensor, text: bytes, shape: list[int]) -> NDArray[Any] | None:
+    """Return the JSON list `text`, flat or in rows, as an array of `shape`; None when it is anything else."""
+    return Reader(tensor, shape).read(text, 0, len(text))
+
+
+def _long(reader: Reader, text: bytes, start: int, end: int) -> NDArray[Any] | None:
+    whole, filled, view = np.empty(reader.count, reader.dtype), 0, memoryview(text)
     start, end = start + 1, end - 1
     while start <= end:
         stop = end if end - start <= PIECE_BYTES else text.rfind(b",", start, start + PIECE_BYTES)
-        values = _values(_as_list(view[start:stop]), wide) if stop > start else _NONE
+        values = reader.values(_as_list(view[start:stop])) if stop > start else _NONE
         if not values.size or not _put(whole, filled, values):
             return None
         filled, start = filled + values.size, stop + 1
-    return whole if filled == count else None
+    return whole if filled == reader.count else None
 
 
-def _rows(
-    tensor: Tensor, text: bytes, wide: np.dtype[Any], shape: list[int], start: int, end: int
-) -> NDArray[Any] | None:
+def _rows(reader: Reader, text: bytes, start: int, end: int) -> NDArray[Any] | None:
     """Return rows of one length: as many brackets as there are rows leave no room for another nesting."""
-    if text.count(b"[", start, end) != shape[0] + 1:
+    if text.count(b"[", start, end) != reader.shape[0] + 1:
         return None
-    whole, filled, view = np.empty(math.prod(shape), tensor.dtype), 0, memoryview(text)
+    whole, filled, view = np.empty(reader.count, reader.dtype), 0, memoryview(text)
     start, end = start + 1, end - 1
     while True:
         stop = end if end - start <= PIECE_BYTES else text.rfind(b"]", start, start + PIECE_BYTES) + 1
-        rows = _parsed_rows(_as_list(view[start:stop]), wide) if stop > start else []
+        rows = reader.rows(_as_list(view[start:stop])) if stop > start else []
         for row in rows:
-            if row.size != shape[1] or not _put(whole, filled, row):
+            if row.size != reader.shape[1] or not _put(whole, filled, row):
                 return None
             filled += row.size
         comma = text.find(b",", stop, end)
@@ -96,17 +117,6 @@ def _rows(
 
 def _as_list(piece: memoryview) -> bytes:
     return b"".join((b"[", piece, b"]"))
-
-
-def _values(text: bytes, wide: np.dtype[Any]) -> NDArray[Any]:
-    """Return the numbers of a list; raises what the parser raises, or AttributeError."""
-    return np.frombuffer(_parsers.parser.parse(text).as_buffer(of_type=_LETTERS[wide]), wide)
-
-
-def _parsed_rows(text: bytes, wide: np.dtype[Any]) -> list[NDArray[Any]]:
-    """Return the numbers of each list of a list; raises what the parser raises, or AttributeError."""
-    # Nothing of the parser's is left when this returns: it takes no other text before.
-    return [np.frombuffer(row.as_buffer(of_type=_LETTERS[wide]), wide) for row in _parsers.parser.parse(text)]
 
 
 def _put(whole: NDArray[Any], at: int, values: NDArray[Any]) -> bool:

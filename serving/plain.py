@@ -91,9 +91,9 @@ class Heads:
 
 
 class Layout(NamedTuple):
-    """A body without its numbers: its lists' tensors and shapes, and the request with nothing in its feeds."""
+    """A body without its numbers: whose its lists are, what reads them, and the request without values."""
 
-    lists: tuple[tuple[Tensor, list[int]], ...]
+    lists: tuple[tuple[str, numbers.Reader], ...]
     request: InferenceRequest
     size: tuple[int, ...]
 
@@ -113,11 +113,11 @@ class Bodies:
         if layout is None or len(lists) != len(layout.lists):
             return None
         arrays = {}
-        for (start, end), (tensor, shape) in zip(lists, layout.lists, strict=True):
-            array = numbers.read(tensor, body, shape, start, end)
+        for (start, end), (name, reader) in zip(lists, layout.lists, strict=True):
+            array = reader.read(body, start, end)
             if array is None:
                 return None
-            arrays[tensor.name] = array
+            arrays[name] = array
         if len(arrays) > 1:
             arrays = {tensor.name: arrays[tensor.name] for tensor in self._model.inputs}
         known = layout.request
@@ -166,7 +166,7 @@ class _Around:
 
     def __init__(self, text: bytes) -> None:
         self._text = text
-        self.lists: list[tuple[Tensor, list[int]]] = []
+        self.lists: list[tuple[str, numbers.Reader]] = []
 
     @property
     def fields(self) -> dict[str, Any]:
@@ -180,7 +180,7 @@ class _Around:
         """Return an array of this shape; raises RequestError where no list was taken out."""
         if given.get("data") != _TAKEN_OUT or "parameters" in given:
             raise RequestError("not plain")
-        self.lists.append((tensor, shape))
+        self.lists.append((tensor.name, numbers.Reader(tensor, shape)))
         return np.broadcast_to(tensor.dtype.type(0), shape)
 
     def check_end(self) -> None:

@@ -38,7 +38,7 @@ def from_text(tensor: Tensor, text: bytes, shape: list[int]) -> NDArray[Any]:
 
     Beside the text itself it takes at most twice its size and the array; raises RequestError.
     """
-    array = numbers.read(tensor, text, shape, 0, len(text))
+    array = numbers.read(tensor, text, shape)
     return _from_pieces(tensor, text, shape) if array is None else array
 
 

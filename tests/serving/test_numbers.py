@@ -18,7 +18,7 @@ def tensor(kind: str) -> Tensor:
 def read(kind: str, text: str, shape: list[int]) -> np.ndarray | None:
     """Read the list as it stands in a body, between other things."""
     body = f'{{"data":{text},"more":[1,2,3]}}'.encode()
-    return numbers.read(tensor(kind), body, shape, 8, 8 + len(text))
+    return numbers.Reader(tensor(kind), shape).read(body, 8, 8 + len(text))
 
 
 @pytest.mark.parametrize("kind", [kind for kind in DTYPES if kind != "BOOL"])
