@@ -97,12 +97,12 @@ def test_a_request_that_is_complete_while_the_server_drains_ends_its_connection(
     with connect(server) as client:
         client.sendall(data[:-5])
         server.process.send_signal(signal.SIGTERM)
-        # The signal has arrived once another request is told.
-        told = b""
-        while b"connection: close" not in told:
+        # The signal has arrived once another answer says so.
+        answer = b""
+        while b"connection: close" not in answer:
             with connect(server) as other:
                 other.sendall(request("other"))
-                told = other.recv(65536)
+                answer = other.recv(65536)
         client.sendall(data[-5:])
         answer = b""
         while more := client.recv(65536):
