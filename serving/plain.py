@@ -17,7 +17,7 @@ from serving.model import Model, Tensor
 from serving.protocol import MAX_ID_LENGTH, InferenceRequest, check
 
 MOST_HEAD_BYTES = 8 * 1024
-# How many lines of heads, and bodies without their numbers, are remembered, and how long one of these may be.
+# How many heads without what varies, and bodies without their numbers, are remembered, and how long each may be.
 MOST_KNOWN = 256
 MOST_AROUND_BYTES = 2 * 1024
 _LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*((?:[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)?)")
@@ -26,7 +26,15 @@ _UNUSUAL = frozenset(
     b"connection content-encoding expect inference-header-content-length proxy-connection transfer-encoding "
     b"upgrade".split()
 )
-_OF_NO_MATTER, _NOT_PLAIN = -1, -2
+_KEPT = b"connection", b"keep-alive"
+# What is read of a head, and differs from request to request.
+_ID = b"x-request-id"
+_READ = (b"content-length", _ID)
+_VARYING = re.compile(
+    rb"\r\n([Xx]-[Rr]equest-[Ii][Dd]|[Cc]ontent-[Ll]ength): ([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)(?=\r\n)"
+)
+_MOST_DIGITS = 9
+_NONE = -1
 _OPENING = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*\[")
 # Stands for a list that was taken out; nobody outside knows it.
 _TAKEN_OUT = secrets.token_hex(16)
@@ -42,52 +50,45 @@ class Head(NamedTuple):
 
 
 class Heads:
-    """Reads the heads of plain inference requests; most lines of a head are those of the one before."""
+    """Reads the heads of plain inference requests; most of a head is as in one before."""
 
     def __init__(self, paths: frozenset[str], most_bytes: int) -> None:
         """Read those for `paths`, of requests with bodies of at most `most_bytes`."""
-        self._lines = frozenset(f"POST {path} HTTP/1.1".encode() for path in paths)
+        self._starts = tuple(f"POST {path} HTTP/1.1\r\n".encode() for path in paths)
         self._most_bytes = most_bytes
-        self._known: dict[bytes, int] = {}
+        self._known: dict[tuple[bytes, ...], tuple[int, int]] = {}
 
     def read(self, data: bytes) -> Head | None:
         """Return the head that `data` begins with; None unless it is a whole and plain one."""
         end = data.find(b"\r\n\r\n", 0, MOST_HEAD_BYTES)
-        if end == -1:
+        if end == -1 or not data.startswith(self._starts):
             return None
-        first, *lines = data[:end].split(b"\r\n")
-        if first not in self._lines:
+        # Text, name, value, text, name, value, …, text.
+        parts = _VARYING.split(data[: end + 2])
+        known = (*parts[0::3], *parts[1::3])
+        length_at, id_at = self._known.get(known) or self._learn(known, data[:end], parts[1::3])
+        if length_at == _NONE:
             return None
-        length, request_id = -1, ""
-        for line in lines:
-            meaning = self._known.get(line)
-            if meaning is None:
-                learned = self._learn(line)
-                if isinstance(learned, str) and not request_id:
-                    request_id = learned
-                    continue
-                meaning = learned if isinstance(learned, int) else _NOT_PLAIN
-            if meaning >= 0 and length == -1:
-                length = meaning
-            elif meaning != _OF_NO_MATTER:
-                return None
-        return Head(end + 4, length, request_id) if 0 <= length <= self._most_bytes else None
+        length, request_id = parts[3 * length_at + 2], parts[3 * id_at + 2] if id_at != _NONE else b""
+        if not length.isdigit() or len(length) > _MOST_DIGITS or len(request_id) > MAX_ID_LENGTH:
+            return None
+        size = int(length)
+        return Head(end + 4, size, request_id.decode("ascii")) if size <= self._most_bytes else None
 
-    def _learn(self, line: bytes) -> int | str:
-        """Return the body's size, the request's id, _OF_NO_MATTER or _NOT_PLAIN; all but ids are remembered."""
-        match = _LINE.fullmatch(line)
-        name, value = (match[1].lower(), match[2]) if match else (b"", b"")
-        meaning = _OF_NO_MATTER
-        if name == b"x-request-id" and value:
-            return value.decode("ascii") if len(value) <= MAX_ID_LENGTH else _NOT_PLAIN
-        if name == b"content-length":
-            meaning = int(value) if value.isdigit() and len(value) <= 9 else _NOT_PLAIN
-        elif not name or (name in _UNUSUAL and (name, value.lower()) != (b"connection", b"keep-alive")):
-            meaning = _NOT_PLAIN
-        if len(self._known) >= MOST_KNOWN:
-            self._known.clear()
-        self._known[line] = meaning
-        return meaning
+    def _learn(self, known: tuple[bytes, ...], head: bytes, varying: list[bytes]) -> tuple[int, int]:
+        """Return at which of the `varying` lines the body's size is, and the id or _NONE; only _NONE if not plain."""
+        matches = [_LINE.fullmatch(line) for line in head.split(b"\r\n")[1:]]
+        headers = [(match[1].lower(), match[2]) if match else (b"", b"") for match in matches]
+        given, names = [name for name, value in headers if name in _READ and value], [*map(bytes.lower, varying)]
+        plain = all(name and (name not in _UNUSUAL or (name, value.lower()) == _KEPT) for name, value in headers)
+        places = _NONE, _NONE
+        if plain and given == names and names.count(b"content-length") == 1 and len(names) == len(set(names)):
+            places = names.index(b"content-length"), names.index(_ID) if _ID in names else _NONE
+        if len(head) <= MOST_AROUND_BYTES:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[known] = places
+        return places
 
 
 class Layout(NamedTuple):

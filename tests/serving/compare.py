@@ -71,7 +71,7 @@ def record(before: Mapping[str, Server]) -> None:
     RECORD.write_text(json.dumps(answers, indent=0) + "\n")
 
 
-def differences(ours: Mapping[str, Server], before: Mapping[str, Server], count: int) -> Iterator[str]:
+def differences(ours: Mapping[str, Server], before: Mapping[str, Server], numbers: range) -> Iterator[str]:
     """Yield each exchange that is answered in another way, how often each status was seen, and other log lines."""
     seen: Counter[str] = Counter()
 
@@ -84,7 +84,7 @@ def differences(ours: Mapping[str, Server], before: Mapping[str, Server], count:
         return f"exchange {number}, {exchange(number)!r:.3000}\nnow:    {mine!r:.3000}\nbefore: {theirs!r:.3000}"
 
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
-        unlike = [text for text in pool.map(compare, range(count)) if text]
+        unlike = [text for text in pool.map(compare, numbers) if text]
     print(f"answers by status: {dict(sorted(seen.items()))}", file=sys.stderr)
     yield from unlike
     # A second time a mismatch may have been asked again: lines are compared as a set.
@@ -110,6 +110,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.serving.compare", description=__doc__)
     parser.add_argument("--before", type=Path, required=True, help="checkout of the older commit")
     parser.add_argument("--count", type=int, default=10_000, help="exchanges (default 10000)")
+    parser.add_argument("--first", type=int, default=0, help="number of the first one: others are others (default 0)")
     parser.add_argument("--record", action="store_true", help="write what the older commit answers, compare nothing")
     given = parser.parse_args()
     if given.record:
@@ -124,7 +125,7 @@ def main() -> int:
         servers(Path(folder) / "now") as ours,
         servers(Path(folder) / "before", given.before.resolve()) as before,
     ):
-        unlike = list(differences(ours, before, given.count))
+        unlike = list(differences(ours, before, range(given.first, given.first + given.count)))
     print(*unlike, f"{given.count} exchanges, {len(unlike)} differences", sep="\n\n")
     return 1 if unlike else 0
 
