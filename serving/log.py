@@ -2,9 +2,11 @@
 
 import asyncio
 import atexit
+import contextlib
 import logging
 import sys
 import time
+from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -21,7 +23,7 @@ class EcsLog:
         """Keep the fields common to all lines."""
         self._context = dict(context)
         self._second, self._second_text = 0, ""
-        self._waiting: list[tuple[int, str, Mapping[str, object]]] = []
+        self._waiting: deque[tuple[int, str, Mapping[str, object]]] = deque()
         atexit.register(self.flush)
 
     def emit(self, level: str, message: str, fields: Mapping[str, object] | None = None) -> None:
@@ -40,8 +42,13 @@ class EcsLog:
             self._write(self._take())
 
     def _take(self) -> list[bytes]:
-        waiting, self._waiting = self._waiting, []
-        return [self._line(moment, "info", message, fields) for moment, message, fields in waiting]
+        lines = []
+        # One by one: a library may log in another thread while lines are added in this one.
+        with contextlib.suppress(IndexError):
+            while True:
+                moment, message, fields = self._waiting.popleft()
+                lines.append(self._line(moment, "info", message, fields))
+        return lines
 
     def _write(self, lines: list[bytes]) -> None:
         sys.stdout.buffer.write(b"".join(lines))
