@@ -83,9 +83,11 @@ class Writer:
         if request.id is not None:
             pieces += b',"id":', orjson.dumps(request.id)
         for (before, checked), array in zip(known, arrays, strict=True):
-            if checked is not None and not finite(array):
+            values = orjson.dumps(array.reshape(-1), option=orjson.OPT_SERIALIZE_NUMPY)
+            # What is not finite is null in JSON, and numbers have no such letter.
+            if checked is not None and b"n" in values:
                 raise _not_finite(checked, array)
-            pieces += before, orjson.dumps(array.reshape(-1), option=orjson.OPT_SERIALIZE_NUMPY)
+            pieces += before, values
         pieces.append(b"}]}")
         return b"".join(pieces)
 

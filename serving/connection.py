@@ -88,7 +88,7 @@ class DirectProtocol(BoundedProtocol):
             return False
         missing = head.end + head.length - len(data)
         if missing == 0:
-            return self._direct.free(head.length) and self._answer(head, data[head.end :], started)
+            return self._direct.free(head.length) and self._answer(head, data, head.end, started)
         if missing < 0 or not self._direct.budget.take(memory(head.length, None)):
             return False
         self._unset_keepalive_if_required()
@@ -103,14 +103,14 @@ class DirectProtocol(BoundedProtocol):
             return
         body = b"".join(coming.pieces)
         self._end_coming(coming)
-        if coming.missing < 0 or not self._answer(coming.head, body, coming.started):
+        if coming.missing < 0 or not self._answer(coming.head, body, 0, coming.started):
             super().data_received(coming.text + body)
 
-    def _answer(self, head: Head, body: bytes, started: int) -> bool:
+    def _answer(self, head: Head, data: bytes, begin: int, started: int) -> bool:
         # Then each answer says that its connection ends.
         if self._application.draining:
             return False
-        content = self._direct.answer(head, body, started, self.server_state.default_headers)
+        content = self._direct.answer(head, data, begin, started, self.server_state.default_headers)
         if content is None:
             return False
         self.transport.write(content)

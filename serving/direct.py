@@ -41,15 +41,18 @@ class Direct:
 
     def free(self, length: int) -> bool:
         """Return whether there is memory for a body of this length, and nobody waits for it."""
-        return self.budget.free(memory(length, None))
+        # Of all there is, every body that is read at all may have its part.
+        return not self.budget.used or self.budget.free(memory(length, None))
 
-    def answer(self, head: Head, body: bytes, started: int, defaults: list[tuple[bytes, bytes]]) -> bytes | None:
-        """Return the answer with the headers `defaults` before its own; None if the request has to go the general way.
+    def answer(
+        self, head: Head, data: bytes, begin: int, started: int, defaults: list[tuple[bytes, bytes]]
+    ) -> bytes | None:
+        """Return the answer to the body data[begin:], the headers `defaults` first; None: it has to go the general way.
 
         `started` is when its first bytes came, in nanoseconds of perf_counter_ns.
         """
         try:
-            done = self._run(body)
+            done = self._run(data, begin)
         # What fails is done again where it is answered and logged.
         except Exception:
             return None
@@ -64,9 +67,9 @@ class Direct:
             self._before_length, len(content), self._after_length, request_id.encode("ascii"), content,
         )  # fmt: skip
 
-    def _run(self, body: bytes) -> tuple[InferenceRequest, bytes] | None:
+    def _run(self, data: bytes, begin: int) -> tuple[InferenceRequest, bytes] | None:
         """Return the request and the body of its answer; None unless both are plain. Raises whatever goes wrong."""
-        plain = self._bodies.read(body)
+        plain = self._bodies.read(data, begin)
         if plain is None:
             return None
         (request, size), model = plain, self._model

@@ -107,15 +107,15 @@ class Bodies:
         self._model = model
         self._known: dict[bytes, Layout] = {}
 
-    def read(self, body: bytes) -> tuple[InferenceRequest, tuple[int, ...]] | None:
-        """Return the request, and all dimensions of all inputs; None unless it is plain, and right."""
-        lists, around = self._split(body)
+    def read(self, data: bytes, begin: int = 0) -> tuple[InferenceRequest, tuple[int, ...]] | None:
+        """Return the request whose body is data[begin:], and all dimensions of its inputs; None unless it is plain."""
+        lists, around = self._split(data, begin)
         layout = self._known.get(around) or self._learn(around)
         if layout is None or len(lists) != len(layout.lists):
             return None
         arrays = {}
         for (start, end), (name, reader) in zip(lists, layout.lists, strict=True):
-            array = reader.read(body, start, end)
+            array = reader.read(data, start, end)
             if array is None:
                 return None
             arrays[name] = array
@@ -124,28 +124,28 @@ class Bodies:
         known = layout.request
         return InferenceRequest(known.id, arrays, known.outputs, known.binary, known.rows), layout.size
 
-    def _split(self, body: bytes) -> tuple[list[tuple[int, int]], bytes]:
+    def _split(self, data: bytes, begin: int) -> tuple[list[tuple[int, int]], bytes]:
         """Return where the lists of numbers are, and what stands around them."""
         lists: list[tuple[int, int]] = []
-        pieces, done = [], 0
-        at = body.find(b'"data"')
+        pieces, done = [], begin
+        at = data.find(b'"data"', begin)
         while at != -1 and len(lists) < len(self._model.inputs):
-            opening = _OPENING.match(body, at + 6)
+            opening = _OPENING.match(data, at + 6)
             # No text and no object is part of a list of numbers, so it ends before the next one begins or ends.
-            stop = body.find(b"}", at + 6)
+            stop = data.find(b"}", at + 6)
             if opening is None or stop == -1:
                 break
             start = opening.end() - 1
-            quote = body.find(b'"', start, stop)
-            end = body.rfind(b"]", start, stop if quote == -1 else quote) + 1
+            quote = data.find(b'"', start, stop)
+            end = data.rfind(b"]", start, stop if quote == -1 else quote) + 1
             if not end:
                 break
             lists.append((start, end))
-            pieces.append(body[done:start])
+            pieces.append(data[done:start])
             done = end
-            at = body.find(b'"data"', end)
-        pieces.append(body[done:])
-        return lists, _PLACE.join(pieces) if len(body) - done <= MOST_AROUND_BYTES else b""
+            at = data.find(b'"data"', end)
+        pieces.append(data[done:])
+        return lists, _PLACE.join(pieces) if len(data) - done <= MOST_AROUND_BYTES else b""
 
     def _learn(self, around: bytes) -> Layout | None:
         document = _Around(around)
