@@ -23,7 +23,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 OURS, BEFORE = "stellwerk", "stellwerk before"
 SECONDS, CPU_SECONDS = "seconds", "CPU seconds"
 Sample = Mapping[str, float]
-"""Figures of one run of one side by their names; names that end in `seconds` are times."""
+"""Figures of one run of one side by their names; of names that end in `seconds` or `per second` ratios are taken."""
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Series:
             peer: {
                 name: spread([mine[name] / other[name] for mine, other in zip(ours, theirs, strict=False)])
                 for name in ours[0]
-                if name.endswith("seconds") and all(other.get(name) for other in theirs)
+                if name.endswith(("seconds", "per second")) and all(other.get(name) for other in theirs)
             }
             for peer, theirs in peers
         }
