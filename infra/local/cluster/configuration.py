@@ -77,7 +77,8 @@ defaultCgroupParent = "{BUILDS}"
 networkMode = "host"
 snapshotter = "overlayfs"
 gc = true
-maxUsedSpace = "30GB"
+maxUsedSpace = "20GB"
+minFreeSpace = "10GB"
 {trust}"""
 
 
