@@ -16,7 +16,7 @@ from delivery.errors import system_errors
 from delivery.failures import EXPECTED, INTERRUPTED, report_unexpected
 from delivery.terminal import console
 from infra.contract.errors import StellwerkError
-from infra.local.cli import cluster_app, start
+from infra.local.cli import cluster_app, get, start
 from infra.local.cluster.environment import ask_for, environment
 from infra.local.cluster.layout import layout, state_directory
 from infra.local.doctor import doctor_app
@@ -72,9 +72,7 @@ def open_session() -> "Session":
 
 
 def _prepare(console: Console) -> None:
-    from infra.local.prepare import prepare
-
-    prepare(layout(), _needs(), console)
+    get(layout(), _needs(), console)
 
 
 def _start() -> None:

@@ -79,7 +79,7 @@ SERVICE = Service(
     credentials=_credentials,
     make_credentials=_make_credentials,
     builds=lambda _: {
-        "mlflow": Build(f"{_FOLDER}/mlflow", installs=True),
+        "mlflow": Build(f"{_FOLDER}/mlflow", sets_times=True, installs=True),
         "postgres": Build(f"{_FOLDER}/postgres"),
     },
     compose=_compose,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 def copies(dockerfile: str) -> str:
     """Return a Dockerfile of the lines that copy from the context."""
-    lines = re.findall(r"^COPY (?!.*--from=).*", dockerfile, re.MULTILINE)
+    lines = re.findall(r"^COPY (?!.*(?:--from=|<<)).*", dockerfile, re.MULTILINE)
     return "\n".join(["FROM scratch", "ARG SOURCE_DATE_EPOCH", *lines, ""])
 
 
