@@ -7,14 +7,15 @@ from pathlib import Path
 
 from benchmarks.errors import BenchmarkError
 from benchmarks.measure import BEFORE, OURS, ROOT, Series, of_checkout, output, timed
-from benchmarks.workspace import workspace
+from benchmarks.workspace import by_itself, workspace
 from infra.values import ENVIRONMENTS
 
 
 def measure(repeat: int, env: Mapping[str, str], before: Path | None = None) -> list[Series]:
     """Measure previews of dev, test and prod where they are deployed; after each, one of the smallest program.
 
-    The checkout `before` previews the same stacks in between; its stack files have to be those of this checkout.
+    The checkout `before` previews the same stacks in between, with the engine as it runs by itself; its stack files
+    have to be those of this checkout.
     Only previews: nothing of the stacks changes. Raise BenchmarkError when one of them is not up to date.
     """
     sizes = {name: size for name in deployed(env) if (size := _resources(name, env))}
@@ -24,13 +25,13 @@ def measure(repeat: int, env: Mapping[str, str], before: Path | None = None) -> 
     if not previews:
         return []
     with workspace(env) as place:
-        smallest = place.project("trivial", "one_config_map")
+        smallest = place.project("trivial", "one_config_map", on_target=True)
         smallest.create()
         for _ in range(repeat):
             for name, series in previews.items():
                 series.add(OURS, _preview(name, env))
                 if before:
-                    series.add(BEFORE, timed(_command(name), before, of_checkout(before, env)))
+                    series.add(BEFORE, timed(_command(name), before, of_checkout(before, by_itself(env, place.folder))))
                 series.add("one ConfigMap", smallest.preview())
         smallest.destroy()
     return list(previews.values())

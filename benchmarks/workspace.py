@@ -131,16 +131,21 @@ def _remove_namespaces(run: str, env: Mapping[str, str]) -> None:
         )
 
 
+def by_itself(env: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Return the variables without what the target says of the engine, which keeps logs in a home in `folder`."""
+    kept = {name: value for name, value in env.items() if name not in _SETTINGS}
+    return {**kept, PULUMI_HOME: str(_home(env, folder / "home"))}
+
+
 def _own(env: Mapping[str, str], folder: Path) -> dict[str, str]:
     """Return the variables with a backend, an engine home and caches in `folder`; plugins are those of the user."""
     backend = folder / "state"
     backend.mkdir()
     # Bytecode is kept, as it is where a program runs more than once.
-    left_out = (PULUMI_PASSPHRASE_FILE, "PYTHONDONTWRITEBYTECODE", *_SETTINGS)
-    kept = {name: value for name, value in env.items() if name not in left_out}
+    left_out = (PULUMI_PASSPHRASE_FILE, "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in by_itself(env, folder).items() if name not in left_out}
     return {
         **kept,
-        PULUMI_HOME: str(_home(env, folder / "home")),
         PULUMI_BACKEND_URL: f"file://{backend}",
         "PULUMI_CONFIG_PASSPHRASE": "benchmark",
         "KUBECACHEDIR": str(folder / "kube"),
