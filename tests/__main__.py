@@ -63,7 +63,7 @@ def main() -> int:
 
 
 def _lane(name: str) -> Sequence[str]:
-    return [*_PYTEST, "tests/integration", "-m", "integration and not long", "--lane", name]
+    return [*_PYTEST, "-m", "integration and not long", "--lane", name]
 
 
 def take_turns(turns: Sequence[Sequence[str]], folder: Path, command: Callable[[str], Sequence[str]] = _lane) -> int:

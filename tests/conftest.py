@@ -18,6 +18,17 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever the order, what takes everything down comes last."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the tests of the lane that was asked for; whatever the order, what takes everything down comes last."""
+    wanted = config.getoption("lane")
+    if wanted:
+        left_out = [item for item in items if _lane(item) != wanted]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+
+
+def _lane(item: pytest.Item) -> str:
+    """Return the lane of a test; `others` unless it is marked."""
+    mark = item.get_closest_marker("lane")
+    return str(mark.args[0]) if mark else "others"

@@ -18,12 +18,16 @@ from delivery.clients.engine import Engine
 from delivery.clients.kubectl import Kubectl
 from delivery.clients.snapshots import Snapshots
 from delivery.operations.settle import settle
-from infra.targets.variables import PULUMI_BACKEND_URL, PULUMI_PASSPHRASE, PULUMI_PASSPHRASE_FILE, WORK
+from infra.targets.variables import (
+    PULUMI_BACKEND_URL,
+    PULUMI_PASSPHRASE,
+    PULUMI_PASSPHRASE_FILE,
+    PULUMI_SKIP_CHECKPOINTS,
+    WORK,
+)
 
 ROOT = Path(__file__).parents[2]
 PROJECT = "faults"
-# The engine writes its state once, at the end: an update is several times faster, and a killed one has written nothing.
-SKIP_CHECKPOINTS = "PULUMI_SKIP_CHECKPOINTS"
 KINDS = (
     "namespaces,resourcequotas,limitranges,networkpolicies,roles,rolebindings,configmaps,services,secrets,deployments,"
     "clusterroles"
@@ -84,7 +88,8 @@ class World:
             WORK: str(self.folder / "work"),
             "FAULTS_CONTEXT": self.context,
             "PYTHONPATH": str(ROOT),
-            SKIP_CHECKPOINTS: "true",
+            # The state is written once, at the end: updates are several times faster, killed ones have written nothing.
+            PULUMI_SKIP_CHECKPOINTS: "true",
         }
         given = {name: value for name, value in self.variables.items() if name != PULUMI_PASSPHRASE_FILE}
         return Engine(self.folder, {**given, **own})

@@ -6,6 +6,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components.cluster.tenant import Tenant
+from components.kit.deletion import delete_with_namespaces
 from infra.services.ownership.marks import mark_objects
 
 GROUP = "rbac.authorization.k8s.io"
@@ -20,6 +21,7 @@ def declare(world: str, values: int, kind: int) -> None:
         enable_config_map_mutable=True,
     )
     mark_objects()
+    delete_with_namespaces()
     opts = pulumi.ResourceOptions(providers=[provider])
     quota = {"cpu": "2", "memory": "1Gi", "pods": 10 + values, "storage": "1Gi"}
     tenant = Tenant(
