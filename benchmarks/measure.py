@@ -23,7 +23,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 OURS, BEFORE = "stellwerk", "stellwerk before"
 SECONDS, CPU_SECONDS = "seconds", "CPU seconds"
 Sample = Mapping[str, float]
-"""Figures of one run of one side by their names; names that end in `seconds` are times."""
+"""Figures of one run of one side by their names; of names that end in `seconds` or `per second` ratios are taken."""
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Series:
             peer: {
                 name: spread([mine[name] / other[name] for mine, other in zip(ours, theirs, strict=False)])
                 for name in ours[0]
-                if name.endswith("seconds") and all(other.get(name) for other in theirs)
+                if name.endswith(("seconds", "per second")) and all(other.get(name) for other in theirs)
             }
             for peer, theirs in peers
         }
@@ -113,7 +113,7 @@ def output(command: Sequence[str], cwd: Path, env: Mapping[str, str]) -> str:
 
 def of_checkout(folder: Path, env: Mapping[str, str]) -> dict[str, str]:
     """Return the variables with which Python takes the packages of this project from the checkout in `folder`."""
-    return {**env, "PYTHONPATH": str(folder)}
+    return {**env, "PYTHONPATH": str(folder.resolve())}
 
 
 def facts(env: Mapping[str, str], cluster: bool) -> dict[str, Any]:

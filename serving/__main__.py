@@ -1,5 +1,6 @@
 """``python -m serving``: serve one verified model until SIGTERM, then drain."""
 
+import gc
 import logging
 import os
 import signal
@@ -12,7 +13,7 @@ import uvicorn
 
 from serving import settings
 from serving.app import Application
-from serving.connection import BoundedProtocol
+from serving.connection import DirectProtocol
 from serving.errors import StartError
 from serving.log import EcsHandler, EcsLog
 from serving.memory import Budget, limit, return_large_blocks, shares
@@ -63,7 +64,7 @@ def run(wanted: settings.Serve, log: EcsLog) -> None:
         # A pod is reached by its address; who may connect is the network policy's matter.
         host="0.0.0.0",  # noqa: S104
         port=wanted.port,
-        http=BoundedProtocol,
+        http=DirectProtocol,
         lifespan="off",
         ws="none",
         interface="asgi3",
@@ -74,6 +75,9 @@ def run(wanted: settings.Serve, log: EcsLog) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     log.emit("info", f"serving {wanted.digest} on port {wanted.port}")
+    # What is here now stays: nobody has to wait until all of it has been looked at for garbage again.
+    gc.collect()
+    gc.freeze()
     DrainingServer(config, application, wanted.drain_seconds).run()
     log.emit("info", "drained")
 

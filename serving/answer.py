@@ -18,6 +18,8 @@ JSON_VALUE_BYTES = 25
 # Values written at a time: about a millisecond.
 PIECE_VALUES = 16 * 1024
 _ROWS_NAMED = 5
+# For how many shapes of outputs it is remembered what stands around the values.
+_MOST_KNOWN = 256
 
 
 @dataclass(frozen=True)
@@ -44,10 +46,9 @@ def encode(
     Raises RequestError (422) that names the rows when an output has values that are not finite, unless they are to be
     null. Binary tensors carry them as they are then.
     """
-    if not identity.null_if_not_finite:
-        for tensor, array in zip(tensors, arrays, strict=True):
-            if array.dtype.kind == "f" and not finite(array):
-                raise _not_finite(tensor, array)
+    for tensor, array in zip(tensors, arrays, strict=True):
+        if _has_to_be_finite(identity, array) and not finite(array):
+            raise _not_finite(tensor, array)
     answer: dict[str, object] = {"model_name": identity.model, "model_version": identity.release}
     if request.id is not None:
         answer["id"] = request.id
@@ -63,6 +64,51 @@ def encode(
         if tensor.name in request.binary:
             body += _little_endian(array).data.cast("B")
     return body, json_bytes
+
+
+class Writer:
+    """Writes answers as encode does, but for requests without binary outputs: all but the values is as before."""
+
+    def __init__(self, identity: Identity, outputs: Sequence[Tensor]) -> None:
+        """Write what `identity` answers; `outputs` are the model's."""
+        self._identity, self._outputs = identity, {tensor.name: tensor for tensor in outputs}
+        self._begin = orjson.dumps({"model_name": identity.model, "model_version": identity.release})[:-1]
+        self._known: dict[tuple[object, ...], list[tuple[bytes, Tensor | None]]] = {}
+
+    def write(self, request: InferenceRequest, arrays: Sequence[NDArray[Any]]) -> bytes:
+        """Return the body; raises RequestError as encode does."""
+        key = (*request.outputs, *[array.shape for array in arrays])
+        known = self._known.get(key) or self._learn(key, request, arrays)
+        pieces = [self._begin]
+        if request.id is not None:
+            pieces += b',"id":', orjson.dumps(request.id)
+        for (before, checked), array in zip(known, arrays, strict=True):
+            values = orjson.dumps(array.reshape(-1), option=orjson.OPT_SERIALIZE_NUMPY)
+            # What is not finite is null in JSON, and numbers have no such letter.
+            if checked is not None and b"n" in values:
+                raise _not_finite(checked, array)
+            pieces += before, values
+        pieces.append(b"}]}")
+        return b"".join(pieces)
+
+    def _learn(
+        self, key: tuple[object, ...], request: InferenceRequest, arrays: Sequence[NDArray[Any]]
+    ) -> list[tuple[bytes, Tensor | None]]:
+        """Return what stands before the values of each output, and the output if its values have to be finite."""
+        known: list[tuple[bytes, Tensor | None]] = []
+        for name, array in zip(request.outputs, arrays, strict=True):
+            tensor = self._outputs[name]
+            entry = orjson.dumps(_entry(request, tensor, array, with_data=False))
+            before = (b"}," if known else b',"outputs":[') + entry[:-1] + b',"data":'
+            known.append((before, tensor if _has_to_be_finite(self._identity, array) else None))
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[key] = known
+        return known
+
+
+def _has_to_be_finite(identity: Identity, array: NDArray[Any]) -> bool:
+    return array.dtype.kind == "f" and not identity.null_if_not_finite
 
 
 def _entry(request: InferenceRequest, tensor: Tensor, array: NDArray[Any], with_data: bool = True) -> dict[str, Any]:

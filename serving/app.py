@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-import uuid
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -22,6 +21,7 @@ from serving.body import (
     read,
     unpack,
 )
+from serving.direct import MOST_ANSWER_VALUES, Direct
 from serving.document import SMALL_BYTES
 from serving.errors import RequestError
 from serving.inline import SHORT_NANOSECONDS
@@ -29,14 +29,13 @@ from serving.log import EcsLog
 from serving.memory import Budget, Reservation
 from serving.model import Model, ModelError
 from serving.protocol import InferenceRequest, decode
+from serving.record import Records
 from serving.settings import Serve
 
 Send = Callable[[Message], Awaitable[None]]
 Result = TypeVar("Result")
 # An answer that its client does not read is cut off after this time; it holds memory that others wait for.
 SEND_SECONDS = 60.0
-# So few values are written faster than they are handed to a thread, or about as fast.
-SMALL_ANSWER = 4096
 
 
 def _nothing() -> None:
@@ -49,7 +48,7 @@ class Application:
     def __init__(self, settings: Serve, model: Model, log: EcsLog, budget: Budget) -> None:
         """Prepare every answer that does not depend on a request; requests hold what `budget` allows."""
         self.draining = False
-        self._settings, self._model, self._log, self._budget = settings, model, log, budget
+        self._settings, self._model, self._budget, self._records = settings, model, budget, Records(log)
         self._outputs = {tensor.name: tensor for tensor in model.outputs}
         self._identity = answer.Identity(settings.model, settings.release, settings.null_if_not_finite)
         # A body that alone would need more memory than all requests may hold is never read.
@@ -62,6 +61,8 @@ class Application:
         self._models = (name, f"{name}/versions/{settings.release}")
         self._infer_paths = frozenset(f"{path}/infer" for path in self._models)
         self._answers = self._prepare()
+        # What plain requests take instead of everything below.
+        self.direct = Direct(settings, model, self._records, budget, self._infer_paths, self._max_body)
 
     def _prepare(self) -> dict[str, bytes]:
         metadata = {
@@ -90,14 +91,14 @@ class Application:
             return
         body = self._answers.get(path)
         if body is not None and method in ("GET", "HEAD"):
-            await self._respond(send, 200, body, str(uuid.uuid4()))
+            await self._respond(send, 200, body, self._records.new_id())
             return
         known = body is not None or path in self._infer_paths
         status = 405 if known else 404
         message = f"{method} is not allowed for {path}" if known else self._unknown(path)
         allow = b"POST" if path in self._infer_paths else b"GET, HEAD"
         headers = [(b"allow", allow)] if known else []
-        await self._respond(send, status, orjson.dumps({"error": message}), str(uuid.uuid4()), headers)
+        await self._respond(send, status, orjson.dumps({"error": message}), self._records.new_id(), headers)
 
     def _unknown(self, path: str) -> str:
         served = f"served is model {self._settings.model!r}, version {self._settings.release!r}"
@@ -124,14 +125,14 @@ class Application:
                 if isinstance(failure, Disconnected):
                     return
                 status, error = 500, f"the model failed: {type(failure).__name__}: {failure}"
-            request_id = headers.request_id or str(uuid.uuid4())
+            request_id = headers.request_id or self._records.new_id()
             if error is not None:
                 body = orjson.dumps({"error": error})
             kind = b"application/json" if json_bytes is None else b"application/octet-stream"
             await self._respond(send, status, body, request_id, _extra(status, json_bytes), kind, abort)
         finally:
             held.lower_to(0)
-        self._record(request_id, request, status, time.perf_counter_ns() - started, error)
+        self._records.add(request_id, request, status, time.perf_counter_ns() - started, error)
 
     async def _read(
         self, receive: Receive, headers: Headers, held: Reservation, abort: Callable[[], None]
@@ -171,7 +172,7 @@ class Application:
         if nanoseconds > SHORT_NANOSECONDS or (not inline and len(request.outputs) == len(self._outputs)):
             model.short_runs.record(size, nanoseconds)
         tensors = [self._outputs[name] for name in request.outputs]
-        if sum([array.size for array in arrays]) <= SMALL_ANSWER:
+        if sum([array.size for array in arrays]) <= MOST_ANSWER_VALUES:
             return answer.encode(self._identity, request, tensors, arrays)
         request.feeds.clear()
         held.answer(answer.memory(arrays, [name in request.binary for name in request.outputs]))
@@ -211,22 +212,6 @@ class Application:
                 await send({"type": "http.response.body", "body": b""})
         except TimeoutError:
             abort()
-
-    def _record(
-        self, request_id: str, request: InferenceRequest | None, status: int, duration: int, error: str | None
-    ) -> None:
-        fields: dict[str, object] = {
-            "http.request.id": request_id,
-            "http.response.status_code": status,
-            "event.duration": duration,
-            "stellwerk.rows": request.rows if request else 0,
-        }
-        if request and request.id is not None:
-            fields["stellwerk.inference_id"] = request.id
-        if error is None:
-            self._log.emit("info", "inference", fields)
-        else:
-            self._log.emit("warn" if status < 500 else "error", "inference refused", fields | {"error.message": error})
 
 
 def _extra(status: int, json_bytes: int | None) -> list[tuple[bytes, bytes]]:

@@ -1,12 +1,19 @@
 """ECS JSON lines on standard output."""
 
+import asyncio
+import atexit
+import contextlib
 import logging
 import sys
 import time
+from collections import deque
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import orjson
+
+# How long a line may wait for others, so that they share one write; who kills the process loses those of this time.
+WAIT_SECONDS = 0.005
 
 
 class EcsLog:
@@ -16,21 +23,49 @@ class EcsLog:
         """Keep the fields common to all lines."""
         self._context = dict(context)
         self._second, self._second_text = 0, ""
+        self._waiting: deque[tuple[int, str, Mapping[str, object]]] = deque()
+        atexit.register(self.flush)
 
     def emit(self, level: str, message: str, fields: Mapping[str, object] | None = None) -> None:
-        """Write `message` at `level` (info, warn, error) with `fields` (ECS names to values)."""
+        """Write `message` at `level` (info, warn, error) with `fields` (ECS names to values), after what waits."""
+        self._write([*self._take(), self._line(time.time_ns(), level, message, fields or {})])
+
+    def later(self, message: str, fields: Mapping[str, object]) -> None:
+        """Write `message` at the level info within WAIT_SECONDS; needs a running event loop."""
+        if not self._waiting:
+            asyncio.get_running_loop().call_later(WAIT_SECONDS, self.flush)
+        self._waiting.append((time.time_ns(), message, fields))
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._waiting:
+            self._write(self._take())
+
+    def _take(self) -> list[bytes]:
+        lines = []
+        # One by one: a library may log in another thread while lines are added in this one.
+        with contextlib.suppress(IndexError):
+            while True:
+                moment, message, fields = self._waiting.popleft()
+                lines.append(self._line(moment, "info", message, fields))
+        return lines
+
+    def _write(self, lines: list[bytes]) -> None:
+        sys.stdout.buffer.write(b"".join(lines))
+        sys.stdout.buffer.flush()
+
+    def _line(self, moment: int, level: str, message: str, fields: Mapping[str, object]) -> bytes:
         record = {
-            "@timestamp": self._now(),
+            "@timestamp": self._time(moment),
             "log.level": level,
             "message": message,
             **self._context,
-            **(fields or {}),
+            **fields,
         }
-        sys.stdout.buffer.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
-        sys.stdout.buffer.flush()
+        return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
 
-    def _now(self) -> str:
-        second, rest = divmod(time.time_ns(), 10**9)
+    def _time(self, moment: int) -> str:
+        second, rest = divmod(moment, 10**9)
         if second != self._second:
             self._second, self._second_text = second, datetime.fromtimestamp(second, UTC).isoformat()[:19]
         return f"{self._second_text}.{rest // 10**6:03d}Z"

@@ -97,10 +97,14 @@ class Budget:
 
     def take(self, size: int) -> bool:
         """Take `size` bytes if they are free and nobody waits for them."""
-        if self._waiting or self.used + size > self.total:
+        if not self.free(size):
             return False
         self.used += size
         return True
+
+    def free(self, size: int) -> bool:
+        """Return whether `size` bytes are free and nobody waits for them."""
+        return not self._waiting and self.used + size <= self.total
 
     async def wait(self, size: int) -> None:
         """Take `size` bytes, now or when it is one's turn; raises RequestError (413 or 503)."""

@@ -95,6 +95,8 @@ class Model:
         # ONNX Runtime's exceptions share no base class but Exception.
         except Exception as error:
             raise StartError(_why_not_loaded(error)) from error
+        # The session's own run looks at names and types again, which are checked where a request is read.
+        self._run = self._session._sess.run
         self.inputs = tuple(_tensor("input", value) for value in self._session.get_inputs())
         self.outputs = tuple(_tensor("output", value) for value in self._session.get_outputs())
         self.output_names = [output.name for output in self.outputs]
@@ -127,7 +129,7 @@ class Model:
         than limit_runs gave.
         """
         try:
-            results: list[NDArray[Any]] = self._session.run(outputs, feeds)
+            results: list[NDArray[Any]] = self._run(outputs, feeds, None)
         except (state.Fail, state.InvalidArgument, state.RuntimeException) as error:
             message = " ".join(str(error).split())
             if any(words in message for words in _NO_MEMORY):

@@ -5,7 +5,7 @@ Source: https://github.com/kserve/open-inference-protocol/blob/main/specificatio
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 
@@ -14,6 +14,20 @@ from serving.errors import RequestError, brief, kind
 from serving.model import Model, Tensor
 
 MAX_ID_LENGTH = 128
+
+
+class Source(Protocol):
+    """What a request is read from: its JSON without long lists (`fields`), and the values of its inputs."""
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The parsed JSON."""
+
+    def array(self, tensor: Tensor, given: dict[str, Any], shape: list[int]) -> NDArray[Any]:
+        """Return the values of an input; called in the order of the inputs. Raises RequestError."""
+
+    def check_end(self) -> None:
+        """Raise RequestError when there are values that belong to no input."""
 
 
 class InferenceRequest(NamedTuple):
@@ -46,7 +60,11 @@ def decode(body: bytes | bytearray, model: Model, json_bytes: int | None = None)
 
     `json_bytes` is how much of the body is JSON, when binary tensors follow it; None when all of it is.
     """
-    document = Document(body, json_bytes)
+    return check(Document(body, json_bytes), model)
+
+
+def check(document: Source, model: Model) -> InferenceRequest:
+    """Return the request that `document` is; raises RequestError as decode does."""
     fields = document.fields
     given = _named(fields.get("inputs"), "inputs", [tensor.name for tensor in model.inputs])
     for tensor in model.inputs:
@@ -104,7 +122,7 @@ def _named(entries: object, where: str, known: Sequence[str]) -> dict[str, dict[
     return named
 
 
-def _array(tensor: Tensor, given: dict[str, Any], sizes: dict[str, int], document: Document) -> NDArray[Any]:
+def _array(tensor: Tensor, given: dict[str, Any], sizes: dict[str, int], document: Source) -> NDArray[Any]:
     if given.get("datatype") != tensor.datatype:
         raise RequestError(f"{tensor.where}: expected datatype {tensor.datatype}, got {brief(given.get('datatype'))}")
     return document.array(tensor, given, _shape(tensor, given.get("shape"), sizes))

@@ -9,6 +9,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from serving import numbers
 from serving.errors import RequestError, brief
 from serving.model import Tensor
 
@@ -37,6 +38,12 @@ def from_text(tensor: Tensor, text: bytes, shape: list[int]) -> NDArray[Any]:
 
     Beside the text itself it takes at most twice its size and the array; raises RequestError.
     """
+    array = numbers.read(tensor, text, shape)
+    return _from_pieces(tensor, text, shape) if array is None else array
+
+
+def _from_pieces(tensor: Tensor, text: bytes, shape: list[int]) -> NDArray[Any]:
+    """Return what from_text does, for every list; raises RequestError that says what does not fit."""
     if text.find(b"[", 1) != -1:
         _check_nesting(tensor, text, shape)
         text = text.translate(_WITHOUT_BRACKETS)

@@ -4,6 +4,13 @@ import signal
 
 import pytest
 
+from tests.support.cluster import LANES
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the choice of a lane of the integration tests."""
+    parser.addoption("--lane", choices=LANES, help="of the integration tests, those of one lane (tests/__main__.py)")
+
 
 def pytest_configure() -> None:
     """Undo that a run in the background ignores SIGINT and hands that on: the engine would wait 5 s per plugin."""

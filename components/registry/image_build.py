@@ -44,6 +44,8 @@ class ImageBuildArgs(TypedDict):
     revision: NotRequired[str | None]
     """What the image is built from: a commit, with a digest of what differs from it. It becomes the label
     org.opencontainers.image.revision and the Dockerfile's argument REVISION."""
+    arguments: NotRequired[Mapping[str, str] | None]
+    """Further arguments of the Dockerfile by name."""
     secrets: NotRequired[Mapping[str, str] | None]
     """Build secrets: contents by id. They say how the build reaches its sources, which differs from machine to machine;
     what it makes does not depend on them, so another value is no change."""
@@ -66,6 +68,7 @@ class ImageBuild(pulumi.ComponentResource):
         super().__init__("stellwerk:index:ImageBuild", name, None, opts)
         context = args["context"]
         build_args: dict[str, pulumi.Input[str]] = {"SOURCE_DATE_EPOCH": str(args["epoch"])}
+        build_args.update(args.get("arguments") or {})
         base = args.get("base_image")
         if base is not None:
             build_args["BASE_IMAGE"] = base

@@ -1,20 +1,22 @@
 """Who changes an environment right now: the command's own lock, and what a file backend says of the engine's."""
 
 import fcntl
-import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 from rich.console import Console
 
 from delivery.clients.engine import Engine
+from delivery.clients.locks import Lock
+from delivery.clients.snapshots import Snapshots
 from delivery.errors import DeliveryError, system_errors
+
+# An update on another machine that takes longer is refused for; on this one an owner that runs is waited for.
+_PATIENCE_SECONDS = 600
 
 
 def changed(environment: str) -> DeliveryError:
@@ -28,17 +30,12 @@ class Backend:
 
     engine: Engine
 
-    @property
-    def _folder(self) -> Path | None:
-        """The folder of a file backend; other backends know their clients themselves."""
-        url = self.engine.backend_url
-        return Path(urlsplit(url).path) if url.startswith("file://") else None
-
     def state(self, environment: str) -> object:
         """Return what is equal as long as no update has written the stack's state."""
-        if self._folder is None:
+        folder = self.engine.backend_folder
+        if folder is None:
             return None
-        files = sorted((self._folder / ".pulumi" / "stacks" / "stellwerk").glob(f"{environment}.json*"))
+        files = sorted((folder / ".pulumi" / "stacks" / self.engine.project).glob(f"{environment}.json*"))
         return [(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files]
 
     @contextmanager
@@ -46,7 +43,8 @@ class Backend:
         """Keep other `stellwerk` commands of this machine from changing the environment.
 
         The lock belongs to the backend, so that two checkouts with one backend share it; the system takes it back from
-        a command that is killed. Against other machines, and plain `pulumi up`, the engine's own lock holds.
+        a command that is killed. Against other machines, and plain `pulumi up`, the engine's own lock holds. A state
+        that is not in files is kept first, for `stellwerk state restore`.
         """
         file = self._lock_file(environment)
         with system_errors(f"locking {environment}", f"make {file.parent} writable"):
@@ -63,55 +61,64 @@ class Backend:
                     console.print(f"waiting for another change of {environment} to end", highlight=False)
                 waits = True
                 self.engine.clock.sleep(0.2)
+            if self.engine.backend_folder is None:
+                # In a file backend the engine keeps the states itself.
+                Snapshots(self.engine, environment).keep()
             yield
         finally:
             os.close(descriptor)
 
     def _lock_file(self, environment: str) -> Path:
-        if self._folder is not None:
-            return self._folder / f"stellwerk-{environment}.lock"
+        folder = self.engine.backend_folder
+        if folder is not None:
+            return folder / f"stellwerk-{environment}.lock"
         name = f"{environment}-{sha256(self.engine.backend_url.encode()).hexdigest()[:16]}.lock"
         return self.engine.work / "locks" / name
 
     def holder(self, environment: str) -> str | None:
         """Return who holds the engine's lock of a stack right now, None when nobody does or only the backend knows."""
-        locks = [lock for lock in self._engine_locks(environment) if _is_running(lock)]
-        if not locks:
-            return None
-        return "{username}@{hostname}, process {pid}".format_map({"username": "?", "hostname": "?", **locks[0]})
+        held = self.engine.locks(environment).held()
+        return str(held[0]) if held else None
+
+    def require_free(self, environment: str, console: Console) -> None:
+        """Break the lock of a killed update; raise DeliveryError naming who holds the stack, if somebody does."""
+        self._break_dead(environment, console)
+        if held := self.engine.locks(environment).held():
+            raise _refusal(environment, held[0])
 
     def wait(self, environment: str, console: Console) -> None:
-        """Wait for an update that is running, and remove the lock of one that was killed."""
-        waits = False
-        while locks := self._engine_locks(environment):
-            alive = [lock["pid"] for lock in locks if _is_running(lock)]
-            if not alive:
-                console.print(f"[dim]removing the lock of an interrupted update of {environment}[/dim]")
-                self.engine.run("cancel", "--stack", environment, "--yes")
+        """Wait for an update that is running, and break the lock of one that was killed.
+
+        Raise DeliveryError when one on another machine has not ended after ten minutes: it may have been killed.
+        """
+        locks, began, waits = self.engine.locks(environment), self.engine.clock.monotonic(), False
+        while True:
+            self._break_dead(environment, console)
+            held = locks.held()
+            if not held:
                 return
+            if not held[0].is_here and self.engine.clock.monotonic() - began > _PATIENCE_SECONDS:
+                raise _refusal(environment, held[0])
             if not waits:
-                console.print(f"waiting for another update of {environment} (process {alive[0]}) to end")
+                console.print(f"waiting for another update of {environment} ({held[0]}) to end", highlight=False)
             waits = True
             self.engine.clock.sleep(1)
 
-    def _engine_locks(self, environment: str) -> Sequence[dict[str, Any]]:
-        """Return the locks of a stack in a file backend."""
-        if self._folder is None:
-            return []
-        folder = self._folder / ".pulumi" / "locks" / "organization" / "stellwerk" / environment
-        locks = []
-        for file in folder.glob("*.json"):
-            # One that is being written or was just removed counts as none.
-            with suppress(OSError, json.JSONDecodeError):
-                locks.append(json.loads(file.read_text()))
-        return locks
+    def _break_dead(self, environment: str, console: Console) -> None:
+        for lock in self.engine.locks(environment).break_dead():
+            owner = f": {lock}" if lock.pid is not None else ""
+            text = f"removing the lock of an interrupted update of {environment}{owner}"
+            console.print(text, style="dim", highlight=False, markup=False)
+        self.engine.locks(environment).remove_torn()
 
 
-def _is_running(lock: dict[str, Any]) -> bool:
-    """Return whether a lock's process runs; a lock of another host counts as running: nothing here can tell."""
-    if lock.get("hostname") != os.uname().nodename:
-        return True
-    try:
-        return Path(f"/proc/{lock['pid']}/comm").read_text().strip() == "pulumi"
-    except OSError:
-        return False
+def _refusal(environment: str, lock: Lock) -> DeliveryError:
+    """Return what is said when somebody else changes the environment."""
+    if lock.is_here:
+        return DeliveryError(
+            f"{environment}: another update runs ({lock}); nothing was changed; wait until it has ended"
+        )
+    return DeliveryError(
+        f"{environment}: an update on another machine holds the lock ({lock}); nothing was changed; wait until it has "
+        f"ended, or look on {lock.hostname}: if no process {lock.pid} runs there, `pulumi cancel --stack {environment}`"
+    )

@@ -2,15 +2,18 @@
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from delivery.clients.locks import StackLocks
 from delivery.clients.plan import Plan, parse, stored
 from delivery.clients.process import call
 from delivery.clock import Clock
@@ -19,6 +22,7 @@ from infra.targets.variables import DEADLINE, PULUMI_BACKEND_URL, PULUMI_PASSPHR
 
 _PASSPHRASE = ("incorrect passphrase", PULUMI_PASSPHRASE)
 KEY = "stellwerk:credentials"
+_NAME = re.compile(r"^name:\s*[\"']?([\w.-]+)", re.MULTILINE)
 # The engine takes --event-log only under this; its own Automation API does the same.
 _EVENT_LOG = {"PULUMI_DEBUG_COMMANDS": "true"}
 
@@ -49,6 +53,23 @@ class Engine:
                 f"or name the backend of your cluster's stacks, with KUBECONFIG and {PULUMI_PASSPHRASE_FILE}"
             )
         return url
+
+    @property
+    def backend_folder(self) -> Path | None:
+        """The folder of a file backend; other backends know their clients themselves."""
+        url = self.backend_url
+        return Path(urlsplit(url).path) if url.startswith("file://") else None
+
+    @cached_property
+    def project(self) -> str:
+        """The project's name in the engine."""
+        file = self.root / "Pulumi.yaml"
+        name = _NAME.search(file.read_text(encoding="utf-8")) if file.is_file() else None
+        return name[1] if name else "stellwerk"
+
+    def locks(self, stack: str) -> StackLocks:
+        """Return the engine's locks of a stack."""
+        return StackLocks(self.backend_url, self.project, stack)
 
     @property
     def work(self) -> Path:
@@ -141,7 +162,7 @@ class Engine:
             yield config, Path(folder, "events.json")
 
     def refresh(self, environment: str, urns: Sequence[str]) -> bool:
-        """Read these resources of the stack again, so that what was deleted by hand is known to be absent."""
+        """Read these resources of the stack again, or all, so that what was deleted by hand is known to be absent."""
         targets = [argument for urn in urns for argument in ("--target", urn)]
         return self.show("refresh", "--stack", environment, "--yes", "--skip-preview", *targets)
 
@@ -156,6 +177,7 @@ class Engine:
             action = f"let {PULUMI_BACKEND_URL} name a folder that you may write"
             with system_errors("making the backend's folder", action):
                 Path(urlsplit(url).path).mkdir(parents=True, exist_ok=True)
+            self.locks("").remove_torn()
         return {stack["name"] for stack in json.loads(self.run("stack", "ls", "--json"))}
 
     def outputs(self, environment: str) -> dict[str, Any]:

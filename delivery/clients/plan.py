@@ -12,11 +12,16 @@ _MODEL = "stellwerk:index:InferenceService"
 # Steps that change nothing.
 _QUIET = ("same", "read", "read-replacement", "read-discard", "refresh")
 _NAMED = 8
+# What the engine writes for a value that only the update will know.
+_UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 
 
 @dataclass(frozen=True)
 class Step:
-    """What happens to one resource; `content` says which values change, and to what, without being readable."""
+    """What happens to one resource; `content` says which values change, and to what, without being readable.
+
+    `declared` are namespace and name of the Kubernetes object that the program declares, as far as it says them.
+    """
 
     urn: str
     op: str
@@ -24,6 +29,7 @@ class Step:
     id: str
     exists: bool
     content: str
+    declared: tuple[str | None, str] | None = None
 
     @property
     def name(self) -> str:
@@ -86,7 +92,8 @@ def parse(text: str) -> Plan:
         old, new = step.get("old") or {}, step.get("new") or {}
         parents[step["urn"]] = new.get("parent") or old.get("parent") or ""
         identity = old.get("id") or ""
-        steps.append(Step(step["urn"], step["op"], step["type"], identity, bool(identity), _content(step)))
+        declared = _declared(new.get("inputs") or {})
+        steps.append(Step(step["urn"], step["op"], step["type"], identity, bool(identity), _content(step), declared))
     return Plan(tuple(steps), parents)
 
 
@@ -112,6 +119,15 @@ def _content(step: dict[str, Any]) -> str:
     inputs = (step.get("new") or {}).get("inputs")
     parts = [step.get("diffs"), step.get("detailedDiff"), step.get("keys"), inputs]
     return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _declared(inputs: Mapping[str, Any]) -> tuple[str | None, str] | None:
+    """Return namespace and name of an object from its inputs; a namespace that is not known yet is None."""
+    metadata = inputs.get("metadata")
+    if not isinstance(metadata, Mapping) or metadata.get("name") in (None, _UNKNOWN):
+        return None
+    namespace = metadata.get("namespace", "")
+    return None if namespace == _UNKNOWN else str(namespace), str(metadata["name"])
 
 
 def _type(urn: str) -> str:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from delivery.commands import demo, documents, environments, logs, models
+from delivery.commands import demo, documents, environments, logs, models, state
 from delivery.errors import system_errors
 from delivery.failures import EXPECTED, INTERRUPTED, report_unexpected
 from delivery.terminal import console
 from infra.contract.errors import StellwerkError
-from infra.local.cli import cluster_app, start
+from infra.local.cli import cluster_app, get, start
 from infra.local.cluster.environment import ask_for, environment
 from infra.local.cluster.layout import layout, state_directory
 from infra.local.doctor import doctor_app
@@ -49,11 +49,13 @@ for command in (
     models.predict,
     environments.status,
     environments.drift,
+    state.orphans,
     logs.logs,
     models.runs,
     documents.migrate,
 ):
     app.command()(command)
+app.add_typer(state.state_app, name="state")
 app.add_typer(cluster_app(_needs), name="cluster")
 app.add_typer(doctor_app(_needs), name="doctor")
 
@@ -70,9 +72,7 @@ def open_session() -> "Session":
 
 
 def _prepare(console: Console) -> None:
-    from infra.local.prepare import prepare
-
-    prepare(layout(), _needs(), console)
+    get(layout(), _needs(), console)
 
 
 def _start() -> None:

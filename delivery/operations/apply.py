@@ -6,6 +6,7 @@ from delivery.clients.plan import Plan, summary
 from delivery.errors import DeliveryError
 from delivery.operations.draft import Draft, How
 from delivery.operations.pods import Watch
+from delivery.operations.settle import wait
 from delivery.session import Session
 
 
@@ -46,7 +47,7 @@ def apply(session: Session, draft: Draft, how: How, began: float) -> None:
 def _require_unchanged(session: Session, draft: Draft, how: How) -> None:
     """Raise DeliveryError when the file or the state is not what was previewed."""
     environment = draft.environment
-    session.backend.wait(environment, how.console)
+    wait(session, environment, how.console)
     session.project.reload(environment)
     if session.backend.state(environment) != draft.state or session.project.text(environment) != draft.text_before:
         raise changed(environment)
@@ -67,7 +68,7 @@ def _undo(session: Session, draft: Draft, how: How, *, begun: bool) -> str:
     project.write(environment, text)
     by_hand = f"run `pulumi up --stack {environment}`"
     try:
-        session.backend.wait(environment, how.console)
+        wait(session, environment, how.console)
         if begun:
             # An interrupted step may have changed an object without the state knowing it.
             own = session.engine.resources(environment).of(model)
@@ -88,7 +89,7 @@ def _settled_plan(session: Session, environment: str, text: str, how: How) -> Pl
     """Return what is left to do to apply the text, seen while no other update runs: that may have applied the move."""
     backend = session.backend
     while True:
-        backend.wait(environment, how.console)
+        wait(session, environment, how.console)
         state = backend.state(environment)
         plan = session.engine.preview(environment, text, shown=False)
         if backend.holder(environment) is None and backend.state(environment) == state:

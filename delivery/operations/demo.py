@@ -3,10 +3,14 @@
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -15,6 +19,7 @@ from rich.table import Table
 from components.kit.names import POD_FIELD
 from delivery.errors import DeliveryError
 from delivery.operations.load import Load
+from delivery.operations.settle import wait
 from delivery.project import Pointers
 from delivery.session import Session
 from infra.values import ENVIRONMENTS
@@ -48,9 +53,23 @@ class Demo:
         """Run the engine's own command; raise DeliveryError when it fails."""
         self._command(["pulumi", *arguments], f"pulumi {' '.join(arguments)}")
 
+    def aside(self, output: Path, *arguments: str) -> int:
+        """Return the exit code of an engine's command whose output goes to a file, for `show` to show it."""
+        with output.open("wb") as file:
+            return self.session.engine.call(["pulumi", *arguments], stdout=file.fileno())
+
+    def show(self, output: Path, code: int, *arguments: str) -> None:
+        """Show what a command said `aside`; raise DeliveryError when it failed."""
+        shown = f"pulumi {' '.join(arguments)}"
+        self.console.print(f"[bold cyan]$ {shown}", highlight=False)
+        self.console.out(output.read_text(encoding="utf-8", errors="replace"), end="", highlight=False)
+        self._ended(code, shown)
+
     def _command(self, command: list[str], shown: str) -> None:
         self.console.print(f"[bold cyan]$ {shown}", highlight=False)
-        code = self.session.engine.call(command)
+        self._ended(self.session.engine.call(command), shown)
+
+    def _ended(self, code: int, shown: str) -> None:
         self._forget_files()
         if code:
             raise DeliveryError(
@@ -83,8 +102,7 @@ def run(session: Session, console: Console) -> None:
     demo.step("Toolchain and base image", lambda: session.local.prepare(console))
     demo.step("Local cluster", session.local.start)
     demo.step("Credentials", partial(_init, demo))
-    for name in ENVIRONMENTS:
-        demo.step(f"Environment {name}", partial(_up, demo, name))
+    apply_environments(demo)
     first, second = _releases(demo)
     _story(demo, first, second)
     demo.step("Answers, and their log line", lambda: _look(demo, first))
@@ -102,10 +120,40 @@ def _init(demo: Demo) -> None:
     demo.stellwerk("init", *ENVIRONMENTS)
 
 
+def apply_environments(demo: Demo) -> None:
+    """Apply all environments, the first one before the others' output is shown.
+
+    Without a release the others need nothing that the first makes: they are applied while its images are built.
+    """
+    first, *others = ENVIRONMENTS
+    if any(demo.session.project.pointers(name, MODEL).release for name in ENVIRONMENTS):
+        for name in ENVIRONMENTS:
+            demo.step(f"Environment {name}", partial(_up, demo, name))
+        return
+    for name in others:
+        demo.session.backend.wait(name, demo.console)
+    quiet = "--suppress-progress"
+    with ExitStack() as ending:
+        folder = Path(ending.enter_context(tempfile.TemporaryDirectory(prefix="stellwerk-")))
+        pool = ending.enter_context(ThreadPoolExecutor(len(others)))
+        running = {name: pool.submit(demo.aside, folder / name, *_update(name), quiet) for name in others}
+        demo.step(f"Environment {first}", partial(_up, demo, first))
+        for name, update in running.items():
+            demo.step(f"Environment {name}", partial(_shown, demo, name, update, folder / name))
+
+
+def _shown(demo: Demo, name: str, update: Future[int], output: Path) -> None:
+    demo.show(output, update.result(), *_update(name))
+
+
+def _update(name: str) -> tuple[str, ...]:
+    return ("up", "--stack", name, "--yes", "--skip-preview")
+
+
 def _up(demo: Demo, name: str) -> None:
-    demo.session.backend.wait(name, demo.console)
+    wait(demo.session, name, demo.console)
     quiet = () if sys.stdout.isatty() else ("--suppress-progress",)
-    demo.pulumi("up", "--stack", name, "--yes", "--skip-preview", *quiet)
+    demo.pulumi(*_update(name), *quiet)
 
 
 def _releases(demo: Demo) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from rich.console import Console
 from delivery.clients.endpoint import answers_alone
 from delivery.clients.plan import Plan, summary
 from delivery.errors import DeliveryError
+from delivery.operations.settle import wait
 from delivery.project import Pointers
 from delivery.session import Session
 from infra.values import file_name
@@ -58,7 +59,7 @@ class Draft:
 def draft(session: Session, move: Move, how: How, *, shown: bool) -> Draft | None:
     """Return what the move would do right now, None when there is nothing to do; refuse what touches anything else."""
     project, engine, environment, model = session.project, session.engine, move.environment, move.model
-    session.backend.wait(environment, how.console)
+    wait(session, environment, how.console)
     # Others may have changed the file while they were waited for, or while the question was.
     project.reload(environment)
     before = project.pointers(environment, model)

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from delivery.clients.backend import changed
 from delivery.errors import DeliveryError
+from delivery.operations.settle import wait
 from delivery.session import Session
 
 # Fields that somebody else has set are left alone, unless an update takes them over by force.
@@ -87,7 +88,7 @@ def repair(session: Session, environment: str, confirmed: Callable[[], bool], co
 def _settled(session: Session, environment: str, console: Console) -> Iterator[None]:
     """Keep promotions and updates of the environment away, once those under way have ended."""
     with session.backend.locked(environment, console):
-        session.backend.wait(environment, console)
+        wait(session, environment, console)
         yield
 
 

@@ -94,17 +94,17 @@ class Namespace:
 
 @dataclass(frozen=True)
 class Build:
-    """An image of this stack: its folder, the named contexts it copies from, the image before it that it builds on.
+    """An image of this stack: its folder, and the named contexts it copies from.
 
     `sources` are what of the checkout goes into it, its folder unless given: the last commit that touched it is its
-    revision.
+    revision. `installs`: its Dockerfile installs Python packages, with the uv that the argument UV names.
     """
 
     folder: str
     sources: tuple[str, ...] = ()
     contexts: Mapping[str, Callable[["Composition"], Path]] = field(default_factory=dict)
-    base: str | None = None
     sets_times: bool = False
+    installs: bool = False
 
 
 @dataclass(frozen=True)
@@ -179,5 +179,5 @@ class Stack:
         return [folder for service in self.running() for folder in service.folders(self.environment)]
 
     def builds(self) -> dict[str, Build]:
-        """Return the images that the services are built as, by name; what another builds on comes first."""
+        """Return the images that the services are built as, by name."""
         return {name: build for service in self.running() for name, build in service.builds(self.environment).items()}

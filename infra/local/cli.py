@@ -32,22 +32,32 @@ def cluster_app(needs: Callable[[], Needs]) -> typer.Typer:
     return app
 
 
-def start(place: Layout, needs: Needs) -> float:
-    """Get what is missing, bring the node up; return the seconds it took without the getting."""
-    from infra.local.cluster import lifecycle
-    from infra.local.cluster.commands import Tools
+def get(place: Layout, needs: Needs, shown: Console = console) -> None:
+    """Get what is missing; the node starts while tools compile that it does not need."""
     from infra.local.prepare import prepare
 
-    prepare(place, needs, console)
-    folders = installed_cluster_tools()
+    prepare(place, needs, shown, lambda: _bring_up(place, needs, shown))
+
+
+def start(place: Layout, needs: Needs) -> float:
+    """Get what is missing, bring the node up; return the seconds it took without the getting."""
+    get(place, needs)
+    began = time.monotonic()
+    _bring_up(place, needs, console)
+    ask_for(place)
+    return time.monotonic() - began
+
+
+def _bring_up(place: Layout, needs: Needs, shown: Console) -> None:
+    from infra.local.cluster import lifecycle
+    from infra.local.cluster.commands import Tools
+
     began = time.monotonic()
 
     def report(step: str) -> None:
-        console.print(f"  [dim]{time.monotonic() - began:5.1f} s[/dim]  {step}")
+        shown.print(f"  [dim]{time.monotonic() - began:5.1f} s[/dim]  {step}")
 
-    lifecycle.up(place, Tools(*folders), needs, report)
-    ask_for(place)
-    return time.monotonic() - began
+    lifecycle.up(place, Tools(*installed_cluster_tools()), needs, report)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What the local cluster needs before it starts: the tools, and the base of the images that are built here."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from rich.console import Console
@@ -12,20 +13,21 @@ from infra.local.toolchain.paths import build_contexts, cache, set_link
 from infra.targets.needs import Needs
 
 
-def prepare(layout: Layout, needs: Needs, console: Console) -> None:
+def prepare(layout: Layout, needs: Needs, console: Console, node: Callable[[], object] | None = None) -> None:
     """Get what is missing; the base image's root file system is made while Go compiles.
 
-    Raises ClusterError before anything starts when the machine lacks something, ToolchainError or BaseImageError when
-    something cannot be obtained.
+    `node` starts the node; it is called where its tools are there and others still compile. Raises ClusterError before
+    anything starts when the machine lacks something, ToolchainError or BaseImageError when something cannot be
+    obtained, and what `node` raises.
     """
     check(layout, needs, tools_missing=any(tool.installed is None for tool in inspect()))
     if not needs.builds_base:
-        ensure(console=console)
+        ensure(console=console, ready=node)
         return
     context = cache() / "base-python"
     ensure(["debootstrap"], console)
     with ThreadPoolExecutor(1) as pool:
         base = pool.submit(base_image.make, context, console.print)
-        ensure(console=console)
+        ensure(console=console, ready=node)
         base.result()
     set_link(build_contexts() / "base-python", context)

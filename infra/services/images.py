@@ -1,5 +1,6 @@
 """The images that the services of an environment are built as: each by digest, from folders of this checkout."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from infra.composition.contexts import STAGED, stage
 from infra.composition.handover import BuiltImages, RegistryAccess
 from infra.composition.service import Build, Service, Stack
 from infra.contract.environment import Environment
-from infra.contract.problems import KeyPath, Problem, show
+from infra.contract.problems import ConfigError, KeyPath, Problem, show
 from infra.contract.versions import EPOCH
 from infra.revision import revisions
 from infra.targets.target import Folder
@@ -73,8 +74,7 @@ def _compose(context: Composition) -> None:
     for name, build in builds.items():
         # The provider hashes modes, of which git keeps but one bit: it gets a copy that is the same in each checkout.
         folder = stage(context.root / build.folder, context.root / STAGED / name)
-        under = images[build.base] if build.base else base
-        images[name] = _image(context, name, folder, under, build, built_from[name])
+        images[name] = _image(context, name, folder, base, build, built_from[name])
     _hand_over(context, BuiltImages(images, built_from))
 
 
@@ -101,10 +101,26 @@ def _image(
             "contexts": {key: context.relative(find(context)) for key, find in build.contexts.items()} if build else {},
             "sets_times": build.sets_times if build else False,
             "revision": revision,
+            "arguments": {"UV": locked(context.root, "uv")} if build and build.installs else {},
             "secrets": context.target.build_secrets(),
         },
     )
     return image.reference
+
+
+def locked(root: Path, package: str) -> str:
+    """Return a package's line of the development lock: its version and hashes.
+
+    Raise ConfigError where the lock has no such line.
+    """
+    lock = root / "requirements" / "dev.txt"
+    text = lock.read_text(encoding="utf-8") if lock.is_file() else ""
+    lines = re.search(rf"^{re.escape(package)}==(?:.*\\\n)*.*", text, re.MULTILINE)
+    if lines is None:
+        raise ConfigError(
+            f"{lock} has no line {package}==…, which images are built with; restore it, or run `make lock`"
+        )
+    return " ".join(lines.group().replace("\\\n", " ").split())
 
 
 def _hand_over(context: Composition, images: BuiltImages) -> None:

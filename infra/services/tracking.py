@@ -78,6 +78,9 @@ SERVICE = Service(
     switch=Switch(("tracking", "enabled"), "true", "false"),
     credentials=_credentials,
     make_credentials=_make_credentials,
-    builds=lambda _: {name: Build(f"{_FOLDER}/{name}") for name in ("mlflow", "postgres")},
+    builds=lambda _: {
+        "mlflow": Build(f"{_FOLDER}/mlflow", sets_times=True, installs=True),
+        "postgres": Build(f"{_FOLDER}/postgres"),
+    },
     compose=_compose,
 )

@@ -118,8 +118,7 @@ SERVICE = Service(
     placements=_placements,
     namespaces=(Namespace(TRAINING),),
     builds=lambda _: {
-        "training-torch": Build("training/torch", sets_times=True),
-        _IMAGE: Build("training", TRAINING_SOURCES, contexts={"models": _documents}, base="training-torch"),
+        _IMAGE: Build("training", TRAINING_SOURCES, {"models": _documents}, sets_times=True, installs=True)
     },
     compose=_compose,
 )

@@ -1,6 +1,8 @@
 """What program and command take from the target: what environment variables name (`stellwerk env`)."""
 
+import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +11,7 @@ from infra.contract.problems import ConfigError
 from infra.targets.variables import BUILD_SECRETS, DEADLINE, LOCAL_CONTEXT, POD_LOGS, REGISTRY_CA
 
 _SECRET_FILES = {"ca": "ca.crt", "pip": "pip.conf", "apt": "apt.sources"}
+_NAMED = re.compile(r"^(index-url|extra-index-url|trusted-host)\s*[=:](.*(?:\n[ \t]+\S.*)*)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -40,14 +43,17 @@ class Target:
     def build_secrets(self) -> dict[str, str]:
         """Return the contents of build secrets by id; the folder and each file are optional.
 
+        `uv` says for uv what the file of `pip` says for pip.
+
         A secret that is absent is empty, and none is left out: the engine ignores a difference only in secrets that
         both machines name.
         """
         given = self.variables.get(BUILD_SECRETS)
         files = {identity: Path(given or os.devnull, name) for identity, name in _SECRET_FILES.items()}
-        return {
+        secrets = {
             identity: file.read_text(encoding="utf-8") if file.is_file() else "" for identity, file in files.items()
         }
+        return {**secrets, "uv": uv_settings(secrets["pip"])}
 
     def deadline(self) -> float | None:
         """Return the time (seconds since 1970) until which whoever applies waits for pods, None without an end."""
@@ -74,3 +80,19 @@ class Target:
         file = Path(given)
         if file.parent.is_dir() and not (file.exists() and file.read_text() == certificate):
             file.write_text(certificate)
+
+
+def uv_settings(pip: str) -> str:
+    """Return the package indexes and trusted hosts of a pip configuration file as uv's settings; empty for none."""
+    named: dict[str, list[str]] = {}
+    for key, values in _NAMED.findall(pip):
+        named.setdefault(key, []).extend(values.split())
+    # A string or list of JSON is one of TOML. uv would take the first index that has a package, pip the best file.
+    lines = []
+    if hosts := named.get("trusted-host"):
+        lines.append(f"allow-insecure-host = {json.dumps(hosts)}")
+    if extra := named.get("extra-index-url"):
+        lines.append('index-strategy = "unsafe-best-match"')
+    lines += [f"[[index]]\nurl = {json.dumps(url)}\ndefault = true" for url in named.get("index-url", [])[-1:]]
+    lines += [f"[[index]]\nurl = {json.dumps(url)}" for url in extra or []]
+    return "".join(f"{line}\n" for line in lines)

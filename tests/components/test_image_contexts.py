@@ -21,7 +21,7 @@ IDENTITIES = [str(path.parent.relative_to(ROOT)) for path in DOCKERFILES]
 
 
 def test_all_dockerfiles_are_looked_at() -> None:
-    assert {"serving", "training", "training/torch", "components/tracking/images/mlflow"} <= set(IDENTITIES)
+    assert {"serving", "training", "components/tracking/images/mlflow"} <= set(IDENTITIES)
 
 
 @pytest.mark.parametrize("dockerfile", DOCKERFILES, ids=IDENTITIES)

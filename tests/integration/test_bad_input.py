@@ -35,6 +35,7 @@ def test_an_unknown_release(project: Project, edited: Callable[[str, str], None]
     refused(project, "models.digits.release", "v9-00000000", "there is no such release", release)
 
 
+@pytest.mark.lane("alone")
 def test_a_release_without_digest(project: Project) -> None:
     release = project.pointers("test")[0]
     file = project.release_file(release)
@@ -47,6 +48,7 @@ def test_a_release_without_digest(project: Project) -> None:
         file.write_text(before)
 
 
+@pytest.mark.lane("prod")
 def test_a_wrong_passphrase(project: Project) -> None:
     done = project.stellwerk("promote", MODEL, "--to", "prod", "--yes", ok=False, PULUMI_CONFIG_PASSPHRASE="wrong")
     assert done.returncode == 1
@@ -57,6 +59,7 @@ def test_a_wrong_passphrase(project: Project) -> None:
     assert "incorrect passphrase" in preview.stdout + preview.stderr
 
 
+@pytest.mark.lane("prod")
 def test_an_unreachable_cluster(project: Project, tmp_path: Path) -> None:
     nowhere = tmp_path / "kubeconfig"
     nowhere.write_text((project.state / "kubeconfig").read_text().replace(":6443", ":6444"))
@@ -70,6 +73,7 @@ def test_an_unreachable_cluster(project: Project, tmp_path: Path) -> None:
     assert project.stack_file("prod").read_text() == before
 
 
+@pytest.mark.lane("prod")
 def test_a_model_that_is_not_there(project: Project) -> None:
     for arguments in (("predict", "letters", "--env", "prod"), ("promote", "letters", "--to", "prod", "--yes")):
         done = project.stellwerk(*arguments, ok=False)
@@ -140,6 +144,7 @@ def test_no_root(project: Project) -> None:
     assert "need root" in done.stderr
 
 
+@pytest.mark.lane("prod")
 def test_a_second_cluster_is_refused_and_taking_it_down_leaves_the_first_one_alone(
     project: Project, tmp_path: Path
 ) -> None:
@@ -150,6 +155,7 @@ def test_a_second_cluster_is_refused_and_taking_it_down_leaves_the_first_one_alo
     assert project.answers("prod")
 
 
+@pytest.mark.lane("prod")
 def test_a_failed_preview_leaves_the_pointer(project: Project, edited: Callable[[str, str], None]) -> None:
     changed = project.expected["prod"].replace("pods: 40", "pods: many")
     edited("prod", changed)

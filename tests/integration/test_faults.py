@@ -4,12 +4,15 @@ import json
 import os
 import re
 import signal
+import subprocess
 import time
 from pathlib import Path
 from subprocess import DEVNULL
 
 import pytest
 
+from infra.local.cluster.layout import Layout
+from tests.support.images import endless_build
 from tests.support.project import ENVIRONMENTS, MODEL, Project, eventually, kill_group, read_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
@@ -26,6 +29,7 @@ def healthy(project: Project) -> bool:
     return project.stellwerk("cluster", "status", "--json", ok=False).returncode == 0
 
 
+@pytest.mark.lane("alone")
 def test_killed_parts_of_the_cluster_come_back(project: Project) -> None:
     before = parts(project)
     for name in PARTS:
@@ -38,16 +42,26 @@ def test_killed_parts_of_the_cluster_come_back(project: Project) -> None:
     assert answer["rows"] == 5
 
 
-def test_a_killed_supervisor_leaves_nothing_that_collides(project: Project) -> None:
+@pytest.mark.lane("alone")
+def test_a_killed_supervisor_leaves_nothing_that_collides(project: Project, tmp_path: Path) -> None:
     supervisor = int((project.state / "run/supervisord.pid").read_text())
-    os.kill(supervisor, signal.SIGKILL)
-    project.stellwerk("cluster", "up")
+    socket = Layout(project.state).buildkit_socket
+    with endless_build(project.root / ".toolchain/bin", socket, tmp_path / "endless-build") as step:
+        eventually("the build runs", 60, lambda: running(step))
+        os.kill(supervisor, signal.SIGKILL)
+        project.stellwerk("cluster", "up")
+        assert not running(step), "a step of a build outlives its builder"
     eventually("all parts run again", 120, lambda: healthy(project))
     eventually("prod answers", 180, lambda: project.answers("prod"))
     # The database's container was killed in the middle of its work.
     eventually("the tracking server answers", 180, project.tracking_answers)
 
 
+def running(command: str) -> bool:
+    return subprocess.run(["pgrep", "-f", command], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.lane("prod")
 def test_a_promotion_and_a_rollback_that_are_killed_complete_when_run_again(project: Project) -> None:
     """kill -9 on the command and the engine, early and late; the same move again needs no manual step."""
     release, previous = project.pointers("prod")
@@ -84,6 +98,7 @@ def test_an_interrupted_preview_says_so_and_no_more(project: Project) -> None:
     project.assert_no_changes("dev")
 
 
+@pytest.mark.lane("alone")
 def test_a_demo_that_is_killed_completes_when_run_again_and_changes_nothing(project: Project) -> None:
     """Nothing has changed since the first run: neither the killed run nor the one after it changes anything."""
     before = {name: resources(project, name) for name in ENVIRONMENTS}

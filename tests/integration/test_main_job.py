@@ -17,7 +17,7 @@ from infra.revision import TRAINING_SOURCES, revision
 from tests.support.project import ENVIRONMENTS, MODEL, Project, in_parallel
 from training.data import load
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.integration, pytest.mark.lane("story"), pytest.mark.timeout(3600)]
 
 
 def releases(project: Project) -> tuple[Release, Release]:
@@ -33,6 +33,10 @@ def test_the_demo_ends_with_a_table_of_its_steps(project: Project) -> None:
 
 def test_a_preview_shows_no_changes(project: Project) -> None:
     in_parallel(*(partial(project.assert_no_changes, name) for name in ENVIRONMENTS))
+
+
+def test_nothing_has_drifted(project: Project) -> None:
+    assert project.ask("drift") == {"environments": {name: [] for name in ENVIRONMENTS}}
 
 
 def test_another_checkout_on_another_machine_previews_no_changes(project: Project, tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ def test_a_models_key_reads_and_does_not_write(project: Project, tmp_path: Path)
     assert pair["secretKey"] not in values
 
 
+@pytest.mark.lane("alone")
 def test_a_forged_candidate_makes_no_release(
     project: Project, edited: Callable[[str, str], None], tmp_path: Path
 ) -> None:

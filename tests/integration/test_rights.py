@@ -89,6 +89,7 @@ def test_a_developers_day(project: Project, as_role: dict[str, str]) -> None:
         assert "orbidden" in done.stderr, arguments
 
 
+@pytest.mark.lane("alone")
 @pytest.mark.parametrize("as_role", ["operators"], indirect=True)
 def test_an_operators_day_on_which_dev_s_controller_is_away(project: Project, as_role: dict[str, str]) -> None:
     """Restarts, scales, changes inference services; a pod of prod that is deleted comes back without KServe."""
@@ -138,6 +139,7 @@ def test_pods_with_the_node_s_means_are_refused_where_no_label_says_so(kubectl: 
         assert 'violates PodSecurity "restricted:latest"' in said
 
 
+@pytest.mark.lane("prod")
 def test_a_namespace_s_node_ports_and_a_pod_s_processes_are_bounded(project: Project, kubectl: rights.Kubectl) -> None:
     service = ("create", "service", "nodeport", "mine", "--tcp=80", "-n", "dev-serving", "--dry-run=server")
     code, said = kubectl(*service)

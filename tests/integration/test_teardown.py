@@ -12,6 +12,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 
 
 @pytest.mark.last
+@pytest.mark.lane("alone")
 def test_destroy_and_down_leave_the_machine_as_it_was(project: Project) -> None:
     def destroy(environment: str) -> None:
         project.pulumi("destroy", "--stack", environment, "--yes", "--skip-preview")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.project import ENVIRONMENTS, MODEL, Project, copy_release, in_parallel
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.integration, pytest.mark.lane("alone"), pytest.mark.timeout(3600)]
 GPU_MODEL = "digits-gpu"
 
 

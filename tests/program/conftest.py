@@ -72,6 +72,8 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
         (tools / folder).mkdir(parents=True)
     for folder in ("build-contexts/base-python", "build-contexts/elasticsearch"):
         (tools / folder).mkdir(parents=True)
+    (root / "requirements").mkdir()
+    shutil.copy(ROOT / "requirements" / "dev.txt", root / "requirements")
     (place / "secrets").mkdir()
     (place / "secrets" / "ca.crt").write_text(f"{SENTINEL}-build")
     context = {"name": "stellwerk", "context": {"cluster": "stellwerk"}}

@@ -1,6 +1,7 @@
 """Fixtures: the main job, once per test run, on a real cluster of its own.
 
-The cluster stands until the last test; tests that take something away bring it back, or are marked `last`.
+The cluster stands until the last test; tests that take something away bring it back, or are marked `last`. Several
+runs of pytest share it by a folder that is kept: `make test` runs two lanes of tests side by side.
 """
 
 import os
@@ -18,6 +19,8 @@ from tests.support.project import ENVIRONMENTS, Project, copy_checkout
 
 # A folder whose project is kept: the first run makes it, later ones use it (docs/find-your-room.md).
 KEPT = "STELLWERK_TEST_PROJECT"
+# The environments that the tests of a lane change; what else there is belongs to no lane that runs beside them.
+LANES = {"story": (), "prod": ("prod",), "others": ("dev", "test"), "alone": ENVIRONMENTS}
 
 
 @pytest.fixture(scope="session")
@@ -28,7 +31,7 @@ def fresh() -> Iterator[Project]:
     # Unix sockets have short names: pytest's own folders are too deep.
     kept = os.environ.get(KEPT)
     folder = Path(kept or tempfile.mkdtemp(prefix="stw-"))
-    project = Project(folder / "checkout", folder / "state", traces.take())
+    project = project_in(folder)
     try:
         if not project.root.exists():
             project.root.mkdir(parents=True)
@@ -36,10 +39,23 @@ def fresh() -> Iterator[Project]:
         yield project
     finally:
         if not kept:
-            if Path(project.command).exists():
-                arguments = [project.command, "cluster", "down"]
-                subprocess.run(arguments, cwd=project.root, env=project.shell, check=False)
-            shutil.rmtree(folder, ignore_errors=True)
+            remove(folder)
+
+
+def project_in(folder: Path) -> Project:
+    """Return the project of a folder; what the machine looked like is of the time when this was asked first."""
+    before = folder / "machine.json"
+    if not before.exists():
+        before.write_text(traces.take().to_json())
+    return Project(folder / "checkout", folder / "state", traces.Traces.from_json(before.read_text()))
+
+
+def remove(folder: Path) -> None:
+    """Take down the folder's cluster, if there is one, and remove the folder."""
+    project = project_in(folder)
+    if Path(project.command).exists():
+        subprocess.run([project.command, "cluster", "down"], cwd=project.root, env=project.shell, check=False)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -86,7 +102,7 @@ def settled(request: pytest.FixtureRequest) -> None:
     if "project" not in request.fixturenames:
         return
     project: Project = request.getfixturevalue("project")
-    for name in ENVIRONMENTS:
+    for name in LANES[request.config.getoption("lane") or "alone"]:
         if project.state.exists() and project.stack_file(name).read_text() != project.expected[name]:
             project.stack_file(name).write_text(project.expected[name])
             project.pulumi("cancel", "--stack", name, "--yes", ok=False)

@@ -2,14 +2,17 @@
 
 import json
 import re
+import secrets
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
 def copies(dockerfile: str) -> str:
     """Return a Dockerfile of the lines that copy from the context."""
-    lines = re.findall(r"^COPY (?!.*--from=).*", dockerfile, re.MULTILINE)
+    lines = re.findall(r"^COPY (?!.*(?:--from=|<<)).*", dockerfile, re.MULTILINE)
     return "\n".join(["FROM scratch", "ARG SOURCE_DATE_EPOCH", *lines, ""])
 
 
@@ -22,6 +25,25 @@ def checkout_of_another(source: Path, target: Path) -> None:
         for stray in (".DS_Store", ".ipynb_checkpoints/a-checkpoint.py", "__pycache__/a.pyc", "a.py~", ".#a.py"):
             (folder / stray).parent.mkdir(exist_ok=True)
             (folder / stray).write_text("stray")
+
+
+@contextmanager
+def endless_build(tools: Path, socket: Path, work: Path) -> Iterator[str]:
+    """Run a build whose one step takes a day, until it is killed or the block ends; give the step's command."""
+    work.mkdir()
+    shutil.copy(tools / "busybox", work / "busybox")
+    step = ["/bin/busybox", "sleep", str(86_400 + secrets.randbelow(1000))]
+    (work / "Dockerfile").write_text(f"FROM scratch\nCOPY busybox /bin/busybox\nRUN {json.dumps(step)}\n")
+    process = subprocess.Popen(
+        [tools / "buildctl", "--addr", f"unix://{socket}", "build", "--no-cache", "--frontend", "dockerfile.v0",
+         "--local", f"context={work}", "--local", f"dockerfile={work}"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        yield " ".join(step)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def build(buildctl: Path, socket: Path, context: Path, dockerfile: str, work: Path) -> str:

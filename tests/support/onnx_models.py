@@ -91,6 +91,25 @@ def wide_model(width: int = 256) -> bytes:
     )
 
 
+def network_model(width: int, hidden: int, classes: int) -> bytes:
+    """Return a network of one hidden layer, as training exports it: `pixels` FP32 [rows, width] to `scores`."""
+    value, chance = helper.make_tensor_value_info, np.random.default_rng(7)
+    layers = {"weight0": (width, hidden), "bias0": (hidden,), "weight1": (hidden, classes), "bias1": (classes,)}
+    return onnx_model(
+        [
+            helper.make_node("Gemm", ["pixels", "weight0", "bias0"], ["sums"]),
+            helper.make_node("Relu", ["sums"], ["active"]),
+            helper.make_node("Gemm", ["active", "weight1", "bias1"], ["scores"]),
+        ],
+        [value("pixels", TensorProto.FLOAT, ["rows", width])],
+        [value("scores", TensorProto.FLOAT, ["rows", classes])],
+        [
+            numpy_helper.from_array(chance.normal(0, 0.05, shape).astype(np.float32), name)
+            for name, shape in layers.items()
+        ],
+    )
+
+
 def digest_of(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 

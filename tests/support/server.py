@@ -29,7 +29,8 @@ class Server:
     log: Path
 
     def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        # Lines that share a write may be read when the last one is half there.
+        return [json.loads(line) for line in self.log.read_text().rpartition("\n")[0].splitlines()]
 
     def inferences(self, request_id: str) -> list[dict[str, Any]]:
         """Return the lines of a request; the line is written after the response, so it is waited for."""

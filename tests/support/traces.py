@@ -19,6 +19,7 @@ _FOLDERS = (
     str(Path.home() / ".docker"),
 )
 _TEMPORARY = ("buildkit*", "buildx*", "containerd*", "kube*", "kwok*", "etcd*", "pulumi*", "Pulumi.*", "stellwerk*")
+_GROUPS = ("kubepods", "stellwerk-builds")
 _SETTINGS = ("net/ipv4/ip_forward", "net/bridge/bridge-nf-call-iptables")
 _PARTS = (
     "etcd", "kube-apiserver", "kube-controller", "kube-scheduler", "kubelet", "kube-proxy", "containerd",
@@ -42,6 +43,15 @@ class Traces:
     folders: frozenset[str]
     temporary: frozenset[str]
 
+    def to_json(self) -> str:
+        """Return the traces as text."""
+        return json.dumps({kind: sorted(names) for kind, names in vars(self).items()})
+
+    @classmethod
+    def from_json(cls, text: str) -> "Traces":
+        """Return the traces of a text."""
+        return cls(**{kind: frozenset(names) for kind, names in json.loads(text).items()})
+
     def left(self, before: "Traces") -> dict[str, list[str]]:
         """Return what exists now and did not before, by kind."""
         now, then = vars(self), vars(before)
@@ -61,7 +71,7 @@ def take() -> Traces:
         settings=frozenset(
             f"{name}={path.read_text().strip()}" for name in _SETTINGS if (path := Path("/proc/sys", name)).exists()
         ),
-        groups=frozenset(str(path) for path in Path("/sys/fs/cgroup").glob("**/kubepods*")),
+        groups=frozenset(str(path) for name in _GROUPS for path in Path("/sys/fs/cgroup").glob(f"**/{name}*")),
         folders=frozenset(name for name in _FOLDERS if Path(name).exists()),
         temporary=frozenset(str(path) for name in _TEMPORARY for path in Path(tempfile.gettempdir()).glob(name)),
     )

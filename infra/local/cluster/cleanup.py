@@ -1,5 +1,6 @@
 """Taking the node away: pods, mounts, namespaces, cgroups, folders outside the state directory."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -8,10 +9,11 @@ import time
 from pathlib import Path
 
 from infra.local.cluster.commands import Tools, run
-from infra.local.cluster.layout import Layout
+from infra.local.cluster.layout import BUILDS, Layout
 
 _CGROUPS = Path("/sys/fs/cgroup")
 # containerd, the CNI plugins and the kubelet keep these outside any configurable folder.
+_RUNC = Path("/run/runc")
 _OUTSIDE = (Path("/run/containerd"), Path("/var/lib/cni"), Path("/run/cni"), Path("/var/lib/kubelet/device-plugins"))
 
 
@@ -54,7 +56,8 @@ def _processes(layout: Layout) -> list[int]:
             continue
         program = command.split(b"\0")[0].rsplit(b"/", 1)[-1]
         part = marker in command and program not in (b"sh", b"bash", b"python", b"python3", b"tail", b"pulumi")
-        if part or ("supervisor" in command.decode(errors="replace") and marker in command) or _in_pod(group, layout):
+        part = part or (b"supervisor" in command and marker in command)
+        if part or _in_pod(group, layout) or _in_build(group, command, layout):
             pids.append(int(entry.name))
     return pids
 
@@ -62,6 +65,12 @@ def _processes(layout: Layout) -> list[int]:
 def _in_pod(cgroup: str, layout: Layout) -> bool:
     # Another kubelet's pods live in a cgroup of the same name: only when this state directory ran one.
     return "/kubepods" in cgroup and (layout.kubelet / "pods").exists() and not _foreign_kubelet(layout)
+
+
+def _in_build(cgroup: str, command: bytes, layout: Layout) -> bool:
+    """Return whether a process is a step of an image build, or the runtime that started it."""
+    starts = b"runc" in command.split(b"\0")[0] and f"{layout.build_cache}/".encode() in command
+    return (starts or f"/{BUILDS}/" in cgroup) and not _foreign_kubelet(layout)
 
 
 def _foreign_kubelet(layout: Layout) -> bool:
@@ -85,8 +94,9 @@ def _signal(pid: int, sent: signal.Signals) -> None:
 
 
 def unmount(layout: Layout) -> None:
-    """Unmount everything below the state directory and the runtime folders, deepest first."""
-    prefixes = tuple(f"{path}/" for path in (layout.root, *_outside()))
+    """Unmount everything below the state directory, the runtime folders and the builds' cache, deepest first."""
+    shared = () if _runs("containerd") else (*_OUTSIDE, layout.build_cache)
+    prefixes = tuple(f"{path}/" for path in (layout.root, *shared))
     for _ in range(3):
         mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
         ours = sorted((mount for mount in mounts if mount.startswith(prefixes)), key=len, reverse=True)
@@ -98,10 +108,10 @@ def unmount(layout: Layout) -> None:
 
 def remove_cgroups() -> None:
     """Remove the pods' cgroups, deepest first; only empty ones can go."""
-    if subprocess.run(["pgrep", "kubelet"], capture_output=True, check=False).returncode == 0:
+    if _runs("kubelet"):
         return
     for hierarchy in [_CGROUPS, *(path for path in _CGROUPS.iterdir() if path.is_dir() and not path.is_symlink())]:
-        for top in ("kubepods", "k8s.io"):
+        for top in ("kubepods", "k8s.io", BUILDS):
             tree = hierarchy / top
             if tree.is_dir():
                 for folder, _, _ in os.walk(tree, topdown=False):
@@ -115,16 +125,24 @@ def _rmdir(folder: Path) -> None:
         return
 
 
-def remove_outside() -> None:
-    """Remove the runtime's own folders."""
-    folders = _outside()
-    for folder in folders:
+def remove_outside(layout: Layout) -> None:
+    """Remove the runtimes' own folders, unless another cluster's use them: this one's have ended."""
+    if _runs("containerd"):
+        return
+    for folder in (*_OUTSIDE, *_builds(layout)):
         shutil.rmtree(folder, ignore_errors=True)
-    if folders:
-        _rmdir(Path("/var/lib/kubelet"))
+    _rmdir(Path("/var/lib/kubelet"))
 
 
-def _outside() -> tuple[Path, ...]:
-    """Return the runtime's own folders; none while another containerd uses them. Ours has ended."""
-    running = subprocess.run(["pgrep", "-x", "containerd"], capture_output=True, check=False).returncode == 0
-    return () if running else _OUTSIDE
+def _builds(layout: Layout) -> list[Path]:
+    """Return what runc knows of build steps that were killed."""
+    folders = []
+    for state in _RUNC.glob("*/state.json"):
+        with contextlib.suppress(OSError):
+            if f'"{layout.build_cache}/' in state.read_text():
+                folders.append(state.parent)
+    return folders
+
+
+def _runs(name: str) -> bool:
+    return subprocess.run(["pgrep", "-x", name], capture_output=True, check=False).returncode == 0

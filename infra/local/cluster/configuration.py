@@ -10,6 +10,7 @@ from infra.local.cluster.commands import Tools
 from infra.local.cluster.layout import (
     ADDRESS,
     BRIDGE,
+    BUILDS,
     KUBE_PROXY_HEALTH_PORT,
     PAUSE_IMAGE,
     POD_SUBNET,
@@ -59,24 +60,25 @@ SystemdCgroup = false
 """
 
 
-def _buildkitd(layout: Layout, registry: str | None) -> str:
+def _buildkitd(layout: Layout, tools: Tools, registry: str | None) -> str:
     trust = f'[registry."{registry}"]\nca = ["{layout.registry_ca}"]\n' if registry else ""
     return f"""\
-root = "{layout.data}/buildkit"
+root = "{layout.build_cache}"
 [grpc]
 address = ["unix://{layout.buildkit_socket}"]
 [otel]
 socketPath = "{layout.run}/buildkit-otel.sock"
-[worker.oci]
-enabled = false
 [worker.containerd]
+enabled = false
+[worker.oci]
 enabled = true
-address = "{layout.containerd_socket}"
-namespace = "k8s.io"
+binary = "{tools.path("runc")}"
+defaultCgroupParent = "{BUILDS}"
 networkMode = "host"
 snapshotter = "overlayfs"
 gc = true
-maxUsedSpace = "30GB"
+maxUsedSpace = "20GB"
+minFreeSpace = "10GB"
 {trust}"""
 
 
@@ -201,7 +203,7 @@ def write(layout: Layout, tools: Tools, registry: str | None = None) -> None:
     (layout.config / "cni").mkdir(exist_ok=True)
     files = {
         "containerd.toml": _containerd(layout, tools),
-        "buildkitd.toml": _buildkitd(layout, registry),
+        "buildkitd.toml": _buildkitd(layout, tools, registry),
         "cni/10-stellwerk.conflist": json.dumps(_cni(layout), indent=1),
         "admission.yaml": yaml.safe_dump(admission()),
         "kubelet.yaml": yaml.safe_dump(_kubelet(layout)),

@@ -63,7 +63,8 @@ def variables(place: Layout, given: Mapping[str, str]) -> dict[str, str]:
     """Return the variables of the local target whose state is in `place`; what `given` has set wins."""
     local = {
         names.PULUMI_HOME: str(place.pulumi_home),
-        names.PULUMI_BACKEND_URL: f"file://{place.backend}",
+        # Without files beside the state's: one that a killed engine leaves half-written makes it refuse every command.
+        names.PULUMI_BACKEND_URL: f"file://{place.backend}?metadata=skip",
         names.KUBECONFIG: str(place.kubeconfig),
         names.KUBECACHEDIR: str(place.kubectl_cache),
         names.DOCKER_CONFIG: str(place.docker_config),

@@ -1,4 +1,4 @@
-"""Platform images: one static binary FROM scratch, built straight into the node's image store."""
+"""Platform images: one static binary FROM scratch, built and put into the node's image store."""
 
 import json
 import os
@@ -70,10 +70,11 @@ def _key(image: PlatformImage, binary: Path) -> str:
 
 def present(tools: Tools, layout: Layout) -> set[str]:
     """Return the references in the node's image store."""
-    listing = run(
-        [tools.path("ctr"), "--address", layout.containerd_socket, "--namespace", "k8s.io", "images", "ls", "-q"]
-    )
-    return set(listing.split())
+    return set(run([*_store(tools, layout), "ls", "-q"]).split())
+
+
+def _store(tools: Tools, layout: Layout) -> list[str | Path]:
+    return [tools.path("ctr"), "--address", layout.containerd_socket, "--namespace", "k8s.io", "images"]
 
 
 def build(tools: Tools, layout: Layout, progress: Callable[[str], None]) -> None:
@@ -89,15 +90,19 @@ def build(tools: Tools, layout: Layout, progress: Callable[[str], None]) -> None
         progress(f"image {image.reference}")
         with tempfile.TemporaryDirectory(dir=layout.run) as folder:
             _stage(image, binary, Path(folder))
+            built = Path(folder, "image.tar")
             run(
                 [
                     tools.path("buildctl"), "--addr", f"unix://{layout.buildkit_socket}", "build",
                     "--frontend", "dockerfile.v0", "--local", f"context={folder}", "--local", f"dockerfile={folder}",
                     "--opt", "build-arg:SOURCE_DATE_EPOCH=0",
                     "--output",
-                    f"type=image,name={image.reference},unpack=true,rewrite-timestamp=true,compression=uncompressed",
+                    f"type=oci,dest={built},name={image.reference},rewrite-timestamp=true,compression=uncompressed",
                 ],
                 timeout=300,
             )  # fmt: skip
+            run([*_store(tools, layout), "import", built], timeout=300)
+            # No registry has it: a kubelet that is short of disk must not remove it.
+            run([*_store(tools, layout), "label", image.reference, "io.cri-containerd.pinned=pinned"])
         record[image.reference] = key
         record_file.write_text(json.dumps(record, indent=1))

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from infra.contract.versions import LOCAL_IMAGES, platform_image
-from infra.local.toolchain.paths import LINK
+from infra.local.toolchain.paths import LINK, cache
 
 NODE = "stellwerk"
 # RFC 2544 benchmarking range: never routed, so it cannot collide with a real network.
@@ -18,6 +18,8 @@ API_PORT = 6443
 ETCD_PORT, ETCD_PEER_PORT = 2379, 2380
 KUBE_PROXY_HEALTH_PORT = 10256
 BRIDGE = "stellwerk0"
+# The control group of image builds.
+BUILDS = "stellwerk-builds"
 TABLE = "stellwerk"
 PAUSE_IMAGE = f"{LOCAL_IMAGES}/pause:1"
 HELPER_IMAGE = platform_image("busybox")
@@ -27,11 +29,15 @@ PROVISIONER = "stellwerk:local-path-provisioner"
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths inside the state directory, the checkout's link to the toolchain, and the kernel's settings."""
+    """Paths inside the state directory, the checkout's link to the toolchain, the builds' cache, the kernel's settings.
+
+    What image builds have made outlives a cluster, like the tools: the next one's builds take it from there.
+    """
 
     root: Path
     tools: Path = LINK
     kernel: Path = Path("/proc/sys")
+    build_cache: Path = field(default_factory=lambda: cache() / "buildkit")
 
     @cached_property
     def kubeconfig(self) -> Path:

@@ -131,7 +131,7 @@ def down(layout: Layout, tools: Tools, progress: Progress, *, keep_data: bool = 
         cleanup.unmount(layout)
         network.down(tools, layout)
         cleanup.remove_cgroups()
-        cleanup.remove_outside()
+        cleanup.remove_outside(layout)
     if not keep_data:
         progress("data")
         shutil.rmtree(layout.root, ignore_errors=False)

@@ -10,7 +10,7 @@ from infra.local.toolchain.errors import ToolchainError
 from infra.local.toolchain.paths import bin_folder, cni_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from rich.console import Console
 
@@ -23,15 +23,21 @@ __all__ = ["ToolchainError", "ensure", "inspect", "installed_cluster_tools", "ve
 # package for its paths, and HTTP client, models and progress display would cost it 0.3 s.
 
 
-def ensure(names: "Sequence[str] | None" = None, console: "Console | None" = None, jobs: int = 0) -> "Toolchain":
+def ensure(
+    names: "Sequence[str] | None" = None,
+    console: "Console | None" = None,
+    jobs: int = 0,
+    ready: "Callable[[], object] | None" = None,
+) -> "Toolchain":
     """Get the tools called `names` (all of the manifest when None) and return their paths.
 
-    `jobs` bounds parallel compilation; 0 means one per core. Raises ToolchainError.
+    `jobs` bounds parallel compilation; 0 means one per core. Where others are still to be got, `ready` is called beside
+    that as soon as the local cluster's tools are there. Raises ToolchainError, or what `ready` raises.
     """
     from infra.local.toolchain.builder import ensure as get
     from infra.local.toolchain.manifest import load
 
-    return get(load(), names, console, jobs)
+    return get(load(), names, console, jobs, ready)
 
 
 def inspect() -> "list[ToolStatus]":

@@ -1,4 +1,4 @@
-"""Getting the tools: PATH, then downloads in parallel, then Go builds one after the other."""
+"""Getting the tools: PATH, then downloads in parallel, then Go builds, each linked while the next compiles."""
 
 import os
 import shutil
@@ -32,9 +32,16 @@ class Toolchain:
     cni: Path
 
 
-def ensure(manifest: Manifest, names: Sequence[str] | None, console: Console | None, jobs: int) -> Toolchain:
-    """Get what is missing of `names`, all tools when None; raise ToolchainError.
+def ensure(
+    manifest: Manifest,
+    names: Sequence[str] | None,
+    console: Console | None,
+    jobs: int,
+    ready: Callable[[], object] | None = None,
+) -> Toolchain:
+    """Get what is missing of `names`, all tools when None; raise ToolchainError, or what `ready` raises.
 
+    Where others are still to be got, `ready` is called beside that as soon as the local cluster's tools are there.
     The Go compiler is got only when something must be built, or when it is named.
     """
     everything = [tool for tool in manifest.tools if tool.kind is not Kind.COMPILER]
@@ -47,7 +54,7 @@ def ensure(manifest: Manifest, names: Sequence[str] | None, console: Console | N
             missing = _missing(wanted, view)
             if missing:
                 with Progress(shown, missing) as progress, ThreadPoolExecutor(4) as pool:
-                    Run(Plan(manifest, jobs), view, progress, pool).get(missing)
+                    Run(Plan(manifest, jobs), view, progress, pool).get(missing, ready)
     record = view.read()
     paths: dict[str, Path] = {}
     for tool in wanted:
@@ -68,13 +75,18 @@ class Run:
         self._plan, self._view, self._progress, self._pool = plan, view, progress, pool
         self._recording = threading.Lock()
         self._prefetched: set[str] = set()
+        self._lacking: set[str] = set()
+        self._ready: Callable[[], object] | None = None
+        self._started: Future[object] | None = None
         # What a killed run left is removed as far as its last compiler lets go of it; nothing of it is used.
         shutil.rmtree(plan.context.work, ignore_errors=True)
         plan.context = replace(plan.context, work=plan.context.work / str(os.getpid()), note=progress.note)
         plan.context.work.mkdir(parents=True)
 
-    def get(self, tools: list[Tool]) -> None:
+    def get(self, tools: list[Tool], ready: Callable[[], object] | None = None) -> None:
         """Get `tools`, recording each when it is installed; raise ToolchainError at the first that is not available."""
+        self._lacking, self._ready = {tool.name for tool in tools if tool.part == "cluster"}, ready
+        self._start_when_ready()
         asking = self._pool.submit(
             self._plan.context.hosts.check, [tool.expand(tool.release.url) for tool in tools if tool.release]
         )
@@ -83,9 +95,12 @@ class Run:
         downloads = [tool for tool in missing if any(self._plan.usable(tool, source) for source in DOWNLOADS)]
         builds = [tool for tool in missing if tool not in downloads]
         self._require(builds)
+        self._progress.planned(self._plan.context.hosts.silent(), builds)
         try:
             self._work(downloads, deque(builds))
             shutil.rmtree(self._plan.context.work, ignore_errors=True)
+            if self._started:
+                self._started.result()
         except BaseException:
             self._pool.shutdown(wait=False, cancel_futures=True)
             raise
@@ -107,8 +122,9 @@ class Run:
             machine.require_space_for_builds()
 
     def _work(self, downloads: Sequence[Tool], builds: deque[Tool]) -> None:
-        """Download in the pool; builds here, where an interrupt reaches the compiler."""
+        """Download in the pool; compile here, where an interrupt reaches the compiler, and link in the pool."""
         running: dict[Future[bool], Tool] = {self._pool.submit(self._download, tool): tool for tool in downloads}
+        linking: Future[None] | None = None
         while builds or running:
             ended, _ = wait(running, timeout=0 if builds else None, return_when=FIRST_COMPLETED)
             for future in ended:
@@ -116,7 +132,9 @@ class Run:
                 if not future.result():
                     builds.append(tool)
             if builds:
-                self._build(builds.popleft(), builds)
+                linking = self._build(builds.popleft(), builds, linking)
+        if linking:
+            linking.result()
 
     def _download(self, tool: Tool) -> bool:
         """Try the download sources in turn; False when Go modules are left to try."""
@@ -128,22 +146,40 @@ class Run:
                 self._keep(tool, source, partial(fetch, tool, context=self._plan.context))
             except ToolchainError as error:
                 self._plan.blame(tool, str(error))
-                self._progress.failed(tool, str(error))
+                self._progress.failed(tool, str(error), self._following(tool, source))
             else:
                 return True
         if tool.go is None:
             raise ToolchainError(f"{tool.name} {tool.version} is not available: {self._plan.reasons(tool)}")
         return False
 
-    def _build(self, tool: Tool, waiting: Sequence[Tool]) -> None:
+    def _following(self, tool: Tool, source: str) -> str | None:
+        """Return the source that is tried after `source`, None when there is none."""
+        later = list(DOWNLOADS)[list(DOWNLOADS).index(source) + 1 :]
+        label = next((DOWNLOADS[name][0] for name in later if self._plan.usable(tool, name)), None)
+        return label or (GO_MODULES if tool.go else None)
+
+    def _build(self, tool: Tool, waiting: Sequence[Tool], linking: Future[None] | None) -> Future[None]:
+        """Compile `tool` while the one before it is linked, wait for that, and return when this one is being linked.
+
+        One linker at a time: each takes more memory than a compiler, and leaves a core idle half of the time.
+        """
         if self._plan.go() is None:
             self._download(self._plan.manifest.compiler)
         go = self._plan.go()
         if go is None:
             raise ToolchainError(f"{tool.name}: no go command: {self._plan.reasons(self._plan.manifest.compiler)}")
         self._prefetch(tool, waiting, go)
+        began = time.monotonic()
         self._progress.start(tool, GO_MODULES)
-        self._keep(tool, "go", partial(gobuild.build, tool, go=go, context=self._plan.context))
+        try:
+            group = gobuild.compile_packages(tool, go, self._plan.context)
+        finally:
+            # What was linked meanwhile is kept, whatever becomes of this one.
+            if linking:
+                linking.result()
+        finish = partial(gobuild.link, tool, group=group, go=go, context=self._plan.context)
+        return self._pool.submit(self._keep, tool, "go", finish, began)
 
     def _prefetch(self, tool: Tool, waiting: Sequence[Tool], go: gobuild.Go) -> None:
         """Download for the group after this one while this one compiles."""
@@ -154,9 +190,12 @@ class Run:
             # A failure needs no telling here: the build that lacks the modules tells it.
             self._pool.submit(gobuild.prefetch, members, go, self._plan.context)
 
-    def _keep(self, tool: Tool, source: str, fetch: Callable[[Path], None]) -> None:
-        """Run `fetch` into a fresh folder, checks what it made and moves it into the store."""
-        began = time.monotonic()
+    def _keep(self, tool: Tool, source: str, fetch: Callable[[Path], None], began: float | None = None) -> None:
+        """Run `fetch` into a fresh folder, check what it made and move it into the store.
+
+        `began` is when the work on it did, where that was before.
+        """
+        began = time.monotonic() if began is None else began
         folder = self._plan.context.work / f"{tool.name}.result"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -180,7 +219,14 @@ class Run:
     def _record(self, tool: Tool, entry: Installed, built: bool) -> None:
         with self._recording:
             self._view.add(self._plan.manifest, {tool.name: entry})
+            self._lacking.discard(tool.name)
         self._progress.done(tool, entry.version, entry.source, built)
+        self._start_when_ready()
+
+    def _start_when_ready(self) -> None:
+        with self._recording:
+            if self._ready and not self._lacking:
+                self._started, self._ready = self._pool.submit(self._ready), None
 
 
 def verify(tool: Tool, source: str, folder: Path) -> str:

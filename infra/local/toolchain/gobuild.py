@@ -8,9 +8,13 @@ from pathlib import Path
 
 from infra.local.toolchain.context import Context, run
 from infra.local.toolchain.errors import ToolchainError
+from infra.local.toolchain.gosettings import collector, flags
 from infra.local.toolchain.manifest import GoModule, Patch, Tool, numbers
 from infra.local.toolchain.paths import digest
 from infra.local.toolchain.store import Installed
+
+# Prints no packages; an empty format would print them all.
+_NOTHING = "{{/* nothing */}}"
 
 
 @dataclass(frozen=True)
@@ -46,36 +50,51 @@ def group_digest(tool: Tool, context: Context) -> str:
     return digest(context.manifest.modules / _module(tool).group)
 
 
-def build(tool: Tool, into: Path, go: Go, context: Context) -> None:
-    """Build the command of `tool` into the folder `into` and add the files its module carries.
+def compile_packages(tool: Tool, go: Go, context: Context) -> Path:
+    """Compile the packages of `tool` into Go's cache, all but linking; return the folder to link in.
 
     Raises ToolchainError with the command and its last lines.
     """
     module = _module(tool)
     group = context.work / f"{tool.name}.group"
     shutil.copytree(context.manifest.modules / module.group, group)
-    if module.embed or module.copy_files:
+    if module.embed:
         carried = _module_folder(tool, module.module, group, go, context)
         for name, source in module.embed.items():
             shutil.copyfile(carried / source, group / name)
+    if module.package:
+        for number, patch in enumerate(module.patch or []):
+            original = _module_folder(tool, patch.module, group, go, context)
+            replaced = f"-replace={patch.module}={_patched(tool, patch, original, group / f'patched{number}')}"
+            run(tool.name, [go.command, "mod", "edit", replaced], context, cwd=group, environment=go.environment)
+        context.note(tool.name, "compiling")
+        # `go build` would link, too, and one core would wait for that.
+        words = ["list", "-export", "-deps", *flags(context.jobs), "-f", _NOTHING, module.package]
+        _go(tool, words, group, go, context)
+    return group
+
+
+def link(tool: Tool, into: Path, group: Path, go: Go, context: Context) -> None:
+    """Link the command of `tool`, compiled in the folder `group`, into `into`; add the files its module carries.
+
+    Raises ToolchainError with the command and its last lines.
+    """
+    module = _module(tool)
+    if module.copy_files:
+        carried = _module_folder(tool, module.module, group, go, context)
         for name, source in module.copy_files.items():
             _copy(carried / source, into / name)
     if module.package:
-        if module.patch:
-            original = _module_folder(tool, module.patch.module, group, go, context)
-            replaced = f"-replace={module.patch.module}={_patched(tool, module.patch, original, group)}"
-            run(tool.name, [go.command, "mod", "edit", replaced], context, cwd=group, environment=go.environment)
-        context.note(tool.name, "compiling")
-        command: list[str | Path] = [
-            go.command,
-            "build",
-            *_flags(tool, module, context.jobs),
-            "-o",
-            into / tool.name,
-            module.package,
-        ]
-        run(tool.name, command, context, cwd=group, environment=go.environment)
+        context.note(tool.name, "linking")
+        linker = f"-s -w {tool.expand(module.ldflags)}".rstrip()
+        words = ["build", *flags(context.jobs), "-ldflags", linker, "-o", str(into / tool.name), module.package]
+        _go(tool, words, group, go, context)
     shutil.rmtree(group)
+
+
+def _go(tool: Tool, words: list[str], group: Path, go: Go, context: Context) -> None:
+    environment = {**go.environment, **collector(context.jobs)}
+    run(tool.name, [go.command, *words], context, cwd=group, environment=environment)
 
 
 def prefetch(tools: list[Tool], go: Go, context: Context) -> None:
@@ -87,26 +106,17 @@ def prefetch(tools: list[Tool], go: Go, context: Context) -> None:
     packages = [_module(tool).package for tool in tools if _module(tool).package]
     folder = context.manifest.modules / group
     # Files that are embedded later are missing here: -e goes on without them.
-    command: list[str | Path] = [go.command, "list", "-e", "-deps", "-f", "", *packages]
+    command: list[str | Path] = [go.command, "list", "-e", "-deps", "-f", _NOTHING, *packages]
     run(group, command, context, cwd=folder, environment=go.environment, log=f"{group}-download")
 
 
-def _flags(tool: Tool, module: GoModule, jobs: int) -> list[str]:
-    """Return flags for a stripped, reproducible build; debug information would cost a tenth of the time."""
-    flags = ["-mod=readonly", "-buildvcs=false", "-trimpath", "-pgo=off"]
-    flags += ["-ldflags", f"-s -w {tool.expand(module.ldflags)}".rstrip()]
-    flags += ["-gcflags=all=-dwarf=false"]
-    return [*flags, *(["-p", str(jobs)] if jobs else [])]
-
-
-def _patched(tool: Tool, patch: Patch, original: Path, group: Path) -> Path:
-    """Return a copy of the module with its file changed; raise ToolchainError where a pattern is absent."""
+def _patched(tool: Tool, patch: Patch, original: Path, copy: Path) -> Path:
+    """Return `copy`, a copy of the module with its file changed; raise ToolchainError where a pattern is absent."""
     text = (original / patch.file).read_text(encoding="utf-8")
     for pattern, replacement in patch.replace:
         text, count = re.subn(pattern, replacement, text)
         if not count:
             raise ToolchainError(f"{tool.name}: {patch.module} {patch.file} has nothing like {pattern!r} to replace")
-    copy = group / "patched"
     _copy(original, copy)
     (copy / patch.file).write_text(text, encoding="utf-8")
     return copy

@@ -42,6 +42,10 @@ class Hosts:
             timer.cancel()
             self._answers.update(answers)
 
+    def silent(self) -> list[str]:
+        """Return the origins that were asked and did not answer."""
+        return sorted(asked for asked, answered in self._answers.items() if not answered)
+
     def reachable(self, url: str) -> bool:
         """Return whether the origin of `url` answered."""
         self.check([url])

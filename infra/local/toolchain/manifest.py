@@ -94,7 +94,7 @@ class GoModule(_Model):
     """A package of the module group modules/`group`.
 
     `copy` takes files out of `module` beside the result, `embed` puts some beside the group's sources first;
-    `version` is what is built where that is not the wanted one, `patch` changes a dependency.
+    `version` is what is built where that is not the wanted one, each `patch` changes a dependency.
     """
 
     group: str
@@ -104,7 +104,7 @@ class GoModule(_Model):
     module: str = ""
     copy_files: dict[str, str] = Field(default={}, alias="copy")
     embed: dict[str, str] = {}
-    patch: Patch | None = None
+    patch: list[Patch] | None = None
 
 
 class Tool(_Model):

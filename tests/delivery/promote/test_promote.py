@@ -236,7 +236,7 @@ def test_another_update_is_waited_for_before_anything_is_previewed(
     project.point("test", FIRST)
     move(bench, words, "prod")
     assert previewed[0] == 0
-    assert "waiting for another update of prod (process 1) to end" in words
+    assert "waiting for another update of prod (?@another-machine, process 1, since " in words
 
 
 def test_what_answers_but_was_not_applied_to_its_end_is_applied(

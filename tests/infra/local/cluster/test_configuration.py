@@ -131,6 +131,16 @@ def test_the_node_trusts_the_registry_that_runs_there(place: Layout, tools: Tool
     assert builder["registry"] == {"registry.example:5000": {"ca": [str(place.registry_ca)]}}
 
 
+def test_what_builds_have_made_outlives_the_cluster(tmp_path: Path, tools: Tools) -> None:
+    place = Layout(tmp_path / "state", build_cache=tmp_path / "cache" / "buildkit")
+    place.make()
+    configuration.write(place, tools)
+    builder = tomllib.loads((place.config / "buildkitd.toml").read_text())
+    assert builder["root"] == str(tmp_path / "cache" / "buildkit")
+    # containerd's store goes with the cluster, so its worker would lose everything.
+    assert [name for name, worker in builder["worker"].items() if worker["enabled"]] == ["oci"]
+
+
 def test_without_a_registry_nothing_is_trusted(place: Layout, tools: Tools) -> None:
     configuration.write(place, tools)
     assert list(place.certs_d.iterdir()) == []

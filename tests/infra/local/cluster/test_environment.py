@@ -56,6 +56,12 @@ def test_a_command_for_another_cluster_leaves_an_existing_local_target_alone(pla
     assert values[names.MANIFESTS] == str(place.tools / "manifests"), "the tools may serve any cluster"
 
 
+def test_the_engine_keeps_no_files_that_it_writes_in_place(place: Layout) -> None:
+    """With one of those `.attrs` left empty by a killed engine it refuses every command about the backend."""
+    folder, _, options = variables(place, {})[names.PULUMI_BACKEND_URL].partition("?")
+    assert (folder, options) == (f"file://{place.backend}", "metadata=skip")
+
+
 def test_whoever_asks_gets_what_the_variables_name(place: Layout) -> None:
     values = ask_for(place, {})
     passphrase = Path(values[names.PULUMI_PASSPHRASE_FILE])

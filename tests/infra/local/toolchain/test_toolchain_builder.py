@@ -110,7 +110,7 @@ def test_go_modules_are_built_once_and_again_when_a_source_changes(make_manifest
 
 def _patched(pattern: str) -> str:
     patch = (
-        f"[tool.go.patch]\nmodule = \"example.test/word\"\nfile = \"word.go\"\nreplace = [['{pattern}', 'changed']]\n"
+        f"[[tool.go.patch]]\nmodule = \"example.test/word\"\nfile = \"word.go\"\nreplace = [['{pattern}', 'changed']]\n"
     )
     return _built("hello", "hello") + patch
 
@@ -147,7 +147,7 @@ def test_a_failed_build_tells_all_and_keeps_what_is_finished(make_manifest: Make
         _get(manifest)
     text = str(caught.value)
     assert text.startswith("bad: the command failed with exit code 1:")
-    assert "go build -mod=readonly" in text and "undefined: undefined" in text
+    assert "go list -export" in text and "undefined: undefined" in text
     assert f"Whole log: {cache / 'logs' / 'bad.log'}" in text
     assert _output(_get(manifest, "good").bin / "good") == "fine"
 

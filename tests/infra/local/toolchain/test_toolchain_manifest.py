@@ -1,5 +1,8 @@
 """The shipped manifest, and what a wrong one says."""
 
+import json
+import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -133,3 +136,34 @@ def test_versions() -> None:
     kubectl, etcd = load().tool("kubectl"), load().tool("etcd")
     assert kubectl.accepts("1.37.1") and not kubectl.accepts("1.32.4-dispatcher")
     assert etcd.accepts(etcd.version) and not etcd.accepts("99.0.0")
+
+
+# What almost everything stands on: a group with another version of one of them compiles all above it again.
+_SHARED = re.compile(
+    r"golang\.org/x/(crypto|net|sync|sys|term|text|time)|google\.golang\.org/(grpc|protobuf)"
+    r"|k8s\.io/(api|apimachinery|client-go|klog/v2|kube-openapi|utils)|sigs\.k8s\.io/(json|yaml)"
+)
+
+
+def test_groups_share_versions_with_kubernetes() -> None:
+    """A package that several groups need compiles once; KServe's is left as upstream tested it, with its own client."""
+    wanted = _requirements("kubernetes")
+    differing = {
+        f"{group.name}: {module} {version}, not {wanted[module]}"
+        for group in MODULES.iterdir()
+        if group.name != "kserve"
+        for module, version in _requirements(group.name).items()
+        if _SHARED.fullmatch(module) and version != wanted.get(module, version)
+    }
+    assert differing == set()
+
+
+def _requirements(group: str) -> dict[str, str]:
+    """Return the version of each module that a group requires, or puts in its place."""
+    command = ["go", "mod", "edit", "-json"]
+    done = subprocess.run(command, cwd=MODULES / group, capture_output=True, text=True, check=True)
+    module = json.loads(done.stdout)
+    required = {each["Path"]: each["Version"] for each in module["Require"]}
+    return required | {
+        each["Old"]["Path"]: each["New"]["Version"] for each in module["Replace"] or [] if "Version" in each["New"]
+    }

@@ -1,0 +1,61 @@
+"""What outlives a killed engine is ended, and nothing else."""
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from delivery.clients.processes import end_survivors
+
+URL = "file:///somewhere/backend"
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts a process of this name, under a backend's variable."""
+    started = []
+
+    def begin(name: str, url: str | None, program: str = "/bin/sleep", *arguments: str) -> subprocess.Popen[bytes]:
+        if not (tmp_path / name).exists():
+            (tmp_path / name).symlink_to(program)
+        variables = {"PATH": f"{tmp_path}:/usr/bin:/bin"} | ({"PULUMI_BACKEND_URL": url} if url else {})
+        process = subprocess.Popen([tmp_path / name, *(arguments or ("60",))], env=variables, stdout=subprocess.PIPE)
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_a_provider_that_has_outlived_its_engine_is_ended(start: Start) -> None:
+    provider, host = start("pulumi-resource-kubernetes", URL), start("pulumi-language-python", URL)
+    assert end_survivors(URL) == 2
+    assert (provider.wait(5), host.wait(5)) == (-9, -9)
+
+
+def test_whatever_is_not_of_a_dead_engine_of_this_backend_goes_on(start: Start) -> None:
+    others = [
+        start("pulumi-resource-kubernetes", "file:///another/backend"),
+        start("pulumi-resource-kubernetes", None),
+        start("another-program", URL),
+    ]
+    assert end_survivors(URL) == 0
+    assert [process.poll() for process in others] == [None, None, None]
+
+
+def test_the_provider_of_an_engine_that_runs_goes_on(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "pulumi-resource-kubernetes").symlink_to("/bin/sleep")
+    engine = start("pulumi", URL, "/bin/sh", "-c", "pulumi-resource-kubernetes 60 & echo $!; wait")
+    assert engine.stdout is not None
+    provider = Path("/proc", engine.stdout.readline().decode().strip())
+    try:
+        assert end_survivors(URL) == 0
+        assert provider.exists()
+    finally:
+        engine.kill()
+        engine.wait()
+        assert end_survivors(URL) == 1, "without its engine it is one of those"
