@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -15,7 +16,7 @@ FIRST, SECOND = ("up", 1, 0), ("up", 2, 0)
 
 @pytest.fixture
 def world(project: Project, tmp_path: Path) -> Iterator[World]:
-    made = World("faults-together", tmp_path / "world", {**project.shell, **project.variables}).make()
+    made = World(f"faults-{uuid4().hex[:6]}", tmp_path / "world", {**project.shell, **project.variables}).make()
     assert made.run(("up", 0, 0)) == 0, made.output()
     yield made
     made.forget()

@@ -71,6 +71,8 @@ class World:
 
     def make(self) -> "World":
         """Write the project and make its stack; return this."""
+        # Nothing can be made in a namespace of this name that an earlier run has left to be deleted.
+        self.forget(wait=True)
         (self.folder / "backend").mkdir(parents=True)
         runtime = {"name": "python", "options": {"virtualenv": sys.prefix}}
         program = str(Path(__file__).parent / "program")
@@ -174,11 +176,12 @@ class World:
         assert len(urns) == len(set(urns)), f"twice in the state: {sorted(urns)}"
         return Seen(objects, frozenset(urn.replace(self.name, "WORLD") for urn in urns))
 
-    def forget(self) -> None:
-        """Delete what is left in the cluster, without waiting for its end."""
+    def forget(self, *, wait: bool = False) -> None:
+        """Delete what is left in the cluster; `wait` for its end, or leave that to the cluster."""
         selector = f"{PROJECT_LABEL}={PROJECT},{STACK_LABEL}={self.name}"
         command = ["kubectl", "--context", self.context, "delete", "namespaces,clusterroles", "-l", selector]
-        subprocess.run([*command, "--wait=false"], env=dict(self.variables), capture_output=True, check=False)
+        command.append(f"--wait={str(wait).lower()}")
+        subprocess.run(command, env=dict(self.variables), capture_output=True, check=False)
 
 
 def _is_object(resource: Mapping[str, Any]) -> bool:
