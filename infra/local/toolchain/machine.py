@@ -15,10 +15,11 @@ from infra.local.toolchain.probing import find
 
 GIB = 1 << 30
 MEMORY_GIB = 8
-# Measured: Go's module and build caches and the tools take 19 GiB; base images, registry, BuildKit's cache and the
-# node's image store take 25 more, most of it the training image with torch.
+# Measured: Go's module and build caches and the tools take 19 GiB, what image builds have made 11; registry and the
+# node's image store 15, most of it the training image with torch.
 TOOLS_GIB = 19
-IMAGES_GIB = 25
+BUILDS_GIB = 11
+IMAGES_GIB = 15
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,12 @@ def checks(
         supported_platform(host),
         _root(host),
         _memory(),
-        *disk({cache(): TOOLS_GIB if tools_missing else 1, state: 2 if deployed else IMAGES_GIB}),
+        *disk(
+            {
+                cache(): (TOOLS_GIB if tools_missing else 1) + (0 if deployed else BUILDS_GIB),
+                state: 2 if deployed else IMAGES_GIB,
+            }
+        ),
         _overlayfs(host),
         _nf_tables(host),
         *_ports(ports),
