@@ -63,7 +63,8 @@ def main() -> int:
 
 
 def _lane(name: str) -> Sequence[str]:
-    return [*_PYTEST, "-m", "integration and not long", "--lane", name]
+    slowest = ["--durations", "8", "--durations-min", "10"]
+    return [*_PYTEST, "-m", "integration and not long", "--lane", name, *slowest]
 
 
 def take_turns(turns: Sequence[Sequence[str]], folder: Path, command: Callable[[str], Sequence[str]] = _lane) -> int:

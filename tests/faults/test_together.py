@@ -10,7 +10,8 @@ import pytest
 from tests.faults.world import World
 from tests.support.project import Project, in_parallel
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+# In namespaces of its own: this lane is the shorter one.
+pytestmark = [pytest.mark.integration, pytest.mark.lane("prod"), pytest.mark.timeout(600)]
 FIRST, SECOND = ("up", 1, 0), ("up", 2, 0)
 
 
