@@ -66,11 +66,11 @@ class InferenceService(pulumi.ComponentResource):
     def _scale(
         self, name: str, args: InferenceServiceArgs, service: CustomResource, revision: pulumi.Output[str]
     ) -> apps.v1.DeploymentPatch:
-        """Declare the number of pods, set once KServe has made the Deployment."""
+        """Declare the number of pods, set once KServe has made the revision's Deployment."""
         opts = child(self, [service])
         # Gone with the service: patched alone, a Deployment that does not exist would be made.
         opts.deleted_with = service
-        opts.hooks = self._before(f"{name}-exists", args, rollout.until_created)
+        opts.hooks = self._before(f"{name}-declared", args, rollout.until_declared)
         return apps.v1.DeploymentPatch(
             f"{name}-replicas",
             metadata=meta.v1.ObjectMetaPatchArgs(
@@ -81,7 +81,7 @@ class InferenceService(pulumi.ComponentResource):
                 annotations={
                     "pulumi.com/patchForce": "true",
                     "pulumi.com/skipAwait": "true",
-                    "stellwerk.dev/replicas-of": revision,
+                    rollout.REPLICAS_OF: revision,
                 },
             ),
             spec=apps.v1.DeploymentSpecPatchArgs(replicas=args["replicas"]),
@@ -135,10 +135,11 @@ class InferenceService(pulumi.ComponentResource):
 
         async def before(given: pulumi.ResourceHookArgs) -> None:
             metadata = (given.new_inputs or {})["metadata"]
+            annotations = metadata["annotations"]
             revision = rollout.Revision(
                 namespace=metadata["namespace"],
                 model=args["model"],
-                digest=metadata["annotations"].get(rollout.REVISION, ""),
+                digest=annotations.get(rollout.REVISION) or annotations[rollout.REPLICAS_OF],
                 replicas=args["replicas"],
                 seconds=min(seconds, (args.get("deadline") or math.inf) - time.time()),
             )

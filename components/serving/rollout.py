@@ -15,6 +15,8 @@ from components.kit import pod_state
 from components.kit.pod_state import Fault, FaultKind
 
 REVISION = "stellwerk.dev/revision"
+# On what is not of the revision itself, but set for it.
+REPLICAS_OF = "stellwerk.dev/replicas-of"
 # KServe's label of the pods and what they belong to.
 SERVICE_LABEL = "serving.kserve.io/inferenceservice"
 # What only events report: the pod itself waits in silence.
@@ -80,18 +82,23 @@ def kubectl(context: str, namespace: str) -> Kubectl:
     return run
 
 
-async def until_created(revision: Revision, run: Kubectl, seconds: float = 60) -> None:
-    """Return once KServe has made the Deployment; raises NotServingError when it does not."""
+async def until_declared(revision: Revision, run: Kubectl, seconds: float = 60) -> None:
+    """Return once KServe has made the revision's Deployment, or changed it; raises NotServingError when it does not.
+
+    What is set before that KServe takes back: its change sets the number of pods to one.
+    """
     end = time.monotonic() + seconds
-    while not await asyncio.to_thread(
-        run, "get", "deployment", deployment_name(revision.model), "-o", "name", "--ignore-not-found"
-    ):
+    annotation = REVISION.replace(".", r"\.")
+    declared = f"jsonpath={{.spec.template.metadata.annotations.{annotation}}}"
+    words = ("get", "deployment", deployment_name(revision.model), "-o", declared, "--ignore-not-found")
+    while await asyncio.to_thread(run, *words) != revision.digest:
         if time.monotonic() > end:
             raise NotServingError(
-                f"{revision.model}: KServe made no Deployment in {revision.namespace} in {seconds:.0f} s; "
-                f"look at its controller, and at `kubectl describe inferenceservice {revision.model}`"
+                f"{revision.model}: KServe made no Deployment of this revision in {revision.namespace} "
+                f"in {seconds:.0f} s; look at its controller, "
+                f"and at `kubectl describe inferenceservice {revision.model}`"
             )
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.5)
 
 
 async def until_served(revision: Revision, run: Kubectl, report: Callable[[str], None], pace: Pace = Pace()) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from components.serving.rollout import NotServingError, Pace, Revision, observe, until_created, until_served
+from components.serving.rollout import NotServingError, Pace, Revision, observe, until_declared, until_served
 
 REVISION = Revision(namespace="x-serving", model="digits", digest="new", replicas=2, seconds=300)
 FAST = Pace(poll=0, patience=0)
@@ -185,6 +185,14 @@ def test_the_wait_ends_after_its_time() -> None:
 
 
 def test_a_deployment_that_never_comes_is_reported() -> None:
-    with pytest.raises(NotServingError, match="KServe made no Deployment in x-serving"):
-        asyncio.run(until_created(REVISION, lambda *_: "", seconds=-1))
-    asyncio.run(until_created(REVISION, lambda *_: "deployment.apps/digits-predictor\n", seconds=-1))
+    with pytest.raises(NotServingError, match="KServe made no Deployment of this revision in x-serving"):
+        asyncio.run(until_declared(REVISION, lambda *_: "", seconds=-1))
+
+
+def test_the_number_of_pods_is_set_after_kserve_has_changed_the_deployment() -> None:
+    """KServe's change sets it to one, and takes away whatever else is not its own."""
+    seen = iter(["old", "old", "new"])
+    asyncio.run(until_declared(REVISION, lambda *_: next(seen), seconds=60))
+    assert list(seen) == []
+    with pytest.raises(NotServingError, match="of this revision"):
+        asyncio.run(until_declared(REVISION, lambda *_: "old", seconds=-1))

@@ -179,7 +179,7 @@ def test_an_update_waits_for_this_revision_and_a_preview_for_nothing(released: P
     (budget,) = [key for key in program.waits if key.endswith(":PodDisruptionBudget::digits-budget")]
     (scale,) = [key for key in program.waits if key.endswith(":DeploymentPatch::digits-replicas")]
     assert program.waits[budget] == (["digits-serves"], ["digits-serves"])
-    assert program.waits[scale] == (["digits-exists"], ["digits-exists"])
+    assert program.waits[scale] == (["digits-declared"], ["digits-declared"])
     assert all(not (hook.opts and hook.opts.on_dry_run) for hook in program.hooks.values())
     annotations = program.of_kind("PodDisruptionBudget")["digits-budget"]["metadata"]["annotations"]
     assert annotations["stellwerk.dev/revision"] == revision(program)
