@@ -10,7 +10,7 @@ import pytest
 from tests.faults.world import World
 from tests.support.project import Project, in_parallel
 
-# In namespaces of its own: this lane is the shorter one.
+# In namespaces of its own: the lanes are equally long this way.
 pytestmark = [pytest.mark.integration, pytest.mark.lane("prod"), pytest.mark.timeout(600)]
 FIRST, SECOND = ("up", 1, 0), ("up", 2, 0)
 
