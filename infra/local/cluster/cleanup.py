@@ -74,8 +74,7 @@ def _in_build(cgroup: str, command: bytes, layout: Layout) -> bool:
 
 
 def _foreign_kubelet(layout: Layout) -> bool:
-    done = subprocess.run(["pgrep", "-a", "kubelet"], capture_output=True, text=True, check=False)
-    return any(str(layout.root) not in line for line in done.stdout.splitlines())
+    return any(f"{layout.root}/".encode() not in command for command in _running("kubelet"))
 
 
 def _ancestors() -> set[int]:
@@ -95,7 +94,7 @@ def _signal(pid: int, sent: signal.Signals) -> None:
 
 def unmount(layout: Layout) -> None:
     """Unmount everything below the state directory, the runtime folders and the builds' cache, deepest first."""
-    shared = () if _runs("containerd") else (*_OUTSIDE, layout.build_cache)
+    shared = () if _running("containerd") else (*_OUTSIDE, layout.build_cache)
     prefixes = tuple(f"{path}/" for path in (layout.root, *shared))
     for _ in range(3):
         mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
@@ -108,7 +107,7 @@ def unmount(layout: Layout) -> None:
 
 def remove_cgroups() -> None:
     """Remove the pods' cgroups, deepest first; only empty ones can go."""
-    if _runs("kubelet"):
+    if _running("kubelet"):
         return
     for hierarchy in [_CGROUPS, *(path for path in _CGROUPS.iterdir() if path.is_dir() and not path.is_symlink())]:
         for top in ("kubepods", "k8s.io", BUILDS):
@@ -127,7 +126,7 @@ def _rmdir(folder: Path) -> None:
 
 def remove_outside(layout: Layout) -> None:
     """Remove the runtimes' own folders, unless another cluster's use them: this one's have ended."""
-    if _runs("containerd"):
+    if _running("containerd"):
         return
     for folder in (*_OUTSIDE, *_builds(layout)):
         shutil.rmtree(folder, ignore_errors=True)
@@ -144,5 +143,11 @@ def _builds(layout: Layout) -> list[Path]:
     return folders
 
 
-def _runs(name: str) -> bool:
-    return subprocess.run(["pgrep", "-x", name], capture_output=True, check=False).returncode == 0
+def _running(name: str) -> list[bytes]:
+    """Return the command lines of the processes of a name; one that is dead and not yet waited for has none."""
+    done = subprocess.run(["pgrep", "-x", name], capture_output=True, text=True, check=False)
+    commands = []
+    for pid in done.stdout.split():
+        with contextlib.suppress(OSError):
+            commands.append(Path(f"/proc/{pid}/cmdline").read_bytes())
+    return [command for command in commands if command]

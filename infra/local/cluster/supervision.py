@@ -11,7 +11,7 @@ import xmlrpc.client
 from pathlib import Path
 from typing import Any, cast
 
-from supervisor.xmlrpc import SupervisorTransport
+from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from infra.local.cluster.errors import ClusterError
 from infra.local.cluster.layout import Layout
@@ -85,6 +85,15 @@ def _alive(layout: Layout) -> bool:
     return True
 
 
+def _start(server: Any, name: str) -> None:
+    """Start a part, unless supervisord itself has begun to meanwhile: it brings back what has just ended."""
+    try:
+        server.startProcess(name, False)
+    except xmlrpc.client.Fault as fault:
+        if fault.faultCode != Faults.ALREADY_STARTED:
+            raise
+
+
 def start(layout: Layout, configuration: Path) -> None:
     """Start supervisord, or make a running one take up a changed configuration."""
     if _alive(layout):
@@ -97,7 +106,7 @@ def start(layout: Layout, configuration: Path) -> None:
             server.addProcessGroup(name)
         for process in server.getAllProcessInfo():
             if process["statename"] in ("STOPPED", "EXITED", "FATAL"):
-                server.startProcess(process["name"], False)
+                _start(server, process["name"])
         return
     layout.supervisor_socket.unlink(missing_ok=True)
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)]

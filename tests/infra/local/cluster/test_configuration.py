@@ -3,11 +3,13 @@
 import json
 import socket
 import tomllib
+import xmlrpc.client
 from pathlib import Path
 
 import certifi
 import pytest
 import yaml
+from supervisor.xmlrpc import Faults
 
 from infra.local.cluster import addons, configuration, lifecycle, preflight, supervision
 from infra.local.cluster.commands import Tools
@@ -183,3 +185,18 @@ def test_a_helper_pod_is_root_with_two_rights_and_nothing_else() -> None:
     assert context["capabilities"] == {"drop": ["ALL"], "add": ["DAC_OVERRIDE", "FOWNER"]}
     assert context["readOnlyRootFilesystem"] is True
     assert context["allowPrivilegeEscalation"] is False
+
+
+def test_a_part_that_is_being_brought_back_is_not_started_again() -> None:
+    """supervisord and `cluster up` may both see that it has ended."""
+
+    class Server:
+        def __init__(self, code: int) -> None:
+            self.code = code
+
+        def startProcess(self, name: str, wait: bool) -> None:
+            raise xmlrpc.client.Fault(self.code, name)
+
+    supervision._start(Server(Faults.ALREADY_STARTED), "kube-proxy")
+    with pytest.raises(xmlrpc.client.Fault):
+        supervision._start(Server(Faults.SPAWN_ERROR), "kube-proxy")
