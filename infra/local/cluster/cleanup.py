@@ -12,8 +12,9 @@ from infra.local.cluster.commands import Tools, run
 from infra.local.cluster.layout import BUILDS, Layout
 
 _CGROUPS = Path("/sys/fs/cgroup")
-# containerd, the CNI plugins and the kubelet keep these outside any configurable folder.
+# Where runc, started by BuildKit, notes the containers of build steps, whoever's they are.
 _RUNC = Path("/run/runc")
+# containerd, the CNI plugins and the kubelet keep these outside any configurable folder.
 _OUTSIDE = (Path("/run/containerd"), Path("/var/lib/cni"), Path("/run/cni"), Path("/var/lib/kubelet/device-plugins"))
 
 
