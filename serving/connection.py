@@ -41,16 +41,33 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
 
-class _Coming:
-    """A plain request whose body is not complete: what has come, how much is missing, and memory held for it."""
+class _Coming(asyncio.BufferedProtocol):
+    """A plain request whose body is not complete: takes the rest of it from the socket, in the connection's place."""
 
-    __slots__ = ("clock", "head", "held", "missing", "pieces", "started", "text")
+    def __init__(self, connection: "DirectProtocol", head: Head, data: bytes, buffer: bytearray, started: int) -> None:
+        self.head, self.started, self.buffer = head, started, buffer
+        self.filled = len(data) - head.end
+        self._connection, self._text, self._body = connection, data[: head.end], memoryview(buffer)[: head.length]
+        self._body[: self.filled] = memoryview(data)[head.end :]
+        self.clock = connection.loop.call_later(READ_SECONDS, connection.transport.abort)
 
-    def __init__(self, head: Head, data: bytes, missing: int, started: int) -> None:
-        self.head, self.missing, self.started = head, missing, started
-        self.text, self.pieces = data[: head.end], [data[head.end :]]
-        self.held = memory(head.length, None)
-        self.clock: asyncio.TimerHandle | None = None
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where the next bytes belong; what follows the body stays in the socket."""
+        return self._body[self.filled :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Count what has come."""
+        self.filled += nbytes
+        if self.filled == self.head.length:
+            self._connection.body_complete(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the connection."""
+        self._connection.connection_lost(exc)
+
+    def text(self) -> bytes:
+        """Return all that has come of the request."""
+        return self._text + self._body[: self.filled]
 
 
 class DirectProtocol(BoundedProtocol):
@@ -69,9 +86,7 @@ class DirectProtocol(BoundedProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
-        if self._coming is not None:
-            self._take_more(self._coming, data)
-        elif not self._between or not self._take(data):
+        if not self._between or not self._take(data):
             super().data_received(data)
 
     def _take(self, data: bytes) -> bool:
@@ -92,21 +107,20 @@ class DirectProtocol(BoundedProtocol):
         if missing < 0 or not self._direct.budget.take(memory(head.length, None)):
             return False
         self._unset_keepalive_if_required()
-        self._coming = _Coming(head, data, missing, started)
-        self._coming.clock = self.loop.call_later(READ_SECONDS, self.transport.abort)
+        self._coming = _Coming(self, head, data, self._direct.buffers.take(head.length), started)
+        self.transport.set_protocol(self._coming)
         return True
 
-    def _take_more(self, coming: _Coming, data: bytes) -> None:
-        coming.pieces.append(data)
-        coming.missing -= len(data)
-        if coming.missing > 0:
-            return
-        body = b"".join(coming.pieces)
+    def body_complete(self, coming: _Coming) -> None:
+        """Answer a request whose body has come in pieces, or hand it on."""
+        self.transport.set_protocol(self)
+        answered = self._answer(coming.head, coming.buffer, 0, coming.started)
+        text = b"" if answered else coming.text()
         self._end_coming(coming)
-        if coming.missing < 0 or not self._answer(coming.head, body, 0, coming.started):
-            super().data_received(coming.text + body)
+        if not answered:
+            super().data_received(text)
 
-    def _answer(self, head: Head, data: bytes, begin: int, started: int) -> bool:
+    def _answer(self, head: Head, data: bytes | bytearray, begin: int, started: int) -> bool:
         # Then each answer says that its connection ends.
         if self._application.draining:
             return False
@@ -123,10 +137,9 @@ class DirectProtocol(BoundedProtocol):
 
     def _end_coming(self, coming: _Coming) -> None:
         self._coming = None
-        coming.pieces = []
-        self._direct.budget.give(coming.held)
-        if coming.clock is not None:
-            coming.clock.cancel()
+        coming.clock.cancel()
+        self._direct.buffers.give(coming.buffer)
+        self._direct.budget.give(memory(coming.head.length, None))
 
     def timeout_keep_alive_handler(self) -> None:
         """Close a connection on which nothing has come for so long; the clock is not set again for each request."""
@@ -155,7 +168,8 @@ class DirectProtocol(BoundedProtocol):
     def shutdown(self) -> None:
         """End the connection after the request under way."""
         if self._coming is not None:
-            text = b"".join([self._coming.text, *self._coming.pieces])
+            self.transport.set_protocol(self)
+            text = self._coming.text()
             self._end_coming(self._coming)
             super().data_received(text)
         super().shutdown()

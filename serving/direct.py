@@ -5,7 +5,7 @@ import time
 from serving.answer import Identity, Writer
 from serving.document import SMALL_BYTES, memory
 from serving.inline import SHORT_NANOSECONDS
-from serving.memory import Budget
+from serving.memory import Budget, Buffers
 from serving.model import Model
 from serving.plain import Bodies, Head, Heads
 from serving.protocol import InferenceRequest
@@ -24,7 +24,7 @@ class Direct:
         self, settings: Serve, model: Model, records: Records, budget: Budget, paths: frozenset[str], most_body: int
     ) -> None:
         """Answer requests for `paths` of at most `most_body` bytes by `model`."""
-        self.budget = budget
+        self.budget, self.buffers = budget, Buffers()
         self._model, self._records = model, records
         identity = Identity(settings.model, settings.release, settings.null_if_not_finite)
         self._writer = Writer(identity, model.outputs)
@@ -45,14 +45,14 @@ class Direct:
         return not self.budget.used or self.budget.free(memory(length, None))
 
     def answer(
-        self, head: Head, data: bytes, begin: int, started: int, defaults: list[tuple[bytes, bytes]]
+        self, head: Head, data: bytes | bytearray, begin: int, started: int, defaults: list[tuple[bytes, bytes]]
     ) -> bytes | None:
-        """Return the answer to the body data[begin:], the headers `defaults` first; None: it has to go the general way.
+        """Return the answer to the body at data[begin], the headers `defaults` first; None: it goes the general way.
 
         `started` is when its first bytes came, in nanoseconds of perf_counter_ns.
         """
         try:
-            done = self._run(data, begin)
+            done = self._run(data, begin, begin + head.length)
         # What fails is done again where it is answered and logged.
         except Exception:
             return None
@@ -67,9 +67,9 @@ class Direct:
             self._before_length, len(content), self._after_length, request_id.encode("ascii"), content,
         )  # fmt: skip
 
-    def _run(self, data: bytes, begin: int) -> tuple[InferenceRequest, bytes] | None:
+    def _run(self, data: bytes | bytearray, begin: int, end: int) -> tuple[InferenceRequest, bytes] | None:
         """Return the request and the body of its answer; None unless both are plain. Raises whatever goes wrong."""
-        plain = self._bodies.read(data, begin)
+        plain = self._bodies.read(data, begin, end)
         if plain is None:
             return None
         (request, size), model = plain, self._model

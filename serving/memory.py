@@ -21,6 +21,11 @@ DEFAULT_ROOM_BYTES = 1024 * MIB
 # How long a request waits for others to give memory back, and how many may wait.
 WAIT_SECONDS = 10.0
 MOST_WAITING = 128
+# From this size on a block is given back when it is freed; of the free end of the heap twice as much stays.
+BLOCK_BYTES = MIB
+HEAP_END_BYTES = 2 * MIB
+# How many buffers for bodies that came in pieces are kept for the next ones.
+MOST_BUFFERS = 4
 
 
 @dataclass(frozen=True)
@@ -75,15 +80,18 @@ def _mib(size: int) -> int:
 
 
 def return_large_blocks() -> None:
-    """Let the C library give blocks of 1 MiB and more back when they are freed.
+    """Let the C library give blocks of 1 MiB and more back when they are freed, and keep what smaller ones leave free.
 
     By default glibc raises that size with each such block, and keeps the larger ones: loading a model would leave
-    gaps as large as half of it.
+    gaps as large as half of it. And it gives the end of the heap back once 128 KiB of it are free: each long request
+    would have the same pages asked for, and emptied by the kernel, again.
     """
     if sys.platform == "linux":
         mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
         if mallopt is not None:
-            mallopt(-3, MIB)
+            # By their names in malloc.h: M_MMAP_THRESHOLD, M_TRIM_THRESHOLD.
+            mallopt(-3, BLOCK_BYTES)
+            mallopt(-1, HEAP_END_BYTES)
 
 
 class Budget:
@@ -186,3 +194,22 @@ class Reservation:
 def busy() -> RequestError:
     """Return the refusal of a server that has no memory for one more request now."""
     return RequestError("the server has no memory for one more request now; try again", status=503)
+
+
+class Buffers:
+    """Memory for bodies that come in pieces: a few buffers are kept, whose pages need not be asked for again."""
+
+    def __init__(self) -> None:
+        """Keep nothing yet."""
+        self._kept: list[bytearray] = []
+
+    def take(self, size: int) -> bytearray:
+        """Return a buffer of at least `size` bytes; something may be left in it from before."""
+        buffer = self._kept.pop() if self._kept else bytearray()
+        # One that is too small goes, so that in the end those are kept that the largest bodies need.
+        return buffer if len(buffer) >= size else bytearray(size)
+
+    def give(self, buffer: bytearray) -> None:
+        """Take a buffer back that nobody reads any more."""
+        if len(self._kept) < MOST_BUFFERS:
+            self._kept.append(buffer)
