@@ -12,6 +12,8 @@ from serving.document import memory
 from serving.plain import Head
 
 MAX_HEAD_BYTES = 64 * 1024
+# For a body that has just begun to come.
+LEAST_ROOM_BYTES = 64 * 1024
 _REFUSAL = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
@@ -46,19 +48,21 @@ class _Coming(asyncio.BufferedProtocol):
 
     def __init__(self, connection: "DirectProtocol", head: Head, data: bytes, buffer: bytearray, started: int) -> None:
         self.head, self.started, self.buffer = head, started, buffer
-        self.filled = len(data) - head.end
-        self._connection, self._text, self._body = connection, data[: head.end], memoryview(buffer)[: head.length]
-        self._body[: self.filled] = memoryview(data)[head.end :]
+        self._connection, self._head_text, self._filled = connection, data[: head.end], len(data) - head.end
+        self._make_room(self._filled)
+        memoryview(buffer)[: self._filled] = memoryview(data)[head.end :]
         self.clock = connection.loop.call_later(READ_SECONDS, connection.transport.abort)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where the next bytes belong; what follows the body stays in the socket."""
-        return self._body[self.filled :]
+        if self._filled == len(self.buffer):
+            self._make_room(min(self.head.length, max(2 * self._filled, LEAST_ROOM_BYTES)))
+        return memoryview(self.buffer)[self._filled : self.head.length]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Count what has come."""
-        self.filled += nbytes
-        if self.filled == self.head.length:
+        self._filled += nbytes
+        if self._filled == self.head.length:
             self._connection.body_complete(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -67,7 +71,11 @@ class _Coming(asyncio.BufferedProtocol):
 
     def text(self) -> bytes:
         """Return all that has come of the request."""
-        return self._text + self._body[: self.filled]
+        return self._head_text + self.buffer[: self._filled]
+
+    def _make_room(self, size: int) -> None:
+        """Have a buffer of `size` bytes: memory is taken for what comes, not for what is said to come."""
+        self.buffer += bytes(max(0, size - len(self.buffer)))
 
 
 class DirectProtocol(BoundedProtocol):
@@ -107,7 +115,7 @@ class DirectProtocol(BoundedProtocol):
         if missing < 0 or not self._direct.budget.take(memory(head.length, None)):
             return False
         self._unset_keepalive_if_required()
-        self._coming = _Coming(self, head, data, self._direct.buffers.take(head.length), started)
+        self._coming = _Coming(self, head, data, self._direct.budget.buffers.take(), started)
         self.transport.set_protocol(self._coming)
         return True
 
@@ -138,7 +146,9 @@ class DirectProtocol(BoundedProtocol):
     def _end_coming(self, coming: _Coming) -> None:
         self._coming = None
         coming.clock.cancel()
-        self._direct.buffers.give(coming.buffer)
+        self._direct.budget.buffers.give(coming.buffer)
+        # The transport goes on referring to it.
+        coming.buffer = bytearray()
         self._direct.budget.give(memory(coming.head.length, None))
 
     def timeout_keep_alive_handler(self) -> None:

@@ -5,7 +5,7 @@ import time
 from serving.answer import Identity, Writer
 from serving.document import SMALL_BYTES, memory
 from serving.inline import SHORT_NANOSECONDS
-from serving.memory import Budget, Buffers
+from serving.memory import Budget
 from serving.model import Model
 from serving.plain import Bodies, Head, Heads
 from serving.protocol import InferenceRequest
@@ -24,7 +24,7 @@ class Direct:
         self, settings: Serve, model: Model, records: Records, budget: Budget, paths: frozenset[str], most_body: int
     ) -> None:
         """Answer requests for `paths` of at most `most_body` bytes by `model`."""
-        self.budget, self.buffers = budget, Buffers()
+        self.budget = budget
         self._model, self._records = model, records
         identity = Identity(settings.model, settings.release, settings.null_if_not_finite)
         self._writer = Writer(identity, model.outputs)
