@@ -21,12 +21,15 @@ class BoundedProtocol(HttpToolsProtocol):
     """Ends a connection whose request line and headers do not end: the parser would keep all of them."""
 
     _head_bytes: int | None = 0
+    _behind_another = False
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
+        self._behind_another = self._head_bytes is None
         super().data_received(data)
         if self._head_bytes is not None and not self.transport.is_closing():
-            self._head_bytes += len(data)
+            # Where in `data` a head begins is not known; behind another request most of it may be that one's body.
+            self._head_bytes += 0 if self._behind_another else len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self.transport.write(_REFUSAL)
                 self.transport.close()
@@ -39,7 +42,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Count no more; what follows is the body, and bounded where it is read."""
-        self._head_bytes = None
+        self._head_bytes, self._behind_another = None, True
         super().on_headers_complete()
 
 

@@ -94,6 +94,17 @@ def test_a_buffer_is_used_again_for_any_body_after_any(server: Server) -> None:
             assert answers(client, 1) == [(200, "value", 1)]
 
 
+def test_a_head_behind_a_long_body_is_not_taken_for_a_long_one(server: Server) -> None:
+    for rows in (6_000, 9_000, 14_000, 20_000):
+        for headers in ((), ("Content-Encoding: identity",)):
+            long, next_one = request("long", *headers, rows=rows), request("next")
+            with connect(server) as client:
+                client.sendall(long + next_one[:30])
+                assert answers(client, 1) == [(200, "long", rows)]
+                client.sendall(next_one[30:])
+                assert answers(client, 1) == [(200, "next", 1)]
+
+
 def resident_mib(server: Server) -> float:
     status = Path(f"/proc/{server.process.pid}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
