@@ -22,14 +22,16 @@ class BoundedProtocol(HttpToolsProtocol):
 
     _head_bytes: int | None = 0
     _behind_another = False
+    _body_bytes = 0
 
     def data_received(self, data: bytes) -> None:
         """Take what has come."""
-        self._behind_another = self._head_bytes is None
+        self._behind_another, self._body_bytes = self._head_bytes is None, 0
         super().data_received(data)
         if self._head_bytes is not None and not self.transport.is_closing():
-            # Where in `data` a head begins is not known; behind another request most of it may be that one's body.
-            self._head_bytes += 0 if self._behind_another else len(data)
+            # Behind another request it begins after that one's head, and what was body is none of it.
+            others = max(data.rfind(b"\r\n\r\n") + 4, self._body_bytes) if self._behind_another else 0
+            self._head_bytes += len(data) - others
             if self._head_bytes > MAX_HEAD_BYTES:
                 self.transport.write(_REFUSAL)
                 self.transport.close()
@@ -44,6 +46,11 @@ class BoundedProtocol(HttpToolsProtocol):
         """Count no more; what follows is the body, and bounded where it is read."""
         self._head_bytes, self._behind_another = None, True
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Count what is no head."""
+        self._body_bytes += len(body)
+        super().on_body(body)
 
 
 class _Coming(asyncio.BufferedProtocol):
