@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from serving.errors import RequestError
 from serving.model import Tensor
+from serving.numbers import finite
 from serving.protocol import InferenceRequest
-from serving.values import finite
 
 # The longest JSON of one value with its comma: -1.7976931348623157e+308.
 JSON_VALUE_BYTES = 25

@@ -45,14 +45,14 @@ class Direct:
         return not self.budget.used or self.budget.free(memory(length, None))
 
     def answer(
-        self, head: Head, data: bytes, begin: int, started: int, defaults: list[tuple[bytes, bytes]]
+        self, head: Head, data: bytes | bytearray, begin: int, started: int, defaults: list[tuple[bytes, bytes]]
     ) -> bytes | None:
-        """Return the answer to the body data[begin:], the headers `defaults` first; None: it has to go the general way.
+        """Return the answer to the body at data[begin], the headers `defaults` first; None: it goes the general way.
 
         `started` is when its first bytes came, in nanoseconds of perf_counter_ns.
         """
         try:
-            done = self._run(data, begin)
+            done = self._run(data, begin, begin + head.length)
         # What fails is done again where it is answered and logged.
         except Exception:
             return None
@@ -67,9 +67,9 @@ class Direct:
             self._before_length, len(content), self._after_length, request_id.encode("ascii"), content,
         )  # fmt: skip
 
-    def _run(self, data: bytes, begin: int) -> tuple[InferenceRequest, bytes] | None:
+    def _run(self, data: bytes | bytearray, begin: int, end: int) -> tuple[InferenceRequest, bytes] | None:
         """Return the request and the body of its answer; None unless both are plain. Raises whatever goes wrong."""
-        plain = self._bodies.read(data, begin)
+        plain = self._bodies.read(data, begin, end)
         if plain is None:
             return None
         (request, size), model = plain, self._model

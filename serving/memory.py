@@ -21,6 +21,13 @@ DEFAULT_ROOM_BYTES = 1024 * MIB
 # How long a request waits for others to give memory back, and how many may wait.
 WAIT_SECONDS = 10.0
 MOST_WAITING = 128
+# From this size on a block is given back when it is freed; of the heap's end, so much stays when it is free.
+BLOCK_BYTES = MIB
+HEAP_END_BYTES = 4 * MIB
+# How many buffers for bodies that come in pieces are kept for the next ones.
+MOST_BUFFERS = 4
+# So long after the last large request all that is free is given back.
+REST_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -75,25 +82,62 @@ def _mib(size: int) -> int:
 
 
 def return_large_blocks() -> None:
-    """Let the C library give blocks of 1 MiB and more back when they are freed.
+    """Let the C library give blocks of 1 MiB and more back when they are freed, and keep what smaller ones leave free.
 
     By default glibc raises that size with each such block, and keeps the larger ones: loading a model would leave
-    gaps as large as half of it.
+    gaps as large as half of it. And it gives the end of the heap back once 128 KiB of it are free: for each long
+    request the kernel would have to find the same pages, and empty them, again.
     """
-    if sys.platform == "linux":
-        mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-        if mallopt is not None:
-            mallopt(-3, MIB)
+    # By their names in malloc.h: M_MMAP_THRESHOLD, M_TRIM_THRESHOLD.
+    for parameter, size in ((-3, BLOCK_BYTES), (-1, HEAP_END_BYTES)):
+        _call_glibc("mallopt", parameter, size)
+
+
+def return_free_memory() -> None:
+    """Let the C library give back what is free in the heap, at its end and in between."""
+    _call_glibc("malloc_trim", 0)
+
+
+def _call_glibc(name: str, *values: int) -> None:
+    """Call a function that other C libraries do not have."""
+    function = getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None
+    if function is not None:
+        function(*values)
+
+
+class Buffers:
+    """Memory for bodies that come in pieces: a few buffers are kept, whose pages need not be asked for again."""
+
+    def __init__(self) -> None:
+        """Keep nothing yet."""
+        self._kept: list[bytearray] = []
+
+    def take(self) -> bytearray:
+        """Return a buffer of any size, or none; something may be left in it from before."""
+        return self._kept.pop() if self._kept else bytearray()
+
+    def give(self, buffer: bytearray) -> None:
+        """Take a buffer back that nobody reads any more."""
+        if len(self._kept) < MOST_BUFFERS:
+            self._kept.append(buffer)
+
+    def clear(self) -> None:
+        """Keep nothing any more."""
+        self._kept.clear()
 
 
 class Budget:
-    """Bytes that all requests together may hold; who comes when they are used up waits in line for a while."""
+    """Bytes that all requests together may hold; who comes when they are used up waits in line for a while.
 
-    def __init__(self, total: int, wait_seconds: float = WAIT_SECONDS) -> None:
+    Once no large request has come for a while, memory that is kept for the next one is given back.
+    """
+
+    def __init__(self, total: int, wait_seconds: float = WAIT_SECONDS, rest_seconds: float = REST_SECONDS) -> None:
         """Hand out `total` bytes."""
-        self.total, self.used = total, 0
-        self._wait_seconds = wait_seconds
+        self.total, self.used, self.buffers = total, 0, Buffers()
+        self._wait_seconds, self._rest_seconds = wait_seconds, rest_seconds
         self._waiting: deque[tuple[asyncio.Future[None], int]] = deque()
+        self._rest: asyncio.TimerHandle | None = None
 
     def take(self, size: int) -> bool:
         """Take `size` bytes if they are free and nobody waits for them."""
@@ -134,6 +178,14 @@ class Budget:
         self.used -= size
         if self._waiting:
             self._next()
+        if size >= BLOCK_BYTES:
+            if self._rest is not None:
+                self._rest.cancel()
+            self._rest = asyncio.get_running_loop().call_later(self._rest_seconds, self._give_back)
+
+    def _give_back(self) -> None:
+        self.buffers.clear()
+        return_free_memory()
 
     def _next(self) -> None:
         while self._waiting and self.used + self._waiting[0][1] <= self.total:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from serving.model import Tensor
 
 # Parsed at a time: the parser needs memory of fifteen times that, and the piece stays in the processor's cache.
-PIECE_BYTES = 32 * 1024
+PIECE_BYTES = 64 * 1024
 # Rows that are shorter take longer one by one than their brackets do as a whole.
 _LEAST_ROW = 32
 _FLOATS, _SIGNED, _UNSIGNED = np.dtype(np.float64), np.dtype(np.int64), np.dtype(np.uint64)
@@ -46,8 +46,9 @@ class Reader:
         self.letter = _LETTERS[self.wide]
         self._in_rows = len(shape) == 2 and shape[1] >= _LEAST_ROW
         self._possible = self.dtype.kind != "b" and self.count > 0
+        self._may_overflow = self.dtype.kind == "f" and self.dtype != _FLOATS
 
-    def read(self, text: bytes, start: int, end: int) -> NDArray[Any] | None:
+    def read(self, text: bytes | bytearray, start: int, end: int) -> NDArray[Any] | None:
         """Return the JSON list text[start:end], flat or in rows, as an array; None when it is anything else."""
         # No value and its comma are shorter: memory is taken for what may be there, whatever the shape says.
         if not self._possible or self.count > (end - start) // 2:
@@ -60,9 +61,11 @@ class Reader:
         # The parser refuses other types, and numbers of more than 64 bits; AttributeError: a row is no list.
         except (ValueError, TypeError, AttributeError, RuntimeError):
             return None
-        return None if array is None else array.reshape(self.shape)
+        if array is None or (self._may_overflow and not finite(array)):
+            return None
+        return array.reshape(self.shape)
 
-    def values(self, text: bytes) -> NDArray[Any]:
+    def values(self, text: bytes | bytearray) -> NDArray[Any]:
         """Return the numbers of a list, in 64 bits each; raises what the parser raises, or AttributeError."""
         return np.frombuffer(_parsers.parser.parse(text).as_buffer(of_type=self.letter), self.wide)
 
@@ -71,10 +74,10 @@ class Reader:
         # Nothing of the parser's is left when this returns: it takes no other text before.
         return [np.frombuffer(row.as_buffer(of_type=self.letter), self.wide) for row in _parsers.parser.parse(text)]
 
-    def _short(self, text: bytes) -> NDArray[Any] | None:
+    def _short(self, text: bytes | bytearray) -> NDArray[Any] | None:
         values = self.values(text)
         array = values.astype(self.dtype, copy=False)
-        return array if values.size == self.count and _all_fit(array, values) else None
+        return array if values.size == self.count and _exact(array, values) else None
 
 
 def read(tensor: Tensor, text: bytes, shape: list[int]) -> NDArray[Any] | None:
@@ -82,7 +85,12 @@ def read(tensor: Tensor, text: bytes, shape: list[int]) -> NDArray[Any] | None:
     return Reader(tensor, shape).read(text, 0, len(text))
 
 
-def _long(reader: Reader, text: bytes, start: int, end: int) -> NDArray[Any] | None:
+def finite(array: NDArray[Any]) -> bool:
+    """Return whether no value of `array` (floats) is infinite or NaN; such a value makes the sum one, too."""
+    return math.isfinite(np.add.reduce(array.reshape(-1))) or bool(np.isfinite(array).all())
+
+
+def _long(reader: Reader, text: bytes | bytearray, start: int, end: int) -> NDArray[Any] | None:
     whole, filled, view = np.empty(reader.count, reader.dtype), 0, memoryview(text)
     start, end = start + 1, end - 1
     while start <= end:
@@ -94,7 +102,7 @@ def _long(reader: Reader, text: bytes, start: int, end: int) -> NDArray[Any] | N
     return whole if filled == reader.count else None
 
 
-def _rows(reader: Reader, text: bytes, start: int, end: int) -> NDArray[Any] | None:
+def _rows(reader: Reader, text: bytes | bytearray, start: int, end: int) -> NDArray[Any] | None:
     """Return rows of one length: as many brackets as there are rows leave no room for another nesting."""
     if text.count(b"[", start, end) != reader.shape[0] + 1:
         return None
@@ -120,19 +128,14 @@ def _as_list(piece: memoryview) -> bytes:
 
 
 def _put(whole: NDArray[Any], at: int, values: NDArray[Any]) -> bool:
-    """Put the values into `whole` in its type; return whether there is room for them, and all of them fit the type."""
+    """Put the values into `whole` in its type; return whether there is room for them, and integers fit the type."""
     part = whole[at : at + values.size]
     if part.size != values.size:
         return False
     part[...] = values
-    return _all_fit(part, values)
+    return _exact(part, values)
 
 
-def _all_fit(array: NDArray[Any], values: NDArray[Any]) -> bool:
-    """Return whether `array`, which is `values` in another type, has room for all of them."""
-    if array.dtype == values.dtype:
-        return True
-    if array.dtype.kind == "f":
-        # What is infinite in a narrower type makes the sum infinite, or not a number.
-        return math.isfinite(np.add.reduce(array)) or bool(np.isfinite(array).all())
-    return bool((array == values).all())
+def _exact(array: NDArray[Any], values: NDArray[Any]) -> bool:
+    """Return whether `array`, which is `values` in another type, has them all; floats are looked at as a whole."""
+    return array.dtype.kind == "f" or array.dtype == values.dtype or bool((array == values).all())

@@ -107,15 +107,15 @@ class Bodies:
         self._model = model
         self._known: dict[bytes, Layout] = {}
 
-    def read(self, data: bytes, begin: int = 0) -> tuple[InferenceRequest, tuple[int, ...]] | None:
-        """Return the request whose body is data[begin:], and all dimensions of its inputs; None unless it is plain."""
-        lists, around = self._split(data, begin)
+    def read(self, data: bytes | bytearray, begin: int, end: int) -> tuple[InferenceRequest, tuple[int, ...]] | None:
+        """Return the request with the body data[begin:end], and all dimensions of its inputs; None if not plain."""
+        lists, around = self._split(data, begin, end)
         layout = self._known.get(around) or self._learn(around)
         if layout is None or len(lists) != len(layout.lists):
             return None
         arrays = {}
-        for (start, end), (name, reader) in zip(lists, layout.lists, strict=True):
-            array = reader.read(data, start, end)
+        for (start, stop), (name, reader) in zip(lists, layout.lists, strict=True):
+            array = reader.read(data, start, stop)
             if array is None:
                 return None
             arrays[name] = array
@@ -124,28 +124,28 @@ class Bodies:
         known = layout.request
         return InferenceRequest(known.id, arrays, known.outputs, known.binary, known.rows), layout.size
 
-    def _split(self, data: bytes, begin: int) -> tuple[list[tuple[int, int]], bytes]:
+    def _split(self, data: bytes | bytearray, begin: int, end: int) -> tuple[list[tuple[int, int]], bytes]:
         """Return where the lists of numbers are, and what stands around them."""
         lists: list[tuple[int, int]] = []
         pieces, done = [], begin
-        at = data.find(b'"data"', begin)
+        at = data.find(b'"data"', begin, end)
         while at != -1 and len(lists) < len(self._model.inputs):
-            opening = _OPENING.match(data, at + 6)
+            opening = _OPENING.match(data, at + 6, end)
             # No text and no object is part of a list of numbers, so it ends before the next one begins or ends.
-            stop = data.find(b"}", at + 6)
+            stop = data.find(b"}", at + 6, end)
             if opening is None or stop == -1:
                 break
             start = opening.end() - 1
             quote = data.find(b'"', start, stop)
-            end = data.rfind(b"]", start, stop if quote == -1 else quote) + 1
-            if not end:
+            after = data.rfind(b"]", start, stop if quote == -1 else quote) + 1
+            if not after:
                 break
-            lists.append((start, end))
+            lists.append((start, after))
             pieces.append(data[done:start])
-            done = end
-            at = data.find(b'"data"', end)
-        pieces.append(data[done:])
-        return lists, _PLACE.join(pieces) if len(data) - done <= MOST_AROUND_BYTES else b""
+            done = after
+            at = data.find(b'"data"', after, end)
+        pieces.append(data[done:end])
+        return lists, _PLACE.join(pieces) if end - done <= MOST_AROUND_BYTES else b""
 
     def _learn(self, around: bytes) -> Layout | None:
         document = _Around(around)

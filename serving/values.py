@@ -77,11 +77,6 @@ def from_binary(tensor: Tensor, content: bytes | memoryview, shape: list[int]) -
     return array if array.flags.aligned else array.copy()
 
 
-def finite(array: NDArray[Any]) -> bool:
-    """Return whether no value of `array` (floats) is infinite or NaN; such a value makes the sum one, too."""
-    return math.isfinite(np.add.reduce(array.reshape(-1))) or bool(np.isfinite(array).all())
-
-
 def _flat(tensor: Tensor, data: list[Any], shape: list[int]) -> list[Any]:
     if not data or type(data[0]) is not list:
         return data
@@ -130,7 +125,7 @@ def _convert(tensor: Tensor, values: list[Any], checked: bool = False) -> NDArra
         array: NDArray[Any] = np.array(values, tensor.dtype)
     except OverflowError as error:
         raise _outside(tensor) from error
-    if tensor.dtype.kind == "f" and not finite(array):
+    if tensor.dtype.kind == "f" and not numbers.finite(array):
         raise _outside(tensor)
     return array
 

@@ -6,13 +6,15 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
+from pathlib import Path
 
 import pytest
 
 from serving.log import EcsLog
 from tests.support.onnx_models import tensor
 from tests.support.server import Server
+from tests.support.tools import eventually
 
 PATH = "/v2/models/digits/infer"
 
@@ -52,6 +54,88 @@ def test_a_request_in_pieces_is_answered_once(server: Server, cuts: list[int], r
                 client.sendall(data[start:stop])
                 time.sleep(0.01)
             assert answers(client, 1) == [(200, "in-pieces", rows)]
+
+
+def test_a_request_may_be_cut_anywhere(server: Server) -> None:
+    data = request("cut", rows=2)
+    with connect(server) as client:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for cut in range(1, len(data)):
+            client.sendall(data[:cut])
+            time.sleep(0.001)
+            client.sendall(data[cut:])
+            assert answers(client, 1) == [(200, "cut", 2)], cut
+
+
+def test_a_buffer_is_used_again_for_any_body_after_any(server: Server) -> None:
+    long, short = request("long", rows=30_000), request("short", rows=9_000)
+    wrong = long.replace(b"3.0]", b"3.x]")
+    ended_within_a_number = request("ended").replace(b"3.0]", b"3.05").removesuffix(b"}]}") + b"123"
+    of_another_shape = request("refused").replace(b"[1, 3]", b"[1, 4]")
+    sent = [long, wrong, short, ended_within_a_number, long, of_another_shape, request("last")]
+    with connect(server) as client:
+        for data in sent:
+            client.sendall(data[:250])
+            time.sleep(0.01)
+            client.sendall(data[250:])
+        # What follows a body in the same piece is the next request's.
+        assert [(status, rows) for status, _, rows in answers(client, len(sent))] == [
+            (200, 30_000), (400, -1), (200, 9_000), (400, -1), (200, 30_000), (400, -1), (200, 1)
+        ]  # fmt: skip
+        for value in (4, 5):
+            data = request("value").replace(b"3.0", b"%d.0" % value)
+            client.sendall(data[:-9])
+            time.sleep(0.01)
+            client.sendall(data[-9:] + data[:-3])
+            answer = client.recv(65536)
+            assert answer.count(b"HTTP/1.1 200 OK") == 1
+            assert b'"data":[2.0,4.0,%d.0]' % (2 * value) in answer
+            client.sendall(data[-3:])
+            assert answers(client, 1) == [(200, "value", 1)]
+
+
+def test_a_head_behind_a_long_body_is_not_taken_for_a_long_one(server: Server) -> None:
+    for rows in (6_000, 9_000, 14_000, 20_000):
+        for headers in ((), ("Content-Encoding: identity",)):
+            long, next_one = request("long", *headers, rows=rows), request("next")
+            with connect(server) as client:
+                client.sendall(long + next_one[:30])
+                assert answers(client, 1) == [(200, "long", rows)]
+                client.sendall(next_one[30:])
+                assert answers(client, 1) == [(200, "next", 1)]
+
+
+def resident_mib(server: Server) -> float:
+    status = Path(f"/proc/{server.process.pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+def test_connections_that_rest_keep_no_memory_of_their_long_bodies(start: Callable[..., Server]) -> None:
+    server, data = start(), request("long", rows=60_000)
+    with ExitStack() as stack:
+        clients = [stack.enter_context(connect(server)) for _ in range(48)]
+        clients[0].sendall(data)
+        assert answers(clients[0], 1) == [(200, "long", 60_000)]
+        before = resident_mib(server)
+        for client in clients:
+            client.sendall(data[: len(data) // 2])
+        eventually(lambda: resident_mib(server) > before + 8, server.log)
+        for client in clients:
+            client.sendall(data[len(data) // 2 :])
+            assert answers(client, 1) == [(200, "long", 60_000)]
+        eventually(lambda: resident_mib(server) <= before + 4, server.log, 10)
+
+
+def test_a_request_that_is_incomplete_when_the_server_ends_is_answered(start: Callable[..., Server]) -> None:
+    server, data = start(DRAIN_SECONDS="0"), request("late", rows=20_000)
+    with connect(server) as client:
+        client.sendall(data[:100_000])
+        time.sleep(0.1)
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        client.sendall(data[100_000:])
+        assert answers(client, 1) == [(200, "late", 20_000)]
+    assert server.process.wait(timeout=10) == 0
 
 
 def test_requests_one_behind_the_other_are_answered_in_their_order(server: Server) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from serving.errors import RequestError, StartError
-from serving.memory import MIB, Budget, Reservation, limit, shares
+from serving.memory import BLOCK_BYTES, MIB, MOST_BUFFERS, Budget, Buffers, Reservation, limit, shares
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,26 @@ def test_an_answer_takes_the_place_of_its_request_and_never_waits() -> None:
         assert budget.used == 0
 
     asyncio.run(scenario())
+
+
+def test_a_few_buffers_are_kept() -> None:
+    buffers = Buffers()
+    given = [bytearray(100) for _ in range(2 * MOST_BUFFERS)]
+    for buffer in given:
+        buffers.give(buffer)
+    taken = [buffers.take() for _ in given]
+    assert [len(buffer) for buffer in taken] == [100] * MOST_BUFFERS + [0] * MOST_BUFFERS
+    assert {id(buffer) for buffer in taken[:MOST_BUFFERS]} <= {id(buffer) for buffer in given}
+
+
+def test_what_is_kept_is_given_back_a_while_after_a_large_request() -> None:
+    async def kept_after(size: int) -> int:
+        budget = Budget(BLOCK_BYTES, rest_seconds=0.01)
+        budget.buffers.give(bytearray(100))
+        assert budget.take(size)
+        budget.give(size)
+        await asyncio.sleep(0.1)
+        return len(budget.buffers.take())
+
+    assert asyncio.run(kept_after(BLOCK_BYTES)) == 0
+    assert asyncio.run(kept_after(BLOCK_BYTES - 1)) == 100

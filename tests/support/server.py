@@ -70,6 +70,8 @@ def serve(folder: Path, content: bytes | None = None, wrapper: Sequence[str] = (
     with log.open("w") as output:
         process = subprocess.Popen(
             [*wrapper, sys.executable, "-m", "serving"],
+            # Only what PYTHONPATH says is the checkout: Python would look in the folder it is started in first.
+            cwd=folder,
             env=environment(path, PORT=str(port), MODEL_DIGEST=digest_of(content), **changes),
             stdout=output,
             stderr=subprocess.STDOUT,
