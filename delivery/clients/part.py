@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from delivery.clients import checkpoint
-from delivery.clients.plan import stored
+from delivery.clients.plan import OWN_PROVIDER, stored
 from delivery.errors import system_errors
 from infra.targets.variables import MOVE, PULUMI_BACKEND_URL
 
@@ -52,9 +52,12 @@ def part(state: Mapping[str, Any], model: str) -> Part | None:
     """
     others = {step.urn for step in stored(state).of_others(model)}
     deployment = state.get("deployment") or {}
-    kept = [item for item in deployment.get("resources") or [] if item["urn"] not in others]
-    if not others or any(urn in others for item in kept for urn in _needs(item)):
+    rest = [item for item in deployment.get("resources") or [] if item["urn"] not in others]
+    needed = {urn for item in rest for urn in _needs(item)}
+    if not others or needed & others:
         return None
+    # The engine's own provider is declared where a program asks the engine something; one that moves a model does not.
+    kept = [item for item in rest if item["type"] != OWN_PROVIDER or item["urn"] in needed]
     return Part(model, {**state, "deployment": {**deployment, "resources": kept}})
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-# The stack itself, and the engine's own provider, which is in the state once a program asks the engine something.
-_ENGINE = ("pulumi:pulumi:Stack", "pulumi:providers:pulumi")
+# In the state once a program asks the engine something.
+OWN_PROVIDER = "pulumi:providers:pulumi"
+_ENGINE = ("pulumi:pulumi:Stack", OWN_PROVIDER)
 _MODEL = "stellwerk:index:InferenceService"
 # Steps that change nothing.
 _QUIET = ("same", "read", "read-replacement", "read-discard", "refresh")

@@ -37,6 +37,15 @@ def test_a_part_has_the_model_and_what_is_no_model_s() -> None:
     assert names(STATE) == ["digits", "letters", "stellwerk-x"], "the state itself stays"
 
 
+def test_the_engine_s_own_provider_is_left_out_where_nothing_needs_it() -> None:
+    own = {"urn": "urn:pulumi:x::stellwerk::pulumi:providers:pulumi::default", "type": "pulumi:providers:pulumi"}
+    user = {"urn": "urn:x", "type": "pulumi:pulumi:StackReference", "provider": f"{own['urn']}::id"}
+    for more, kept in (([own], []), ([own, user], ["default", "urn:x"])):
+        made = part({"version": 3, "deployment": {"resources": [*STATE["deployment"]["resources"], *more]}}, "digits")
+        assert made is not None
+        assert names(made.state) == sorted(["digits", "stellwerk-x", *kept])
+
+
 def test_a_stack_without_other_models_has_no_part() -> None:
     assert part(exported(plan({"digits": "v1"}, {}), None), "digits") is None
 
