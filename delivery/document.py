@@ -1,6 +1,7 @@
 """A YAML text as nodes that know where they stand: an edit leaves every other character as it is."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -18,6 +19,7 @@ from ruamel.yaml.events import (
 )
 
 from delivery.errors import DeliveryError
+from infra.contract.plain import Unsure, read_plain
 
 SCALAR, MAPPING, SEQUENCE, ALIAS = "scalar", "mapping", "sequence", "alias"
 
@@ -152,6 +154,9 @@ def load(text: str, name: str) -> Any:
 
     An edit reads the same text several times: what is returned is shared, and nobody changes it.
     """
+    # Many times as fast, which is felt where there are many models.
+    with suppress(Unsure):
+        return read_plain(text)
     yaml = YAML(typ="safe", pure=True)
     yaml.Constructor = _Constructor
     try:

@@ -85,7 +85,8 @@ class Project:
         text = self.text(environment) if environment in self.environments else None
         validated = self._stacks.get(environment)
         if validated is None or validated[0] != text:
-            loaded = from_file(environment, self.root, services=self.services, text=text, releases=self.releases)
+            # Without releases, each a file to read and to validate: who needs one loads it, and the program all.
+            loaded = from_file(environment, self.root, services=self.services, text=text, only=())
             validated = self._stacks[environment] = (text, loaded.stack)
         return validated[1]
 

@@ -13,13 +13,16 @@ from infra.discovery import Services
 from infra.values import Folders, Loaded, own, source, validate
 
 
-def from_program(root: Path, services: Services) -> tuple[Loaded, Credentials]:
-    """Return what the program composes; raise ConfigError with one message for everything that is wrong."""
+def from_program(root: Path, services: Services, moved: str | None) -> tuple[Loaded, Credentials]:
+    """Return what the program composes; raise ConfigError with one message for everything that is wrong.
+
+    Where one model alone is `moved`, releases of others are not read.
+    """
     stack = pulumi.get_stack()
     given = pulumi.runtime.config.get_config_env() | pulumi.runtime.config.CONFIG.get()
     values = {key: _structured(value) for key, value in own(given).items()}
     raw = values.pop(credentials.KEY, None)
-    loaded = validate(values, stack, source(stack, root), Folders.of(root), services)
+    loaded = validate(values, stack, source(stack, root), Folders.of(root), services, (moved,) if moved else None)
     text = raw if raw is None or isinstance(raw, str) else json.dumps(raw)
     return loaded, credentials.read(text, loaded.stack, file_name(stack))
 

@@ -12,7 +12,7 @@ def local_needs() -> Needs:
 
     Raise ConfigError when a stack file is wrong.
     """
-    stacks = [from_file(name).stack for name in ENVIRONMENTS]
+    stacks = [from_file(name, only=()).stack for name in ENVIRONMENTS]
     return needs([stack for stack in stacks if stack.environment.cluster.context == LOCAL_CONTEXT])
 
 

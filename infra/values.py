@@ -1,8 +1,8 @@
 """Loads and validates an environment, from its file or from the values that the engine has."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,12 +60,12 @@ def from_file(
     *,
     services: Services | None = None,
     text: str | None = None,
-    releases: Releases | None = None,
+    only: Collection[str] | None = None,
 ) -> Loaded:
     """Return the environment as its file says, without Pulumi and without secrets.
 
-    Who has read the file already gives its `text`, who keeps what was read of releases gives `releases`. Raise
-    ConfigError with one message for everything that is wrong.
+    Who has read the file already gives its `text`. Where models are given, releases of `only` these are read.
+    Raise ConfigError with one message for everything that is wrong.
     """
     if environment not in ENVIRONMENTS:
         action = suggest(environment, ENVIRONMENTS, "choose one of them")
@@ -75,8 +75,8 @@ def from_file(
     given = tree(text, name)
     config = given.get("config", {}) if isinstance(given, Mapping) else {}
     values = {key: value for key, value in own(config).items() if not _is_secure(value)}
-    folders = Folders.of(root) if releases is None else replace(Folders.of(root), releases=releases)
-    return validate(values, environment, positioned(lambda: text, name, NAMESPACE), folders, services or known())
+    origin = positioned(lambda: text, name, NAMESPACE)
+    return validate(values, environment, origin, Folders.of(root), services or known(), only)
 
 
 def source(stack: str, root: Path) -> Source:
@@ -86,8 +86,18 @@ def source(stack: str, root: Path) -> Source:
     return positioned(lambda: read_text(file, name) if file.is_file() else None, name, NAMESPACE)
 
 
-def validate(values: Mapping[str, Any], name: str, source: Source, folders: Folders, services: Services) -> Loaded:
-    """Return the values as a typed environment with its releases; raise ConfigError on the first group of problems."""
+def validate(
+    values: Mapping[str, Any],
+    name: str,
+    source: Source,
+    folders: Folders,
+    services: Services,
+    only: Collection[str] | None = None,
+) -> Loaded:
+    """Return the values as a typed environment with its releases, or with those of `only` these models.
+
+    Raise ConfigError on the first group of problems.
+    """
     try:
         environment = services.document.model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:
@@ -100,19 +110,23 @@ def validate(values: Mapping[str, Any], name: str, source: Source, folders: Fold
         )
     if broken:
         raise source.error(broken)
-    documents = Documents(_releases(stack, source, folders.releases), folders.models)
+    documents = Documents(_releases(stack, source, folders.releases, only), folders.models)
     if broken := list(document_violations(stack, documents)):
         raise source.error(broken)
     return Loaded(stack, documents.releases, source)
 
 
-def _releases(stack: Stack, source: Source, store: Releases) -> dict[tuple[str, str], Release]:
+def _releases(
+    stack: Stack, source: Source, store: Releases, only: Collection[str] | None
+) -> dict[tuple[str, str], Release]:
     """Return the releases that the environment points to by (model, release).
 
     Raise ConfigError, with the line of the pointer, for one that does not exist or is not valid.
     """
     releases: dict[tuple[str, str], Release] = {}
     for pointer in stack.pointers():
+        if only is not None and pointer.model not in only:
+            continue
         try:
             releases[pointer.model, pointer.release] = store.load(pointer.model, pointer.release)
         except ConfigError as error:

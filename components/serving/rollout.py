@@ -127,10 +127,13 @@ async def until_served(revision: Revision, run: Kubectl, report: Callable[[str],
 
 
 def _look(revision: Revision, run: Kubectl) -> list[Any]:
-    """Return the Deployment and the pods of the model, and the warnings of the namespace's pods."""
+    """Return the Deployment and the pods of the model; while they do not serve, the warnings of pods as well."""
     pods = run("get", "deployments,pods", "-l", f"{SERVICE_LABEL}={revision.model}", "-o", "json")
+    items: list[Any] = json.loads(pods)["items"]
+    if observe(items, revision).serves:
+        return items
     events = run("get", "events", "--field-selector", "involvedObject.kind=Pod,type=Warning", "-o", "json")
-    return [item for text in (pods, events) for item in json.loads(text)["items"]]
+    return [*items, *json.loads(events)["items"]]
 
 
 def observe(items: Sequence[Any], revision: Revision) -> Observation:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from delivery.clients import checkpoint
 from delivery.clients.engine import Engine
 from delivery.clients.locks import Lock
 from delivery.clients.snapshots import Snapshots
@@ -35,7 +36,7 @@ class Backend:
         folder = self.engine.backend_folder
         if folder is None:
             return None
-        files = sorted((folder / ".pulumi" / "stacks" / self.engine.project).glob(f"{environment}.json*"))
+        files = sorted(checkpoint.stacks(folder, self.engine.project).glob(f"{environment}.json*"))
         return [(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files]
 
     @contextmanager

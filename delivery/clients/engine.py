@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from delivery.clients import checkpoint
 from delivery.clients.locks import StackLocks
+from delivery.clients.part import Part
 from delivery.clients.plan import Plan, parse, stored
 from delivery.clients.process import call
 from delivery.clock import Clock
@@ -23,6 +25,8 @@ from infra.targets.variables import DEADLINE, PULUMI_BACKEND_URL, PULUMI_PASSPHR
 _PASSPHRASE = ("incorrect passphrase", PULUMI_PASSPHRASE)
 KEY = "stellwerk:credentials"
 _NAME = re.compile(r"^name:\s*[\"']?([\w.-]+)", re.MULTILINE)
+# How events begin of which nothing has to be known: before a resource that stays as it is, and after any.
+_SAME, _AFTER = '"resourcePreEvent":{"metadata":{"op":"same"', '"resOutputsEvent":{'
 # The engine takes --event-log only under this; its own Automation API does the same.
 _EVENT_LOG = {"PULUMI_DEBUG_COMMANDS": "true"}
 
@@ -76,13 +80,13 @@ class Engine:
         """Return the folder for files of the command's own; what a killed command leaves goes with the target's."""
         return Path(self.variables.get(WORK) or Path(tempfile.gettempdir(), f"stellwerk-{os.getuid()}"))
 
-    def run(self, *arguments: str, stdin: str | None = None) -> str:
+    def run(self, *arguments: str, stdin: str | None = None, variables: Mapping[str, str] | None = None) -> str:
         """Return the standard output of a short engine command; raise DeliveryError with the engine's last words."""
+        given = {**self.variables, **_EVENT_LOG, **(variables or {})}
         try:
             done = subprocess.run(
                 ["pulumi", *arguments, "--non-interactive"],
-                cwd=self.root, env={**self.variables, **_EVENT_LOG}, input=stdin, capture_output=True, text=True,
-                check=False,
+                cwd=self.root, env=given, input=stdin, capture_output=True, text=True, check=False,
             )  # fmt: skip
         except OSError as error:
             raise not_runnable("pulumi", error) from None
@@ -119,32 +123,43 @@ class Engine:
         given = {**self.variables, **_EVENT_LOG, **(variables or {})}
         return call(command, self.root, given, stdout=stdout, stop=stop)
 
-    def preview(self, environment: str, text: str, *, shown: bool) -> Plan:
+    def preview(self, environment: str, text: str, *, shown: bool, part: Part | None = None) -> Plan:
         """Return what an update with `text` as the stack file would do; the file itself stays as it is.
 
-        The user sees the diff when it is `shown`. Raise DeliveryError when the preview fails.
+        The user sees the diff when it is `shown`; where it is about a `part` of the stack, nothing else is looked at.
+        Raise DeliveryError when the preview fails.
         """
         with self._workspace(environment, text) as (config, events):
+            variables = part.preview_variables(config.parent, self.project, environment) if part else {}
             arguments = ["preview", "--stack", environment, "--config-file", str(config), "--event-log", str(events)]
             if shown:
-                if not self.show(*arguments, "--diff"):
+                if not self.show(*arguments, "--diff", variables=variables):
                     raise DeliveryError(f"the preview of {environment} failed, see above; nothing was changed")
             else:
-                self.run(*arguments)
+                self.run(*arguments, variables=variables)
             return parse(events.read_text(encoding="utf-8"))
 
     def update(
-        self, environment: str, text: str, stop: Callable[[], bool] | None = None, seconds: float | None = None
+        self,
+        environment: str,
+        text: str,
+        stop: Callable[[], bool] | None = None,
+        seconds: float | None = None,
+        part: Part | None = None,
     ) -> Update:
         """Apply `text` as it was previewed a moment ago, whatever is written into the stack file meanwhile.
+
+        Where it was previewed for a `part` of the stack, nothing else is touched.
 
         While it runs `stop` is asked every second or so; the engine is interrupted when it says yes. The engine itself
         waits no longer than `seconds` for pods: an interrupt is answered only when that wait ends.
         """
         variables = {} if seconds is None else {DEADLINE: f"{self.clock.time() + seconds:.0f}"}
         with self._workspace(environment, text) as (config, events):
+            targets, confined = part.update(config.parent) if part else ([], {})
             arguments = ["up", "--stack", environment, "--config-file", str(config), "--event-log", str(events)]
-            succeeded = self.show(*arguments, "--yes", "--skip-preview", stop=stop, variables=variables)
+            variables |= confined
+            succeeded = self.show(*arguments, "--yes", "--skip-preview", *targets, stop=stop, variables=variables)
             return Update(succeeded, _begun(events))
 
     @contextmanager
@@ -166,9 +181,24 @@ class Engine:
         targets = [argument for urn in urns for argument in ("--target", urn)]
         return self.show("refresh", "--stack", environment, "--yes", "--skip-preview", *targets)
 
+    def state_file(self, stack: str) -> Path | None:
+        """Return the file of a stack's state in a file backend; None elsewhere, or where there is none."""
+        if self.backend_folder is None:
+            return None
+        place = checkpoint.stacks(self.backend_folder, self.project)
+        files = (place / f"{stack}.json", place / f"{stack}.json.gz")
+        return next((file for file in files if file.exists()), None)
+
+    def export(self, stack: str) -> dict[str, Any]:
+        """Return the state of a stack as it is now; raise DeliveryError when it is not readable."""
+        if (file := self.state_file(stack)) is not None:
+            return checkpoint.read(file)
+        exported: dict[str, Any] = json.loads(self.run("stack", "export", "--stack", stack))
+        return exported
+
     def resources(self, environment: str) -> Plan:
         """Return what the stack's state holds."""
-        return stored(json.loads(self.run("stack", "export", "--stack", environment)))
+        return stored(self.export(environment))
 
     def stacks(self) -> set[str]:
         """Return the names of the stacks in the backend; an empty file backend is made."""
@@ -181,13 +211,17 @@ class Engine:
         return {stack["name"] for stack in json.loads(self.run("stack", "ls", "--json"))}
 
     def outputs(self, environment: str) -> dict[str, Any]:
-        """Return the stack's outputs; raise DeliveryError while it was never applied."""
-        if environment not in self.stacks():
+        """Return the stack's outputs, secret ones not readable; raise DeliveryError while it was never applied."""
+        if (file := self.state_file(environment)) is not None:
+            # Without the engine, which takes a second and more to read the state of many models.
+            outputs = checkpoint.outputs(checkpoint.read(file))
+        elif environment not in self.stacks():
             raise DeliveryError(
                 f"{environment}: there is no such stack yet; run `stellwerk init {environment}`, "
                 f"then `pulumi up --stack {environment}`"
             )
-        outputs: dict[str, Any] = json.loads(self.run("stack", "output", "--stack", environment, "--json"))
+        else:
+            outputs = json.loads(self.run("stack", "output", "--stack", environment, "--json"))
         if not outputs:
             raise DeliveryError(f"{environment}: the stack has no outputs yet; run `pulumi up --stack {environment}`")
         return outputs
@@ -211,9 +245,15 @@ class Engine:
 def _begun(events: Path) -> bool:
     """Return whether anything was changed; an engine that met another's lock writes no event at all."""
     try:
-        return bool(parse(events.read_text(encoding="utf-8")).changes)
+        with events.open(encoding="utf-8") as lines:
+            return bool(parse("".join(line for line in lines if not _is_quiet(line))).changes)
     except FileNotFoundError:
         return False
     except ValueError:
         # Its last line is cut off: it was killed while it was at work.
         return True
+
+
+def _is_quiet(line: str) -> bool:
+    """Return whether an event is of a resource that stays as it is: in a large stack nearly all are, and long."""
+    return line.endswith("}\n") and (_SAME in line or _AFTER in line)

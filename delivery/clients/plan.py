@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-# The stack itself, and the engine's own provider, which is in the state once a program asks the engine something.
-_ENGINE = ("pulumi:pulumi:Stack", "pulumi:providers:pulumi")
+# In the state once a program asks the engine something.
+OWN_PROVIDER = "pulumi:providers:pulumi"
+_ENGINE = ("pulumi:pulumi:Stack", OWN_PROVIDER)
 _MODEL = "stellwerk:index:InferenceService"
 # Steps that change nothing.
 _QUIET = ("same", "read", "read-replacement", "read-discard", "refresh")
@@ -62,15 +63,20 @@ class Plan:
 
     def of(self, model: str) -> list[Step]:
         """Return the steps of a model's own resources: its InferenceService component and what descends from it."""
-        return [step for step in self.steps if self._belongs(step.urn, model)]
+        return [step for step in self.steps if self._model(step.urn) == model]
+
+    def of_others(self, model: str) -> list[Step]:
+        """Return the steps of all other models' resources."""
+        return [step for step in self.steps if self._model(step.urn) not in (None, model)]
 
     def others(self, model: str) -> list[Step]:
         """Return the changes to anything but the model's own resources."""
         own = {step.urn for step in self.of(model)}
         return [step for step in self.changes if step.urn not in own]
 
-    def _belongs(self, urn: str, model: str) -> bool:
-        return any(_type(member) == _MODEL and member.rpartition("::")[2] == model for member in self._line(urn))
+    def _model(self, urn: str) -> str | None:
+        """Return the model that a resource belongs to."""
+        return next((member.rpartition("::")[2] for member in self._line(urn) if _type(member) == _MODEL), None)
 
     def _line(self, urn: str) -> Iterator[str]:
         """Yield the resource and all it descends from."""

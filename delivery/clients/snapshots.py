@@ -11,6 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from delivery.clients import checkpoint
 from delivery.clients.engine import Engine
 from delivery.errors import DeliveryError, system_errors
 
@@ -30,15 +31,7 @@ class Backup:
 
         Raise DeliveryError when it is not readable.
         """
-        with system_errors("reading a backup", "choose another one"):
-            content = self.file.read_bytes()
-        try:
-            document = json.loads(gzip.decompress(content) if self.file.suffix == ".gz" else content)
-            if "checkpoint" not in document:
-                return {"version": document["version"], "deployment": document["deployment"] or {}}
-            return {"version": document["version"], "deployment": document["checkpoint"].get("latest") or {}}
-        except (ValueError, TypeError, KeyError, AttributeError, EOFError) as error:
-            raise DeliveryError(f"{self.file} is no backup of a state: {error}; choose another one") from None
+        return checkpoint.read(self.file)
 
 
 @dataclass(frozen=True)
@@ -51,19 +44,11 @@ class Snapshots:
     @property
     def file(self) -> Path | None:
         """The file of the state in a file backend; None elsewhere, or where there is none."""
-        folder = self.engine.backend_folder
-        if folder is None:
-            return None
-        place = folder / ".pulumi" / "stacks" / self.engine.project
-        files = (place / f"{self.stack}.json", place / f"{self.stack}.json.gz")
-        return next((file for file in files if file.exists()), None)
+        return self.engine.state_file(self.stack)
 
     def current(self) -> dict[str, Any]:
         """Return the state as it is now; raise DeliveryError when it is not readable."""
-        if self.file is not None:
-            return Backup(self.file, self.file.stat().st_mtime).export()
-        exported: dict[str, Any] = json.loads(self.engine.run("stack", "export", "--stack", self.stack))
-        return exported
+        return self.engine.export(self.stack)
 
     def backups(self) -> list[Backup]:
         """Return what was kept, the newest first: the engine's own, made by each update, and the command's."""
@@ -101,9 +86,7 @@ class Snapshots:
         """Replace the file of a state that the engine cannot read by a backup of it, in one step."""
         if self.file is None:
             raise DeliveryError(f"{self.stack}: the engine has no file of its state; run `stellwerk init {self.stack}`")
-        document = backup.export()
-        checkpoint = {"stack": f"organization/{self.engine.project}/{self.stack}", "latest": document["deployment"]}
-        content = json.dumps({"version": document["version"], "checkpoint": checkpoint}).encode()
+        content = checkpoint.content(backup.export(), self.engine.project, self.stack)
         with system_errors("writing the state", "make the backend's folder writable"):
             _write(self.file, gzip.compress(content) if self.file.suffix == ".gz" else content)
 

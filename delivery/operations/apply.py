@@ -2,9 +2,10 @@
 
 from delivery.clients.backend import changed
 from delivery.clients.endpoint import answers_alone
+from delivery.clients.part import Part
 from delivery.clients.plan import Plan, summary
 from delivery.errors import DeliveryError
-from delivery.operations.draft import Draft, How
+from delivery.operations.draft import Draft, How, look
 from delivery.operations.pods import Watch
 from delivery.operations.settle import wait
 from delivery.session import Session
@@ -27,7 +28,9 @@ def apply(session: Session, draft: Draft, how: How, began: float) -> None:
     _require_unchanged(session, draft, how)
     if draft.is_new:
         session.project.write(environment, draft.text_after)
-    update = session.engine.update(environment, draft.text_after, watch.stop, deadline - session.clock.monotonic())
+    update = session.engine.update(
+        environment, draft.text_after, watch.stop, deadline - session.clock.monotonic(), draft.part
+    )
     if not update.succeeded and not update.begun and (holder := session.backend.holder(environment)):
         watch.reason = watch.reason or f"another update ({holder}) began at the same moment"
     target = session.endpoint(environment, draft.model)
@@ -73,7 +76,7 @@ def _undo(session: Session, draft: Draft, how: How, *, begun: bool) -> str:
             # An interrupted step may have changed an object without the state knowing it.
             own = session.engine.resources(environment).of(model)
             session.engine.refresh(environment, [step.urn for step in own if step.exists])
-        plan = _settled_plan(session, environment, text, how)
+        plan, part = _settled_plan(session, environment, model, text, how)
     except DeliveryError as error:
         return f"the pointer is as it was, but could not be applied: {error}; {by_hand}"
     if not plan.changes:
@@ -81,16 +84,16 @@ def _undo(session: Session, draft: Draft, how: How, *, begun: bool) -> str:
     others = plan.others(model)
     if others and not how.other_changes:
         return f"the pointer is as it was, but not applied, as that would also change {summary(others)}; {by_hand}"
-    undone = session.engine.update(environment, text)
+    undone = session.engine.update(environment, text, part=part)
     return f"the state before {'is applied again' if undone.succeeded else f'could not be applied: {by_hand}'}"
 
 
-def _settled_plan(session: Session, environment: str, text: str, how: How) -> Plan:
+def _settled_plan(session: Session, environment: str, model: str, text: str, how: How) -> tuple[Plan, Part | None]:
     """Return what is left to do to apply the text, seen while no other update runs: that may have applied the move."""
     backend = session.backend
     while True:
         wait(session, environment, how.console)
         state = backend.state(environment)
-        plan = session.engine.preview(environment, text, shown=False)
+        plan, part = look(session, environment, model, text, how, shown=False)
         if backend.holder(environment) is None and backend.state(environment) == state:
-            return plan
+            return plan, part

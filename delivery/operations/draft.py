@@ -1,16 +1,19 @@
 """What a move of a model's pointer would do right now, from the stack file, the cluster and a preview."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.console import Console
 
+from delivery.clients.checkpoint import outputs
 from delivery.clients.endpoint import answers_alone
+from delivery.clients.part import Part, part
 from delivery.clients.plan import Plan, summary
 from delivery.errors import DeliveryError
 from delivery.operations.settle import wait
 from delivery.project import Pointers
 from delivery.session import Session
+from infra.services.serving import APPLIED, digests
 from infra.values import file_name
 
 
@@ -49,6 +52,7 @@ class Draft:
     text_after: str
     plan: Plan
     state: object
+    part: Part | None
 
     @property
     def is_new(self) -> bool:
@@ -58,7 +62,7 @@ class Draft:
 
 def draft(session: Session, move: Move, how: How, *, shown: bool) -> Draft | None:
     """Return what the move would do right now, None when there is nothing to do; refuse what touches anything else."""
-    project, engine, environment, model = session.project, session.engine, move.environment, move.model
+    project, environment, model = session.project, move.environment, move.model
     wait(session, environment, how.console)
     # Others may have changed the file while they were waited for, or while the question was.
     project.reload(environment)
@@ -70,7 +74,8 @@ def draft(session: Session, move: Move, how: How, *, shown: bool) -> Draft | Non
         return None
     session.kubectl(environment).require()
     _register_missing(session, environment, model, how.console)
-    state, plan = session.backend.state(environment), engine.preview(environment, edited, shown=shown)
+    state = session.backend.state(environment)
+    plan, part = look(session, environment, model, edited, how, shown=shown)
     others = plan.others(model)
     if others and not how.other_changes:
         raise DeliveryError(
@@ -78,7 +83,24 @@ def draft(session: Session, move: Move, how: How, *, shown: bool) -> Draft | Non
             f"This checkout and what is applied differ: bring {file_name(environment)} up to date, or run `pulumi up "
             f"--stack {environment}` first; --allow-other-changes applies it all the same"
         )
-    return Draft(environment, model, before, after, text, edited, plan, state)
+    return Draft(environment, model, before, after, text, edited, plan, state, part)
+
+
+def look(
+    session: Session, environment: str, model: str, text: str, how: How, *, shown: bool
+) -> tuple[Plan, Part | None]:
+    """Return what an update with `text` would do, and the part of the stack to which it can be confined.
+
+    None where everything has to be looked at: as long as what the file says of the other models is not what was
+    applied, somebody has to be shown what becomes of them.
+    """
+    state = {} if how.other_changes else session.engine.export(environment)
+    applied = outputs(state).get(APPLIED, {})
+    wanted = digests(session.project.environment(environment)) if applied else {}
+    confined = part(state, model) if applied and {**applied, model: ""} == {**wanted, model: ""} else None
+    plan = session.engine.preview(environment, text, shown=shown, part=confined)
+    # All of the model's own, changed or not: what only the update finds to be different is its own, too.
+    return plan, confined and replace(confined, targets=tuple(step.urn for step in plan.of(model)))
 
 
 def _is_done(session: Session, environment: str, model: str, release: str | None) -> bool:

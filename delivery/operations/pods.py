@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -128,8 +128,27 @@ class Watch:
 
 def troubles(kubectl: Kubectl, model: str, release: str) -> list[Trouble]:
     """Return what keeps the newest pods of a release from serving, the most definite first."""
+    return _newest(_listed(kubectl, f"{_LABEL}={model}"), release)
+
+
+def reasons(kubectl: Kubectl, releases: Mapping[str, str]) -> dict[str, str]:
+    """Return by model what keeps the newest pods of its release from serving, as far as they say it.
+
+    All of them are listed at once: a call for each model takes longer than many models do.
+    """
+    items: dict[str, list[dict[str, Any]]] = {}
+    for item in _listed(kubectl, _LABEL):
+        items.setdefault(item["metadata"].get("labels", {}).get(_LABEL, ""), []).append(item)
+    seen = {model: _newest(items.get(model, []), release) for model, release in releases.items()}
+    return {model: troubled[0].text for model, troubled in seen.items() if troubled}
+
+
+def _listed(kubectl: Kubectl, selector: str) -> list[dict[str, Any]]:
     namespace = f"{kubectl.environment}-{SERVING}"
-    items = kubectl.objects("--namespace", namespace, "get", "replicasets,pods", "--selector", f"{_LABEL}={model}")
+    return kubectl.objects("--namespace", namespace, "get", "replicasets,pods", "--selector", selector)
+
+
+def _newest(items: list[dict[str, Any]], release: str) -> list[Trouble]:
     sets = [item for item in items if item["kind"] == "ReplicaSet" and _runs(item["spec"]["template"]["spec"], release)]
     if not sets:
         return []

@@ -1,17 +1,23 @@
 """`stellwerk status`: which release each environment points at, whether it answers, and whether it could come back."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from delivery.clients import store
-from delivery.clients.endpoint import answering_release
+from delivery.clients.endpoint import Endpoint, answering_release
 from delivery.errors import DeliveryError
 from delivery.operations import pods
 from delivery.session import Session
 from infra.services.serving import Model
+
+# So many models of an environment are asked at a time: enough to hide the way, few enough for gateway and store.
+_AT_ONCE = 16
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
 
 
 def status(session: Session) -> dict[str, Any]:
@@ -23,51 +29,76 @@ def status(session: Session) -> dict[str, Any]:
     """
     project = session.project
     models = {name: project.served(name) for name in project.environments}
-    with ThreadPoolExecutor(len(models)) as pool:
-        artefacts = dict(zip(models, pool.map(partial(_artefacts, session), models, models.values()), strict=True))
+    targets = {name: {model: session.endpoint(name, model) for model in served} for name, served in models.items()}
+    artefacts = _each(models, lambda name: _artefacts(session, name, models[name]))
+    answers = _each(models, lambda name: _answers(targets[name]))
     return {
-        "environments": {name: {"models": _models(session, name, models[name], artefacts[name])} for name in models}
+        "environments": {
+            name: {"models": _models(session, name, served, targets[name], answers[name], artefacts[name])}
+            for name, served in models.items()
+        }
     }
 
 
+def _each(keys: Iterable[Key], ask: Callable[[Key], Value]) -> dict[Key, Value]:
+    """Return an answer for each, in the order of the keys; a bounded number is asked at a time."""
+    ordered = list(keys)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return dict(zip(ordered, pool.map(ask, ordered), strict=True))
+
+
 def _models(
-    session: Session, environment: str, models: Mapping[str, Model], artefacts: Mapping[str, str]
+    session: Session,
+    environment: str,
+    models: Mapping[str, Model],
+    targets: Mapping[str, Endpoint],
+    answers: Mapping[str, str | None],
+    artefacts: Mapping[str, str],
 ) -> dict[str, dict[str, Any]]:
-    states = {}
-    for name, model in models.items():
-        target = session.endpoint(environment, name)
-        with target.client(timeout=3) as client:
-            answering = answering_release(target, client)
-        ready = model.release is not None and answering == model.release
-        states[name] = {
+    silent = {name: model.release for name, model in models.items() if model.release and model.release != answers[name]}
+    reasons = _reasons(session, environment, silent)
+    return {
+        name: {
             "release": model.release,
             "previous": model.previous,
-            "answering": answering,
-            "ready": ready,
-            "reason": None if ready or model.release is None else _reason(session, environment, name, model.release),
+            "answering": answers[name],
+            "ready": model.release is not None and answers[name] == model.release,
+            "reason": reasons.get(name),
             "artefact": artefacts.get(name),
-            "url": target.url,
+            "url": targets[name].url,
         }
-    return states
+        for name, model in models.items()
+    }
+
+
+def _answers(targets: Mapping[str, Endpoint]) -> dict[str, str | None]:
+    """Return the release with which each model answers; all are behind one gateway, and share the connections to it."""
+    if not targets:
+        return {}
+    with next(iter(targets.values())).client(timeout=3) as client:
+        return _each(targets, lambda name: answering_release(targets[name], client))
 
 
 def _artefacts(session: Session, environment: str, models: Mapping[str, Model]) -> dict[str, str]:
     """Return what the store has of each release; a pod that starts takes nothing but the very artefact."""
     wanted = {name: model.release for name, model in models.items() if model.release}
-    contents: dict[str, str] = {}
     if not wanted:
-        return contents
+        return {}
     # Without the store, the report still says whether the endpoint answers.
     with suppress(DeliveryError), session.store(environment) as source:
-        for name, release in wanted.items():
-            contents[name] = store.content(source, session.project.releases.load(name, release).artefact).value
-    return contents
+        return _each(wanted, partial(_artefact, session, source, wanted))
+    return {}
 
 
-def _reason(session: Session, environment: str, model: str, release: str) -> str | None:
-    """Return what keeps the pods of a release from serving; None when the cluster gives no answer or no reason."""
+def _artefact(session: Session, source: store.Store, wanted: Mapping[str, str], model: str) -> str:
+    return store.content(source, session.project.releases.load(model, wanted[model]).artefact).value
+
+
+def _reasons(session: Session, environment: str, releases: Mapping[str, str]) -> dict[str, str]:
+    """Return what keeps the pods of releases from serving; nothing when the cluster gives no answer or no reason."""
+    if not releases:
+        return {}
     try:
-        troubles = pods.troubles(session.kubectl(environment), model, release)
+        return pods.reasons(session.kubectl(environment), releases)
     except DeliveryError:
-        return None
-    return troubles[0].text if troubles else None
+        return {}

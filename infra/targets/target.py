@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.contract.problems import ConfigError
-from infra.targets.variables import BUILD_SECRETS, DEADLINE, LOCAL_CONTEXT, POD_LOGS, REGISTRY_CA
+from infra.targets.variables import BUILD_SECRETS, DEADLINE, LOCAL_CONTEXT, MOVE, POD_LOGS, REGISTRY_CA
 
 _SECRET_FILES = {"ca": "ca.crt", "pip": "pip.conf", "apt": "apt.sources"}
 _NAMED = re.compile(r"^(index-url|extra-index-url|trusted-host)\s*[=:](.*(?:\n[ \t]+\S.*)*)", re.MULTILINE)
@@ -63,6 +63,23 @@ class Target:
         except ValueError:
             raise ConfigError(
                 f"{DEADLINE}: {given} is no time; it is in seconds since 1970, as `date +%s` says"
+            ) from None
+
+    def moved(self) -> str | None:
+        """Return the one model that an update moves, None where it is about everything.
+
+        Raise ConfigError where the variable names no file: an update that is not confined to the model would delete all
+        others.
+        """
+        given = self.variables.get(MOVE)
+        if not given:
+            return None
+        try:
+            return Path(given).read_text(encoding="utf-8")
+        except OSError:
+            raise ConfigError(
+                f"{MOVE}: there is no file {given}; it is set by `stellwerk promote` and `rollback` alone, for one "
+                f"update of one model; run: unset {MOVE}"
             ) from None
 
     def pod_logs(self, context: str) -> str | None:

@@ -45,3 +45,6 @@ REGISTRY_CA = "STELLWERK_REGISTRY_CA"
 WORK = "STELLWERK_WORK"
 # Seconds since 1970: whoever applies waits no longer for pods. Set by the command for one update.
 DEADLINE = "STELLWERK_DEADLINE"
+# File that names the one model which an update moves: the program declares no other. The command makes it for one call
+# of the engine that is confined to this model, and removes it with the call: a variable that is left names no file.
+MOVE = "STELLWERK_MOVE"

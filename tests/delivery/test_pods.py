@@ -1,5 +1,6 @@
 """Why a model does not come up, from objects as the cluster gives them."""
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -160,3 +161,12 @@ def test_what_takes_the_room_is_named_by_request(cluster: FakeCluster) -> None:
     assert events.room(cluster, "cpu") == [
         "3 pods request 1.60 of 2.00 cpu; the biggest:", "x/big: 1.00", "x/init: 0.50", "x/small: 0.10",
     ]  # fmt: skip
+
+
+def test_the_reasons_of_many_models_are_listed_at_once(cluster: FakeCluster) -> None:
+    failing = pod(2, container(waiting=waiting("InvalidImageName", "bad")))
+    other = json.loads(json.dumps([replica_set("v1", 1), pod(1, container())]).replace("digits", "letters"))
+    cluster.listed = lambda _: [replica_set("v2", 2), failing, *other]
+    said = pods.reasons(cluster, {"digits": "v2", "letters": "v1", "words": "v7"})
+    assert {name: "cannot be pulled: bad" in text for name, text in said.items()} == {"digits": True}
+    assert len(cluster.asked) == 1

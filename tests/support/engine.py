@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from delivery.clients.engine import KEY, Engine, Update
+from delivery.clients.part import Part
 from delivery.clients.plan import Plan, Step
 from delivery.clock import Clock
 from delivery.errors import DeliveryError
@@ -39,8 +40,10 @@ class FakeEngine(Engine):
         self.updates: list[dict[str, Any]] = []
         self.drifted: dict[str, tuple[str, ...]] = {}
         self.refreshed: list[tuple[str, ...]] = []
+        # To which part of the stack each preview and update was confined.
+        self.parts: list[Part | None] = []
 
-    def run(self, *arguments: str, stdin: str | None = None) -> str:
+    def run(self, *arguments: str, stdin: str | None = None, variables: Mapping[str, str] | None = None) -> str:
         self.commands.append(arguments)
         match arguments:
             case ("stack", "ls", "--json"):
@@ -50,6 +53,9 @@ class FakeEngine(Engine):
             case ("stack", "output", "--stack", name, "--json"):
                 known = self.stack_outputs
                 return json.dumps({"models": self.applied_in(name)} if known is None else known)
+            case ("stack", "export", "--stack", name):
+                held = plan(self.applied_in(name), self.applied_in(name))
+                return json.dumps(exported(held, self.stack_outputs))
             case ("stack", "history", "--stack", name, *_):
                 return json.dumps([entry for entry in self.updates if entry["stack"] == name])
             case ("config", "get", key, "--stack", name) if key == KEY:
@@ -73,7 +79,8 @@ class FakeEngine(Engine):
         document["config"][KEY] = {"secure": f"v1:{hash(text):x}:AAAA/BBBB+CCCC=="}
         yaml().dump(document, self.checkout.file(name))
 
-    def preview(self, environment: str, text: str, *, shown: bool) -> Plan:
+    def preview(self, environment: str, text: str, *, shown: bool, part: Part | None = None) -> Plan:
+        self.parts.append(part)
         if self.before_preview:
             self.before_preview()
         if shown:
@@ -84,8 +91,14 @@ class FakeEngine(Engine):
         return plan(self.applied_in(environment), models(text), self.drifted.get(environment, ()))
 
     def update(
-        self, environment: str, text: str, stop: Callable[[], bool] | None = None, seconds: float | None = None
+        self,
+        environment: str,
+        text: str,
+        stop: Callable[[], bool] | None = None,
+        seconds: float | None = None,
+        part: Part | None = None,
     ) -> Update:
+        self.parts.append(part)
         if self.instead_of_update and (done := self.instead_of_update(environment, stop)) is not None:
             return done
         self.shown.append(("up", self.checkout.text(environment)))
@@ -97,9 +110,6 @@ class FakeEngine(Engine):
             self.serving[environment] = self.applied[environment].get(MODEL)
             self.updates.insert(0, history(environment, self.applied[environment]))
         return Update(succeeded, begun)
-
-    def resources(self, environment: str) -> Plan:
-        return plan(self.applied_in(environment), self.applied_in(environment))
 
     def refresh(self, environment: str, urns: Sequence[str]) -> bool:
         self.refreshed.append((environment, *urns))
@@ -130,6 +140,16 @@ def history(stack: str, held: Mapping[str, str | None], **more: Any) -> dict[str
     """Return an update as `pulumi stack history --json` says it."""
     values = {"stellwerk:models": {"objectValue": {name: {"release": release} for name, release in held.items()}}}
     return {"stack": stack, "kind": "update", "result": "succeeded", "config": values, **more}
+
+
+def exported(held: Plan, outputs: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a state as the engine exports it: of a stack with these outputs, and these resources."""
+    stack = {"urn": "urn:pulumi:x::stellwerk::pulumi:pulumi:Stack::stellwerk-x", "type": "pulumi:pulumi:Stack"}
+    resources = [
+        {"urn": step.urn, "type": step.type, "id": step.id, "parent": held.parents.get(step.urn, "")}
+        for step in held.steps
+    ]
+    return {"version": 3, "deployment": {"resources": [{**stack, "outputs": outputs or {}}, *resources]}}
 
 
 def plan(applied: Mapping[str, str | None], wanted: Mapping[str, str | None], drifted: Iterable[str] = ()) -> Plan:

@@ -19,13 +19,14 @@ from rich.console import Console
 from delivery.clients.backend import Backend
 from delivery.clients.endpoint import RELEASE_HEADER, Endpoint
 from delivery.clients.engine import Engine, Update
+from delivery.clients.part import Part
 from delivery.clients.plan import Plan
 from delivery.clock import Clock
 from delivery.errors import DeliveryError
 from delivery.operations.draft import How
 from delivery.operations.promote import promote, rollback
 from delivery.project import Pointers, Project
-from tests.support.engine import plan
+from tests.support.engine import exported, plan
 from tests.support.session import FakeCluster, FakeSession, Words
 from tests.support.turns import Turns
 
@@ -234,16 +235,21 @@ class _Engine(Engine):
         super().__init__(world.folder, {"PULUMI_BACKEND_URL": f"file://{world.folder}"}, _Clock(world.turns))
         object.__setattr__(self, "world", world)
 
-    def preview(self, environment: str, text: str, *, shown: bool) -> Plan:
+    def preview(self, environment: str, text: str, *, shown: bool, part: Part | None = None) -> Plan:
         return self.world.preview(text)
 
     def update(
-        self, environment: str, text: str, stop: Callable[[], bool] | None = None, seconds: float | None = None
+        self,
+        environment: str,
+        text: str,
+        stop: Callable[[], bool] | None = None,
+        seconds: float | None = None,
+        part: Part | None = None,
     ) -> Update:
         return self.world.update(text, doomed=stop is not None)
 
-    def resources(self, environment: str) -> Plan:
-        return plan(self.world.state, self.world.state)
+    def export(self, stack: str) -> dict[str, Any]:
+        return exported(plan(self.world.state, self.world.state), None)
 
     def refresh(self, environment: str, urns: Sequence[str]) -> bool:
         self.world.turns.step()

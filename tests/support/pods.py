@@ -3,6 +3,7 @@
 from typing import Any
 
 IMAGE = "r/serving@sha256:0"
+_LABELS = {"serving.kserve.io/inferenceservice": "digits"}
 
 
 def replica_set(release: str, revision: int, **status: Any) -> dict[str, Any]:
@@ -10,7 +11,12 @@ def replica_set(release: str, revision: int, **status: Any) -> dict[str, Any]:
     container = {"name": "kserve-container", "env": [{"name": "RELEASE", "value": release}]}
     return {
         "kind": "ReplicaSet",
-        "metadata": {"name": name, "uid": name, "annotations": {"deployment.kubernetes.io/revision": str(revision)}},
+        "metadata": {
+            "name": name,
+            "uid": name,
+            "labels": _LABELS,
+            "annotations": {"deployment.kubernetes.io/revision": str(revision)},
+        },
         "spec": {"template": {"spec": {"containers": [container]}}},
         "status": status,
     }
@@ -20,7 +26,11 @@ def pod(revision: int, *statuses: dict[str, Any], **more: Any) -> dict[str, Any]
     container = {"name": "kserve-container", "image": IMAGE, "resources": {"limits": {"memory": "512Mi"}}}
     return {
         "kind": "Pod",
-        "metadata": {"name": f"pod-{revision}", "ownerReferences": [{"uid": f"digits-predictor-{revision}"}]},
+        "metadata": {
+            "name": f"pod-{revision}",
+            "labels": _LABELS,
+            "ownerReferences": [{"uid": f"digits-predictor-{revision}"}],
+        },
         "spec": {"containers": [container]},
         "status": {"containerStatuses": list(statuses), **more},
     }

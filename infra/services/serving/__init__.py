@@ -10,9 +10,12 @@ from infra.contract.problems import Problem, show
 from infra.contract.release import Release
 from infra.services.serving.capacity import never_admitted, too_large
 from infra.services.serving.endings import warn
-from infra.services.serving.section import SECTION, Model, models, pointers
+from infra.services.serving.section import SECTION, Model, digests, models, pointers
 
-__all__ = ["SERVICE", "Model", "models"]
+__all__ = ["APPLIED", "SERVICE", "Model", "digests", "models"]
+
+# The output that says by digests with which values of each model the stack was applied.
+APPLIED = "modelDigests"
 
 
 def _rules(stack: Stack) -> Iterator[Problem]:
@@ -38,14 +41,18 @@ def _compose(context: Composition) -> None:
 
     from components.serving.inference_service import url
 
-    warn(context.environment)
+    moved = context.target.moved()
+    if moved is None:
+        # Asked of the engine, which reads the whole state for it. The command has looked before it moves one model.
+        warn(context.environment)
     # Every model has its URL before it has a release: the gateway does not change when the first one comes.
     namespace = context.environment.namespace(SERVING)
     context.give(ModelUrls({name: url(namespace, name) for name in models(context.environment)}))
     for name, model in models(context.environment).items():
-        if model.release is not None:
+        if model.release is not None and moved in (None, name):
             _serve(context, name, model, context.releases[name, model.release])
     pulumi.export("models", {name: model.release for name, model in models(context.environment).items()})
+    pulumi.export(APPLIED, digests(context.environment))
 
 
 def _serve(context: Composition, name: str, model: Model, release: Release) -> None:

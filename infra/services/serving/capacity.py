@@ -13,6 +13,8 @@ MEMORY_PER_ARTEFACT = 1.25
 MEMORY_OF_SERVER = 160 * 1024**2
 # A rolling update starts one pod before it ends another.
 SURGE = 1
+# So many models a message names.
+_NAMED = 8
 
 
 def needed_memory(artefact_size: int) -> int:
@@ -21,7 +23,7 @@ def needed_memory(artefact_size: int) -> int:
 
 
 def too_large(environment: Environment, releases: Mapping[tuple[str, str], Release]) -> Iterator[Problem]:
-    """Yield every model and every sum of models that can never run."""
+    """Yield every model and every sum of models that can never run, as far as their releases are given."""
     yield from _models(environment, releases)
     yield from _serving(environment)
 
@@ -41,9 +43,10 @@ def never_admitted(environment: Environment) -> Iterator[Problem]:
 
 def _models(environment: Environment, releases: Mapping[tuple[str, str], Release]) -> Iterator[Problem]:
     for name, model in models(environment).items():
-        if model.release is None:
+        release = releases.get((name, model.release or ""))
+        if release is None:
             continue
-        size = releases[name, model.release].artefact.size
+        size = release.artefact.size
         if memory_bytes(model.resources.memory) < needed_memory(size):
             enough = memory_text(needed_memory(size))
             yield Problem(
@@ -63,7 +66,8 @@ def _serving(environment: Environment) -> Iterator[Problem]:
     pods = _sum([(model.replicas, 1) for model in served.values()])
     cpu = _sum([(model.replicas, milli_cores(model.resources.cpu)) for model in served.values()])
     memory = _sum([(model.replicas, memory_bytes(model.resources.memory)) for model in served.values()])
-    parts = ", ".join(f"{name} {model.replicas}" for name, model in served.items())
+    parts = ", ".join(f"{name} {model.replicas}" for name, model in list(served.items())[:_NAMED])
+    parts += f" and {len(served) - _NAMED} more models" if len(served) > _NAMED else ""
     for key, given, needed, beyond in (
         ("pods", quota.pods, pods, pods > quota.pods),
         ("cpu", quota.cpu, show(cpu_text(cpu)), cpu > milli_cores(quota.cpu)),

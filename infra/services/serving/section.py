@@ -1,6 +1,7 @@
 """The models of an environment: pointers to immutable releases, and how each is served."""
 
 from collections.abc import Iterator, Mapping
+from hashlib import sha256
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -37,6 +38,15 @@ SECTION: SectionField[Mapping[str, Model]] = SectionField(
 def models(environment: Environment) -> Mapping[str, Model]:
     """Return the models of an environment by name."""
     return environment.section(SECTION)
+
+
+def digests(environment: Environment) -> dict[str, str]:
+    """Return by model a digest of what the environment says of it: equal where the same was applied."""
+    return {name: _digest(model) for name, model in models(environment).items()}
+
+
+def _digest(model: Model) -> str:
+    return sha256(model.model_dump_json().encode()).hexdigest()[:16]
 
 
 def pointers(environment: Environment) -> Iterator[Pointer]:

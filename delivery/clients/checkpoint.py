@@ -1,0 +1,54 @@
+"""States of stacks as files: read, and written where an engine takes them for its own."""
+
+import gzip
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from delivery.errors import DeliveryError, system_errors
+
+# The layout of a backend in files: stacks by project.
+_META = "version: 1\n"
+
+
+def stacks(folder: Path, project: str) -> Path:
+    """Return where a file backend in `folder` keeps the states of a project."""
+    return folder / ".pulumi" / "stacks" / project
+
+
+def read(file: Path) -> dict[str, Any]:
+    """Return a state in the form in which the engine exports it; its secret values are encrypted as they were.
+
+    Raise DeliveryError when it is not readable.
+    """
+    with system_errors("reading a backup", "choose another one"):
+        content = file.read_bytes()
+    try:
+        document = json.loads(gzip.decompress(content) if file.suffix == ".gz" else content)
+        if "checkpoint" not in document:
+            return {"version": document["version"], "deployment": document["deployment"] or {}}
+        return {"version": document["version"], "deployment": document["checkpoint"].get("latest") or {}}
+    except (ValueError, TypeError, KeyError, AttributeError, EOFError) as error:
+        raise DeliveryError(f"{file} is no backup of a state: {error}; choose another one") from None
+
+
+def content(state: Mapping[str, Any], project: str, stack: str) -> bytes:
+    """Return what a file backend writes for an exported state."""
+    checkpoint = {"stack": f"organization/{project}/{stack}", "latest": state["deployment"]}
+    return json.dumps({"version": state["version"], "checkpoint": checkpoint}).encode()
+
+
+def make_backend(folder: Path, project: str, stack: str, state: Mapping[str, Any]) -> None:
+    """Make a file backend whose only stack has this state."""
+    place = stacks(folder, project)
+    with system_errors("writing a copy of the state", "make the folder writable"):
+        place.mkdir(parents=True)
+        (folder / ".pulumi" / "meta.yaml").write_text(_META, encoding="utf-8")
+        (place / f"{stack}.json").write_bytes(content(state, project, stack))
+
+
+def outputs(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the outputs of the stack in a state; secret ones are encrypted."""
+    resources = (state.get("deployment") or {}).get("resources") or []
+    return next((item.get("outputs") or {} for item in resources if item["type"] == "pulumi:pulumi:Stack"), {})

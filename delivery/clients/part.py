@@ -1,0 +1,70 @@
+"""The part of a stack that a move of one model needs: the time of the move does not grow with the other models.
+
+The engine reads, compares and reports each resource of a state, so the preview is made in a copy of the state without
+the other models. The update has to be made in the state itself; there the engine touches its targets and nothing else.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from delivery.clients import checkpoint
+from delivery.clients.plan import OWN_PROVIDER, stored
+from delivery.errors import system_errors
+from infra.targets.variables import MOVE, PULUMI_BACKEND_URL
+
+
+@dataclass(frozen=True)
+class Part:
+    """One model and what it stands on: the state that its preview knows of, the URNs that its update may touch."""
+
+    model: str
+    state: Mapping[str, Any]
+    targets: tuple[str, ...] = ()
+
+    def preview_variables(self, folder: Path, project: str, stack: str) -> dict[str, str]:
+        """Return the variables of a preview in a backend that is made in `folder`: there is nothing else to touch."""
+        backend = folder / "backend"
+        checkpoint.make_backend(backend, project, stack, self.state)
+        return {PULUMI_BACKEND_URL: f"file://{backend}", **self._move(folder)}
+
+    def update(self, folder: Path) -> tuple[list[str], dict[str, str]]:
+        """Return the arguments and the variables of an update, which belong together.
+
+        Raise ValueError without targets: the engine would take everything for a target, and delete the other models.
+        """
+        if not self.targets:
+            raise ValueError(f"the update of {self.model} has no target")
+        return [argument for urn in self.targets for argument in ("--target", urn)], self._move(folder)
+
+    def _move(self, folder: Path) -> dict[str, str]:
+        file = folder / "move"
+        with system_errors("writing the name of the model", "make the folder writable"):
+            file.write_text(self.model, encoding="utf-8")
+        return {MOVE: str(file)}
+
+
+def part(state: Mapping[str, Any], model: str) -> Part | None:
+    """Return the part of a state that a move of the model needs.
+
+    None where there are no other models, or where something of the rest needs one.
+    """
+    others = {step.urn for step in stored(state).of_others(model)}
+    deployment = state.get("deployment") or {}
+    rest = [item for item in deployment.get("resources") or [] if item["urn"] not in others]
+    needed = {urn for item in rest for urn in _needs(item)}
+    if not others or needed & others:
+        return None
+    # The engine's own provider is declared where a program asks the engine something; one that moves a model does not.
+    kept = [item for item in rest if item["type"] != OWN_PROVIDER or item["urn"] in needed]
+    return Part(model, {**state, "deployment": {**deployment, "resources": kept}})
+
+
+def _needs(resource: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the URNs without which the engine does not take a resource."""
+    yield resource.get("deletedWith") or ""
+    yield (resource.get("provider") or "").rpartition("::")[0]
+    yield from resource.get("dependencies") or ()
+    for urns in (resource.get("propertyDependencies") or {}).values():
+        yield from urns or ()

@@ -1,0 +1,186 @@
+"""A move of one model on the real engine, in a state with others: they are neither looked at nor touched."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from delivery.clients.checkpoint import outputs
+from delivery.clients.engine import Engine
+from delivery.clients.part import Part, part
+from delivery.clients.plan import Plan
+from delivery.errors import DeliveryError
+from infra.local.toolchain.paths import bin_folder
+from infra.values import ROOT
+from tests.support.engine import COMPONENT, exported, plan
+from tests.support.tools import tool
+
+STATE = exported(plan({"digits": "v1", "letters": "v1", "words": None}, {}), None)
+TEXT = 'config: {}\nencryptionsalt: ""\n'
+BASE = {"gateway": "1"}
+MODELS = {"digits": "1", "digits-2": "1", "letters": "1"}
+
+
+def names(state: Mapping[str, Any]) -> list[str]:
+    return sorted(item["urn"].rpartition("::")[2] for item in state["deployment"]["resources"])
+
+
+def test_a_part_has_the_model_and_what_is_no_model_s() -> None:
+    made = part(STATE, "digits")
+    assert made is not None
+    assert names(made.state) == ["digits", "stellwerk-x"]
+    assert names(STATE) == ["digits", "letters", "stellwerk-x"], "the state itself stays"
+
+
+def test_the_engine_s_own_provider_is_left_out_where_nothing_needs_it() -> None:
+    own = {"urn": "urn:pulumi:x::stellwerk::pulumi:providers:pulumi::default", "type": "pulumi:providers:pulumi"}
+    user = {"urn": "urn:x", "type": "pulumi:pulumi:StackReference", "provider": f"{own['urn']}::id"}
+    for more, kept in (([own], []), ([own, user], ["default", "urn:x"])):
+        made = part({"version": 3, "deployment": {"resources": [*STATE["deployment"]["resources"], *more]}}, "digits")
+        assert made is not None
+        assert names(made.state) == sorted(["digits", "stellwerk-x", *kept])
+
+
+def test_a_stack_without_other_models_has_no_part() -> None:
+    assert part(exported(plan({"digits": "v1"}, {}), None), "digits") is None
+
+
+@pytest.mark.parametrize("needs", [
+    {"dependencies": ["OTHER"]}, {"deletedWith": "OTHER"}, {"provider": "OTHER::id"},
+    {"propertyDependencies": {"metadata": None, "data": ["OTHER"]}},
+])  # fmt: skip
+def test_what_needs_another_model_is_looked_at_with_it(needs: dict[str, Any]) -> None:
+    other = next(item["urn"] for item in STATE["deployment"]["resources"] if item["urn"].endswith("::letters"))
+    base = {
+        "urn": "urn:pulumi:x::stellwerk::kubernetes:core/v1:ConfigMap::base",
+        "type": "kubernetes:core/v1:ConfigMap",
+    }
+    needing = json.loads(json.dumps({**base, **needs}).replace("OTHER", other))
+    assert (
+        part({"version": 3, "deployment": {"resources": [*STATE["deployment"]["resources"], needing]}}, "digits")
+        is None
+    )
+
+
+def test_an_update_without_targets_is_none(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="the update of digits has no target"):
+        Part("digits", STATE).update(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+class World:
+    """A stack of a file backend on the real engine, whose program declares what variables say."""
+
+    def __init__(self, folder: Path) -> None:
+        tool("pulumi"), tool("pulumi-resource-kubernetes")
+        root = folder / "project"
+        root.mkdir()
+        shutil.copy(Path(__file__).parent / "models_program.py", root / "__main__.py")
+        (root / "Pulumi.yaml").write_text("name: moves\nruntime: python\n")
+        for name in ("backend", "home", "rendered"):
+            (folder / name).mkdir()
+        self.rendered = folder / "rendered"
+        self.variables = {
+            **os.environ,
+            "PATH": f"{bin_folder()}:{ROOT}/.venv/bin:{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "PULUMI_BACKEND_URL": f"file://{folder}/backend",
+            "PULUMI_HOME": str(folder / "home"),
+            "PULUMI_CONFIG_PASSPHRASE": "tests",
+            "STELLWERK_WORK": str(folder / "work"),
+            "RENDERED": str(self.rendered),
+        }
+        self.root = root
+        self.engine(BASE, MODELS).run("stack", "init", "prod", "--no-select")
+        assert self.engine(BASE, MODELS).update("prod", TEXT).succeeded
+
+    def engine(self, base: Mapping[str, str], models: Mapping[str, str]) -> Engine:
+        return Engine(self.root, {**self.variables, "VALUES": json.dumps({"base": base, "models": models})})
+
+    def look(self, engine: Engine, model: str) -> tuple[Plan, Part]:
+        """Preview a move of the model alone."""
+        made = part(engine.export("prod"), model)
+        assert made is not None
+        planned = engine.preview("prod", TEXT, shown=False, part=made)
+        return planned, replace(made, targets=tuple(step.urn for step in planned.of(model)))
+
+    def held(self, model: str) -> dict[str, Any]:
+        """What the state holds of a model, by URN."""
+        resources = self.engine(BASE, MODELS).export("prod")["deployment"]["resources"]
+        return {
+            item["urn"]: item for item in resources if COMPONENT in item["urn"] and item["urn"].split("::")[-1] == model
+        }
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+@pytest.mark.tools
+def test_a_move_changes_its_model_and_no_other(world: World) -> None:
+    before = {name: world.held(name) for name in ("letters", "digits-2")}
+    wanted = {**MODELS, "digits": "2"}
+    engine = world.engine(BASE, wanted)
+    planned, confined = world.look(engine, "digits")
+    assert {step.name for step in planned.changes} == {"digits", "digits-more"}
+    assert planned.others("digits") == []
+    assert engine.update("prod", TEXT, part=confined).succeeded
+    assert {name: world.held(name) for name in ("letters", "digits-2")} != {}
+    assert world.held("letters") == before["letters"]
+    assert outputs(engine.export("prod"))["models"] == wanted
+    # Everything is as a whole update would have made it.
+    assert engine.preview("prod", TEXT, shown=False).changes == []
+
+
+@pytest.mark.tools
+def test_a_first_release_and_the_last_one_s_end_are_moves_too(world: World) -> None:
+    wanted = {**MODELS, "words": "1"}
+    engine = world.engine(BASE, wanted)
+    planned, confined = world.look(engine, "words")
+    assert {step.op for step in planned.changes} == {"create"}
+    assert len(confined.targets) == 3
+    assert engine.update("prod", TEXT, part=confined).succeeded
+    assert engine.preview("prod", TEXT, shown=False).changes == []
+    back = world.engine(BASE, MODELS)
+    planned, confined = world.look(back, "words")
+    assert {step.op for step in planned.changes} == {"delete"}
+    assert back.update("prod", TEXT, part=confined).succeeded
+    assert back.preview("prod", TEXT, shown=False).changes == []
+
+
+@pytest.mark.tools
+def test_a_change_of_what_is_no_model_s_is_seen_and_never_made(world: World) -> None:
+    wanted = {**MODELS, "letters": "2"}
+    for base, op in (({"gateway": "1", "store": "1"}, "create"), ({}, "delete"), ({"gateway": "2"}, "update")):
+        engine = world.engine(base, wanted)
+        planned, confined = world.look(engine, "letters")
+        assert {step.op for step in planned.others("letters")} == {op}
+    engine.update("prod", TEXT, part=confined)
+    resources = engine.export("prod")["deployment"]["resources"]
+    assert [item["inputs"]["data"] for item in resources if item["urn"].endswith("::gateway")] == [{"content": "1"}]
+
+
+@pytest.mark.tools
+def test_a_model_that_came_after_the_preview_stays(world: World) -> None:
+    """Somebody else's, of which this command knows nothing: the engine deletes no more than its targets."""
+    engine = world.engine(BASE, {**MODELS, "digits": "2"})
+    _, confined = world.look(engine, "digits")
+    assert world.engine(BASE, {**MODELS, "words": "1"}).update("prod", TEXT).succeeded
+    assert engine.update("prod", TEXT, part=confined).succeeded
+    assert "words" in names(engine.export("prod"))
+
+
+@pytest.mark.tools
+def test_a_variable_that_is_left_over_stops_the_program(world: World, tmp_path: Path) -> None:
+    engine = world.engine(BASE, MODELS)
+    left = Engine(world.root, {**engine.variables, "STELLWERK_MOVE": str(tmp_path / "gone")})
+    with pytest.raises(DeliveryError):
+        left.preview("prod", TEXT, shown=False)
+    assert not left.update("prod", TEXT).succeeded
+    assert engine.preview("prod", TEXT, shown=False).changes == []
