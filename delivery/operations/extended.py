@@ -43,7 +43,7 @@ def extended(session: Session, environment: str) -> list[Extended]:
 def _resources(session: Session, environment: str) -> Iterator[dict[str, Any]]:
     """Yield the objects in a stack's state that are its own, with their secret values, which are compared as well."""
     text = session.engine.run("stack", "export", "--show-secrets", "--stack", environment)
-    for resource in json.loads(text)["deployment"].get("resources") or []:
+    for resource in (json.loads(text).get("deployment") or {}).get("resources") or []:
         # A Patch sets fields in somebody else's object.
         if keys(resource["type"], resource.get("id", "")) and not resource["type"].endswith("Patch"):
             yield {**resource, "inputs": _plain(resource.get("inputs") or {})}
