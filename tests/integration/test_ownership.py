@@ -58,7 +58,7 @@ def _scratch(project: Project, folder: Path) -> Scratch:
     return made
 
 
-@pytest.mark.lane("prod")
+@pytest.mark.lane("own")
 def test_an_object_belongs_to_one_stack(project: Project, scratch: tuple[Scratch, Scratch]) -> None:
     one, two = scratch
     first = one.up()
