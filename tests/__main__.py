@@ -18,6 +18,8 @@ from typing import IO
 from tests.support.cluster import KEPT, remove
 
 _PYTEST = (sys.executable, "-m", "pytest")
+# Where they are: to read all other tests as well takes each lane some seconds.
+FOLDERS = ("tests/integration", "tests/faults")
 _TURNS = (("story",), ("others", "prod", "own"), ("alone",))
 # pytest's own codes: all passed, some failed.
 _GOES_ON = (0, 1)
@@ -65,7 +67,7 @@ def main() -> int:
 
 def _lane(name: str) -> Sequence[str]:
     slowest = ["--durations", "8", "--durations-min", "10"]
-    return [*_PYTEST, "-m", "integration and not long", "--lane", name, *slowest]
+    return [*_PYTEST, *FOLDERS, "-m", "integration and not long", "--lane", name, *slowest]
 
 
 def take_turns(turns: Sequence[Sequence[str]], folder: Path, command: Callable[[str], Sequence[str]] = _lane) -> int:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -51,9 +52,11 @@ def drift(session: Session, environment: str) -> list[Drifted]:
     if environment not in applied(session):
         raise DeliveryError(f"{environment}: there is no such stack yet; run `stellwerk init {environment}`")
     session.kubectl(environment).require()
-    steps = json.loads(session.engine.run("refresh", "--preview-only", "--json", "--stack", environment))["steps"]
-    seen = (_resource(step) for step in steps if step["op"] in _CHANGES)
-    return sorted(_merged(seen, extended(session, environment)), key=lambda item: (item.type, item.name))
+    with ThreadPoolExecutor(1) as beside:
+        added = beside.submit(extended, session, environment)
+        text = session.engine.run("refresh", "--preview-only", "--json", "--stack", environment)
+    seen = (_resource(step) for step in json.loads(text)["steps"] if step["op"] in _CHANGES)
+    return sorted(_merged(seen, added.result()), key=lambda item: (item.type, item.name))
 
 
 def _resource(step: Mapping[str, Any]) -> Drifted:
