@@ -26,7 +26,7 @@ def world(project: Project, tmp_path: Path) -> Iterator[World]:
 def test_what_was_killed_and_taken_back_leaves_orphans_and_nothing_else(world: World) -> None:
     assert world.run(BEFORE) == 0, world.output()
     expected = world.seen()
-    process = world.begin(UPDATE)
+    process = world.begin(UPDATE, slower=True)
     while not all(f"{purpose}-{MADE} created" in world.output() for purpose in ("platform", "serving")):
         assert process.poll() is None, world.output()
         time.sleep(0.01)
