@@ -1,7 +1,8 @@
 """Runs all tests, as `make test` does: those that need the cluster here, all others beside them with what is idle.
 
 The integration tests take turns by what they change: first the story of the demo, with everything at rest; then prod's
-beside those of dev and test; then those that want the cluster for themselves, and the last one, which takes it down.
+beside those of dev and test, and those that bring stacks of their own; then those that want the cluster for themselves,
+and the last one, which takes it down.
 """
 
 import os
@@ -17,7 +18,9 @@ from typing import IO
 from tests.support.cluster import KEPT, remove
 
 _PYTEST = (sys.executable, "-m", "pytest")
-_TURNS = (("story",), ("others", "prod"), ("alone",))
+# Where they are: to read all other tests as well takes each lane some seconds.
+FOLDERS = ("tests/integration", "tests/faults")
+_TURNS = (("story",), ("others", "prod", "own"), ("alone",))
 # pytest's own codes: all passed, some failed.
 _GOES_ON = (0, 1)
 
@@ -64,7 +67,7 @@ def main() -> int:
 
 def _lane(name: str) -> Sequence[str]:
     slowest = ["--durations", "8", "--durations-min", "10"]
-    return [*_PYTEST, "-m", "integration and not long", "--lane", name, *slowest]
+    return [*_PYTEST, *FOLDERS, "-m", "integration and not long", "--lane", name, *slowest]
 
 
 def take_turns(turns: Sequence[Sequence[str]], folder: Path, command: Callable[[str], Sequence[str]] = _lane) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.__main__ import run_side_by_side, take_turns
+from tests.__main__ import FOLDERS, run_side_by_side, take_turns
 
 
 def command(text: str, code: int) -> list[str]:
@@ -39,3 +39,10 @@ def test_turns_go_on_after_a_failed_test_alone(
 def killed_or_ends(text: str, code: int) -> list[str]:
     ending = f"os.kill(os.getpid(), {-code})" if code < 0 else f"raise SystemExit({code})"
     return [sys.executable, "-c", f"import os; print({text!r}, flush=True); {ending}"]
+
+
+def test_the_lanes_find_every_integration_test() -> None:
+    tests = Path(__file__).parent
+    marked = {file for file in tests.rglob("test_*.py") if "mark." + "integration" in file.read_text()}
+    assert marked == {file for file in marked if str(file.parent.relative_to(tests.parent)) in FOLDERS}
+    assert len(marked) > 10

@@ -12,6 +12,8 @@ STACK_LABEL = "stellwerk.dev/stack"
 _MANAGERS = "stellwerk/"
 # The provider's own field managers, with a random end.
 _OTHER_MANAGERS = "pulumi-kubernetes-"
+ENGINES = (_MANAGERS, _OTHER_MANAGERS)
+"""How the names of the field managers begin that are the engine's, whatever the stack."""
 
 
 def field_manager(project: str, stack: str) -> str:

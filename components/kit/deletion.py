@@ -8,12 +8,12 @@ import pulumi
 
 _NAMESPACE = "kubernetes:core/v1:Namespace"
 # Of these kinds the cluster's own controllers take away what belongs to them, whoever deletes the namespace. A custom
-# resource may need its controller for that, which may itself be in a namespace that is being deleted.
+# resource may need its controller for that, which may itself be in a namespace that is being deleted. What runs pods is
+# deleted first: a namespace with pods is looked at again only after half of the time that they are given to end.
 _GROUPS = frozenset(
     f"kubernetes:{group}"
     for group in (
-        "core/v1", "apps/v1", "autoscaling/v2", "batch/v1", "networking.k8s.io/v1", "policy/v1",
-        "rbac.authorization.k8s.io/v1",
+        "core/v1", "autoscaling/v2", "batch/v1", "networking.k8s.io/v1", "policy/v1", "rbac.authorization.k8s.io/v1",
     )
 )  # fmt: skip
 # A controller of somebody else's has made a load balancer for it.

@@ -136,9 +136,12 @@ class Workload:
         node_port: int | None = None,
         suffix: str = "service",
         title: str | None = None,
-        wait: bool = True,
+        wait: bool = False,
     ) -> core.v1.Service:
-        """Declare the Service of the pods: inside the cluster, or with a node port outside, too."""
+        """Declare the Service of the pods: inside the cluster, or with a node port outside, too.
+
+        Who waits for the pods waits for their own resource: for a Service the engine takes ten seconds in any case.
+        """
         return core.v1.Service(
             f"{self.name}-{suffix}",
             metadata=self._metadata(title or self.app, None if wait else {"pulumi.com/skipAwait": "true"}),

@@ -90,7 +90,8 @@ class KServe(pulumi.ComponentResource):
         # Both answer the webhooks, one of them works: it holds the lease.
         manager = workload.deployment(pods.template(_APP, pod), replicas=2, depends_on=[definitions, config])
         workload.budget(min_available=1)
-        service = workload.service(_HTTPS, ports.KSERVE_WEBHOOK, title=KSERVE_WEBHOOK)
+        # The API server asks it about the first object of these definitions, and refuses that while nobody answers.
+        service = workload.service(_HTTPS, ports.KSERVE_WEBHOOK, title=KSERVE_WEBHOOK, wait=True)
         workload.allow([ports.KSERVE_WEBHOOK])
         webhooks = declare_webhooks(name, namespace, args["authority"], self, [manager, service])
         served = CustomResource(

@@ -55,8 +55,7 @@ def declare_database(server: Workload, storage: str, database: Database) -> apps
         secret_volume("secret", database.secret, ["password"]),
         *(scratch_volume(volume) for volume in ("run", "tmp", "shm")),
     ]
-    # Its pod resolves by its Service before it is ready.
-    workload.service(ports.TRACKING_DATABASE, ports.TRACKING_DATABASE, wait=False)
+    workload.service(ports.TRACKING_DATABASE, ports.TRACKING_DATABASE)
     workload.allow([ports.TRACKING_DATABASE], [app_peer(server.app), app_peer(_RESTORE)])
     pod = pods.pod([container], volumes, pull_secret=database.pull_secret)
     # Two databases on one volume would damage it.

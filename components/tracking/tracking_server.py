@@ -72,7 +72,7 @@ class TrackingServer(pulumi.ComponentResource):
         )
         # Its one pod has a name that is known: a role lets people forward a port to it, and to no other.
         server = workload.stateful_set(pods.template(TRACKING, pod), depends_on)
-        service = workload.service(ports.TRACKING, ports.TRACKING, wait=False)
+        service = workload.service(ports.TRACKING, ports.TRACKING)
         workload.allow([ports.TRACKING], [namespace_peer(args["clients"])])
         ready = pulumi.Output.all(namespace, server.metadata.name, service.metadata.name)
         self.uri = ready.apply(lambda known: f"http://{TRACKING}.{known[0]}.svc.cluster.local:{ports.TRACKING}")

@@ -1,6 +1,6 @@
 """What carries a stack's labels in a cluster, and whether the engine knows of it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -31,6 +31,12 @@ class Owned:
     namespace: str
     name: str
 
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> "Owned":
+        """Return what an object is."""
+        metadata = item["metadata"]
+        return cls(item["apiVersion"], item["kind"], metadata.get("namespace", ""), metadata["name"])
+
     @property
     def key(self) -> Key:
         """What is the same under every version of its API."""
@@ -55,7 +61,7 @@ def owned(kubectl: Kubectl, project: str, stack: str) -> list[Owned]:
     Raise DeliveryError where the cluster does not answer, or does not let this user list a kind.
     """
     items = _items(kubectl, project, stack)
-    objects = {_owned(item) for item in items if not item["metadata"].get("ownerReferences")}
+    objects = {Owned.of(item) for item in items if not item["metadata"].get("ownerReferences")}
     return sorted(objects, key=lambda item: (item.namespace, item.kind, item.name, item.api_version))
 
 
@@ -63,12 +69,20 @@ def touched(kubectl: Kubectl, project: str, stack: str, since: float) -> set[Key
     """Return the objects in which the engine has changed something for this stack since a time (seconds since 1970)."""
     manager = field_manager(project, stack)
     return {
-        _owned(item).key
-        for item in _items(kubectl, project, stack, "--show-managed-fields")
+        key
+        for key, item in managed(kubectl, project, stack).items()
         for entry in item["metadata"].get("managedFields") or ()
         if entry.get("manager") == manager or entry.get("manager", "").startswith(_ENGINE)
         if datetime.fromisoformat(entry["time"]).timestamp() >= since
     }
+
+
+def managed(kubectl: Kubectl, project: str, stack: str) -> dict[Key, dict[str, Any]]:
+    """Return the objects of every kind that carry the stack's labels, each with its managed fields.
+
+    Raise DeliveryError where the cluster does not answer, or does not let this user list a kind.
+    """
+    return {Owned.of(item).key: item for item in _items(kubectl, project, stack, "--show-managed-fields")}
 
 
 def _items(kubectl: Kubectl, project: str, stack: str, *options: str) -> list[dict[str, Any]]:
@@ -86,20 +100,13 @@ def unknown(objects: Iterable[Owned], plan: Plan) -> list[Owned]:
 
 def delete(kubectl: Kubectl, objects: Iterable[Owned]) -> None:
     """Delete objects and wait for their end; raise DeliveryError with what kubectl says."""
-    for item in sorted(
-        objects, key=lambda item: (_LAST.index(item.kind) if item.kind in _LAST else -1, not item.namespace)
-    ):
+    for item in sorted(objects, key=_order):
         place = ("--namespace", item.namespace) if item.namespace else ()
         kubectl.run(*place, "delete", item.reference, "--ignore-not-found", "--wait", "--timeout=3m")
 
 
 def _order(item: Owned) -> tuple[int, bool]:
     return _LAST.index(item.kind) if item.kind in _LAST else -1, not item.namespace
-
-
-def _owned(item: dict[str, Any]) -> Owned:
-    metadata = item["metadata"]
-    return Owned(item["apiVersion"], item["kind"], metadata.get("namespace", ""), metadata["name"])
 
 
 def _keys(step: Step) -> set[Key]:

@@ -88,7 +88,7 @@ def drift(
     yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Show what was deleted or changed by hand; exit code 2 when something was. Change nothing without --repair."""
+    """Show what was deleted, changed or added by hand; exit code 2 when anything was. Only --repair changes it."""
     from delivery.operations import drift as drifts
 
     work = session(context)

@@ -1,15 +1,17 @@
 """`stellwerk drift`: what runs compared with what the stack's state says, and how it is put back."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.console import Console
 
 from delivery.clients.backend import changed
 from delivery.errors import DeliveryError
+from delivery.operations.extended import Extended, extended, take_back
 from delivery.operations.settle import wait
 from delivery.session import Session
 
@@ -44,23 +46,42 @@ def applied(session: Session) -> list[str]:
 def drift(session: Session, environment: str) -> list[Drifted]:
     """Return every resource of the environment that was deleted or changed by something else than the engine.
 
-    Only fields that the program sets count. Nothing is changed, nor is the state. Raise DeliveryError when the
-    cluster does not answer or there is no such stack.
+    Only fields that the program sets count, and what a person or another program has added within them. Nothing is
+    changed, nor is the state. Raise DeliveryError when the cluster does not answer or there is no such stack.
     """
     if environment not in applied(session):
         raise DeliveryError(f"{environment}: there is no such stack yet; run `stellwerk init {environment}`")
     session.kubectl(environment).require()
-    steps = json.loads(session.engine.run("refresh", "--preview-only", "--json", "--stack", environment))["steps"]
-    return sorted(
-        (_resource(step) for step in steps if step["op"] in _CHANGES), key=lambda item: (item.type, item.name)
-    )
+    with ThreadPoolExecutor(1) as beside:
+        added = beside.submit(extended, session, environment)
+        text = session.engine.run("refresh", "--preview-only", "--json", "--stack", environment)
+    seen = (_resource(step) for step in json.loads(text)["steps"] if step["op"] in _CHANGES)
+    return sorted(_merged(seen, added.result()), key=lambda item: (item.type, item.name))
 
 
 def _resource(step: Mapping[str, Any]) -> Drifted:
     old = step["oldState"]
-    namespace, _, name = (old.get("id") or old["urn"].rpartition("::")[2]).rpartition("/")
     fields = tuple(sorted(step["detailedDiff"] or {}))
-    return Drifted(old["type"], name, namespace or None, _CHANGES[step["op"]], fields)
+    return _drifted(old["type"], old.get("id") or old["urn"].rpartition("::")[2], _CHANGES[step["op"]], fields)
+
+
+def _drifted(kind: str, identity: str, change: str, fields: Iterable[str]) -> Drifted:
+    namespace, _, name = identity.rpartition("/")
+    return Drifted(kind, name, namespace or None, change, tuple(fields))
+
+
+def _merged(changed: Iterable[Drifted], added: Iterable[Extended]) -> list[Drifted]:
+    """Return one entry a resource: with the fields that have other values, and those that somebody has added to."""
+    seen = {(item.type, item.namespace, item.name): item for item in changed}
+    for item in added:
+        drifted = _drifted(item.type, item.id, _CHANGES["update"], map(str, item.fields))
+        known = seen.setdefault((drifted.type, drifted.namespace, drifted.name), replace(drifted, fields=()))
+        # The engine names what has changed to the value itself.
+        new = [field for field in drifted.fields if not any(other.startswith(field) for other in known.fields)]
+        seen[drifted.type, drifted.namespace, drifted.name] = replace(
+            known, fields=tuple(sorted([*known.fields, *new]))
+        )
+    return list(seen.values())
 
 
 def repair(session: Session, environment: str, confirmed: Callable[[], bool], console: Console) -> None:
@@ -72,16 +93,23 @@ def repair(session: Session, environment: str, confirmed: Callable[[], bool], co
     with _settled(session, environment, console):
         if not _forced(session, "preview", "--refresh", "--diff", "--stack", environment):
             raise DeliveryError(f"the preview of {environment} failed, see above; nothing was changed")
-        shown = _inputs(session, environment)
+        shown, added = _inputs(session, environment), extended(session, environment)
+        for item in _merged((), added):
+            console.print(f"{environment}: to be taken back: {item}", highlight=False, markup=False)
     if not confirmed():
         raise DeliveryError("nothing was changed")
     with _settled(session, environment, console):
-        if _inputs(session, environment) != shown:
+        if (_inputs(session, environment), extended(session, environment)) != (shown, added):
             raise changed(environment)
-        if not _forced(session, "up", "--refresh", "--yes", "--skip-preview", "--stack", environment):
-            # Its refresh is in the state already, where this command would see no drift any more.
-            again = f"{_FORCED} pulumi up --stack {environment}"
-            raise DeliveryError(f"{environment}: the update failed, see above; when that is put right, run `{again}`")
+        _apply(session, environment, "--refresh")
+        take_back(session, environment, added, lambda: _apply(session, environment))
+
+
+def _apply(session: Session, environment: str, *options: str) -> None:
+    if not _forced(session, "up", *options, "--yes", "--skip-preview", "--stack", environment):
+        # Its refresh is in the state already, where this command would see no drift any more.
+        again = f"{_FORCED} pulumi up --stack {environment}"
+        raise DeliveryError(f"{environment}: the update failed, see above; when that is put right, run `{again}`")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from delivery.errors import DeliveryError
 from delivery.session import Session
 
 # Is in the state alone, never in the cluster: the next update finds that it has to go, and applies the whole object.
-_MARK = "stellwerk.dev/of-a-killed-update"
+_MARK = "stellwerk.dev/apply-again"
 # In whole seconds, and by another clock than the lock's.
 _CLOCK_SECONDS = 5
 

@@ -38,6 +38,36 @@ CHANGED = outcome(
 )
 CLUSTER_WIDE = outcome("delete", "kubernetes:core/v1:Namespace", "dev-training")
 WELL = outcome("refresh", "kubernetes:core/v1:ConfigMap", "dev-serving/config")
+RULE = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]}
+SECRET = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270", "plaintext": '{"a": "1"}'}
+
+
+def held(kind: str, identity: str, **inputs: Any) -> dict[str, Any]:
+    """A resource in the engine's state."""
+    return {"urn": URN, "type": f"kubernetes:{kind}", "id": identity, "inputs": inputs, "outputs": {}}
+
+
+STATE = [
+    held("rbac.authorization.k8s.io/v1:Role", "dev-serving/reader", metadata={"name": "reader"}, rules=[RULE]),
+    held("core/v1:Secret", "dev-serving/login", stringData=SECRET),
+    held("core/v1:ResourceQuota", "dev-serving/quota", spec={"hard": {"pods": 40}}),
+    held("apps/v1:DeploymentPatch", "dev-serving/predictor", spec={"replicas": 1}),
+    {"urn": URN, "type": "stellwerk:index:Tenant", "inputs": {}},
+]
+
+
+def extended(api: str, kind: str, name: str, fields: dict[str, Any], **content: Any) -> dict[str, Any]:
+    """An object in whose fields somebody has written by hand."""
+    entry = {"manager": "kubectl-edit", "operation": "Update", "fieldsV1": fields}
+    metadata = {"name": name, "namespace": "dev-serving", "resourceVersion": "7", "managedFields": [entry]}
+    return {"apiVersion": api, "kind": kind, "metadata": metadata, **content}
+
+
+ROLE = extended("rbac.authorization.k8s.io/v1", "Role", "reader", {"f:rules": {}}, rules=[RULE, RULE])
+LOGIN = extended("v1", "Secret", "login", {"f:data": {"f:b": {}, "f:c": {}}}, data={"a": "MQ==", "b": "", "c": ""})
+QUOTA = extended("v1", "ResourceQuota", "quota", {"f:spec": {"f:hard": {"f:pods": {}, "f:x": {}}}},
+                 spec={"hard": {"pods": "39", "x": "1"}})  # fmt: skip
+OTHERS = extended("apps/v1", "Deployment", "predictor", {"f:spec": {"f:paused": {}}}, spec={"paused": True})
 
 
 @pytest.fixture
@@ -64,9 +94,14 @@ def pulumi(engine: Engine, tmp_path: Path) -> Callable[..., list[str]]:
     def say(*steps: dict[str, Any], answers: str = "exit 0", up: str = "exit 0") -> list[str]:
         said = called.read_text().splitlines()
         (tmp_path / "answer").write_text(json.dumps({"steps": [WELL, *steps], "duration": 1}))
+        (tmp_path / "exported").write_text(json.dumps({"version": 3, "deployment": {"resources": STATE}}))
         script = f"""#!/bin/sh
+            case "$1 $2" in
+            "stack ls") echo '[{{"name": "dev"}}, {{"name": "prod"}}]'; exit;;
+            "stack export") cat {tmp_path}/exported; exit;;
+            "stack import") cat > {tmp_path}/imported; exit;;
+            esac
             case "$1" in
-            stack) echo '[{{"name": "dev"}}, {{"name": "prod"}}]';;
             refresh) cat {tmp_path}/answer; {answers};;
             up) echo "$PULUMI_K8S_ENABLE_PATCH_FORCE $*" >> {called}; {up};;
             *) echo "$PULUMI_K8S_ENABLE_PATCH_FORCE $*" >> {called};;
@@ -116,6 +151,61 @@ def test_each_resource_is_named_with_its_fields(pulumi: Callable[..., list[str]]
         "type": "kubernetes:core/v1:ResourceQuota", "name": "quota", "namespace": "dev-serving",
         "change": "changed", "fields": ["metadata.labels", "spec.hard.pods"],
     })  # fmt: skip
+
+
+def test_what_was_added_by_hand_is_named_as_well(
+    pulumi: Callable[..., list[str]], stellwerk: Command, cluster: FakeCluster
+) -> None:
+    """The engine says nothing of it, or names another field of the same object."""
+    pulumi(CHANGED)
+    cluster.listed = lambda _: [ROLE, LOGIN, QUOTA, OTHERS]
+    code, out, _ = stellwerk("drift", "--env", "dev")
+    assert code == 2
+    assert out.splitlines() == [
+        "dev: ResourceQuota quota in dev-serving changed: metadata.labels, spec.hard.pods, spec.hard.x",
+        "dev: Secret login in dev-serving changed: data.b, data.c",
+        "dev: Role reader in dev-serving changed: rules",
+    ]
+    listed = [words for words in cluster.asked if "--show-managed-fields" in words]
+    assert len(listed) == 1, "one request for all of them"
+    assert "stellwerk.dev/project=stellwerk,stellwerk.dev/stack=dev" in listed[0]
+
+
+def test_repair_takes_back_what_was_added(
+    pulumi: Callable[..., list[str]], stellwerk: Command, cluster: FakeCluster, tmp_path: Path
+) -> None:
+    """What is not declared at all no update removes; a declared field is applied again, when its object is marked."""
+    pulumi()
+    cluster.listed = lambda _: [ROLE, LOGIN]
+    code, _, err = stellwerk("drift", "--env", "dev", "--repair", "--yes")
+    assert code == 0
+    assert "dev: to be taken back: Secret login in dev-serving changed: data.b, data.c" in err
+    (patch,) = [words for words in cluster.asked if "patch" in words]
+    assert patch[:4] == ("--namespace", "dev-serving", "patch", "secret/login")
+    assert json.loads(patch[-1]) == [
+        {"op": "test", "path": "/metadata/resourceVersion", "value": "7"},
+        {"op": "remove", "path": "/data/c"},
+        {"op": "remove", "path": "/data/b"},
+    ]
+    imported = json.loads((tmp_path / "imported").read_text())["deployment"]["resources"]
+    assert [item["id"] for item in imported if "apply-again" in json.dumps(item)] == ["dev-serving/reader"]
+    words = [line.split()[1:3] for line in pulumi()]
+    assert words == [["preview", "--refresh"], ["up", "--refresh"], ["up", "--yes"]]
+
+
+def test_repair_removes_nothing_but_what_was_shown(
+    pulumi: Callable[..., list[str]], opened: Callable[[], Session], cluster: FakeCluster, words: Words
+) -> None:
+    pulumi()
+    cluster.listed = lambda _: [LOGIN]
+
+    def answered() -> bool:
+        cluster.listed = lambda _: [LOGIN, ROLE]
+        return True
+
+    with pytest.raises(DeliveryError, match="the environment changed since the preview, look again; nothing was"):
+        drift.repair(opened(), "dev", answered, words.console)
+    assert [line.split()[1] for line in pulumi()] == ["preview"]
 
 
 def test_without_repair_the_engine_only_looks(pulumi: Callable[..., list[str]], stellwerk: Command) -> None:

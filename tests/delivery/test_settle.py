@@ -117,7 +117,7 @@ def test_after_a_killed_update_the_cluster_is_read_and_what_that_has_changed_is_
     new, old = json.loads(engine.imported)["deployment"]["resources"]
     assert old == resource("old")
     parts = (new["inputs"], new["outputs"], new["outputs"]["__inputs"])
-    assert [list(part["metadata"]["annotations"]) for part in parts] == [["stellwerk.dev/of-a-killed-update"]] * 3
+    assert [list(part["metadata"]["annotations"]) for part in parts] == [["stellwerk.dev/apply-again"]] * 3
     assert "the last update of prod was killed" in words
     # Once is enough.
     engine.imported = None

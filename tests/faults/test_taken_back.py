@@ -10,7 +10,7 @@ from delivery.clients.owned import Owned, delete, owned, unknown
 from tests.faults.world import PROJECT, World
 from tests.support.project import Project
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.lane("own"), pytest.mark.timeout(600)]
 BEFORE, UPDATE = ("up", 0, 0), ("up", 1, 0)
 # What the update makes, and the stack before it does not declare.
 MADE = "edition-2"
@@ -26,7 +26,7 @@ def world(project: Project, tmp_path: Path) -> Iterator[World]:
 def test_what_was_killed_and_taken_back_leaves_orphans_and_nothing_else(world: World) -> None:
     assert world.run(BEFORE) == 0, world.output()
     expected = world.seen()
-    process = world.begin(UPDATE)
+    process = world.begin(UPDATE, slower=True)
     while not all(f"{purpose}-{MADE} created" in world.output() for purpose in ("platform", "serving")):
         assert process.poll() is None, world.output()
         time.sleep(0.01)

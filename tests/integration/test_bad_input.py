@@ -48,18 +48,16 @@ def test_a_release_without_digest(project: Project) -> None:
         file.write_text(before)
 
 
-@pytest.mark.lane("prod")
 def test_a_wrong_passphrase(project: Project) -> None:
-    done = project.stellwerk("promote", MODEL, "--to", "prod", "--yes", ok=False, PULUMI_CONFIG_PASSPHRASE="wrong")
+    done = project.stellwerk("promote", MODEL, "--to", "test", "--yes", ok=False, PULUMI_CONFIG_PASSPHRASE="wrong")
     assert done.returncode == 1
     assert "passphrase" in done.stderr
     assert "Traceback" not in done.stderr
-    preview = project.pulumi("preview", "--stack", "prod", ok=False, PULUMI_CONFIG_PASSPHRASE="wrong")
+    preview = project.pulumi("preview", "--stack", "test", ok=False, PULUMI_CONFIG_PASSPHRASE="wrong")
     assert preview.returncode != 0
     assert "incorrect passphrase" in preview.stdout + preview.stderr
 
 
-@pytest.mark.lane("prod")
 def test_an_unreachable_cluster(project: Project, tmp_path: Path) -> None:
     nowhere = tmp_path / "kubeconfig"
     nowhere.write_text((project.state / "kubeconfig").read_text().replace(":6443", ":6444"))
@@ -67,18 +65,17 @@ def test_an_unreachable_cluster(project: Project, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "refused" in done.stderr
     assert "Traceback" not in done.stderr
-    before = project.stack_file("prod").read_text()
-    moved = project.stellwerk("promote", MODEL, "--to", "prod", "--yes", ok=False, KUBECONFIG=str(nowhere))
+    before = project.stack_file("test").read_text()
+    moved = project.stellwerk("promote", MODEL, "--to", "test", "--yes", ok=False, KUBECONFIG=str(nowhere))
     assert moved.returncode == 1
-    assert project.stack_file("prod").read_text() == before
+    assert project.stack_file("test").read_text() == before
 
 
-@pytest.mark.lane("prod")
 def test_a_model_that_is_not_there(project: Project) -> None:
-    for arguments in (("predict", "letters", "--env", "prod"), ("promote", "letters", "--to", "prod", "--yes")):
+    for arguments in (("predict", "letters", "--env", "test"), ("promote", "letters", "--to", "test", "--yes")):
         done = project.stellwerk(*arguments, ok=False)
         assert done.returncode == 1
-        assert "stacks/Pulumi.prod.yaml" in done.stderr
+        assert "stacks/Pulumi.test.yaml" in done.stderr
         assert "digits" in done.stderr
 
 
@@ -144,7 +141,6 @@ def test_no_root(project: Project) -> None:
     assert "need root" in done.stderr
 
 
-@pytest.mark.lane("prod")
 def test_a_second_cluster_is_refused_and_taking_it_down_leaves_the_first_one_alone(
     project: Project, tmp_path: Path
 ) -> None:
@@ -152,14 +148,13 @@ def test_a_second_cluster_is_refused_and_taking_it_down_leaves_the_first_one_alo
     assert "another local cluster runs on this machine" in start(project, state).stderr
     state.mkdir()
     project.stellwerk("cluster", "down", STELLWERK_STATE=str(state))
-    assert project.answers("prod")
+    assert project.answers("test")
 
 
-@pytest.mark.lane("prod")
 def test_a_failed_preview_leaves_the_pointer(project: Project, edited: Callable[[str, str], None]) -> None:
-    changed = project.expected["prod"].replace("pods: 40", "pods: many")
-    edited("prod", changed)
-    done = project.stellwerk("promote", MODEL, "--to", "prod", "--yes", ok=False)
+    changed = project.expected["test"].replace("pods: 40", "pods: many")
+    edited("test", changed)
+    done = project.stellwerk("promote", MODEL, "--to", "test", "--yes", ok=False)
     assert done.returncode == 1
     assert "quota.pods" in done.stderr
-    assert project.stack_file("prod").read_text() == changed
+    assert project.stack_file("test").read_text() == changed

@@ -58,7 +58,7 @@ def _scratch(project: Project, folder: Path) -> Scratch:
     return made
 
 
-@pytest.mark.lane("prod")
+@pytest.mark.lane("own")
 def test_an_object_belongs_to_one_stack(project: Project, scratch: tuple[Scratch, Scratch]) -> None:
     one, two = scratch
     first = one.up()
@@ -88,7 +88,13 @@ def test_drift_is_seen_and_put_back(project: Project) -> None:
     project.kubectl("-n", "dev-serving", "delete", "inferenceservice", MODEL, "--wait")
     # The garbage collector takes it later.
     project.kubectl("-n", "dev-serving", "wait", f"deployment/{MODEL}-predictor", "--for=delete", "--timeout=60s")
-    project.kubectl("-n", "dev-serving", "patch", "resourcequota", "quota", "-p", '{"spec": {"hard": {"pods": "39"}}}')
+    serving = ("-n", "dev-serving", "patch")
+    project.kubectl(*serving, "resourcequota", "quota", "-p", '{"spec": {"hard": {"pods": "39"}}}')
+    # Added to what is declared: the engine does not see it even when it reads the cluster again.
+    project.kubectl(*serving, "networkpolicy", "default-deny", "-p", '{"spec": {"ingress": [{}]}}')
+    right = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["patch"]}
+    addition = [{"op": "add", "path": "/rules/-", "value": right}]
+    project.kubectl(*serving, "role", "developers", "--type=json", "-p", json.dumps(addition))
     project.assert_no_changes("dev")
     seen = project.stellwerk("drift", "--env", "dev", "--json", ok=False)
     assert seen.returncode == 2, seen.stderr
@@ -100,6 +106,8 @@ def test_drift_is_seen_and_put_back(project: Project) -> None:
         # KServe's Deployment goes with it, and with that the number of pods.
         (f"{MODEL}-predictor", "deleted"): [],
         ("quota", "changed"): ["spec.hard.pods"],
+        ("default-deny", "changed"): ["spec.ingress"],
+        ("developers", "changed"): ["rules"],
     }
     project.stellwerk("drift", "--env", "dev", "--repair", "--yes")
     assert project.ask("drift", "--env", "dev") == {"environments": {"dev": []}}

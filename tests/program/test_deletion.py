@@ -1,4 +1,4 @@
-"""What is in a namespace goes with it, but for what a controller has to take away."""
+"""What is in a namespace goes with it, but for what a controller has to take away, and what runs pods."""
 
 from collections.abc import Mapping
 
@@ -8,6 +8,7 @@ from tests.program.conftest import STACKS
 from tests.program.harness import Recording, shown
 
 Programs = Mapping[str, Recording]
+ALONE = ("kubernetes:serving.kserve.io/", "kubernetes:apps/")
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -20,17 +21,17 @@ def test_what_is_in_a_namespace_goes_with_it(stack: str, released: Programs) -> 
     with_it = {
         key: namespaces[shown(inputs)["metadata"]["namespace"]]
         for key, inputs in program.inputs.items()
-        if "namespace" in inputs.get("metadata", {}) and "InferenceService" not in key and "Patch::" not in key
+        if "namespace" in inputs.get("metadata", {}) and not key.startswith(ALONE) and "Patch::" not in key
     }
     assert with_it and with_it == {key: holder for key, holder in program.deleted_with.items() if key in with_it}
 
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_all_else_is_deleted_by_itself(stack: str, released: Programs) -> None:
-    """KServe's controller takes an InferenceService away, and an object of the whole cluster is in no namespace."""
+    """KServe's controller takes an InferenceService away; the namespace waits long for pods; others are in none."""
     alone = {key.split("::")[0].split(":")[-1] for key, holder in released[stack].deleted_with.items() if not holder}
-    assert {"InferenceService", "Namespace"} <= alone
-    assert not alone & {"Deployment", "Secret", "ConfigMap", "Service", "RoleBinding"}
+    assert {"InferenceService", "Deployment", "Namespace"} <= alone
+    assert not alone & {"Secret", "ConfigMap", "Service", "RoleBinding"}
 
 
 def test_a_number_of_pods_goes_with_what_makes_them(released: Programs) -> None:

@@ -1,7 +1,7 @@
 """Fixtures: the main job, once per test run, on a real cluster of its own.
 
 The cluster stands until the last test; tests that take something away bring it back, or are marked `last`. Several
-runs of pytest share it by a folder that is kept: `make test` runs two lanes of tests side by side.
+runs of pytest share it by a folder that is kept: `make test` runs lanes of tests side by side.
 """
 
 import os
@@ -20,7 +20,7 @@ from tests.support.project import ENVIRONMENTS, Project, copy_checkout
 # A folder whose project is kept: the first run makes it, later ones use it (docs/find-your-room.md).
 KEPT = "STELLWERK_TEST_PROJECT"
 # The environments that the tests of a lane change; what else there is belongs to no lane that runs beside them.
-LANES = {"story": (), "prod": ("prod",), "others": ("dev", "test"), "alone": ENVIRONMENTS}
+LANES = {"story": (), "prod": ("prod",), "others": ("dev", "test"), "own": (), "alone": ENVIRONMENTS}
 
 
 @pytest.fixture(scope="session")

@@ -22,16 +22,8 @@ def kill_pods(tools: Tools, layout: Layout) -> None:
     """Kill every container of the node through containerd, which must still run."""
     ctr: list[str | Path] = [tools.path("ctr"), "--address", layout.containerd_socket, "--namespace", "k8s.io"]
     tasks = run([*ctr, "tasks", "ls", "-q"], check=False, timeout=30).split()
-    for task in tasks:
-        run([*ctr, "tasks", "kill", "--signal", "SIGKILL", task], check=False, timeout=30)
-    deadline = time.monotonic() + 20
-    while tasks and time.monotonic() < deadline:
-        listing = run([*ctr, "tasks", "ls"], check=False, timeout=30).splitlines()[1:]
-        if not any("RUNNING" in line for line in listing):
-            break
-        time.sleep(0.3)
-    for task in tasks:
-        run([*ctr, "tasks", "delete", "--force", task], check=False, timeout=30)
+    if tasks:
+        run([*ctr, "tasks", "delete", "--force", *tasks], check=False, timeout=60)
 
 
 def kill_leftovers(layout: Layout) -> None:
@@ -46,7 +38,7 @@ def kill_leftovers(layout: Layout) -> None:
 
 
 def _processes(layout: Layout) -> list[int]:
-    marker, ancestors = f"{layout.root}/".encode(), _ancestors()
+    marker, ancestors, foreign = f"{layout.root}/".encode(), _ancestors(), _foreign_kubelet(layout)
     pids = []
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) in ancestors:
@@ -58,20 +50,20 @@ def _processes(layout: Layout) -> list[int]:
         program = command.split(b"\0")[0].rsplit(b"/", 1)[-1]
         part = marker in command and program not in (b"sh", b"bash", b"python", b"python3", b"tail", b"pulumi")
         part = part or (b"supervisor" in command and marker in command)
-        if part or _in_pod(group, layout) or _in_build(group, command, layout):
+        if part or (not foreign and (_in_pod(group, layout) or _in_build(group, command, layout))):
             pids.append(int(entry.name))
     return pids
 
 
 def _in_pod(cgroup: str, layout: Layout) -> bool:
     # Another kubelet's pods live in a cgroup of the same name: only when this state directory ran one.
-    return "/kubepods" in cgroup and (layout.kubelet / "pods").exists() and not _foreign_kubelet(layout)
+    return "/kubepods" in cgroup and (layout.kubelet / "pods").exists()
 
 
 def _in_build(cgroup: str, command: bytes, layout: Layout) -> bool:
     """Return whether a process is a step of an image build, or the runtime that started it."""
     starts = b"runc" in command.split(b"\0")[0] and f"{layout.build_cache}/".encode() in command
-    return (starts or f"/{BUILDS}/" in cgroup) and not _foreign_kubelet(layout)
+    return starts or f"/{BUILDS}/" in cgroup
 
 
 def _foreign_kubelet(layout: Layout) -> bool:

@@ -119,8 +119,9 @@ def status(layout: Layout, tools: Tools) -> dict[str, Any]:
 def down(layout: Layout, tools: Tools, progress: Progress, *, keep_data: bool = False) -> None:
     """Remove every process, mount, interface, address and rule, and the data unless `keep_data`."""
     progress("node and control plane")
-    others = [part.name for part in parts(layout, tools) if part.name != "containerd"]
-    supervision.stop(layout, others[::-1])
+    # The pods end by containerd; what the API server writes last goes to etcd.
+    last = ("etcd", "containerd")
+    supervision.stop(layout, [part.name for part in parts(layout, tools) if part.name not in last])
     progress("pods")
     cleanup.kill_pods(tools, layout)
     progress("processes")

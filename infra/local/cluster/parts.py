@@ -66,6 +66,8 @@ def _api_server(layout: Layout) -> list[str]:
         "--requestheader-allowed-names=front-proxy-client",
         "--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
         "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        # Otherwise its end waits a minute for the watches of the pods, which end after it.
+        "--shutdown-watch-termination-grace-period=1s",
     ]  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, cast
 
@@ -136,12 +137,14 @@ def states(layout: Layout) -> dict[str, dict[str, Any]]:
     }
 
 
-def stop(layout: Layout, names: list[str]) -> None:
-    """Stop the named parts and wait for each."""
-    running = states(layout)
-    for name in names:
-        if running.get(name, {}).get("state") in ("RUNNING", "STARTING", "BACKOFF"):
-            _Server(layout).supervisor.stopProcess(name)
+def stop(layout: Layout, names: Collection[str]) -> None:
+    """Stop the named parts side by side, and wait for their end."""
+    server = _Server(layout).supervisor
+    for name, part in states(layout).items():
+        if name in names and part["state"] in ("RUNNING", "STARTING", "BACKOFF"):
+            server.stopProcess(name, False)
+    while any(part["state"] == "STOPPING" for name, part in states(layout).items() if name in names):
+        time.sleep(0.1)
 
 
 def shutdown(layout: Layout) -> None:
