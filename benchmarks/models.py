@@ -1,22 +1,26 @@
-"""`python -m benchmarks.models`: preview, up, promotion, rollback and status of prod among 10, 100, 1,000 models."""
+"""`python -m benchmarks.models`: preview, up, promotion, rollback and status among 10, 100 and 1,000 models."""
 
 import argparse
 from collections import defaultdict
 from typing import Any
 
 from benchmarks.command import arguments, positive, run
-from benchmarks.made_models import ENVIRONMENT, Prod, prod
+from benchmarks.errors import BenchmarkError
+from benchmarks.made_models import ENVIRONMENT, SOURCE
+from benchmarks.many import Place, place
 from benchmarks.measure import RESULTS, Sample, Series, facts, save
-from benchmarks.promotion import MODEL, Move, moves
+from benchmarks.promotion import MODEL
 from benchmarks.report import table
 from benchmarks.workspace import variables
+from infra.services.serving import models
+from infra.values import from_file
 
 _UP, _PREVIEW, _STATUS = "`pulumi up` that adds the models", "unchanged `pulumi preview`", "`stellwerk status`"
 Samples = dict[str, dict[int, list[Sample]]]
 
 
 def main() -> None:
-    """Measure each number of models, put prod back and write the result."""
+    """Measure each number of models, take all of them away and write the result."""
     parser = arguments("python -m benchmarks.models", __doc__, repeat=2)
     parser.add_argument(
         "--counts", type=positive, nargs="+", default=[10, 100, 1000], help="numbers of models (default 10 100 1000)"
@@ -25,30 +29,40 @@ def main() -> None:
 
 
 def _measure(given: argparse.Namespace) -> None:
-    env = variables()
-    pair, counts = moves(env), sorted(set(given.counts))
+    env, (first, second) = variables(), _releases()
+    counts = sorted(set(given.counts))
     document: dict[str, Any] = {"benchmark": "models", "counts": counts, **facts(env, cluster=True)}
     samples: Samples = defaultdict(lambda: defaultdict(list))
     try:
-        with prod(env, counts[-1]) as place:
+        with place(env, MODEL, counts[-1]) as made:
+            for release in (first, second):
+                made.stellwerk("promote", MODEL, "--to", ENVIRONMENT, "--release", release, "--yes")
             for count in counts:
-                _measure_one(place, pair, count, given.repeat, samples)
+                _measure_one(made, second, count, given.repeat, samples)
     finally:
-        # What was measured before a failure is worth keeping: the largest number takes half an hour.
+        # What was measured before a failure is worth keeping: the largest number takes long.
         if samples:
             print(table(save(given.output or RESULTS / "models.json", document, _series(samples))))
 
 
-def _measure_one(place: Prod, pair: list[Move], count: int, repeat: int, samples: Samples) -> None:
-    place.grow(count)
-    _keep(samples, _UP, count, place.up())
+def _releases() -> tuple[str, str]:
+    """Return the source's release before and the one that it serves; raise BenchmarkError when it has not both."""
+    known = models(from_file(SOURCE, only=()).environment).get(MODEL)
+    if known is None or known.release is None or known.previous is None:
+        raise BenchmarkError(f"{SOURCE} must have seen two releases of {MODEL}; run `make demo` first")
+    return known.previous, known.release
+
+
+def _measure_one(made: Place, release: str, count: int, repeat: int, samples: Samples) -> None:
+    made.grow(count)
+    _keep(samples, _UP, count, made.up())
     for _ in range(repeat):
-        _keep(samples, _PREVIEW, count, place.engine("preview", "--diff", "--expect-no-changes"))
-        for move in pair:
-            options = ("--to", ENVIRONMENT) if move.verb == "promote" else ("--env", ENVIRONMENT)
-            _keep(samples, f"`stellwerk {move.verb}`", count, place.stellwerk(move.verb, MODEL, *options, "--yes"))
+        _keep(samples, _PREVIEW, count, made.engine("preview", "--diff", "--expect-no-changes"))
+        _keep(samples, "`stellwerk rollback`", count, made.stellwerk("rollback", MODEL, "--env", ENVIRONMENT, "--yes"))
+        promote = ("promote", MODEL, "--to", ENVIRONMENT, "--release", release, "--yes")
+        _keep(samples, "`stellwerk promote`", count, made.stellwerk(*promote))
         # Models whose pods nobody runs do not answer: it ends with 1.
-        _keep(samples, _STATUS, count, place.stellwerk("status", "--json", fine=(0, 1)))
+        _keep(samples, _STATUS, count, made.stellwerk("status", "--json", fine=(0, 1)))
 
 
 def _keep(samples: Samples, what: str, count: int, sample: Sample) -> None:

@@ -58,7 +58,7 @@ def main() -> None:
 
 def _measure(given: argparse.Namespace) -> None:
     env = variables()
-    pair = moves(env)
+    moves = _moves(env)
     document: dict[str, Any] = {"benchmark": "promotion", **facts(env, cluster=True)}
     before = open_session().project.text(TARGET)
     sides: dict[str, Callable[[Move, Mapping[str, str]], dict[str, float]]] = {
@@ -66,11 +66,11 @@ def _measure(given: argparse.Namespace) -> None:
         "plain engine": _plain,
         "plain engine, previewed": _previewed,
     }
-    series = {move.verb: Series(f"{move.verb} {TARGET} under load") for move in pair}
+    series = {move.verb: Series(f"{move.verb} {TARGET} under load") for move in moves}
     try:
         for _ in range(given.repeat):
             for side, do in sides.items():
-                for move in pair:
+                for move in moves:
                     series[move.verb].add(side, _under_load(move, do, env))
     except BaseException:
         _restore(before, env)
@@ -79,7 +79,7 @@ def _measure(given: argparse.Namespace) -> None:
     print(table(save(given.output or RESULTS / "promotion.json", document, list(series.values()))))
 
 
-def moves(env: Mapping[str, str]) -> list[Move]:
+def _moves(env: Mapping[str, str]) -> list[Move]:
     """Return the moves to prod's other release and back; raises BenchmarkError when the demo has not left them."""
     if missing := [name for name in ENVIRONMENTS if name not in deployed(env)]:
         raise BenchmarkError(f"there is no stack {', '.join(missing)}; run `make demo` first")

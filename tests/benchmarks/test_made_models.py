@@ -5,13 +5,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import yaml
 
 from benchmarks.errors import BenchmarkError
-from benchmarks.made_models import Prod, names
+from benchmarks.made_models import ENVIRONMENT, SOURCE, grow, names, write_environment
 from delivery.clients.store import Content, Store, content
 from infra.contract.release import Releases
 from infra.services.serving import models
-from infra.values import from_file
+from infra.values import file_name, from_file
 from tests.support.checkout import FIRST, MODEL, Checkout, no_variables_of_this_machine, project, releases
 from tests.support.stores import MemoryStores
 
@@ -25,46 +26,49 @@ class Putting:
         self.stores = stores
 
     def put_object(self, Bucket: str, Key: str, Body: bytes) -> None:
-        self.stores.put("prod", Key, Body)
+        self.stores.put(ENVIRONMENT, Key, Body)
 
 
 @pytest.fixture
 def stores() -> MemoryStores:
-    return MemoryStores({"prod": {}})
+    return MemoryStores({ENVIRONMENT: {}})
 
 
-@pytest.fixture
-def prod(project: Checkout, releases: Releases, stores: MemoryStores) -> Prod:
-    @contextmanager
-    def store() -> Iterator[Store]:
-        client: Any = Putting(stores)
-        yield Store(client, "models", "memory")
+@contextmanager
+def writing(stores: MemoryStores) -> Iterator[Store]:
+    client: Any = Putting(stores)
+    yield Store(client, "models", "memory")
 
-    project.point("prod", FIRST)
-    return Prod(project.root, {}, project.file("prod").read_text(), "gpu-sim", store)
+
+def serve(project: Checkout, release: str) -> None:
+    """Have the file say what a promotion of the real model writes."""
+    file = project.root / file_name(ENVIRONMENT)
+    document = yaml.safe_load(file.read_text())
+    document["config"]["stellwerk:models"][MODEL]["release"] = release
+    file.write_text(yaml.safe_dump(document, sort_keys=False))
 
 
 def test_every_model_has_a_release_whose_artefact_is_in_the_store(
-    prod: Prod, project: Checkout, releases: Releases, stores: MemoryStores
+    project: Checkout, releases: Releases, stores: MemoryStores
 ) -> None:
+    write_environment(project.root, MODEL)
+    serve(project, FIRST)
     for count in (3, 7):
-        prod.grow(count)
-        loaded = from_file("prod", project.root)
-        assert list(models(loaded.environment)) == [MODEL, *names(count - 1)]
+        grow(project.root, count, lambda: writing(stores))
+    file = project.root / file_name(ENVIRONMENT)
+    # The name alone is one that this checkout does not know.
+    text = file.read_text().replace(f"stellwerk:environment: {ENVIRONMENT}", f"stellwerk:environment: {SOURCE}")
+    loaded = from_file(SOURCE, project.root, text=text)
+    assert list(models(loaded.environment)) == [MODEL, *names(6)]
     for name in names(6):
         release = models(loaded.environment)[name].release
         assert release
-        with stores.open("prod") as store:
+        with stores.open(ENVIRONMENT) as store:
             assert content(store, loaded.releases[name, release].artefact) is Content.INTACT
     assert models(loaded.environment)[MODEL].release == FIRST
 
 
-def test_fewer_models_than_prod_has_are_refused(prod: Prod) -> None:
-    with pytest.raises(BenchmarkError, match="prod has 1 models of its own"):
-        prod.grow(1)
-
-
-def test_an_environment_that_serves_nothing_is_refused(prod: Prod, project: Checkout) -> None:
-    project.point("prod", None)
-    with pytest.raises(BenchmarkError, match="prod serves no release; run `make demo` first"):
-        prod.grow(3)
+def test_an_environment_that_serves_nothing_is_refused(project: Checkout, stores: MemoryStores) -> None:
+    write_environment(project.root, MODEL)
+    with pytest.raises(BenchmarkError, match="bench serves no release of digits to make others of"):
+        grow(project.root, 3, lambda: writing(stores))
