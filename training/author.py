@@ -40,6 +40,10 @@ class Rows:
         """Return the number of rows."""
         return len(self.target)
 
+    def column(self, name: str) -> NDArray[Any]:
+        """Return an input, or one of the further columns."""
+        return self.inputs[name] if name in self.inputs else self.columns[name]
+
     def of(self, which: Any) -> "Rows":
         """Return some of the rows, chosen by a mask, by numbers or by a slice."""
         return Rows(

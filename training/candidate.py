@@ -68,7 +68,7 @@ def build(
             "task": model.task,
             "metrics": measured.metrics,
             "own": list(measured.own),
-            "intervals": measured.intervals,
+            "intervals": {name: list(ends) for name, ends in measured.intervals.items()},
             "gates": [asdict(gate) for gate in measured.gates],
             "parity": {"maxAbsDifference": parity.max_abs_difference, "rows": parity.rows},
         },

@@ -24,7 +24,7 @@ def check(model: Model, given: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     """
     named = {column.name: column for column in (*model.inputs, model.target)}
     columns = {name: np.asarray(values) for name, values in given.items()}
-    wanted = [*named, *filter(None, [model.held_out.column])]
+    wanted = [*named, *filter(None, [model.held_out.column]), *model.slices]
     problems = [f"{name}: `load` gives no such column; it gives {', '.join(given)}" for name in wanted
                 if name not in given]  # fmt: skip
     rows = {name: len(values) if values.ndim else 0 for name, values in columns.items()}

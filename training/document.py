@@ -70,6 +70,7 @@ class Model:
     target: Column
     held_out: HeldOut
     digest: str | None
+    slices: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     gates: tuple[Gate, ...]
     requirements: tuple[str, ...]
@@ -92,6 +93,7 @@ def read_model(folder: Path) -> Model:
             target=_column(document["target"]["name"], document["target"]),
             held_out=HeldOut(**document["data"]["heldOut"]),
             digest=document["data"]["digest"],
+            slices=tuple(document["data"]["slices"]),
             parameters=tuple(_parameter(name, values) for name, values in document["parameters"].items()),
             gates=tuple(Gate(**gate) for gate in document["gates"]),
             requirements=tuple(document["requirements"]),

@@ -30,7 +30,7 @@ _SAMPLE = slice(2)
 class Measured:
     """What was measured on the held-out rows, with the exported file.
 
-    `own` are the metrics of the author's `evaluate`; `intervals` are of 95 % confidence.
+    `own` are the metrics of the author's `evaluate` and of slices; `intervals` are of 95 % confidence.
     """
 
     metrics: dict[str, float]
@@ -82,14 +82,17 @@ def _export(model: Model, author: Author, framework: Adapter, fitted: Any, sampl
 
 
 def _measure(model: Model, author: Author, answers: Mapping[str, NDArray[Any]], rows: Rows, parity: Parity) -> Measured:
-    measured = metrics.measure(model.task, answers[model.outputs[0].name], rows.target)
+    first = answers[model.outputs[0].name]
+    measured = metrics.measure(model.task, first, rows.target)
     own = {name: float(value) for name, value in author.evaluate(answers, rows).items()} if author.evaluate else {}
     if taken := sorted(measured.keys() & own.keys()):
         raise TrainingError(
             f"`evaluate` gives {', '.join(taken)}: these are metrics of the task, measured here; name yours otherwise"
         )
+    own |= metrics.slices(model.task, first, rows, model.slices)
     every = measured | own
-    return Measured(every, sorted(own), {}, evaluation.apply_gates(model.gates, every), parity)
+    intervals = metrics.intervals(model.task, first, rows.target)
+    return Measured(every, sorted(own), intervals, evaluation.apply_gates(model.gates, every), parity)
 
 
 def require_gates(model: Model, measured: Measured) -> None:

@@ -92,3 +92,6 @@ class DataSection(Section):
 
     held_out: HeldOut = HeldOut()
     digest: Digest | None = Field(default=None, description="the data set's digest: training refuses another one")
+    slices: tuple[ColumnName, ...] = Field(
+        default=(), description="a list of columns: metrics are given for the rows of each of their values, too"
+    )

@@ -187,7 +187,7 @@ class Evaluation(Section):
     task: Task = Field(default=Task.MULTICLASS, description=", ".join(Task))
     metrics: dict[str, float]
     own: tuple[str, ...] = Field(
-        default=(), description="metrics of the model's own code: stated by the Job, measured by nobody else"
+        default=(), description="metrics of the model's own code and of slices: stated by the Job, measured by it alone"
     )
     # Absent in releases from before training Jobs computed them.
     intervals: dict[str, tuple[float, float]] = Field(

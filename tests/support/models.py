@@ -13,6 +13,8 @@ from training.document import FILE as DOCUMENT
 from training.document import Model, read_model
 
 MODELS = Path(__file__).parent / "team" / "models"
+# One that the team has not added yet.
+LATER = Path(__file__).parent / "team" / "later"
 
 
 def copy_models(root: Path) -> None:
@@ -27,13 +29,13 @@ def place(folder: Path, model: str = "digits", models: Path = MODELS) -> Path:
 
 
 @cache
-def training_model(model: str = "digits") -> Model:
+def training_model(model: str = "digits", models: Path = MODELS) -> Model:
     """Return a model as training reads it."""
     with tempfile.TemporaryDirectory() as folder:
-        return read_model(place(Path(folder) / model, model))
+        return read_model(place(Path(folder) / model, model, models))
 
 
 @cache
-def training_data(model: str = "digits") -> Dataset:
+def training_data(model: str = "digits", models: Path = MODELS) -> Dataset:
     """Return a model's data."""
-    return load(training_model(model), read_author(MODELS / model))
+    return load(training_model(model, models), read_author(models / model))

@@ -70,7 +70,9 @@ def test_columns_that_do_not_fit_together(given: dict[str, Any], message: str) -
         parted(given)
 
 
-def test_the_column_of_the_split_has_to_be_there() -> None:
+def test_the_columns_of_split_and_slices_have_to_be_there() -> None:
+    with pytest.raises(TrainingError, match="region: `load` gives no such column"):
+        parted(slices=("region",))
     with pytest.raises(TrainingError, match="ward: `load` gives no such column"):
         parted(held_out=HeldOut(0.2, "group", "ward"))
 

@@ -23,6 +23,7 @@ MODEL = Model(
     target=Column("label", "INT64", classes=2),
     held_out=HeldOut(0.2, "row", None),
     digest=None,
+    slices=(),
     parameters=(),
     gates=(),
     requirements=(),

@@ -91,6 +91,8 @@ def test_what_is_published_is_a_candidate_and_becomes_a_release(job: Make) -> No
         "outputs": [{"name": "scores", "datatype": "FP32", "shape": [-1, 10]}],
     }
     assert len(release.reference.inputs["pixels"].mean) == 64
+    low, high = release.evaluation.intervals["accuracy"]
+    assert low < release.evaluation.metrics["accuracy"] < high
 
 
 def test_a_model_that_misses_a_gate_is_not_published(job: Make, tracker: RecordingTracker, store: "S3Client") -> None:

@@ -8,6 +8,7 @@ import pytest
 from delivery.operations import metrics as command
 from infra.contract.release import Task
 from training import metrics
+from training.author import Rows
 from training.errors import TrainingError
 from training.metrics import measure
 
@@ -47,6 +48,39 @@ def test_the_command_measures_the_same(task: Task) -> None:
 def test_both_know_the_same_tasks() -> None:
     assert set(metrics.BY_TASK) == set(command.BY_TASK) == set(CASES)
     assert measure("ranking", np.zeros(1), np.zeros(1)) == command.measure(Task.RANKING, np.zeros(1), np.zeros(1)) == {}
+
+
+@pytest.mark.parametrize("task", list(CASES))
+def test_an_interval_holds_its_metric_and_is_the_same_again(task: Task) -> None:
+    answers, target = CASES[task]
+    measured, intervals = measure(task, answers, target), metrics.intervals(task, answers, target)
+    assert list(intervals) == list(measured)
+    # The least of several recalls is smaller on most resamples.
+    between = {name: low <= measured[name] <= high for name, (low, high) in intervals.items()}
+    assert all(holds for name, holds in between.items() if name != "worst_class_recall")
+    assert intervals == metrics.intervals(task, answers, target)
+
+
+def test_an_interval_of_a_share_is_about_that_of_the_normal_distribution() -> None:
+    answers, target = np.tile([[1.0, 0.0]], (400, 1)), (np.arange(400) % 4 == 0).astype(int)
+    low, high = metrics.intervals(MULTICLASS, answers, target)["accuracy"]
+    half = 1.96 * math.sqrt(0.75 * 0.25 / 400)
+    assert (low, high) == (pytest.approx(0.75 - half, abs=0.01), pytest.approx(0.75 + half, abs=0.01))
+
+
+def test_metrics_of_slices() -> None:
+    answers, target = np.array([2.0, -1.0, 3.0, 1.0]), np.array([1, 0, 1, 0])
+    rows = Rows({"age": np.array([1, 1, 2, 2])}, target, {"region": np.array(["a=b", "a=b", "a=b", "c"])})
+    measured = metrics.slices("binary-classification", answers, rows, ["region", "age"])
+    assert measured["accuracy/region/a_b"] == 1.0
+    assert measured["accuracy/region/c"] == 0.0
+    assert measured["accuracy/age/2"] == 0.5
+    assert "roc_auc/region/a_b" in measured
+    assert "roc_auc/region/c" not in measured, "one class alone has none"
+    assert metrics.slices("ranking", answers, rows, ["region"]) == {}
+    many = Rows({}, np.arange(60) % 2, {"name": np.arange(60)})
+    with pytest.raises(TrainingError, match=r"data\.slices: name has 60 values"):
+        metrics.slices("binary-classification", np.zeros(60), many, ["name"])
 
 
 @pytest.mark.parametrize(

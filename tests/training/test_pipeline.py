@@ -43,6 +43,7 @@ def test_own_metrics_count_beside_those_of_the_task() -> None:
         return {"sevens": float((answers["scores"].argmax(axis=1)[rows.target == 7] == 7).mean())}
 
     measured = make(evaluate=evaluate).measured
+    assert set(measured.intervals) == {"accuracy", "loss", "worst_class_recall"}
     assert measured.own == ["sevens"]
     assert set(measured.metrics) == {"accuracy", "loss", "worst_class_recall", "sevens"}
     with pytest.raises(TrainingError, match="`evaluate` gives accuracy: these are metrics of the task"):

@@ -3,6 +3,7 @@
 PyTorch is in the images of models, not in the development environment: without it nothing of this runs.
 """
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,12 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from infra.contract.examples import Examples
+from tests.support.models import LATER, place, training_data
 from tests.training.test_data import MODEL as SMALL
 from training.author import Run
 from training.document import Column, Model
 from training.errors import TrainingError
 from training.export import answers_of, canonical, compare
 from training.frameworks import adapter
+from training.pipeline import rehearse
 
 torch = pytest.importorskip("torch", reason="PyTorch is in the images of models, not in this environment")
 pytorch = adapter("pytorch")
@@ -105,3 +109,18 @@ def test_without_a_gpu_cuda_is_refused() -> None:
     else:
         with pytest.raises(TrainingError, match="STELLWERK_DEVICE is 'cuda' and no CUDA device is visible"):
             pytorch.prepare("cuda", 1)
+
+
+def test_a_second_model_is_one_more_folder(tmp_path: Path) -> None:
+    """A table of columns, another task, groups, slices, a metric of its own: nothing of it stands in the framework."""
+    folder = place(tmp_path / "model", "prices", LATER)
+    product = rehearse(folder, tmp_path / "first")
+    assert product.content == rehearse(folder, tmp_path / "second").content
+    measured = product.measured
+    assert {"mae", "rmse", "r2", "dearest", "r2/region/north", "mae/region/south"} <= set(measured.metrics)
+    assert measured.metrics["r2"] > 0.9
+    dataset = training_data("prices", LATER)
+    assert not set(dataset.train.columns["street"]) & set(dataset.held_out.columns["street"])
+    examples = json.loads((tmp_path / "first" / "examples.json").read_text())
+    assert [values["datatype"] for values in examples["inputs"]] == ["FP32", "INT64", "BOOL"]
+    assert Examples.model_validate_json(json.dumps(examples)).rows == len(dataset.held_out)
