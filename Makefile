@@ -7,7 +7,7 @@ setup: ## Python environment only (seconds)
 	@infra/local/bootstrap
 
 demo: setup ## Everything: toolchain, cluster, dev/test/prod, train, release, promote, predict, roll back
-	@.venv/bin/stellwerk demo
+	@.venv/bin/stellwerk demo digits --first epochs=3
 
 test: setup ## All tests, on the real engine and a real cluster (root, Linux)
 	@.venv/bin/python -m tests

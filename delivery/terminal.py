@@ -18,7 +18,7 @@ console = Console(stderr=True)
 answer = Console(highlight=False)
 
 
-Model = Annotated[str, typer.Argument(help="Name of the model, such as digits.")]
+Model = Annotated[str, typer.Argument(help="Name of the model: its folder in models/.")]
 Environment = Annotated[EnvironmentName, typer.Option("--env", help="The environment.")]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Apply without asking.")]

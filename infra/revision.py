@@ -8,8 +8,6 @@ from hashlib import sha256
 from pathlib import Path
 
 UNKNOWN = "unknown"
-# What of this checkout goes into the training image.
-TRAINING_SOURCES = ("training", "models/*/model.yaml")
 # So many hexadecimal digits of the difference's digest.
 _DIGITS = 12
 
@@ -22,11 +20,12 @@ def revision(root: Path, sources: Sequence[str]) -> str:
 def revisions(root: Path, sources: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Return by name the last commit that touched the sources, `<commit>+<12 hex>` when they differ, or `unknown`.
 
-    Sources are folders and files below `root`; a `*` stands for any part of one name. Every checkout of the same
-    history gives the same answer, whatever its head. `unknown` is said outside git, and where a shallow clone does not
-    reach back to that commit.
+    Sources are folders and files below `root`; a `*` stands for any part of one name, and what is behind a `!` is left
+    out of the others. Every checkout of the same history gives the same answer, whatever its head. `unknown` is said
+    outside git, and where a shallow clone does not reach back to that commit.
     """
-    every = sorted({source for given in sources.values() for source in given})
+    # What one leaves out may be another's.
+    every = sorted({source for given in sources.values() for source in given if source[0] != "!"})
     if not every:
         return {}
     try:
@@ -49,15 +48,21 @@ def revisions(root: Path, sources: Mapping[str, Sequence[str]]) -> dict[str, str
         commit = commits[name] or head
         if commit in cut:
             return UNKNOWN
-        own = [path for path in changed if any(_covers(source, path) for source in sources[name])]
+        own = [path for path in changed if covers(sources[name], path)]
         return f"{commit}+{_digest(Path(top), prefix, own)}" if own else commit
 
     return {name: of(name) for name in sources}
 
 
+def covers(sources: Sequence[str], path: str) -> bool:
+    """Return whether a path is one of the sources or below one, and not of what is left out."""
+    left_out = any(_covers(source[1:], path) for source in sources if source.startswith("!"))
+    return not left_out and any(_covers(source, path) for source in sources)
+
+
 def _only(sources: Sequence[str]) -> tuple[str, ...]:
     """Return the sources as git's pathspecs: a `*` stops at a slash."""
-    return ("--", *(f":(glob){source}" for source in sources))
+    return ("--", *(f":(glob,exclude){source[1:]}" if source[0] == "!" else f":(glob){source}" for source in sources))
 
 
 def _covers(source: str, path: str) -> bool:

@@ -1,4 +1,4 @@
-"""Entry point of the training image: ``python -m training digits``.
+"""Entry point of a model's image: ``python -m training <model>``.
 
 Exit codes: 0 published, 1 failed, 2 command line not understood, 3 refused by a gate.
 """
@@ -7,12 +7,13 @@ import signal
 import sys
 from pathlib import Path
 
-from training.data import load
+from training.document import read_model
 from training.errors import GateError, TrainingError
 from training.log import emit
-from training.model import load_models
 from training.settings import Request, parse, read_place
 
+# Beside this package: the model's document, its code and its data files.
+FOLDER = Path(__file__).resolve().parents[1] / "model"
 # Kubernetes keeps what stands here at the end in the pod's status, where nobody with the store's key can write.
 TERMINATION_LOG = Path("/dev/termination-log")
 
@@ -26,14 +27,15 @@ def train(request: Request) -> None:
     # The command line answers --help and its errors without waiting seconds for PyTorch.
     from mlflow.exceptions import MlflowException
 
-    from training import loop, pipeline, publish, tracking
+    from training import author, data, frameworks, job, publish, tracking
 
-    dataset = load(request.model.name)
-    loop.choose_device(place.device)
+    framework = frameworks.adapter(request.model.framework)
+    code = author.read_author(FOLDER)
+    dataset = data.load(request.model, code)
     store = publish.connect()
     try:
         tracker = tracking.MlflowTracker(request, place, dataset)
-        outcome = pipeline.run(pipeline.Job(request, place, dataset, loop.fit, tracker, store))
+        outcome = job.run(job.Job(request, place, code, framework, dataset, tracker, store))
     except MlflowException as error:
         raise TrainingError(f"tracking server {place.tracking_uri}: {error.message}") from error
     state_digest(outcome.digest)
@@ -58,7 +60,7 @@ def _stop(*_: object) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Run and return the exit code."""
     try:
-        request = parse(load_models(), arguments)
+        request = parse(read_model(FOLDER), arguments)
     except TrainingError as error:
         emit("error", str(error))
         return 1

@@ -1,17 +1,13 @@
 """The candidate: everything a release says, but its number and its serving image, which the release adds."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from training.data import Dataset, column_statistics
-from training.evaluation import GateResult
-from training.export import Parity
+from training.document import Column, Model
 from training.log import timestamp
+from training.pipeline import Measured
 from training.settings import Place, Request
-
-INPUT = "pixels"
-OUTPUT = "scores"
 
 
 @dataclass(frozen=True)
@@ -33,15 +29,6 @@ class RunReference:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What was measured on the held-out rows, with the exported file."""
-
-    metrics: dict[str, float]
-    gates: Sequence[GateResult]
-    parity: Parity
-
-
-@dataclass(frozen=True)
 class Published:
     """What the run has stored: the artefact, and the first `rows` held-out rows as examples."""
 
@@ -54,11 +41,11 @@ def build(
     request: Request, place: Place, dataset: Dataset, published: Published, run: RunReference, measured: Measured
 ) -> dict[str, Any]:
     """Return the candidate as it is stored."""
-    contract, parity = dataset.contract, measured.parity
+    model, parity = request.model, measured.parity
     return {
         "apiVersion": "stellwerk.dev/v1",
         "kind": "Candidate",
-        "model": request.model.name,
+        "model": model.name,
         "created": timestamp(),
         "artefact": {"format": "onnx", **asdict(published.artefact)},
         "training": {
@@ -68,21 +55,37 @@ def build(
             "commit": place.commit,
         },
         "data": {
-            "name": contract.name,
+            "name": dataset.name,
             "digest": dataset.digest,
-            "rows": {"train": len(dataset.train.labels), "heldOut": len(dataset.held_out.labels)},
+            "rows": {"train": len(dataset.train), "heldOut": len(dataset.held_out)},
         },
         "run": {"experiment": run.experiment, "runId": run.run_id, "modelVersion": run.model_version},
         "interface": {
-            "inputs": [{"name": INPUT, "datatype": "FP32", "shape": [-1, contract.features]}],
-            "outputs": [{"name": OUTPUT, "datatype": "FP32", "shape": [-1, contract.classes]}],
+            "inputs": [_tensor(column) for column in model.inputs],
+            "outputs": [_tensor(column) for column in model.outputs],
         },
         "evaluation": {
+            "task": model.task,
             "metrics": measured.metrics,
+            "own": list(measured.own),
+            "intervals": {name: list(ends) for name, ends in measured.intervals.items()},
             "gates": [asdict(gate) for gate in measured.gates],
             "parity": {"maxAbsDifference": parity.max_abs_difference, "rows": parity.rows},
         },
-        "reference": {"inputs": {INPUT: column_statistics(dataset.train.inputs)}},
+        "reference": {"inputs": _statistics(model, dataset)},
         "examples": {**asdict(published.examples), "rows": published.rows},
         "requirements": list(request.requirements),
+    }
+
+
+def _tensor(column: Column) -> dict[str, Any]:
+    return {"name": column.name, "datatype": column.datatype, "shape": [-1, *column.shape]}
+
+
+def _statistics(model: Model, dataset: Dataset) -> dict[str, Any]:
+    """Return the statistics of each input of numbers; texts and truth values have no mean."""
+    return {
+        column.name: column_statistics(dataset.train.inputs[column.name])
+        for column in model.inputs
+        if column.datatype not in ("BOOL", "BYTES")
     }

@@ -1,125 +1,133 @@
-"""Data contract, held-out split and digest of the training data.
+"""A model's data: loaded, held against its document, parted, and known by its digest.
 
-Needs NumPy and scikit-learn only, so that tests and load generators use the very same held-out rows.
+Needs NumPy only.
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from training.author import Author, Rows
+from training.columns import check
+from training.document import Column, HeldOut, Model
 from training.errors import TrainingError
 
-HELD_OUT_ONE_IN = 5
-
-
-@dataclass(frozen=True)
-class Contract:
-    """What a data set promises: `features` float32 columns in [`minimum`, `maximum`], labels 0 .. `classes` - 1."""
-
-    name: str
-    features: int
-    minimum: float
-    maximum: float
-    classes: int
-
-
-@dataclass(frozen=True)
-class Split:
-    """Rows of one part: `inputs` float32 [n, features], `labels` int64 [n]."""
-
-    inputs: NDArray[np.float32]
-    labels: NDArray[np.int64]
+_FIFTHS = 5
 
 
 @dataclass(frozen=True)
 class Dataset:
     """A checked data set, its two disjoint parts, and the digest (``sha256:<hex>``) of its content."""
 
-    contract: Contract
-    train: Split
-    held_out: Split
+    name: str
+    train: Rows
+    held_out: Rows
     digest: str
 
 
-def check(contract: Contract, inputs: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
-    """Raise TrainingError, naming column and value, where the rows break the contract."""
-    where = f"data set {contract.name!r}"
-    if inputs.ndim != 2 or inputs.shape[1] != contract.features:
-        raise TrainingError(f"{where}: expected inputs of shape [n, {contract.features}], got {list(inputs.shape)}")
-    if labels.shape != inputs.shape[:1] or not len(labels):
-        raise TrainingError(f"{where}: expected one label per row, got {list(labels.shape)} for {len(inputs)} rows")
-    bad = ~((inputs >= contract.minimum) & (inputs <= contract.maximum))
-    if bad.any():
-        row, column = (int(index) for index in np.argwhere(bad)[0])
-        raise TrainingError(
-            f"{where}: row {row}, column {column} is {float(inputs[row, column])!r};"
-            f" allowed is {contract.minimum} to {contract.maximum}"
-        )
-    missing = set(range(contract.classes)) - set(np.unique(labels).tolist())
-    if missing or labels.min() < 0 or labels.max() >= contract.classes:
-        raise TrainingError(
-            f"{where}: labels must be 0 to {contract.classes - 1} and each must occur;"
-            f" got {labels.min()} to {labels.max()}, missing {sorted(missing)}"
-        )
+def load(model: Model, author: Author) -> Dataset:
+    """Return the author's data; raise TrainingError naming each column and row that breaks the document."""
+    return dataset(model, author.load())
 
 
-def digest(contract: Contract, inputs: NDArray[np.float32], labels: NDArray[np.int64]) -> str:
-    """Return ``sha256:<hex>`` over name, shape and little-endian content, the same on every platform."""
-    state = hashlib.sha256(f"{contract.name} {inputs.shape[0]}x{inputs.shape[1]}\n".encode())
-    state.update(np.ascontiguousarray(inputs, dtype="<f4").tobytes())
-    state.update(np.ascontiguousarray(labels, dtype="<i8").tobytes())
+def dataset(model: Model, given: Mapping[str, NDArray[Any]]) -> Dataset:
+    """Return the rows, checked and parted; raise TrainingError as `load` does."""
+    columns = check(model, given)
+    content = digest(columns)
+    if model.digest not in (None, content):
+        raise TrainingError(
+            f"data of {model.name}: its digest is {content}, the model's document pins {model.digest}; restore the "
+            "data, or pin the new digest when it is meant to be trained on"
+        )
+    inputs = {column.name: columns[column.name] for column in model.inputs}
+    further = {name: values for name, values in columns.items() if name not in (*inputs, model.target.name)}
+    rows = Rows(inputs, _classes(model.target, columns[model.target.name]), further)
+    held_out = _held_out(model.held_out, columns, list(inputs))
+    if held_out.all() or not held_out.any():
+        raise TrainingError(
+            f"data of {model.name}: {int(held_out.sum())} of {len(rows)} rows are held out, and both parts need some; "
+            "give more rows, or another share in data.heldOut"
+        )
+    return Dataset(model.name, rows.of(~held_out), rows.of(held_out), content)
+
+
+def _classes(target: Column, values: NDArray[Any]) -> NDArray[Any]:
+    """Return categories as their places in the document's list: the classes, in the order of a model's answers."""
+    if target.categories is None:
+        return values
+    places = {category: place for place, category in enumerate(target.categories)}
+    return np.array([places[value] for value in values.tolist()], np.int64)
+
+
+def digest(columns: Mapping[str, NDArray[Any]]) -> str:
+    """Return ``sha256:<hex>`` over each column's name, type, shape and content, the same on every platform."""
+    state = hashlib.sha256()
+    for name, values in sorted(columns.items()):
+        state.update(f"{name} {_portable(values).dtype.str} {list(values.shape)}\n".encode())
+        for content in _contents([values]):
+            state.update(content)
     return f"sha256:{state.hexdigest()}"
 
 
-def split(contract: Contract, inputs: NDArray[np.float32], labels: NDArray[np.int64]) -> Dataset:
-    """Check the rows and part them by the hash of each row.
+def _held_out(rule: HeldOut, columns: Mapping[str, NDArray[Any]], inputs: Sequence[str]) -> NDArray[np.bool_]:
+    """Return which rows are held out.
 
-    A row's part depends on its content alone: it stays where it is when rows are added, and equal rows never
-    stand on both sides. About one row in five is held out.
+    By row and by group a hash decides: a row stays on its side when others are added, and neither equal rows nor
+    rows of one group stand on both sides. By time it is the latest rows; equal times stay together.
     """
-    check(contract, inputs, labels)
-    held_out = np.fromiter(
-        (
-            int.from_bytes(hashlib.sha256(row.astype("<f4").tobytes()).digest()[:4]) % HELD_OUT_ONE_IN == 0
-            for row in inputs
-        ),
-        dtype=np.bool_,
-        count=len(inputs),
-    )
-    return Dataset(
-        contract=contract,
-        train=Split(inputs[~held_out], labels[~held_out]),
-        held_out=Split(inputs[held_out], labels[held_out]),
-        digest=digest(contract, inputs, labels),
-    )
+    if rule.by == "time":
+        times = columns[str(rule.column)]
+        first = np.sort(times)[int(len(times) * (1 - rule.share))]
+        return np.asarray(times >= first)
+    deciding = [columns[name] for name in ([str(rule.column)] if rule.by == "group" else inputs)]
+    shares = [_position(content) < rule.share for content in _contents(deciding)]
+    return np.array(shares, np.bool_)
 
 
-def column_statistics(inputs: NDArray[np.float32]) -> dict[str, list[float]]:
-    """Return mean and standard deviation of each column, to measure drift against."""
-    wide = inputs.astype(np.float64)
-    return {"mean": np.round(wide.mean(axis=0), 6).tolist(), "std": np.round(wide.std(axis=0), 6).tolist()}
+def _position(content: bytes) -> float:
+    """Return where in [0, 1) a content's hash puts it: first among fifths, then within its fifth.
 
-
-def _digits() -> Dataset:
-    # scikit-learn takes a second to import, and only this data set needs it.
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    contract = Contract(name="digits", features=64, minimum=0.0, maximum=16.0, classes=10)
-    return split(contract, bunch.data.astype(np.float32), bunch.target.astype(np.int64))
-
-
-LOADERS: dict[str, Callable[[], Dataset]] = {"digits": _digits}
-
-
-def load(name: str = "digits") -> Dataset:
-    """Return the data set `name`; digits are 1,797 images of 8 x 8 grey values 0 to 16.
-
-    Raise TrainingError when the name is unknown or the rows break the contract.
+    So with the usual share of a fifth what is held out is what is divisible by five.
     """
-    if name not in LOADERS:
-        raise TrainingError(f"unknown data set {name!r}; known are: {', '.join(LOADERS)}")
-    return LOADERS[name]()
+    number = int.from_bytes(hashlib.sha256(content).digest()[:4])
+    return (number % _FIFTHS + (number // _FIFTHS) * _FIFTHS / 2**32) / _FIFTHS
+
+
+def _contents(columns: Sequence[NDArray[Any]]) -> Iterator[bytes]:
+    """Yield the content of each row."""
+    portable = [_portable(values) for values in columns]
+    for row in range(len(portable[0])):
+        yield b"".join(_content(values[row]) for values in portable)
+
+
+def _portable(values: NDArray[Any]) -> NDArray[Any]:
+    """Return numbers as little-endian, and texts as objects."""
+    if values.dtype.kind in "OU":
+        return values.astype(object)
+    return np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
+
+
+def _content(value: Any) -> bytes:
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        return b"".join(map(_content, value.reshape(-1)))
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tobytes()
+    text = b"" if value is None else str(value).encode()
+    # Its length first: ("ab", "c") is not ("a", "bc").
+    return b"%d:%b" % (-1 if value is None else len(text), text)
+
+
+def column_statistics(values: NDArray[Any]) -> dict[str, list[float]]:
+    """Return mean and standard deviation of each number of a row's value, flat, to measure drift against.
+
+    Values that are missing do not count.
+    """
+    wide = values.reshape(len(values), -1).astype(np.float64)
+    return {
+        "mean": np.round(np.nanmean(wide, axis=0), 6).tolist(),
+        "std": np.round(np.nanstd(wide, axis=0), 6).tolist(),
+    }

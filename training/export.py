@@ -1,83 +1,165 @@
-"""Export of a trained network to ONNX, and the proof that the exported file computes the same.
+"""The exported file: the same bytes for the same model, what it answers, and the proof that these are the model's."""
 
-The graph is written node by node: its bytes depend on the weights alone, so an equal network has an equal digest.
-"""
-
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
+from training.columns import DTYPES
+from training.document import Column, Model
 from training.errors import TrainingError
 
-OPSET = 17
-IR_VERSION = 8
 PARITY_TOLERANCE = 1e-4
-
-
-@dataclass(frozen=True)
-class Dense:
-    """A fully connected layer: `weight` float32 [inputs, outputs], `bias` float32 [outputs]."""
-
-    weight: NDArray[np.float32]
-    bias: NDArray[np.float32]
+# So many rows at once: all held-out ones might need more memory than the Job has.
+BATCH = 1000
+Answers = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class Parity:
-    """Largest absolute difference between the trainer's scores and the exported file's, over `rows` rows."""
+    """Largest absolute difference between the trained model's answers and the exported file's, over `rows` rows."""
 
     max_abs_difference: float
     rows: int
 
 
-def to_onnx(layers: Sequence[Dense], *, name: str, input_name: str, output_name: str) -> bytes:
-    """Return the ONNX file of `layers` joined by ReLU, taking float32 [rows, inputs]."""
-    nodes, initialisers = [], []
-    value = input_name
-    for index, layer in enumerate(layers):
-        last = index == len(layers) - 1
-        weight, bias, sums = f"weight{index}", f"bias{index}", output_name if last else f"sums{index}"
-        initialisers.append(numpy_helper.from_array(np.ascontiguousarray(layer.weight, np.float32), weight))
-        initialisers.append(numpy_helper.from_array(np.ascontiguousarray(layer.bias, np.float32), bias))
-        nodes.append(helper.make_node("Gemm", [value, weight, bias], [sums], name=f"gemm{index}"))
-        if not last:
-            value = f"activations{index}"
-            nodes.append(helper.make_node("Relu", [sums], [value], name=f"relu{index}"))
-    graph = helper.make_graph(
-        nodes,
-        name,
-        [helper.make_tensor_value_info(input_name, TensorProto.FLOAT, ["rows", layers[0].weight.shape[0]])],
-        [helper.make_tensor_value_info(output_name, TensorProto.FLOAT, ["rows", layers[-1].weight.shape[1]])],
-        initialisers,
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], producer_name="stellwerk")
-    model.ir_version = IR_VERSION
-    onnx.checker.check_model(model, full_check=True)
-    content: bytes = model.SerializeToString(deterministic=True)
-    return content
+def canonical(content: bytes, name: str) -> bytes:
+    """Return the file without what a frame of the program, a path or a version has left in it.
 
-
-def scores_of(content: bytes, input_name: str, inputs: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the scores that ONNX Runtime computes from the exported file, float32 [n, outputs]."""
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    return np.asarray(session.run(None, {input_name: inputs})[0], dtype=np.float32)
-
-
-def compare(trained: NDArray[np.float32], exported: NDArray[np.float32]) -> Parity:
-    """Return how far the two sets of scores, float32 [n, outputs], are apart.
-
-    Raise TrainingError when they differ by more than 1e-4, relative to scores larger than 1.
+    Equal weights then have equal bytes. Raise TrainingError when the file is no valid ONNX model.
     """
-    if trained.shape != exported.shape:
-        raise TrainingError(f"export: trained scores {list(trained.shape)}, exported scores {list(exported.shape)}")
-    difference = float(np.abs(trained - exported).max())
-    allowed = PARITY_TOLERANCE * max(1.0, float(np.abs(trained).max()))
-    # Written so that a NaN fails too.
-    if not difference <= allowed:
-        raise TrainingError(f"export: scores differ by {difference:g} from the trained model, allowed is {allowed:g}")
-    return Parity(max_abs_difference=difference, rows=len(trained))
+    try:
+        model = onnx.load_model_from_string(content)
+        for graph in (model.graph, *model.functions):
+            _strip(graph)
+        model.graph.name = name
+        # Shapes of what is in between: made of the exporter's own counters, and inferred again by whoever loads it.
+        del model.graph.value_info[:]
+        model.producer_name, model.producer_version, model.domain = "stellwerk", "", ""
+        for field in (model.metadata_props, model.training_info):
+            del field[:]
+        model.doc_string = ""
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
+        raise TrainingError(f"export: the file is no valid ONNX model: {error}") from error
+    exported: bytes = model.SerializeToString(deterministic=True)
+    return exported
+
+
+def _strip(graph: Any) -> None:
+    """Remove comments and metadata of a graph or function, and of the graphs inside its nodes."""
+    _uncomment(graph)
+    for field in ("input", "output", "initializer"):
+        for item in getattr(graph, field):
+            # A function's inputs and outputs are names alone.
+            if not isinstance(item, str):
+                _uncomment(item)
+    for node in graph.node:
+        _uncomment(node)
+        for attribute in node.attribute:
+            attribute.doc_string = ""
+            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                _strip(inner)
+
+
+def _uncomment(item: Any) -> None:
+    item.doc_string = ""
+    del item.metadata_props[:]
+
+
+def batches(inputs: Answers) -> Iterator[dict[str, NDArray[Any]]]:
+    """Yield the inputs some rows at a time."""
+    rows = len(next(iter(inputs.values())))
+    for start in range(0, rows, BATCH):
+        yield {name: values[start : start + BATCH] for name, values in inputs.items()}
+
+
+def answers_of(content: bytes, model: Model, inputs: Answers) -> dict[str, NDArray[Any]]:
+    """Return what ONNX Runtime computes from the exported file, by output.
+
+    Raise TrainingError when the file's inputs and outputs are not those of the model's document.
+    """
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    _require_interface(session, model)
+    names = [column.name for column in model.outputs]
+    parts = [session.run(names, dict(batch)) for batch in batches(inputs)]
+    return {name: np.concatenate([part[place] for part in parts]) for place, name in enumerate(names)}
+
+
+def _require_interface(session: Any, model: Model) -> None:
+    for side, given, wanted in (
+        ("inputs", session.get_inputs(), model.inputs),
+        ("outputs", session.get_outputs(), model.outputs),
+    ):
+        stated = [(value.name, _datatype(value.type), _open(value.shape)) for value in given]
+        expected = [(column.name, column.datatype, [-1, *column.shape]) for column in wanted]
+        if stated != expected:
+            raise TrainingError(
+                f"export: the {side} of the exported file are {_words(stated)}, the model's document says "
+                f"{_words(expected)}; change the one or the other"
+            )
+
+
+def _datatype(onnx_type: str) -> str:
+    """Return the data type for ONNX Runtime's `tensor(float)`; its own word where there is none."""
+    kind = onnx_type.removeprefix("tensor(").removesuffix(")")
+    names = {"float": "FP32", "double": "FP64", "float16": "FP16", "string": "BYTES"}
+    named = names.get(kind, kind.upper())
+    return named if named in DTYPES else onnx_type
+
+
+def _open(shape: Sequence[int | str | None]) -> list[int]:
+    """Return a shape with -1 for a size that is open."""
+    return [size if isinstance(size, int) else -1 for size in shape]
+
+
+def _words(tensors: Sequence[tuple[str, str, list[int]]]) -> str:
+    return ", ".join(f"{name} {datatype} {shape}" for name, datatype, shape in tensors)
+
+
+def compare(trained: Answers, exported: Answers) -> Parity:
+    """Return how far the two models' answers, by output, are apart.
+
+    Raise TrainingError when numbers differ by more than 1e-4, relative to those larger than 1, or texts at all.
+    """
+    largest = 0.0
+    for name, values in trained.items():
+        other = exported[name]
+        if values.shape != other.shape:
+            raise TrainingError(
+                f"export: {name}: the trained model answers {list(values.shape)}, the exported one {list(other.shape)}"
+            )
+        difference, allowed = _difference(values, other)
+        # Written so that a NaN fails too.
+        if not difference <= allowed:
+            raise TrainingError(
+                f"export: {name} differs by {difference:g} from the trained model's, allowed is {allowed:g}"
+            )
+        largest = max(largest, difference)
+    return Parity(max_abs_difference=largest, rows=len(values))
+
+
+def _difference(trained: NDArray[Any], exported: NDArray[Any]) -> tuple[float, float]:
+    """Return the largest difference, and the largest that is allowed."""
+    if trained.dtype == object:
+        return float((trained != exported).any()), 0.0
+    wide = trained.astype(np.float64)
+    return (
+        float(np.abs(wide - exported.astype(np.float64)).max()),
+        PARITY_TOLERANCE * max(1.0, float(np.abs(wide).max())),
+    )
+
+
+def named(model: Model, answers: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return a model's answers by output; raise TrainingError when they are more or fewer than the document names."""
+    wanted: tuple[Column, ...] = model.outputs
+    if len(answers) != len(wanted):
+        raise TrainingError(
+            f"the trained model answers with {len(answers)} values, the document names the outputs "
+            f"{', '.join(column.name for column in wanted)}"
+        )
+    return {column.name: values for column, values in zip(wanted, answers, strict=True)}

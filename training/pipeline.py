@@ -1,134 +1,125 @@
-"""From data to candidate: train, export, measure what was exported, hold it against the gates, publish."""
+"""From data to a measured model: fit, export, hold the exported file against the trained model, measure it.
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+What a training Job runs, and what runs anywhere else: it needs neither cluster nor store nor tracking server.
+"""
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 from numpy.typing import NDArray
 
-from training import candidate, evaluation, examples, export, publish
-from training.candidate import Measured, Published, RunReference, StoredObject
+from training import data, evaluation, examples, export, metrics
+from training.author import Author, Rows, Run, read_author
 from training.data import Dataset
-from training.errors import GateError
-from training.export import Dense, Parity
+from training.document import Model, read_model
+from training.errors import GateError, TrainingError
+from training.evaluation import GateResult
+from training.export import Parity
+from training.frameworks import Adapter, adapter
 from training.log import emit
-from training.settings import Place, Request
 
-if TYPE_CHECKING:
-    from mypy_boto3_s3.client import S3Client
-
-
-class Trained(Protocol):
-    """What a training loop returns: layers on raw inputs and its own held-out scores, float32 [n, classes]."""
-
-    @property
-    def layers(self) -> tuple[Dense, ...]:
-        """Layers on raw inputs."""
-        ...
-
-    @property
-    def held_out_scores(self) -> NDArray[Any]:
-        """Scores of the held-out rows."""
-        ...
-
-
-class Tracker(Protocol):
-    """Where the run is recorded; see training.tracking for the one that speaks MLflow."""
-
-    def epoch(self, epoch: int, loss: float) -> None:
-        """Record the loss of an epoch."""
-
-    def metrics(self, metrics: dict[str, float]) -> None:
-        """Record the metrics of the held-out rows."""
-
-    def register(self, artefact: StoredObject, bucket: str) -> RunReference:
-        """Record the model version."""
-        ...
-
-    def finish(self, candidate: dict[str, Any]) -> None:
-        """End the run with its candidate."""
-
-    def fail(self, reason: str) -> None:
-        """End the run as failed."""
-
-
-Fit = Callable[[Dataset, Mapping[str, int | float], str, Callable[[int, float], None]], Trained]
+# Two rows at least: an exporter takes a size of 1 for one that never changes.
+_SAMPLE = slice(2)
 
 
 @dataclass(frozen=True)
-class Job:
-    """All that one run works with."""
+class Measured:
+    """What was measured on the held-out rows, with the exported file.
 
-    request: Request
-    place: Place
-    dataset: Dataset
-    fit: Fit
-    tracker: Tracker
-    store: "S3Client"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The published candidate, and the digest of the bytes it was stored as."""
-
-    candidate: dict[str, Any]
-    digest: str
-
-
-def run(job: Job) -> Outcome:
-    """Return the published candidate.
-
-    Raise GateError when the model misses a gate, TrainingError on anything else the user can put right; the
-    tracked run then ends as failed, and nothing new stands under candidates.
+    `own` are the metrics of the author's `evaluate` and of slices; `intervals` are of 95 % confidence.
     """
-    try:
-        return _run(job)
-    except Exception as error:
-        job.tracker.fail(str(error))
-        raise
+
+    metrics: dict[str, float]
+    own: Sequence[str]
+    intervals: dict[str, tuple[float, float]]
+    gates: Sequence[GateResult]
+    parity: Parity
 
 
-def _run(job: Job) -> Outcome:
-    model, dataset = job.request.model.name, job.dataset
-    trained = job.fit(dataset, job.request.parameters, job.place.device, job.tracker.epoch)
-    content = export.to_onnx(trained.layers, name=model, input_name=candidate.INPUT, output_name=candidate.OUTPUT)
-    # What is measured is the file that will be served, not the network it came from.
-    scores = export.scores_of(content, candidate.INPUT, dataset.held_out.inputs)
-    measured = _measure(job, scores, export.compare(trained.held_out_scores, scores))
-    names = (candidate.INPUT, candidate.OUTPUT)
-    published = Published(
-        artefact=_put(job, content, "onnx", "artefact"),
-        examples=_put(job, examples.build(model, dataset, names, scores), "json", "examples"),
-        rows=examples.rows_of(dataset),
-    )
-    reference = job.tracker.register(published.artefact, job.place.bucket)
-    document = candidate.build(job.request, job.place, dataset, published, reference, measured)
-    job.tracker.finish(document)
-    # Last, because whoever finds a candidate may rely on everything it names.
-    stored = publish.put_candidate(job.store, job.place.bucket, document, job.place.job)
-    fields = {"stellwerk.model": model, "stellwerk.run_id": reference.run_id}
-    emit("info", f"candidate {job.place.bucket}/{stored.key}", fields)
-    return Outcome(document, stored.digest)
+@dataclass(frozen=True)
+class Product:
+    """What training makes: the exported file, its answers to the held-out rows by output, what was measured."""
+
+    content: bytes
+    answers: Mapping[str, NDArray[Any]]
+    measured: Measured
 
 
-def _measure(job: Job, scores: NDArray[Any], parity: Parity) -> Measured:
-    """Return metrics and gates; raise GateError naming each gate that is missed."""
-    model = job.request.model
-    metrics = evaluation.measure(scores, job.dataset.held_out.labels)
-    job.tracker.metrics(metrics)
-    gates = evaluation.apply_gates(model.gates, metrics)
-    for gate in gates:
+def make(
+    model: Model, author: Author, framework: Adapter, dataset: Dataset, parameters: Mapping[str, int | float], run: Run
+) -> Product:
+    """Return the trained, exported and measured model; gates that are missed are in it.
+
+    The same seed (the parameter `seed`, 0 without one) gives the same file on the same device type and library
+    versions. Raise TrainingError on what the user can put right.
+    """
+    framework.prepare(run.device, int(parameters.get("seed", 0)))
+    fitted = author.fit(dataset.train, parameters, run)
+    held_out = dataset.held_out
+    trained = framework.answers(fitted, model, held_out.inputs)
+    sample = {name: values[_SAMPLE] for name, values in dataset.train.inputs.items()}
+    content = _export(model, author, framework, fitted, sample)
+    # What is measured is the file that will be served, not the model it came from.
+    answers = export.answers_of(content, model, held_out.inputs)
+    parity = export.compare(trained, answers)
+    return Product(content, answers, _measure(model, author, answers, held_out, parity))
+
+
+def _export(model: Model, author: Author, framework: Adapter, fitted: Any, sample: Mapping[str, NDArray[Any]]) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="stellwerk-") as folder:
+        path = Path(folder) / "model.onnx"
+        if author.export:
+            author.export(fitted, path)
+        else:
+            framework.export(fitted, model, sample, path)
+        if not path.is_file():
+            raise TrainingError("`export` has not written the file that it was given the path of")
+        return export.canonical(path.read_bytes(), model.name)
+
+
+def _measure(model: Model, author: Author, answers: Mapping[str, NDArray[Any]], rows: Rows, parity: Parity) -> Measured:
+    first = answers[model.outputs[0].name]
+    measured = metrics.measure(model.task, first, rows.target)
+    own = {name: float(value) for name, value in author.evaluate(answers, rows).items()} if author.evaluate else {}
+    if taken := sorted(measured.keys() & own.keys()):
+        raise TrainingError(
+            f"`evaluate` gives {', '.join(taken)}: these are metrics of the task, measured here; name yours otherwise"
+        )
+    own |= metrics.slices(model.task, first, rows, model.slices)
+    every = measured | own
+    intervals = metrics.intervals(model.task, first, rows.target)
+    return Measured(every, sorted(own), intervals, evaluation.apply_gates(model.gates, every), parity)
+
+
+def require_gates(model: Model, measured: Measured) -> None:
+    """Say how each gate came out; raise GateError naming each one that is missed."""
+    for gate in measured.gates:
         emit("info" if gate.passed else "error", f"gate: {gate}", {"stellwerk.model": model.name})
-    missed = [str(gate) for gate in gates if not gate.passed]
+    missed = [str(gate) for gate in measured.gates if not gate.passed]
     if missed:
         raise GateError(f"model {model.name!r} is not published: {'; '.join(missed)}")
-    return Measured(metrics, gates, parity)
 
 
-def _put(job: Job, content: bytes, ending: str, what: str) -> StoredObject:
-    """Store a content under its digest, and say what was written."""
-    place, bucket = publish.stored_object(job.request.model.name, content, ending), job.place.bucket
-    kind = "application/json" if ending == "json" else "application/octet-stream"
-    written = publish.put_object(job.store, bucket, place.key, content, kind)
-    emit("info", f"{what} {bucket}/{place.key}: {written} of {len(content)} bytes written")
-    return place
+def rehearse(
+    folder: Path, output: Path, parameters: Mapping[str, int | float] | None = None, device: str = "cpu"
+) -> Product:
+    """Train the model of a folder as a Job would, and write what it would publish into `output`.
+
+    `folder` has `model.json` and `train.py`; `parameters` are those that differ from their defaults. The files are
+    `model.onnx`, `examples.json` and `evaluation.json`. Raise TrainingError as a Job does, GateError for a missed gate.
+    """
+    model, author = read_model(folder), read_author(folder)
+    dataset = data.load(model, author)
+    run = Run(device, lambda metric, value, step: emit("info", f"step {step}: {metric} {value:.6g}"))
+    product = make(model, author, adapter(model.framework), dataset, model.defaults | dict(parameters or {}), run)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "model.onnx").write_bytes(product.content)
+    (output / "examples.json").write_bytes(examples.build(model, dataset, product.answers))
+    evaluated = asdict(product.measured) | {"data": {"digest": dataset.digest}}
+    (output / "evaluation.json").write_text(json.dumps(evaluated, indent=2) + "\n", encoding="utf-8")
+    require_gates(model, product.measured)
+    return product

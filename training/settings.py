@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from training.document import Model, Parameter
 from training.errors import TrainingError
-from training.model import Model, Parameter
 
 REVISION = re.compile(r"[0-9a-f]{7,64}(\+[0-9a-f]{12})?|unknown")
 # Written by the last step of the image's build.
@@ -93,23 +93,27 @@ def _reader(parameter: Parameter) -> Callable[[str], int | float]:
     return read
 
 
-def parse(models: Mapping[str, Model], arguments: list[str] | None = None) -> Request:
-    """Return the command line; end the process with code 2 and the reason when it is not understood."""
+def parse(model: Model, arguments: list[str] | None = None) -> Request:
+    """Return the command line; end the process with code 2 and the reason when it is not understood.
+
+    The first argument is the model's name: a Job's arguments say by themselves what it trains.
+    """
     parser = argparse.ArgumentParser(prog="python -m training", description="Train a model and publish a candidate.")
     commands = parser.add_subparsers(dest="model", required=True, metavar="MODEL")
-    for name, model in models.items():
-        formatter = argparse.ArgumentDefaultsHelpFormatter
-        command = commands.add_parser(name, help=model.description, formatter_class=formatter)
-        for parameter in model.parameters:
-            option = f"--{parameter.name.replace('_', '-')}"
-            command.add_argument(option, type=_reader(parameter), default=parameter.default, help=parameter.description)
-        command.add_argument(
-            "--requirement",
-            action="append",
-            default=[],
-            metavar="ID",
-            help="requirement that the model answers; repeatable",
-        )
+    formatter = argparse.ArgumentDefaultsHelpFormatter
+    command = commands.add_parser(model.name, help=model.description, formatter_class=formatter)
+    for parameter in model.parameters:
+        option = f"--{parameter.name.replace('_', '-')}"
+        command.add_argument(option, type=_reader(parameter), default=parameter.default, help=parameter.description)
+    command.add_argument(
+        "--requirement",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="a further requirement that the model answers; repeatable",
+    )
     given = vars(parser.parse_args(arguments))
-    model, requirements = models[given.pop("model")], tuple(given.pop("requirement"))
+    del given["model"]
+    # A requirement of the document may be given once more.
+    requirements = tuple(dict.fromkeys((*model.requirements, *given.pop("requirement"))))
     return Request(model=model, parameters=given, requirements=requirements)

@@ -41,9 +41,9 @@ class MlflowTracker:
         )
         self._client.log_inputs(self.run_id, [DatasetInput(_entity(dataset), [])])
 
-    def epoch(self, epoch: int, loss: float) -> None:
-        """Log the mean training loss of an epoch in nats."""
-        self._client.log_metric(self.run_id, "train_loss", loss, step=epoch)
+    def log(self, metric: str, value: float, step: int) -> None:
+        """Log how far the training is."""
+        self._client.log_metric(self.run_id, metric, value, step=step)
 
     def metrics(self, metrics: dict[str, float]) -> None:
         """Log metrics of the held-out rows."""
@@ -79,11 +79,11 @@ class MlflowTracker:
 
 
 def _entity(dataset: Dataset) -> DatasetEntity:
-    rows = {"train": len(dataset.train.labels), "heldOut": len(dataset.held_out.labels)}
+    rows = {"train": len(dataset.train), "heldOut": len(dataset.held_out)}
     return DatasetEntity(
-        name=dataset.contract.name,
+        name=dataset.name,
         digest=dataset.digest.removeprefix("sha256:")[:SHORT_DIGEST],
         source_type="code",
         source=json.dumps({"tags": {"stellwerk.data.digest": dataset.digest}}),
-        profile=json.dumps({"rows": rows, "features": dataset.contract.features}),
+        profile=json.dumps({"rows": rows, "inputs": list(dataset.train.inputs)}),
     )

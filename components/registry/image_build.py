@@ -44,7 +44,7 @@ class ImageBuildArgs(TypedDict):
     revision: NotRequired[str | None]
     """What the image is built from: a commit, with a digest of what differs from it. It becomes the label
     org.opencontainers.image.revision and the Dockerfile's argument REVISION."""
-    arguments: NotRequired[Mapping[str, str] | None]
+    arguments: NotRequired[Mapping[str, pulumi.Input[str]] | None]
     """Further arguments of the Dockerfile by name."""
     secrets: NotRequired[Mapping[str, str] | None]
     """Build secrets: contents by id. They say how the build reaches its sources, which differs from machine to machine;

@@ -95,8 +95,8 @@ def _moment(file: Path) -> float:
     """Return when a file was kept, by its name (`<stack>.<nanoseconds>.json`); 0 of another file."""
     if file.name.endswith((".attrs", ".tmp")):
         return 0
-    digits = file.name.removesuffix(".gz").removesuffix(".json").rpartition(".")[2]
-    return int(digits) / 1e9 if digits.isdigit() else 0
+    stamp = file.name.removesuffix(".gz").removesuffix(".json").rpartition(".")[2]
+    return int(stamp) / 1e9 if stamp.isdigit() else 0
 
 
 def _write(place: Path, content: bytes) -> None:

@@ -1,16 +1,24 @@
 """The command that shows everything: demo."""
 
+from typing import Annotated
+
 import typer
 from rich.console import Console
 
-from delivery.terminal import resumable, session
+from delivery.terminal import Model, resumable, session
 
 
-def demo(context: typer.Context) -> None:
+def demo(
+    context: typer.Context,
+    model: Model,
+    first: Annotated[
+        list[str] | None, typer.Option(help="A hyperparameter of the first, worse training, key=value; repeatable.")
+    ] = None,
+) -> None:
     """Make everything from nothing: cluster, dev, test, prod, train, release, promote, predict, roll back."""
     from delivery.operations.demo import run
 
     with resumable():
         # What the session's variables name is made first; the session of the demo then has them all.
         session(context).local.variables()
-        run(session(context), Console())
+        run(session(context), Console(), model, first or [])

@@ -117,8 +117,8 @@ def predict(
     if json:
         print_json(result)
         return
-    accuracy = f"{result['rows']} rows, accuracy {result['accuracy']:.4f}"
-    answer.print(f"{environment} answers with {result['release']}: {accuracy}")
+    measured = ", ".join(f"{name} {value:.4f}" for name, value in result["metrics"].items())
+    answer.print(f"{environment} answers with {result['release']}: {result['rows']} rows, {measured or 'no metric'}")
     answer.print(f"predicted {result['predictions'][:20]}\nlabels    {result['labels'][:20]}")
     answer.print(f"request ids {', '.join(result['request_ids'][:3])} (stellwerk logs --request-id …)")
 
@@ -129,15 +129,18 @@ def runs(
     """List the tracking server's runs of a model, newest first."""
     from delivery.operations.train import ENVIRONMENT
 
-    with session(context).tracking(ENVIRONMENT) as tracking:
+    work = session(context)
+    # What the model is judged by first.
+    metric = work.project.models.load(model).gates[0].metric
+    with work.tracking(ENVIRONMENT) as tracking:
         entries = tracking.runs(model, lines)
     if json:
         print_json({"runs": entries})
         return
-    table = Table(*(Column(title, overflow="fold") for title in ("run", "status", "job", "accuracy", "commit")))
+    table = Table(*(Column(title, overflow="fold") for title in ("run", "status", "job", metric, "commit")))
     for run in entries:
-        accuracy = run["metrics"].get("accuracy")
-        shown = "-" if accuracy is None else f"{accuracy:.4f}"
+        value = run["metrics"].get(metric)
+        shown = "-" if value is None else f"{value:.4f}"
         table.add_row(run["run_id"], run["status"], run["job"] or "-", shown, _short(run["commit"] or "-"))
     answer.print(table)
 

@@ -19,6 +19,7 @@ from infra.contract import candidate as contract
 from infra.contract import model as models
 from infra.contract.candidate import Candidate
 from infra.contract.problems import show
+from infra.services.training import image
 
 # Another build of ONNX Runtime or another processor differs in the last digits.
 _TOLERANCE = 1e-5
@@ -69,8 +70,7 @@ def verify(published: Published, source: store.Store, jobs: TrainingJobs, engine
     candidate = published.candidate
     job = _ended_job(candidate, jobs)
     _authenticate(published, job, jobs)
-    repository = engine.outputs(jobs.environment)["images"]["training"].partition("@")[0]
-    _hold_against_job(candidate, job, jobs, repository, model)
+    _hold_against_job(candidate, job, jobs, _repository(engine, jobs.environment, model.name), model)
     action = f"free {candidate.artefact.size} bytes in the temporary folder, or let TMPDIR name another"
     with system_errors("verifying the artefact", action), tempfile.TemporaryDirectory(prefix="stellwerk-") as folder:
         path = Path(folder) / "model.onnx"
@@ -78,6 +78,18 @@ def verify(published: Published, source: store.Store, jobs: TrainingJobs, engine
             store.fetch(source, candidate.artefact, file)
         own = measured.measure(candidate, path, source, model)
     _refuse(candidate.training.job, different(measured.claims(candidate, own, model)))
+
+
+def _repository(engine: Engine, environment: str, model: str) -> str:
+    """Return where the environment has the model's image; raise DeliveryError while it has none."""
+    images = engine.outputs(environment)["images"]
+    if image(model) not in images:
+        raise DeliveryError(
+            f"{environment}: there is no image {image(model)} yet; run `pulumi up --stack {environment}`, and train "
+            "again"
+        )
+    repository: str = images[image(model)].partition("@")[0]
+    return repository
 
 
 def _ended_job(candidate: Candidate, jobs: TrainingJobs) -> dict[str, Any]:

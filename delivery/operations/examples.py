@@ -13,7 +13,7 @@ from delivery.clients import store
 from delivery.errors import DeliveryError
 from delivery.session import Session
 from infra.contract.examples import Examples, Values
-from infra.contract.release import ExampleRows, Release
+from infra.contract.release import DataType, ExampleRows, Release
 
 _FLOATS = {"BOOL": "bool", "FP16": "float16", "FP32": "float32", "FP64": "float64"}
 
@@ -48,8 +48,11 @@ def load(source: store.Store, stored: ExampleRows) -> Examples:
 
 def array(values: Values) -> NDArray[Any]:
     """Return the values as an array of their shape and data type."""
+    if values.datatype is DataType.BYTES:
+        return np.array(values.data, object).reshape(values.shape)
     dtype = _FLOATS.get(values.datatype, values.datatype.lower())
-    return np.array(values.data).astype(dtype).reshape(values.shape)
+    # Through objects, so that no large integer becomes a float on the way; None is NaN.
+    return np.array(values.data, object).astype(dtype).reshape(values.shape)
 
 
 def inputs(examples: Examples, start: int = 0, end: int | None = None) -> dict[str, NDArray[Any]]:
@@ -61,7 +64,13 @@ def body(examples: Examples, start: int, end: int) -> bytes:
     """Return a request (Open Inference Protocol v2) with the rows from `start` to before `end`."""
     datatypes: Mapping[str, str] = {values.name: values.datatype for values in examples.inputs}
     tensors = [
-        {"name": name, "datatype": datatypes[name], "shape": list(rows.shape), "data": rows.reshape(-1)}
+        {"name": name, "datatype": datatypes[name], "shape": list(rows.shape), "data": _flat(rows)}
         for name, rows in inputs(examples, start, end).items()
     ]
     return orjson.dumps({"inputs": tensors}, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def _flat(rows: NDArray[Any]) -> Any:
+    """Return values as the JSON encoder takes them: it knows arrays of numbers alone, and those of 16 bits not."""
+    flat = rows.reshape(-1)
+    return flat.tolist() if flat.dtype == object else flat.astype(np.float32) if flat.dtype == np.float16 else flat

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from delivery.clients import store
 from delivery.errors import DeliveryError
 from delivery.operations import examples as rows
-from delivery.operations.metrics import BY_TASK
+from delivery.operations import metrics as tasks
 from infra.contract import model as models
 from infra.contract.candidate import Candidate
 from infra.contract.examples import Examples, Values
@@ -27,13 +27,15 @@ _TOLERANCE = 1e-4
 class Measured:
     """The model's real inputs and outputs, how far its answers are from the expected ones, and its metrics.
 
-    `metrics` are this command's own where all held-out rows are published, else the Job's.
+    `metrics` are this command's own where all held-out rows are published, else the Job's; `believed` are those that
+    nobody but the Job has measured: of the model's own code.
     """
 
     interface: dict[str, list[dict[str, object]]]
     difference: float
     allowed: float
     metrics: dict[str, float]
+    believed: tuple[str, ...]
 
 
 def measure(candidate: Candidate, path: Path, source: store.Store, model: models.Model) -> Measured:
@@ -55,16 +57,27 @@ def measure(candidate: Candidate, path: Path, source: store.Store, model: models
             f"candidate of {job}: its model does not run on the example rows: {_short(error)}; nothing is released"
         ) from None
     difference, allowed = _difference(answers, [rows.array(values) for values in examples.outputs])
-    metrics = dict(candidate.evaluation.metrics)
+    metrics, own = dict(candidate.evaluation.metrics), _metrics(job, model, answers[0], examples)
     if examples.rows == candidate.data.rows.held_out:
-        labels = np.array(examples.labels)
-        metrics |= {name: metric(answers[0], labels) for name, metric in BY_TASK[model.task].items()}
+        metrics |= own
     interface = {side: [tensor.metadata() for tensor in getattr(loaded, side)] for side in ("inputs", "outputs")}
-    return Measured(interface, difference, allowed, metrics)
+    believed = tuple(sorted(metrics.keys() - own.keys()))
+    return Measured(interface, difference, allowed, metrics, believed)
+
+
+def _metrics(job: str, model: models.Model, answers: NDArray[Any], examples: Examples) -> dict[str, float]:
+    """Return the task's metrics of the example rows; raise DeliveryError when answers and labels are not the task's."""
+    try:
+        return tasks.measure(model.task, answers, np.array(examples.labels))
+    except ValueError as error:
+        raise DeliveryError(
+            f"candidate of {job}: its example rows are not those of a {model.task}: {error}; nothing is released; "
+            "train again"
+        ) from None
 
 
 def _require_fit(job: str, model: Model, examples: Examples) -> None:
-    """Raise DeliveryError unless the examples are of the model's inputs and outputs, with a score per class."""
+    """Raise DeliveryError unless the examples are of the model's inputs and outputs."""
     for side in ("inputs", "outputs"):
         tensors = {tensor.name: tensor for tensor in getattr(model, side)}
         given: tuple[Values, ...] = getattr(examples, side)
@@ -77,21 +90,23 @@ def _require_fit(job: str, model: Model, examples: Examples) -> None:
                 f"candidate of {job}: its example rows are not of the model's {side}, {', '.join(tensors)}; "
                 "nothing is released; train again"
             )
-    scores = examples.outputs[0].shape
-    if len(scores) != 2 or max(examples.labels) >= scores[1]:
-        raise DeliveryError(
-            f"candidate of {job}: its example rows have labels up to {max(examples.labels)}, and the answers the shape "
-            f"{list(scores)}: a score per row and class is needed; nothing is released; train again"
-        )
 
 
 def _difference(answers: list[NDArray[Any]], expected: list[NDArray[Any]]) -> tuple[float, float]:
     """Return the largest difference between answers and expected answers, and the largest that is allowed."""
     if any(one.shape != other.shape for one, other in zip(answers, expected, strict=True)):
         return float("inf"), _TOLERANCE
-    pairs = [(one.astype(float), other.astype(float)) for one, other in zip(answers, expected, strict=True)]
-    largest = max(float(np.abs(other).max()) for _, other in pairs)
-    return max(float(np.abs(one - other).max()) for one, other in pairs), _TOLERANCE * max(1.0, largest)
+    texts = [(one, other) for one, other in zip(answers, expected, strict=True) if one.dtype == object]
+    if any((one != other).any() for one, other in texts):
+        return float("inf"), _TOLERANCE
+    pairs = [
+        (one.astype(float), other.astype(float))
+        for one, other in zip(answers, expected, strict=True)
+        if one.dtype != object
+    ]
+    largest = max((float(np.abs(other).max()) for _, other in pairs), default=0.0)
+    difference = max((float(np.abs(one - other).max()) for one, other in pairs), default=0.0)
+    return difference, _TOLERANCE * max(1.0, largest)
 
 
 def claims(candidate: Candidate, own: Measured, model: models.Model) -> list[tuple[str, Any, Any]]:
@@ -118,7 +133,9 @@ def claims(candidate: Candidate, own: Measured, model: models.Model) -> list[tup
     stated = candidate.interface.model_dump(mode="json")
     return [
         *((f"interface.{side}", stated[side], own.interface[side]) for side in own.interface),
+        ("evaluation.task", evaluation.task, model.task),
         ("evaluation.metrics", evaluation.metrics, own.metrics),
+        ("evaluation.own", sorted(evaluation.own), list(own.believed)),
         ("evaluation.gates", _sorted(evaluation.gates), _sorted(model.gates)),
         (
             "the gates' values",

@@ -5,13 +5,14 @@ from typing import Any
 
 import httpx
 import numpy as np
+from numpy.typing import NDArray
 
 from delivery.clients.endpoint import RELEASE_HEADER, Endpoint, ask
 from delivery.errors import DeliveryError
-from delivery.operations import examples
+from delivery.operations import examples, metrics
 from delivery.project import Project
 from delivery.session import Session
-from infra.contract.release import Release
+from infra.contract.release import Release, Task
 
 _BATCH = 64
 
@@ -36,13 +37,13 @@ def request_body(session: Session, environment: str, model: str, rows: int) -> b
 def predict(session: Session, environment: str, model: str, rows: int | None) -> dict[str, Any]:
     """Return predictions for the release's example rows (all when `rows` is None) beside their labels.
 
-    `expected_accuracy` is the release's, where all held-out rows were asked. Raise DeliveryError when the endpoint is
-    not reached, refuses, or answers with several releases.
+    `metrics` are the task's of these rows, `expected_metrics` the release's, where all held-out rows were asked. Raise
+    DeliveryError when the endpoint is not reached, refuses, or answers with several releases.
     """
     release, target = serving_release(session.project, environment, model), session.endpoint(environment, model)
     document = examples.of_release(session, environment, release)
-    labels = document.labels[:rows]
-    predictions: list[int] = []
+    task, output = release.evaluation.task, release.interface.outputs[0].name
+    labels, parts = document.labels[:rows], []
     requests: list[str] = []
     releases: set[str] = set()
     with target.client() as client:
@@ -51,22 +52,33 @@ def predict(session: Session, environment: str, model: str, rows: int | None) ->
             body = examples.body(document, start, min(start + _BATCH, len(labels)))
             answer = ask(client, target, body, requests[-1])
             releases.add(answer.headers[RELEASE_HEADER])
-            scores = _document(target, answer)["outputs"][0]
-            predictions += np.array(scores["data"]).reshape(scores["shape"]).argmax(axis=1).tolist()
+            given = next(tensor for tensor in _document(target, answer)["outputs"] if tensor["name"] == output)
+            parts.append(np.array(given["data"]).reshape(given["shape"]))
     if len(releases) != 1:
         raise DeliveryError(f"{target.url}: several releases answered ({', '.join(sorted(releases))}); try again")
+    answers = np.concatenate(parts)
+    measured = _measure(target, task, answers, np.array(labels))
     complete = len(labels) == release.data.rows.held_out
     return {
         "environment": environment,
         "model": model,
         "release": releases.pop(),
-        "rows": len(predictions),
-        "accuracy": float((np.array(predictions) == np.array(labels)).mean()),
-        "expected_accuracy": release.evaluation.metrics.get("accuracy") if complete else None,
-        "predictions": predictions,
+        "rows": len(labels),
+        "metrics": measured,
+        "expected_metrics": {name: release.evaluation.metrics.get(name) for name in measured} if complete else None,
+        "predictions": metrics.predictions(task, answers).tolist(),
         "labels": list(labels),
         "request_ids": requests,
     }
+
+
+def _measure(target: Endpoint, task: Task, answers: NDArray[Any], labels: NDArray[Any]) -> dict[str, float]:
+    try:
+        return metrics.measure(task, answers, labels)
+    except ValueError as error:
+        raise DeliveryError(
+            f"{target.url}: the answers are not those of a {task}: {error}; see `evaluation.task` in the release"
+        ) from None
 
 
 def send(session: Session, environment: str, model: str, body: bytes) -> Any:

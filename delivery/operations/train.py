@@ -55,7 +55,10 @@ def train(
         kubectl.run("--namespace", NAMESPACE, "delete", "job", name, "--wait")
         existing = None
     if existing is None:
-        action = f"raise stellwerk:quota, or lower stellwerk:training.{model}.resources in {file_name(ENVIRONMENT)}"
+        action = (
+            f"raise stellwerk:quota, or lower stellwerk:training.{model}.resources in {file_name(ENVIRONMENT)} "
+            f"(without it, training.resources in {session.project.models.file(model)})"
+        )
         refuse_beyond_quota(kubectl, NAMESPACE, job["spec"]["template"]["spec"], action)
         kubectl.run("--namespace", NAMESPACE, "create", "-f", "-", stdin=json.dumps(job))
         console.print(f"job {name}: started", highlight=False)
@@ -106,7 +109,9 @@ def read_arguments(job: str, model: Model, arguments: Sequence[str]) -> Request:
     for option, value in options:
         if option in names:
             parameters[names[option]] = _value(model, names[option], value, f"job {job}: its arguments")
-    return Request(parameters, tuple(value for option, value in options if option == _REQUIREMENT))
+    asked = (value for option, value in options if option == _REQUIREMENT)
+    # Those of the document first, and none twice: as the Job itself has it.
+    return Request(parameters, tuple(dict.fromkeys((*model.requirements, *asked))))
 
 
 def _job(template: dict[str, Any], model: str, arguments: list[str]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +13,25 @@ from infra.contract.problems import ConfigError
 STAGED = Path(".contexts")
 
 
-def stage(folder: Path, place: Path) -> Path:
+def stage(
+    folder: Path,
+    place: Path,
+    chosen: Callable[[str], bool] = lambda _: True,
+    documents: Mapping[str, Any] | None = None,
+) -> Path:
     """Make `place` a copy of `folder` in which modes say only whether a file is executable; return `place`.
 
-    What is equal already is not touched: a build that runs beside this one reads on. Hidden files and compiled Python
-    are left out. Raise ConfigError if `place` cannot be written.
+    `chosen` answers for a file's path in the folder whether it is copied; `documents` are further files by name, as
+    JSON. What is equal already is not touched: a build that runs beside this one reads on. Hidden files and compiled
+    Python are left out. Raise ConfigError if `place` cannot be written.
     """
     sources = [path for path in folder.rglob("*") if path.is_file() and _belongs(path, folder)]
-    return _place({path.relative_to(folder): (path.read_bytes(), _mode(path)) for path in sources}, place)
-
-
-def stage_documents(documents: Mapping[str, Any], name: str, place: Path) -> Path:
-    """Make `place` hold each document as JSON in `<its key>/<name>`; return `place`. Raise as stage does."""
-    texts = {key: json.dumps(document, indent=2, ensure_ascii=False) for key, document in documents.items()}
-    return _place({Path(key, name): (f"{text}\n".encode(), 0o644) for key, text in texts.items()}, place)
+    names = {path: path.relative_to(folder) for path in sources}
+    files = {name: (path.read_bytes(), _mode(path)) for path, name in names.items() if chosen(name.as_posix())}
+    for title, document in (documents or {}).items():
+        text = json.dumps(document, indent=2, ensure_ascii=False)
+        files[Path(title)] = (f"{text}\n".encode(), 0o644)
+    return _place(files, place)
 
 
 def _place(wanted: Mapping[Path, tuple[bytes, int]], place: Path) -> Path:

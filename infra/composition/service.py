@@ -96,13 +96,17 @@ class Namespace:
 class Build:
     """An image of this stack: its folder, and the named contexts it copies from.
 
+    `parent` is the name of another image of this stack that it is built on, its Dockerfile's argument PARENT_IMAGE.
     `sources` are what of the checkout goes into it, its folder unless given: the last commit that touched it is its
-    revision. `installs`: its Dockerfile installs Python packages, with the uv that the argument UV names.
+    revision, and of the folder they choose what the build gets. `installs`: its Dockerfile installs Python packages,
+    with the uv that the argument UV names.
     """
 
     folder: str
+    parent: str | None = None
     sources: tuple[str, ...] = ()
     contexts: Mapping[str, Callable[["Composition"], Path]] = field(default_factory=dict)
+    arguments: Mapping[str, str] = field(default_factory=dict)
     sets_times: bool = False
     installs: bool = False
 
@@ -137,7 +141,8 @@ class Service:
     placements: Callable[[Environment], Iterable[Placement]] = lambda _: ()
     node_ports: Callable[[Environment], Iterable[NodePort]] = lambda _: ()
     folders: Callable[[Environment], Iterable[Folder]] = lambda _: ()
-    builds: Callable[[Environment], Mapping[str, Build]] = lambda _: {}
+    # None where it never builds any; a parent comes before what is built on it.
+    builds: Callable[[Environment, Models], Mapping[str, Build]] | None = None
     compose: Callable[["Composition"], None] = lambda _: None
     connect: Callable[["Composition"], None] | None = None
 
@@ -178,6 +183,7 @@ class Stack:
         """Return the folders that the services take from the target."""
         return [folder for service in self.running() for folder in service.folders(self.environment)]
 
-    def builds(self) -> dict[str, Build]:
+    def builds(self, models: Models) -> dict[str, Build]:
         """Return the images that the services are built as, by name."""
-        return {name: build for service in self.running() for name, build in service.builds(self.environment).items()}
+        given = [service.builds(self.environment, models) for service in self.running() if service.builds]
+        return {name: build for builds in given for name, build in builds.items()}

@@ -1,4 +1,4 @@
-"""Models: `models/<name>/model.yaml`, the team's, says what a model is, its parameters and its gates."""
+"""Models: `models/<name>/model.yaml`, the team's, says what a model is, its data, its parameters and its gates."""
 
 import re
 from dataclasses import dataclass
@@ -9,19 +9,27 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from infra.contract.columns import Column, DataSection, Output, Target
+from infra.contract.environment import Resources
 from infra.contract.fields import Name, Section
-from infra.contract.problems import ConfigError, suggest
-from infra.contract.reading import differing, read
-from infra.contract.release import Operator
+from infra.contract.problems import ConfigError, read_text, suggest
+from infra.contract.reading import differing, read, tree
+from infra.contract.release import DataType, Operator, Task
 
 FILE = "model.yaml"
+_VERSION = "stellwerk.dev/v2"
 _PARAMETER = r"^[a-z][a-z0-9_]{0,39}$"
 
 
-class Task(StrEnum):
-    """What kind of question the model answers."""
+class Framework(StrEnum):
+    """What a model is trained with: each has an adapter and an image in `training/frameworks/`."""
 
-    CLASSIFICATION = "classification"
+    PYTORCH = "pytorch"
+
+    @property
+    def package(self) -> str:
+        """Return the name of the adapter's package, which is its folder's."""
+        return self.value.replace("-", "_")
 
 
 class ParameterType(StrEnum):
@@ -84,20 +92,59 @@ class Gate(Section):
     threshold: float = Field(description="a number")
 
 
+class Training(Section):
+    """How the model is trained."""
+
+    resources: Resources
+
+
 class Model(Section):
     """What a model is."""
 
-    api_version: Literal["stellwerk.dev/v1"] = Field(description="stellwerk.dev/v1")
+    api_version: Literal["stellwerk.dev/v2"] = Field(description=_VERSION)
     kind: Literal["Model"] = Field(description="Model")
     name: Name
     description: str = Field(min_length=1, description="a few words")
-    task: Task = Field(description="classification")
+    owner: str = Field(min_length=1, description="who answers for the model, such as a team")
+    framework: Framework = Field(description=", ".join(Framework))
+    task: Task = Field(description=", ".join(Task))
+    inputs: dict[str, Column] = Field(min_length=1, description="inputs by name, in the order the model takes them")
+    outputs: dict[str, Output] = Field(min_length=1, description="outputs by name, in the order the model gives them")
+    target: Target
+    data: DataSection = DataSection()
     parameters: dict[str, Parameter] = Field(
         default_factory=dict,
         description="hyperparameters by name",
         json_schema_extra={"propertyNames": {"pattern": _PARAMETER}},
     )
     gates: tuple[Gate, ...] = Field(min_length=1, description="a list of gates, at least one")
+    training: Training
+    requirements: tuple[str, ...] = Field(default=(), description="a list of requirement ids")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.target.name in self.inputs:
+            raise ValueError("a target that is no input")
+        if self.framework is Framework.PYTORCH:
+            columns = (*self.inputs.values(), *self.outputs.values())
+            if any(column.datatype is DataType.BYTES for column in columns):
+                raise ValueError("inputs and outputs of numbers: PyTorch has no tensors of texts (BYTES)")
+        self._check_target()
+        return self
+
+    def _check_target(self) -> None:
+        target, classes = self.target, self.target.size
+        if target.missing:
+            raise ValueError("a target without missing values")
+        if self.task in (Task.BINARY, Task.MULTICLASS):
+            if (target.classes is None) == (target.categories is None) or target.shape:
+                raise ValueError("a target with either classes or categories, and one value a row")
+            if self.task is Task.BINARY and classes != 2:
+                raise ValueError("a target with two classes, as the task is binary-classification")
+        elif target.classes is not None:
+            raise ValueError(f"a target without classes, as the task is {self.task}")
+        if self.task is Task.MULTILABEL and len(target.shape) != 1:
+            raise ValueError("a target of the shape [number of labels], as the task is multilabel-classification")
 
     @field_validator("parameters")
     @classmethod
@@ -132,12 +179,19 @@ class Models:
                 f"{name}: there is no such file; models that exist: {', '.join(known) or 'none yet'}; "
                 + suggest(model, known, "write it, or name one that exists")
             )
-        document, source = read(self.folder / model / FILE, name, Model)
+        file = self.folder / model / FILE
+        _refuse_older(tree(read_text(file, name), name), name)
+        document, source = read(file, name, Model)
         wrong = differing([(("name",), document.name, model)], "the name is the folder's: change one of them")
         if wrong:
             raise source.error(wrong)
         return document
 
-    def documents(self) -> dict[str, dict[str, Any]]:
-        """Return every model's document as plain values, by name."""
-        return {name: self.load(name).model_dump(mode="json", by_alias=True) for name in self.names()}
+
+def _refuse_older(given: Any, name: str) -> None:
+    """Raise ConfigError for a document of version 1: one message instead of one for each key."""
+    if isinstance(given, dict) and given.get("apiVersion") == "stellwerk.dev/v1":
+        raise ConfigError(
+            f"{name}: it has apiVersion stellwerk.dev/v1, this version reads {_VERSION}: a model is a folder of its "
+            "own now, with its data and its training code; docs/upgrades.md says what to write"
+        )

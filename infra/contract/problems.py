@@ -46,7 +46,7 @@ class Source:
         return ("config", f"{self.namespace}:{path[0]}", *path[1:]) if self.namespace and path else path
 
     def key(self, path: KeyPath) -> str:
-        """Return the path as a user writes it: stellwerk:models.digits.release."""
+        """Return the path as a user writes it: stellwerk:models.<model>.release."""
         text = ".".join(str(step) for step in path)
         return f"{self.namespace}:{text}" if self.namespace else text
 

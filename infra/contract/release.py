@@ -31,6 +31,11 @@ class DataType(StrEnum):
     FP64 = "FP64"
     BYTES = "BYTES"
 
+    @property
+    def has_missing(self) -> bool:
+        """Return whether there is a value that says that none is known: NaN, or no text."""
+        return self.value.startswith("FP") or self is DataType.BYTES
+
 
 Time = Annotated[
     str,
@@ -146,6 +151,18 @@ _COMPARISONS: dict[Operator, Callable[[float, float], bool]] = {
 }
 
 
+class Task(StrEnum):
+    """What kind of question the model answers: it decides which metrics are computed."""
+
+    BINARY = "binary-classification"
+    MULTICLASS = "multiclass-classification"
+    MULTILABEL = "multilabel-classification"
+    REGRESSION = "regression"
+    FORECASTING = "forecasting"
+    RANKING = "ranking"
+    OTHER = "other"
+
+
 class Gate(Section):
     """One evaluation gate and its result."""
 
@@ -166,7 +183,16 @@ class Parity(Section):
 class Evaluation(Section):
     """Metrics on held-out data, gates and export parity."""
 
+    # Absent in releases from before models had another task.
+    task: Task = Field(default=Task.MULTICLASS, description=", ".join(Task))
     metrics: dict[str, float]
+    own: tuple[str, ...] = Field(
+        default=(), description="metrics of the model's own code and of slices: stated by the Job, measured by it alone"
+    )
+    # Absent in releases from before training Jobs computed them.
+    intervals: dict[str, tuple[float, float]] = Field(
+        default_factory=dict, description="by metric, the ends of its 95 % confidence interval"
+    )
     gates: tuple[Gate, ...]
     parity: Parity
 

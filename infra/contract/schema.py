@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -43,13 +43,20 @@ def environment_schema(document: type[Environment]) -> dict[str, Any]:
 
 def schema_of(kind: type[BaseModel]) -> dict[str, Any]:
     """Return the schema of a document that is a file, or an object, of its own."""
-    return {"$schema": DIALECT, **kind.model_json_schema(), "title": f"Stellwerk {kind.__name__.lower()} v1"}
+    title = f"Stellwerk {_file_name(kind).replace('-', ' ')}"
+    return {"$schema": DIALECT, **kind.model_json_schema(), "title": title}
+
+
+def _file_name(kind: type[BaseModel]) -> str:
+    """Return the name of a document with the version that its apiVersion states: `release-v1`."""
+    (version,) = get_args(kind.model_fields["api_version"].annotation)
+    return f"{kind.__name__.lower()}-{version.rpartition('/')[2]}"
 
 
 def documents(document: type[Environment]) -> dict[Path, str]:
     """Return the schema files and their text; `document` is the environment's with the sections of all services."""
     schemas = {"environment-v1": environment_schema(document)}
-    schemas |= {f"{kind.__name__.lower()}-v1": schema_of(kind) for kind in _KINDS}
+    schemas |= {_file_name(kind): schema_of(kind) for kind in _KINDS}
     return {
         FOLDER / f"{name}.schema.json": json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
         for name, schema in schemas.items()

@@ -1,7 +1,7 @@
 """The images that the services of an environment are built as: each by digest, from folders of this checkout."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,10 @@ from infra.composition.contexts import STAGED, stage
 from infra.composition.handover import BuiltImages, RegistryAccess
 from infra.composition.service import Build, Service, Stack
 from infra.contract.environment import Environment
+from infra.contract.model import Models
 from infra.contract.problems import ConfigError, KeyPath, Problem, show
 from infra.contract.versions import EPOCH
-from infra.revision import revisions
+from infra.revision import covers, revisions
 from infra.targets.target import Folder
 from infra.targets.variables import BUILD_CONTEXTS
 
@@ -41,7 +42,7 @@ def _rules(stack: Stack) -> Iterator[Problem]:
     if runs(stack.environment):
         return
     for service in stack.running():
-        if service.builds(stack.environment):
+        if service.builds:
             yield Problem(
                 ("images", "basePython"),
                 "nothing",
@@ -69,13 +70,26 @@ def _compose(context: Composition) -> None:
     if builds_base(context.environment):
         base = _image(context, _BASE, context.target.folder(_BASE_FOLDER), None)
     images: dict[str, pulumi.Output[str]] = {}
-    builds = context.stack.builds()
+    builds = context.stack.builds(Models(context.root / "models"))
     built_from = revisions(context.root, {name: build.sources or (build.folder,) for name, build in builds.items()})
     for name, build in builds.items():
-        # The provider hashes modes, of which git keeps but one bit: it gets a copy that is the same in each checkout.
-        folder = stage(context.root / build.folder, context.root / STAGED / name)
-        images[name] = _image(context, name, folder, base, build, built_from[name])
+        arguments: dict[str, pulumi.Input[str]] = dict(build.arguments)
+        if build.parent:
+            arguments["PARENT_IMAGE"] = images[build.parent]
+        if build.installs:
+            arguments["UV"] = locked(context.root, "uv")
+        images[name] = _image(context, name, _stage(context, name, build), base, build, built_from[name], arguments)
     _hand_over(context, BuiltImages(images, built_from))
+
+
+def _stage(context: Composition, name: str, build: Build) -> Path:
+    """Return a copy of an image's folder: the provider hashes modes, of which git keeps but one bit."""
+    sources = build.sources or (build.folder,)
+    return stage(
+        context.root / build.folder,
+        context.root / STAGED / name,
+        lambda path: covers(sources, f"{build.folder}/{path}"),
+    )
 
 
 def _image(
@@ -85,6 +99,7 @@ def _image(
     base: "pulumi.Input[str] | None",
     build: Build | None = None,
     revision: str | None = None,
+    arguments: "Mapping[str, pulumi.Input[str]] | None" = None,
 ) -> "pulumi.Output[str]":
     from components.registry.image_build import ImageBuild
 
@@ -101,7 +116,7 @@ def _image(
             "contexts": {key: context.relative(find(context)) for key, find in build.contexts.items()} if build else {},
             "sets_times": build.sets_times if build else False,
             "revision": revision,
-            "arguments": {"UV": locked(context.root, "uv")} if build and build.installs else {},
+            "arguments": arguments,
             "secrets": context.target.build_secrets(),
         },
     )

@@ -50,7 +50,7 @@ SERVICE = Service(
     certificates=(Certificate("kserveWebhook", (KSERVE_WEBHOOK,), KSERVE),),
     namespaces=(Namespace(KSERVE, pulls=False),),
     folders=lambda _: [_MANIFESTS],
-    builds=lambda _: {"serving": Build("serving", sets_times=True, installs=True)},
+    builds=lambda *_: {"serving": Build("serving", sets_times=True, installs=True)},
     compose=_compose,
     connect=_connect,
 )

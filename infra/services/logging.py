@@ -159,7 +159,7 @@ SERVICE = Service(
     certificates=(Certificate(_KEY, (LOG_STORE,)),),
     node_ports=_ports,
     folders=lambda _: [_SERVER],
-    builds=lambda _: {
+    builds=lambda *_: {
         "elasticsearch": Build(
             "components/logging/images/elasticsearch",
             contexts={"elasticsearch": lambda context: context.target.folder(_SERVER)},

@@ -78,7 +78,7 @@ SERVICE = Service(
     switch=Switch(("tracking", "enabled"), "true", "false"),
     credentials=_credentials,
     make_credentials=_make_credentials,
-    builds=lambda _: {
+    builds=lambda *_: {
         "mlflow": Build(f"{_FOLDER}/mlflow", sets_times=True, installs=True),
         "postgres": Build(f"{_FOLDER}/postgres"),
     },

@@ -1,26 +1,34 @@
-"""Training pipelines: what Jobs of a model are made from."""
+"""Training pipelines: the images of models and of their frameworks, and what Jobs of a model are made from."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
+from pydantic import Field
+
 from infra.composition.context import Composition
-from infra.composition.contexts import STAGED, stage_documents
+from infra.composition.contexts import STAGED, stage
 from infra.composition.handover import BuiltImages, Namespaces, ObjectStoreAccess, PullSecrets, TrackingUri
-from infra.composition.service import Build, Documents, Namespace, Placement, Service, Stack, Switch
+from infra.composition.service import Build, Documents, Namespace, Placement, Service, Switch
 from infra.contract.environment import TRAINING, Environment, Resources, SectionField
 from infra.contract.fields import Name, Section
-from infra.contract.model import Models
+from infra.contract.model import FILE, Framework, Models
 from infra.contract.problems import Problem, show, suggest
 from infra.contract.quantities import memory_bytes, milli_cores
-from infra.revision import TRAINING_SOURCES
+from infra.revision import covers
 
-_IMAGE = "training"
+_ROOM = "training"
+_MODEL_IMAGE = f"{_ROOM}/model-image"
+# What people have beside a model: none of it makes another image.
+_BESIDE = ("tests", "notebooks", "*.ipynb", "*.md", "requirements.in")
 
 
 class TrainingSection(Section):
     """The training pipeline of one model."""
 
-    resources: Resources
+    resources: Resources | None = Field(
+        default=None, description="{cpu, memory} of a Job; those of the model's document when absent"
+    )
     node_pool: Name | None = None
 
 
@@ -39,22 +47,84 @@ def runs(environment: Environment) -> bool:
     return bool(pipelines(environment))
 
 
-def _rules(stack: Stack) -> Iterator[Problem]:
-    for model, pipeline in pipelines(stack.environment).items():
-        yield from _never_admitted(stack.environment, model, pipeline.resources)
+def image(model: str) -> str:
+    """Return the name of a model's image."""
+    return f"model-{model}"
+
+
+def sources(model: str, framework: Framework) -> tuple[str, ...]:
+    """Return what of the checkout goes into a model's image."""
+    folder = f"models/{model}"
+    beside = (f"!{folder}/{name}" for name in _BESIDE)
+    return (*_framework_sources(framework), _MODEL_IMAGE, folder, *beside)
+
+
+def _framework_sources(framework: Framework) -> tuple[str, ...]:
+    room = ("*.py", ".dockerignore", "Dockerfile", "requirements.txt", "frameworks/__init__.py")
+    own = (f"frameworks/{framework.package}/*.py", f"frameworks/{framework.package}/requirements.txt")
+    return tuple(f"{_ROOM}/{name}" for name in (*room, *own))
+
+
+def _builds(environment: Environment, models: Models) -> dict[str, Build]:
+    """Return an image for each framework that the environment's models need, and one for each of the models."""
+    frameworks = {model: models.load(model).framework for model in pipelines(environment)}
+    builds = {
+        _framework_image(framework): _framework_build(framework) for framework in sorted(set(frameworks.values()))
+    }
+    return builds | {image(model): _model_build(model, framework, models) for model, framework in frameworks.items()}
+
+
+def _framework_image(framework: Framework) -> str:
+    return f"{_ROOM}-{framework}"
+
+
+def _framework_build(framework: Framework) -> Build:
+    arguments = {"FRAMEWORK": framework.package}
+    return Build(_ROOM, sources=_framework_sources(framework), arguments=arguments, sets_times=True, installs=True)
+
+
+def _model_build(model: str, framework: Framework, models: Models) -> Build:
+    locked = (models.folder / model / "requirements.txt").is_file()
+    return Build(
+        _MODEL_IMAGE,
+        parent=_framework_image(framework),
+        sources=sources(model, framework),
+        contexts={"model": partial(_model_folder, model, framework)},
+        arguments={"PACKAGES": "locked" if locked else "none"},
+        sets_times=True,
+        installs=locked,
+    )
+
+
+def _model_folder(model: str, framework: Framework, context: Composition) -> Path:
+    """Return a model's folder as its image gets it: the document as JSON, its code and its data files."""
+    models, chosen = Models(context.root / "models"), sources(model, framework)
+    return stage(
+        models.folder / model,
+        context.root / STAGED / "models" / model,
+        lambda path: path != FILE and covers(chosen, f"models/{model}/{path}"),
+        {"model.json": models.load(model).model_dump(mode="json", by_alias=True)},
+    )
 
 
 def _document_rules(environment: Environment, documents: Documents) -> Iterator[Problem]:
-    """Yield each pipeline of a model that has no document."""
+    """Yield each pipeline of a model that has no document, and what makes a Job one that is never admitted."""
     known = documents.models.names()
-    for model in pipelines(environment):
-        if model not in known:
-            yield Problem(
-                ("training", model),
-                f"a model without {documents.models.file(model)}",
-                ", ".join(known) or "none: no model has a document yet",
-                suggest(model, known, f"write {documents.models.file(model)}, or remove the key"),
-            )
+    for model, pipeline in pipelines(environment).items():
+        if model in known:
+            yield from _never_admitted(environment, model, _resources(model, pipeline, documents.models))
+            continue
+        yield Problem(
+            ("training", model),
+            f"a model without {documents.models.file(model)}",
+            ", ".join(known) or "none: no model has a document yet",
+            suggest(model, known, f"write {documents.models.file(model)}, or remove the key"),
+        )
+
+
+def _resources(model: str, pipeline: TrainingSection, models: Models) -> Resources:
+    """Return what a Job asks for: the environment's own numbers, else those of the model's document."""
+    return pipeline.resources or models.load(model).training.resources
 
 
 def _placements(environment: Environment) -> Iterator[Placement]:
@@ -78,29 +148,24 @@ def _never_admitted(environment: Environment, model: str, asked: Resources) -> I
             )
 
 
-def _documents(context: Composition) -> Path:
-    """Return the folder of all models' documents, as the training image takes them."""
-    documents = Models(context.root / "models").documents()
-    return stage_documents(documents, "model.json", context.root / STAGED / "models")
-
-
 def _compose(context: Composition) -> None:
     from components.training.training_pipeline import TrainingPipeline
 
-    images = context.get(BuiltImages)
+    images, models = context.get(BuiltImages), Models(context.root / "models")
     for model, pipeline in pipelines(context.environment).items():
+        resources = _resources(model, pipeline, models)
         TrainingPipeline(
             f"train-{model}",
             {
                 "namespace": context.get(Namespaces)[TRAINING],
                 "model": model,
-                "image": images[_IMAGE],
-                "revision": images.revisions[_IMAGE],
+                "image": images[image(model)],
+                "revision": images.revisions[image(model)],
                 "pull_secret": context.get(PullSecrets)[TRAINING],
                 "tracking_uri": context.get(TrackingUri).uri,
                 "store": context.get(ObjectStoreAccess).writer,
-                "cpu": pipeline.resources.cpu,
-                "memory": pipeline.resources.memory,
+                "cpu": resources.cpu,
+                "memory": resources.memory,
                 "node_pool": pipeline.node_pool,
             },
             context.opts,
@@ -113,12 +178,9 @@ SERVICE = Service(
     needs=(Namespaces, BuiltImages, PullSecrets, ObjectStoreAccess, TrackingUri),
     runs=runs,
     switch=Switch(("training",), "pipelines", "no pipeline"),
-    rules=_rules,
     document_rules=_document_rules,
     placements=_placements,
     namespaces=(Namespace(TRAINING),),
-    builds=lambda _: {
-        _IMAGE: Build("training", TRAINING_SOURCES, {"models": _documents}, sets_times=True, installs=True)
-    },
+    builds=_builds,
     compose=_compose,
 )

@@ -10,10 +10,10 @@ import pytest
 
 from infra.contract.release import Releases
 from tests.support.checkout import MODEL
+from tests.support.linear import Layer, to_onnx
+from tests.support.models import training_data
 from tests.support.training_cluster import IMAGE, condition
-from tests.support.training_jobs import Forge, Jobs, artefact, digits, hash_of, jobs, pod, refusal, store, stores
-from training.data import Split
-from training.export import Dense, to_onnx
+from tests.support.training_jobs import Forge, Jobs, artefact, hash_of, jobs, pod, refusal, store, stores
 
 __all__ = ["jobs", "store", "stores"]
 
@@ -62,6 +62,8 @@ FALSE = [
     (worse, "evaluation.metrics: "),
     (lower, "evaluation.gates: "),
     (fewer, "evaluation.gates: "),
+    (change("evaluation", "task", value="other"), "evaluation.task: "),
+    (change("evaluation", "own", value=["accuracy"]), "evaluation.own: "),
     (change("evaluation", "gates", 0, "value", value=1.0), "the gates' values: "),
     (change("evaluation", "gates", 0, "passed", value=False), "the gates' results: "),
     (change("evaluation", "parity", "rows", value=3), "evaluation.parity.rows: "),
@@ -155,8 +157,7 @@ def test_a_pod_that_was_evicted_before_the_one_that_succeeded_does_not_matter(jo
 
 
 def blind() -> bytes:
-    layer = Dense(np.zeros((64, 10), np.float32), np.zeros(10, np.float32))
-    return to_onnx([layer], name=MODEL, input_name="pixels", output_name="scores")
+    return to_onnx(Layer(np.zeros((64, 10), np.float32), np.zeros(10, np.float32)), MODEL, "pixels", "scores")
 
 
 def test_a_worse_artefact_under_a_good_candidate_is_refused(jobs: Jobs, store: Releases) -> None:
@@ -184,7 +185,10 @@ def test_labels_of_ones_own_do_not_make_a_model_better(jobs: Jobs, store: Releas
         (lambda document: document["inputs"][0].update(name="other"), "not of the model's inputs, pixels"),
         (lambda document: document["inputs"][0].update(datatype="FP64"), "not of the model's inputs, pixels"),
         (lambda document: document["outputs"].append(document["outputs"][0] | {"name": "more"}), "outputs, scores"),
-        (lambda document: document["labels"].__setitem__(0, 10), "labels up to 10, and the answers the shape"),
+        (
+            lambda document: document["labels"].__setitem__(0, 10),
+            "not those of a multiclass-classification: ",
+        ),
         (lambda document: document["labels"].pop(), "not a document of example rows"),
         (lambda document: document["inputs"][0]["shape"].__setitem__(1, 63), "not a document of example rows"),
         (lambda document: document["inputs"][0].update(shape=[len(document["labels"]) * 2, 32]), "not a document"),
@@ -203,11 +207,11 @@ def test_examples_that_were_changed_in_the_store_are_refused(jobs: Jobs, store: 
 
 def test_of_many_rows_the_jobs_own_metrics_count(jobs: Jobs, store: Releases) -> None:
     """A part of the rows has other metrics than all of them."""
-    rows = digits().held_out
-    many = Split(np.tile(rows.inputs, (3, 1)), np.tile(rows.labels, 3))
-    job = jobs.done(1, dataset=replace(digits(), held_out=many))
+    rows = training_data().held_out
+    many = rows.of(np.tile(np.arange(len(rows)), 3))
+    job = jobs.done(1, dataset=replace(training_data(), held_out=many))
     made = store.load(MODEL, jobs.release(job))
-    assert made.examples and (made.examples.rows, made.data.rows.held_out) == (1000, len(many.labels))
+    assert made.examples and (made.examples.rows, made.data.rows.held_out) == (1000, len(many))
 
 
 def test_content_that_is_not_the_digest_is_refused(jobs: Jobs, store: Releases) -> None:

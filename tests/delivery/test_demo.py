@@ -18,7 +18,7 @@ def test_what_a_command_has_written_is_read_again(bench: Bench, words: Words, tm
     promote = tmp_path / "pulumi"
     promote.write_text(f"#!/bin/sh\nsed -i 's/release: null/release: {SECOND}/' {bench.checkout.file('prod')}\n")
     promote.chmod(0o755)
-    Demo(session, words.console).pulumi("up", "--stack", "prod")
+    Demo(session, words.console, MODEL, ()).pulumi("up", "--stack", "prod")
     assert f"release: {SECOND}" in session.project.text("prod")
 
 
@@ -44,7 +44,7 @@ echo "$stack says: $*"
 def demo(bench: Bench, words: Words, tmp_path: Path) -> Demo:
     variables = {"PATH": f"{tmp_path}:/usr/bin:/bin", "PULUMI_BACKEND_URL": f"file://{tmp_path}/backend"}
     engine = Engine(bench.checkout.root, variables, bench.clock)
-    return Demo(FakeSession(bench.checkout.project(), engine), words.console)
+    return Demo(FakeSession(bench.checkout.project(), engine), words.console, MODEL, ())
 
 
 def engine(place: Path, others: int, test_ends_with: int = 0) -> None:

@@ -45,8 +45,8 @@ def test_predict_as_json(stellwerk: Command, served: list[httpx.Request]) -> Non
     assert result["release"] == SECOND
     assert result["rows"] == len(result["labels"]) == ROWS
     assert set(result["predictions"]) == {7}
-    assert result["accuracy"] == result["labels"].count(7) / result["rows"]
-    assert result["expected_accuracy"] == 0.97
+    assert result["metrics"]["accuracy"] == result["labels"].count(7) / result["rows"]
+    assert result["expected_metrics"]["accuracy"] == 0.97
     assert [request.headers["x-request-id"] for request in served] == result["request_ids"]
 
 

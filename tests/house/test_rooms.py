@@ -11,8 +11,8 @@ _FOLDERS = ("benchmarks", "components", "delivery", "docs", "infra", "models", "
 _PATH = re.compile(rf"`((?:{'|'.join(_FOLDERS)})/[\w./-]*|[\w-]+\.(?:toml|yaml|md))`")
 # The file of a link, without the section; addresses of the web have a colon.
 _LINK = re.compile(r"\]\(([^)#:\s]+)")
-# Made by `stellwerk release` and `stellwerk promote`; a fresh checkout has none.
-_MADE = ("stacks/releases", "stacks/evidence")
+# Made by `stellwerk release` and `stellwerk promote`: a fresh checkout has none. A team has models of its own.
+_MADE = ("stacks/releases", "stacks/evidence", "models/")
 
 
 def test_the_table_of_changes_has_15_rows_at_most() -> None:

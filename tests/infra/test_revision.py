@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.revision import TRAINING_SOURCES, revision, revisions
+from infra.revision import revision, revisions
 
 IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@localhost")
 
@@ -146,14 +146,18 @@ def test_a_hooks_variables_name_no_other_repository(checkout: Path, monkeypatch:
     assert revision(checkout, ("training",)) == expected
 
 
-def test_of_a_models_folder_its_document_alone_goes_into_the_training_image(checkout: Path) -> None:
-    before = revision(checkout, TRAINING_SOURCES)
+def test_what_is_left_out_does_not_count(checkout: Path) -> None:
+    given = ("models/digits", "!models/digits/tests", "!models/digits/*.md")
+    before = revision(checkout, given)
     assert before == git(checkout, "rev-parse", "HEAD")
     (checkout / "models" / "digits" / "notes.md").write_text("new")
-    assert revision(checkout, TRAINING_SOURCES) == before
-    (checkout / "models" / "digits" / "model.yaml").write_text("other")
-    assert revision(checkout, TRAINING_SOURCES).startswith(f"{before}+")
-    commit(checkout, "model")
-    (checkout / "models" / "letters").mkdir()
-    (checkout / "models" / "letters" / "model.yaml").write_text("new")
-    assert "+" in revision(checkout, TRAINING_SOURCES)
+    (checkout / "models" / "digits" / "tests").mkdir()
+    (checkout / "models" / "digits" / "tests" / "a.py").write_text("new")
+    assert revision(checkout, given) == before
+    commit(checkout, "beside the model")
+    assert revision(checkout, given) == before
+    (checkout / "models" / "digits" / "data.csv").write_text("new")
+    assert revision(checkout, given).startswith(f"{before}+")
+    whole = revisions(checkout, {"part": given, "whole": ("models",)})
+    assert whole["whole"].startswith(git(checkout, "rev-parse", "HEAD")), "what one leaves out may be another's"
+    assert whole["part"] == revision(checkout, given)

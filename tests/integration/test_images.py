@@ -9,11 +9,13 @@ import httpx
 import pytest
 import zstandard
 
+from infra.contract.model import Framework
 from infra.contract.versions import EPOCH
 from infra.local.cluster.layout import Layout
-from infra.revision import TRAINING_SOURCES, revision
+from infra.revision import revision
+from infra.services.training import sources
 from tests.support import images
-from tests.support.project import ROOT, Project
+from tests.support.project import MODEL, ROOT, Project
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 _TYPES = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json"
@@ -71,12 +73,13 @@ def test_no_file_of_any_layer_has_the_time_of_its_build(project: Project, regist
 
 def test_an_image_says_what_it_was_built_from(project: Project, registry: httpx.Client) -> None:
     built = project.output("images", "dev")
-    for name, sources in {"serving": ("serving",), "training": TRAINING_SOURCES}.items():
+    made_of = {"serving": ("serving",), f"model-{MODEL}": sources(MODEL, Framework.PYTORCH)}
+    for name, parts in made_of.items():
         address, digest = built[name].split("@")
         url = f"https://{address.replace('/', '/v2/', 1)}"
         config = manifest(registry, url, digest)["config"]["digest"]
         labels = registry.get(f"{url}/blobs/{config}").raise_for_status().json()["config"]["Labels"]
-        assert labels["org.opencontainers.image.revision"] == revision(project.root, sources), name
+        assert labels["org.opencontainers.image.revision"] == revision(project.root, parts), name
 
 
 @pytest.mark.parametrize(

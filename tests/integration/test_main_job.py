@@ -12,10 +12,12 @@ import httpx
 import pytest
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 
+from infra.contract.model import Framework
 from infra.contract.release import Release
-from infra.revision import TRAINING_SOURCES, revision
+from infra.revision import revision
+from infra.services.training import sources
+from tests.support.models import training_data
 from tests.support.project import ENVIRONMENTS, MODEL, Project, in_parallel
-from training.data import load
 
 pytestmark = [pytest.mark.integration, pytest.mark.lane("story"), pytest.mark.timeout(3600)]
 
@@ -78,9 +80,9 @@ def test_the_tracking_server_has_both_runs(project: Project) -> None:
         assert run["status"] == "FINISHED"
         assert run["metrics"]["accuracy"] == pytest.approx(release.evaluation.metrics["accuracy"])
         assert run["parameters"]["epochs"] == str(release.training.parameters["epochs"])
-        assert run["data_digest"] == release.data.digest == load(MODEL).digest
+        assert run["data_digest"] == release.data.digest == training_data().digest
         assert run["commit"] == release.training.commit
-        assert run["commit"] == revision(project.root, TRAINING_SOURCES)
+        assert run["commit"] == revision(project.root, sources(MODEL, Framework.PYTORCH))
         assert re.fullmatch(r"[0-9a-f]{40}", run["commit"])
 
 
@@ -94,9 +96,9 @@ def test_pointers_tell_the_story(project: Project) -> None:
 
 def test_prod_answers_all_held_out_rows_as_released(project: Project) -> None:
     answer = project.ask("predict", MODEL, "--env", "prod", "--all-held-out")
-    assert answer["rows"] == len(load(MODEL).held_out.labels)
+    assert answer["rows"] == len(training_data().held_out)
     assert answer["release"] == project.pointers("prod")[0]
-    assert answer["accuracy"] == pytest.approx(answer["expected_accuracy"], abs=1e-9)
+    assert answer["metrics"] == pytest.approx(answer["expected_metrics"], abs=1e-5)
 
 
 def test_the_better_model_was_promoted_without_a_failed_request(project: Project) -> None:
@@ -107,17 +109,18 @@ def test_the_better_model_was_promoted_without_a_failed_request(project: Project
 
 
 def test_kserves_own_client_gets_the_right_answers(project: Project, tmp_path: Path) -> None:
-    split = load(MODEL).held_out
+    held_out = training_data().held_out
+    pixels = held_out.inputs["pixels"]
     url, expected = project.gateway("prod"), project.served("prod").evaluation.metrics["accuracy"]
     bundle = tmp_path / "prod-ca.crt"
     bundle.write_text(project.authority("prod"))
     client = InferenceRESTClient(RESTConfig(protocol="v2", timeout=30, retries=0, verify=str(bundle)))
-    tensor = InferInput("pixels", list(split.inputs.shape), "FP32")
-    tensor.set_data_from_numpy(split.inputs, binary_data=False)
+    tensor = InferInput("pixels", list(pixels.shape), "FP32")
+    tensor.set_data_from_numpy(pixels, binary_data=False)
     request = InferRequest(model_name=MODEL, infer_inputs=[tensor])
     answer = asyncio.run(client.infer(url, request, model_name=MODEL))
     scores = answer.outputs[0].as_numpy().reshape(-1, 10)
-    assert float((scores.argmax(axis=1) == split.labels).mean()) == pytest.approx(expected, abs=1e-9)
+    assert float((scores.argmax(axis=1) == held_out.target).mean()) == pytest.approx(expected, abs=1e-9)
 
 
 def test_a_prediction_is_found_in_the_log_store_by_its_request_id(project: Project) -> None:

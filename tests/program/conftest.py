@@ -16,7 +16,7 @@ from infra.targets import variables
 from infra.targets.target import Target
 from tests.program import harness
 from tests.program.harness import ROOT, SENTINEL, Recording, stack_values
-from tests.support.documents import copy_models
+from tests.support.models import copy_models
 
 STACKS = ENVIRONMENTS
 FIXTURES = Path(__file__).parents[1] / "infra" / "contract" / "releases"

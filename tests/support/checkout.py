@@ -3,7 +3,6 @@
 import io
 import os
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +17,7 @@ from ruamel.yaml.representer import RoundTripRepresenter
 from delivery.project import Project
 from infra.contract.release import Releases
 from infra.values import ENVIRONMENTS, ROOT, file_name
+from tests.support.models import copy_models
 
 MODEL = "digits"
 # The artefacts of two releases; a release's id has the beginning of its artefact's digest.
@@ -117,7 +117,7 @@ def project(tmp_path: Path) -> Checkout:
     (made.root / "stacks").mkdir(parents=True)
     for name in ENVIRONMENTS:
         made.file(name).write_text(fresh((ROOT / file_name(name)).read_text()))
-    shutil.copytree(ROOT / "models", made.root / "models", ignore=shutil.ignore_patterns("__pycache__"))
+    copy_models(made.root)
     return made
 
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import httpx
 
+from tests.support.models import training_data
 from tests.support.project import MODEL, RELEASE_HEADER, Project
-from training.data import load
 
 
 class Load:
@@ -41,7 +41,7 @@ class Load:
 def load_on(project: Project, environment: str, clients: int = 2) -> Iterator[Load]:
     """Ask the environment's endpoint all the time; of each client every tenth request takes a new connection."""
     counted, url, trust = Load(), project.gateway(environment), project.trust(environment)
-    pixels = load(MODEL).held_out.inputs[:1]
+    pixels = training_data().held_out.inputs["pixels"][:1]
     body = _request(pixels.ravel().tolist(), list(pixels.shape))
 
     def run() -> None:

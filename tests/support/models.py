@@ -1,24 +1,41 @@
-"""The models of this checkout as a training image has them."""
+"""The models of a team, as tests of the framework have them: in the checkout, and as a model's image has one."""
 
+import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
 
-from infra.composition.contexts import stage_documents
-from infra.contract.model import Models
-from infra.values import ROOT
-from training.model import Model, load_models
+from infra.composition.contexts import stage
+from infra.contract.model import FILE, Models
+from training.author import read_author
+from training.data import Dataset, load
+from training.document import FILE as DOCUMENT
+from training.document import Model, read_model
 
-NAME = "model.json"
+MODELS = Path(__file__).parent / "team" / "models"
+# One that the team has not added yet.
+LATER = Path(__file__).parent / "team" / "later"
+
+
+def copy_models(root: Path) -> None:
+    """Give the checkout at `root` the models."""
+    shutil.copytree(MODELS, root / "models", ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def place(folder: Path, model: str = "digits", models: Path = MODELS) -> Path:
+    """Make `folder` what a model's image has of it."""
+    document = Models(models).load(model).model_dump(mode="json", by_alias=True)
+    return stage(models / model, folder, lambda name: name != FILE, {DOCUMENT: document})
 
 
 @cache
-def training_models() -> dict[str, Model]:
-    """Return them as training reads them, from what the build puts into the image."""
+def training_model(model: str = "digits", models: Path = MODELS) -> Model:
+    """Return a model as training reads it."""
     with tempfile.TemporaryDirectory() as folder:
-        return load_models(stage_documents(Models(ROOT / "models").documents(), NAME, Path(folder)))
+        return read_model(place(Path(folder) / model, model, models))
 
 
-def defaults(model: str) -> dict[str, int | float]:
-    """Return a model's parameters as they are when none is given."""
-    return {parameter.name: parameter.default for parameter in training_models()[model].parameters}
+@cache
+def training_data(model: str = "digits", models: Path = MODELS) -> Dataset:
+    """Return a model's data."""
+    return load(training_model(model, models), read_author(models / model))

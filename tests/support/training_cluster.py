@@ -13,7 +13,7 @@ from delivery.operations import train
 from delivery.session import Session
 from tests.support.session import Bench, Words
 
-IMAGE = f"registry.test/training@sha256:{'1' * 64}"
+IMAGE = f"registry.test/model-digits@sha256:{'1' * 64}"
 LABELS = {"app": "training", "stellwerk.dev/model": "digits"}
 TEMPLATE = {
     "spec": {

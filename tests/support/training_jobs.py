@@ -3,7 +3,7 @@
 import copy
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import Any
@@ -18,16 +18,18 @@ from delivery.operations import release, train
 from infra.contract.release import Releases
 from tests.support.checkout import MODEL, Checkout
 from tests.support.engine import FakeEngine
-from tests.support.models import training_models
+from tests.support.linear import Layer, to_onnx
+from tests.support.models import training_data, training_model
 from tests.support.session import Bench, FakeCluster
 from tests.support.stores import MemoryStores
 from tests.support.training_cluster import IMAGE, TEMPLATE, condition
-from training import evaluation
-from training.candidate import Measured, Published, RunReference, build
-from training.data import Dataset, load
+from training import evaluation, metrics
+from training.candidate import Published, RunReference, build
+from training.data import Dataset
 from training.examples import build as build_examples
 from training.examples import rows_of
-from training.export import Dense, compare, scores_of, to_onnx
+from training.export import answers_of, compare
+from training.pipeline import Measured
 from training.publish import stored_object
 from training.settings import Place, parse
 
@@ -35,23 +37,19 @@ SERVING = f"registry.test/serving@sha256:{'5' * 64}"
 
 
 @cache
-def digits() -> Dataset:
-    return load(MODEL)
-
-
-@cache
-def weights(number: int) -> Dense:
+def weights(number: int) -> Layer:
     """Nearest centroid: good enough to pass the gates; each number gives other bytes."""
-    train_rows = digits().train
-    means = np.stack([train_rows.inputs[train_rows.labels == label].mean(axis=0) for label in range(10)])
+    rows = training_data().train
+    pixels = rows.inputs["pixels"]
+    means = np.stack([pixels[rows.target == label].mean(axis=0) for label in range(10)])
     scale = np.float32(1 / (60 + number))
-    return Dense((2 * means * scale).T.astype(np.float32), (-(means**2).sum(axis=1) * scale).astype(np.float32))
+    return Layer((2 * means * scale).T.astype(np.float32), (-(means**2).sum(axis=1) * scale).astype(np.float32))
 
 
 @cache
 def artefact(number: int) -> bytes:
     """What a training Job exports."""
-    return to_onnx([weights(number)], name=MODEL, input_name="pixels", output_name="scores")
+    return to_onnx(weights(number), MODEL, "pixels", "scores")
 
 
 Forge = Callable[[dict[str, Any]], None]
@@ -62,14 +60,14 @@ class Training:
     """What a Job trains and publishes: the numbered network, on this data set, or another file than it measured."""
 
     number: int
-    dataset: Dataset = field(default_factory=digits)
+    dataset: Dataset = field(default_factory=training_data)
     content: bytes | None = None
     run: str = "run-1"
     edit: Forge = lambda _: None
 
     @cached_property
-    def scores(self) -> Any:
-        return scores_of(artefact(self.number), "pixels", self.dataset.held_out.inputs)
+    def answers(self) -> Mapping[str, Any]:
+        return answers_of(artefact(self.number), training_model(), self.dataset.held_out.inputs)
 
     @property
     def stored(self) -> bytes:
@@ -77,7 +75,7 @@ class Training:
 
     @cached_property
     def examples(self) -> bytes:
-        document = json.loads(build_examples(MODEL, self.dataset, ("pixels", "scores"), self.scores))
+        document = json.loads(build_examples(training_model(), self.dataset, self.answers))
         self.edit(document)
         return json.dumps(document).encode()
 
@@ -92,10 +90,11 @@ class Training:
             commit=job["spec"]["template"]["metadata"]["annotations"][REVISION],
             device="cpu",
         )
-        models, scores = training_models(), self.scores
-        metrics = evaluation.measure(scores, self.dataset.held_out.labels)
+        model, answers = training_model(), self.answers
+        measured = metrics.measure(model.task, answers["scores"], self.dataset.held_out.target)
+        gates = evaluation.apply_gates(model.gates, measured)
         return build(
-            parse(models, container["args"]),
+            parse(model, container["args"]),
             place,
             self.dataset,
             Published(
@@ -104,7 +103,7 @@ class Training:
                 rows_of(self.dataset),
             ),
             RunReference(MODEL, self.run, str(self.number)),
-            Measured(metrics, evaluation.apply_gates(models[MODEL].gates, metrics), compare(scores, scores)),
+            Measured(measured, [], {}, gates, compare(answers, answers)),
         )
 
 
@@ -177,7 +176,7 @@ def stores(bench: Bench) -> MemoryStores:
 @pytest.fixture
 def jobs(bench: Bench, stores: MemoryStores, pulumi: FakeEngine) -> Jobs:
     pulumi.known.add("dev")
-    pulumi.stack_outputs = {"images": {"serving": SERVING, "training": IMAGE.replace("1", "9")}}
+    pulumi.stack_outputs = {"images": {"serving": SERVING, f"model-{MODEL}": IMAGE.replace("1", "9")}}
     bench.jobs = made = Jobs(FakeCluster().of("dev"), stores, bench)
     return made
 

@@ -1,18 +1,14 @@
-"""A small data set, a trained network without PyTorch, a recording tracker and an object store in memory."""
+"""A recording tracker, the place of a run, and an object store in memory."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import numpy as np
 import pytest
 from moto import mock_aws
-from numpy.typing import NDArray
 
 from training.candidate import RunReference, StoredObject
-from training.data import Dataset, load
-from training.export import Dense
 from training.settings import Place
 
 if TYPE_CHECKING:
@@ -21,22 +17,16 @@ if TYPE_CHECKING:
 BUCKET = "models"
 
 
-@dataclass(frozen=True)
-class Network:
-    layers: tuple[Dense, ...]
-    held_out_scores: NDArray[np.float32]
-
-
 @dataclass
 class RecordingTracker:
-    losses: list[float] = field(default_factory=list)
+    logged: list[tuple[str, float, int]] = field(default_factory=list)
     recorded: dict[str, float] = field(default_factory=dict)
     registered: list[tuple[StoredObject, str]] = field(default_factory=list)
     finished: dict[str, Any] | None = None
     failure: str | None = None
 
-    def epoch(self, epoch: int, loss: float) -> None:
-        self.losses.append(loss)
+    def log(self, metric: str, value: float, step: int) -> None:
+        self.logged.append((metric, value, step))
 
     def metrics(self, metrics: dict[str, float]) -> None:
         self.recorded = metrics
@@ -52,23 +42,6 @@ class RecordingTracker:
         self.failure = reason
 
 
-def fit(
-    dataset: Dataset, parameters: Mapping[str, int | float], device: str, on_epoch: Callable[[int, float], None]
-) -> Network:
-    """Least squares on one-hot labels: a linear classifier that is good enough to pass the gates."""
-    inputs = np.hstack([dataset.train.inputs, np.ones((len(dataset.train.inputs), 1))])
-    wanted = 8.0 * np.eye(dataset.contract.classes)[dataset.train.labels]
-    solution = np.linalg.lstsq(inputs, wanted, rcond=None)[0].astype(np.float32)
-    on_epoch(1, 0.5)
-    layer = Dense(weight=solution[:-1], bias=solution[-1])
-    return Network((layer,), dataset.held_out.inputs @ layer.weight + layer.bias)
-
-
-@pytest.fixture(scope="session")
-def digits() -> Dataset:
-    return load("digits")
-
-
 @pytest.fixture
 def tracker() -> RecordingTracker:
     return RecordingTracker()
@@ -80,7 +53,7 @@ def place() -> Place:
         tracking_uri="https://tracking.test",
         bucket=BUCKET,
         job="train-digits-1",
-        image=f"registry.test/training@sha256:{'1' * 64}",
+        image=f"registry.test/model-digits@sha256:{'1' * 64}",
         commit="0123456789abcdef0123456789abcdef01234567",
         device="cpu",
     )

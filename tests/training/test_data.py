@@ -1,74 +1,124 @@
-"""The data contract, the split and the digest."""
+"""The parts of a data set, and its digest."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from training.data import Contract, Dataset, check, load, split
+from tests.support.models import training_data
+from training.data import Dataset, column_statistics, dataset, digest
+from training.document import Column, HeldOut, Model
 from training.errors import TrainingError
 
-SMALL = Contract(name="small", features=3, minimum=0.0, maximum=1.0, classes=2)
-INPUTS = np.random.default_rng(0).random((200, 3)).astype(np.float32)
-LABELS = (np.arange(200) % 2).astype(np.int64)
+RANDOM = np.random.default_rng(0)
+MODEL = Model(
+    name="small",
+    description="three numbers and a text",
+    framework="pytorch",
+    task="binary-classification",
+    inputs=(Column("numbers", "FP32", (3,)), Column("colour", "BYTES")),
+    outputs=(Column("odds", "FP32"),),
+    target=Column("label", "INT64", classes=2),
+    held_out=HeldOut(0.2, "row", None),
+    digest=None,
+    slices=(),
+    parameters=(),
+    gates=(),
+    requirements=(),
+)
+GIVEN = {
+    "numbers": RANDOM.random((200, 3)),
+    "colour": np.array(["red", "blue"])[np.arange(200) % 2],
+    "label": np.arange(200) // 2 % 2,
+    "patient": np.array([f"p{number}" for number in np.arange(200) // 5]),
+    "day": np.datetime64("2026-01-01") + np.arange(200) // 3,
+}
 
 
-def test_digits_keep_their_digest_and_their_parts(digits: Dataset) -> None:
-    assert digits.digest == "sha256:e9a67207c38e70a7af832aebe4a75733a197daa81da6829c7c86148ed360b7d2"
-    assert digits.train.inputs.shape == (1423, 64)
-    assert digits.held_out.inputs.shape == (374, 64)
-    assert digits.train.inputs.dtype == np.float32
-    assert digits.train.labels.dtype == np.int64
-    assert set(digits.held_out.labels) == set(range(10))
+def parted(given: Mapping[str, Any] = GIVEN, **changed: Any) -> Dataset:
+    return dataset(replace(MODEL, **changed), given)
 
 
-def test_no_row_stands_on_both_sides(digits: Dataset) -> None:
-    train = {row.tobytes() for row in digits.train.inputs}
-    assert not train & {row.tobytes() for row in digits.held_out.inputs}
+def rows(part: Any) -> set[bytes]:
+    return {row.tobytes() for row in part.inputs["numbers"]}
+
+
+def some(which: Any) -> dict[str, Any]:
+    return {name: values[which] for name, values in GIVEN.items()}
+
+
+def test_the_split_of_before_stays() -> None:
+    """A fifth of the rows by content: what is divisible by five, as ever."""
+    held_out = training_data().held_out.inputs["pixels"]
+    assert (len(training_data().train), len(held_out)) == (1423, 374)
+    assert held_out.dtype == np.float32
+    assert set(training_data().held_out.target) == set(range(10))
+    assert not {row.tobytes() for row in training_data().train.inputs["pixels"]} & {row.tobytes() for row in held_out}
 
 
 def test_rows_keep_their_part_when_others_come_before_them() -> None:
-    before = {row.tobytes() for row in split(SMALL, INPUTS[100:], LABELS[100:]).held_out.inputs}
-    after = {row.tobytes() for row in split(SMALL, INPUTS, LABELS).held_out.inputs}
-    assert before
-    assert before <= after
+    before, after = rows(parted(some(slice(100, None))).held_out), rows(parted().held_out)
+    assert before and before <= after
 
 
-def test_the_digest_changes_with_one_value_and_with_one_label() -> None:
-    inputs, labels = INPUTS.copy(), LABELS.copy()
-    inputs[0, 0] = 1.0 - inputs[0, 0]
-    labels[0] = 1 - labels[0]
-    digests = {split(SMALL, INPUTS, LABELS).digest, split(SMALL, inputs, LABELS).digest}
-    assert len(digests | {split(SMALL, INPUTS, labels).digest}) == 3
+def test_a_larger_share_holds_the_smaller_one() -> None:
+    larger = parted(held_out=HeldOut(0.5, "row", None)).held_out
+    assert rows(parted().held_out) < rows(larger)
+    assert 70 < len(larger) < 130
 
 
-def test_a_value_out_of_range_is_named_by_row_and_column() -> None:
-    inputs = INPUTS.copy()
-    inputs[7, 2] = 1.5
-    with pytest.raises(TrainingError, match=r"row 7, column 2 is 1\.5; allowed is 0\.0 to 1\.0"):
-        check(SMALL, inputs, LABELS)
+def test_a_group_stands_on_one_side() -> None:
+    made = parted(held_out=HeldOut(0.3, "group", "patient"))
+    assert not set(made.train.columns["patient"]) & set(made.held_out.columns["patient"])
+    assert len(made.train) + len(made.held_out) == 200
 
 
-def test_a_value_that_is_not_a_number_is_refused() -> None:
-    inputs = INPUTS.copy()
-    inputs[3, 1] = np.nan
-    with pytest.raises(TrainingError, match="row 3, column 1 is nan"):
-        check(SMALL, inputs, LABELS)
+def test_the_latest_rows_are_held_out_by_time() -> None:
+    made = parted(held_out=HeldOut(0.2, "time", "day"))
+    assert made.train.columns["day"].max() < made.held_out.columns["day"].min()
+    assert 40 <= len(made.held_out) < 43
 
 
-@pytest.mark.parametrize(
-    ("inputs", "labels", "message"),
-    [
-        (INPUTS[:, :2], LABELS, r"shape \[n, 3\], got \[200, 2\]"),
-        (INPUTS, LABELS[:-1], "one label per row"),
-        (INPUTS[:0], LABELS[:0], "one label per row"),
-        (INPUTS, LABELS + 1, r"got 1 to 2, missing \[0\]"),
-        (INPUTS, LABELS * 0, r"missing \[1\]"),
-    ],
-)
-def test_broken_contracts_are_refused(inputs: np.ndarray, labels: np.ndarray, message: str) -> None:
-    with pytest.raises(TrainingError, match=message):
-        check(SMALL, inputs, labels)
+def test_a_part_without_rows_is_refused() -> None:
+    with pytest.raises(TrainingError, match=r"[01] of 1 rows are held out"):
+        parted(some(slice(1)) | {"label": np.array([0])}, target=Column("label", "INT64"))
 
 
-def test_an_unknown_data_set_lists_the_known_ones() -> None:
-    with pytest.raises(TrainingError, match="'letters'; known are: digits"):
-        load("letters")
+def test_categories_are_classes_by_their_places() -> None:
+    given = GIVEN | {"label": np.array(["yes", "no"])[GIVEN["label"]]}
+    made = parted(given, target=Column("label", "BYTES", categories=("yes", "no")))
+    assert np.array_equal(made.train.target, parted().train.target)
+
+
+def test_the_digest_is_of_every_name_type_and_value() -> None:
+    columns = {name: np.asarray(values) for name, values in some(slice(3)).items()}
+    numbers = columns["numbers"].copy()
+    numbers[0, 0] += 1
+    changed = [
+        columns | {"numbers": numbers},
+        columns | {"colour": np.array(["red", "blue", "green"])},
+        columns | {"colour": np.array(["redb", "lue", "red"])},
+        columns | {"label": columns["label"].astype(np.int32)},
+        columns | {"colour": np.array(["red", None, "red"], object)},
+        columns | {"colour": np.array(["red", "", "red"], object)},
+        {name: values for name, values in columns.items() if name != "day"},
+        columns | {"date": columns["day"]},
+    ]
+    digests = {digest(columns), *map(digest, changed)}
+    assert len(digests) == len(changed) + 1
+    assert digest(dict(reversed(columns.items()))) == digest(columns), "the order of columns does not matter"
+    assert digest(columns | {"numbers": columns["numbers"].astype(">f8")}) == digest(columns)
+
+
+def test_a_pinned_digest_refuses_other_data() -> None:
+    pinned = parted().digest
+    assert parted(digest=pinned).digest == pinned
+    with pytest.raises(TrainingError, match=f"digest is sha256:.*, the model's document pins {pinned}"):
+        parted(some(slice(199)), digest=pinned)
+
+
+def test_statistics_leave_out_what_is_missing() -> None:
+    values = np.array([[1.0, np.nan], [3.0, 4.0]], np.float32)
+    assert column_statistics(values) == {"mean": [2.0, 4.0], "std": [1.0, 0.0]}

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from infra.composition.contexts import stage, stage_documents
-from infra.contract.model import Models
-from tests.support.models import defaults, training_models
+from infra.composition.contexts import stage
+from tests.support.models import place, training_model
 from training.__main__ import state_digest
 from training.errors import TrainingError
 from training.settings import parse, read_place
@@ -26,19 +25,19 @@ ENVIRON = {
     "MLFLOW_TRACKING_URI": "https://tracking.test",
     "MODEL_BUCKET": "models",
     "JOB_NAME": "train-digits-1",
-    "TRAINING_IMAGE": f"registry.test/training@sha256:{'1' * 64}",
+    "TRAINING_IMAGE": f"registry.test/model-digits@sha256:{'1' * 64}",
 }
 
 
 def test_defaults_and_arguments() -> None:
-    models = training_models()
-    assert parse(models, ["digits"]).parameters == defaults("digits")
+    model = training_model()
+    assert parse(model, ["digits"]).parameters == model.defaults
     request = parse(
-        models, ["digits", "--epochs", "3", "--learning-rate", "0.01", "--requirement", "A", "--requirement", "B"]
+        model, ["digits", "--epochs", "3", "--learning-rate", "0.01", "--requirement", "A", "--requirement", "B"]
     )
-    assert request.model == models["digits"]
+    assert request.model == model
     assert request.requirements == ("A", "B")
-    assert request.parameters == defaults("digits") | {"epochs": 3, "learning_rate": 0.01}
+    assert request.parameters == model.defaults | {"epochs": 3, "learning_rate": 0.01}
 
 
 @pytest.mark.parametrize(
@@ -55,7 +54,7 @@ def test_what_is_not_understood_ends_with_code_2(
     arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        parse(training_models(), arguments)
+        parse(training_model(), arguments)
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
 
@@ -108,7 +107,7 @@ def test_the_digest_is_stated_where_kubernetes_reads_it(tmp_path: Path) -> None:
 def image(tmp_path: Path) -> Path:
     """The folder /app of the image."""
     stage(ROOT / "training", tmp_path / "app" / "training")
-    stage_documents(Models(ROOT / "models").documents(), "model.json", tmp_path / "app" / "models")
+    place(tmp_path / "app" / "model")
     return tmp_path / "app"
 
 
@@ -133,7 +132,7 @@ def test_help_and_data_need_no_pytorch(image: Path) -> None:
 
 
 def test_a_model_document_that_is_none_is_named(image: Path) -> None:
-    (image / "models" / "digits" / "model.json").write_text('{"name": "digits"}')
+    (image / "model" / "model.json").write_text('{"name": "digits"}')
     result = run_image(image, "digits")
     assert result.returncode == 1, result.stderr
-    assert "models/digits/model.json: not a model's document" in json.loads(result.stdout)["message"]
+    assert "model/model.json: not a model's document" in json.loads(result.stdout)["message"]

@@ -182,13 +182,13 @@ class Manifest(_Model):
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """Return `1.26.8` and `v1.26` as comparable tuples; anything after the digits and dots is ignored."""
+    """Return `1.26.8` and `v1.26` as comparable tuples; anything after figures and dots is ignored."""
     parts: list[int] = []
     for part in version.lstrip("v").split("."):
-        digits = "".join(c if c.isdigit() else " " for c in part).split(" ")[0]
-        if not digits:
+        figures = "".join(c if c.isdigit() else " " for c in part).split(" ")[0]
+        if not figures:
             break
-        parts.append(int(digits))
+        parts.append(int(figures))
     return tuple(parts)
 
 

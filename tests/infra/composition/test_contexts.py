@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.composition.contexts import stage, stage_documents
+from infra.composition.contexts import stage
 from infra.contract.problems import ConfigError
 
 
@@ -63,9 +63,15 @@ def test_a_place_that_cannot_be_written_is_an_error(folder: Path, tmp_path: Path
         stage(folder, tmp_path / "place")
 
 
-def test_documents_are_staged_as_json_and_those_that_are_gone_go(tmp_path: Path) -> None:
-    place = stage_documents({"digits": {"b": 1, "a": "ä"}, "letters": {}}, "model.json", tmp_path / "models")
-    os.utime(place / "digits" / "model.json", (0, 0))
-    stage_documents({"digits": {"b": 1, "a": "ä"}}, "model.json", place)
-    assert look(place) == {"digits/model.json": (0o644, '{\n  "b": 1,\n  "a": "ä"\n}\n')}
-    assert (place / "digits" / "model.json").stat().st_mtime == 0, "what is equal is not touched"
+def test_documents_are_staged_as_json_beside_what_is_chosen(folder: Path, tmp_path: Path) -> None:
+    def staged(name: str) -> bool:
+        return name.startswith("part/")
+
+    place = stage(folder, tmp_path / "place", staged, {"model.json": {"b": 1, "a": "ä"}, "gone.json": {}})
+    os.utime(place / "model.json", (0, 0))
+    stage(folder, place, staged, {"model.json": {"b": 1, "a": "ä"}})
+    assert look(place) == {
+        "part/a.py": (0o644, "part/a.py"),
+        "model.json": (0o644, '{\n  "b": 1,\n  "a": "ä"\n}\n'),
+    }
+    assert (place / "model.json").stat().st_mtime == 0, "what is equal is not touched"

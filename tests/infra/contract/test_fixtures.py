@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from infra.contract.problems import ConfigError
 from infra.values import ROOT, Loaded, from_file
-from tests.support.documents import copy_models
+from tests.support.models import copy_models
 
 HERE = Path(__file__).parent
 yaml = YAML(typ="safe")

@@ -13,8 +13,8 @@ from infra.contract.schema import environment_schema
 from infra.discovery import CompositionError, discover, known, ordered
 from infra.values import ROOT, Loaded, file_name, from_file
 from tests.support import made_up
-from tests.support.documents import copy_models
 from tests.support.made_up.feature_store import SECTION
+from tests.support.models import copy_models
 
 PORT = 30990
 

@@ -1,0 +1,27 @@
+"""Frameworks: each has all that training and the image need."""
+
+from pathlib import Path
+
+import pytest
+
+from infra.contract.model import Framework
+from training.errors import TrainingError
+from training.frameworks import adapter
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@pytest.mark.parametrize("framework", list(Framework))
+def test_a_framework_is_a_folder(framework: Framework) -> None:
+    folder = ROOT / "training" / "frameworks" / framework.package
+    assert {"__init__.py", "requirements.in", "requirements.txt"} <= {file.name for file in folder.iterdir()}
+
+
+def test_every_folder_is_a_framework() -> None:
+    folders = {file.parent.name for file in (ROOT / "training" / "frameworks").glob("*/__init__.py")}
+    assert folders == {framework.package for framework in Framework}
+
+
+def test_a_framework_that_is_not_installed_is_named() -> None:
+    with pytest.raises(TrainingError, match="keras is not installed"):
+        adapter("keras")

@@ -1,0 +1,95 @@
+"""The author's interface: what a model's `train.py` gives, and what its functions are given.
+
+```python
+def load() -> Mapping[str, NDArray]: ...
+def fit(rows: Rows, parameters: Mapping[str, int | float], run: Run) -> <the framework's model>: ...
+def evaluate(answers: Mapping[str, NDArray], rows: Rows) -> Mapping[str, float]: ...    # optional: own metrics
+def export(model: <the framework's model>, path: Path) -> None: ...                     # optional: own ONNX export
+```
+"""
+
+import hashlib
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from numpy.typing import NDArray
+
+from training.errors import TrainingError
+
+FILE = "train.py"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a data set: each array has one entry per row, of the data type that the model's document says.
+
+    `inputs` are in the order of the document, `target` is a class number where the document names classes or
+    categories, `columns` are all further ones that `load` gave.
+    """
+
+    inputs: Mapping[str, NDArray[Any]]
+    target: NDArray[Any]
+    columns: Mapping[str, NDArray[Any]]
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.target)
+
+    def column(self, name: str) -> NDArray[Any]:
+        """Return an input, or one of the further columns."""
+        return self.inputs[name] if name in self.inputs else self.columns[name]
+
+    def of(self, which: Any) -> "Rows":
+        """Return some of the rows, chosen by a mask, by numbers or by a slice."""
+        return Rows(
+            {name: values[which] for name, values in self.inputs.items()},
+            self.target[which],
+            {name: values[which] for name, values in self.columns.items()},
+        )
+
+
+@dataclass(frozen=True)
+class Run:
+    """The run that `fit` is part of: the device ('cpu' or 'cuda'), and `log(metric, value, step)` for its progress."""
+
+    device: str
+    log: Callable[[str, float, int], None]
+
+
+@dataclass(frozen=True)
+class Author:
+    """The functions of a model's `train.py`."""
+
+    load: Callable[[], Mapping[str, NDArray[Any]]]
+    fit: Callable[[Rows, Mapping[str, int | float], Run], Any]
+    evaluate: Callable[[Mapping[str, NDArray[Any]], Rows], Mapping[str, float]] | None = None
+    export: Callable[[Any, Path], None] | None = None
+
+
+def read_author(folder: Path) -> Author:
+    """Return the functions of `train.py`; raise TrainingError when there is no such file, or one that it needs lacks.
+
+    The folder is a package of its own: `from . import features` takes `features.py` beside it.
+    """
+    file = folder / FILE
+    if not file.is_file():
+        raise TrainingError(f"{file}: there is no such file; a model's folder needs one with `load` and `fit`")
+    module = _import(folder, file)
+    given = {name: getattr(module, name, None) for name in ("load", "fit", "evaluate", "export")}
+    lacking = [name for name in ("load", "fit") if not callable(given[name])]
+    if lacking:
+        raise TrainingError(f"{file}: it has no function {' and no function '.join(lacking)}; docs/models.md has both")
+    return Author(**given)  # type: ignore[arg-type]
+
+
+def _import(folder: Path, file: Path) -> ModuleType:
+    # Named by its place: tests load several models, and each has its own `train`.
+    package = ModuleType(f"model_{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]}")
+    package.__path__ = [str(folder)]
+    sys.modules[package.__name__] = package
+    return importlib.import_module(f"{package.__name__}.{file.stem}")
