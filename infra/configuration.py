@@ -8,24 +8,27 @@ import pulumi
 
 from infra.composition import credentials
 from infra.composition.credentials import Credentials
-from infra.contract.environment import file_name
+from infra.contract.stacks import StackFiles, file_name, own
 from infra.discovery import Services
-from infra.values import Folders, Loaded, own, source, validate
+from infra.values import Folders, Loaded, validate
 
 
 def from_program(root: Path, services: Services) -> tuple[Loaded, Credentials]:
     """Return what the program composes; raise ConfigError with one message for everything that is wrong."""
-    stack = pulumi.get_stack()
+    stack, files = pulumi.get_stack(), StackFiles(root)
     given = pulumi.runtime.config.get_config_env() | pulumi.runtime.config.CONFIG.get()
     values = {key: _structured(value) for key, value in own(given).items()}
     raw = values.pop(credentials.KEY, None)
-    loaded = validate(values, stack, source(stack, root), Folders.of(root), services)
+    # The engine knows the stack file alone.
+    loaded = validate(files.merged(values), stack, files, Folders.of(root), services)
     text = raw if raw is None or isinstance(raw, str) else json.dumps(raw)
     return loaded, credentials.read(text, loaded.stack, file_name(stack))
 
 
 def _structured(value: str) -> Any:
-    """Return the value that a text stands for: structured values arrive as JSON, anything else as it is."""
+    """Return the value that a text stands for: structured values arrive as JSON, null as an empty text."""
+    if not value:
+        return None
     if not value.startswith(("{", "[")):
         return value
     try:

@@ -7,7 +7,7 @@ from delivery.terminal import resumable, session
 
 
 def demo(context: typer.Context) -> None:
-    """Make everything from nothing: cluster, dev, test, prod, train, release, promote, predict, roll back."""
+    """Make everything from nothing: cluster, environments, train, release, promote, predict, roll back."""
     from delivery.operations.demo import run
 
     with resumable():

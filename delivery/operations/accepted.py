@@ -52,7 +52,10 @@ def _into_first(project: Project, model: str, target: str, source: str | None, r
         raise DeliveryError(f"{target} takes releases from training, not from another environment; leave --from away")
     if release is None:
         known = ", ".join(project.releases.ids(model)) or f"none; run `stellwerk release {model}`"
-        raise DeliveryError(f"--to {target} needs --release; releases of {model}: {known}")
+        raise DeliveryError(
+            f"--to {target} needs --release: releases enter there, because {file_name(target)} names no "
+            f"stellwerk:releasesFrom; releases of {model}: {known}"
+        )
     return release
 
 

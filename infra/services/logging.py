@@ -123,7 +123,7 @@ def _compose(context: Composition) -> None:
     stack = LogStack(
         "logs",
         {
-            "environment": values.environment.value,
+            "environment": values.environment,
             "namespace": context.get(Namespaces)[PLATFORM],
             "image": context.get(BuiltImages)["elasticsearch"],
             "shipper_image": values.image(_SHIPPER),

@@ -61,10 +61,9 @@ def test_an_interruption_says_how_to_go_on(stellwerk: Command, bench: Bench) -> 
 
 def test_an_unknown_environment_is_refused_with_those_there_are(stellwerk: Command) -> None:
     code, out, err = stellwerk("promote", MODEL, "--to", "prd")
-    assert code == 2
+    assert code == 1
     assert out == ""
-    for name in ("dev", "test", "prod"):
-        assert f"'{name}'" in err
+    assert err == 'error: environment "prd": unknown; allowed: dev, test, prod; did you mean prod?\n'
 
 
 def answer(text: str) -> Any:

@@ -157,7 +157,8 @@ def test_a_second_cluster_is_refused_and_taking_it_down_leaves_the_first_one_alo
 
 @pytest.mark.lane("prod")
 def test_a_failed_preview_leaves_the_pointer(project: Project, edited: Callable[[str, str], None]) -> None:
-    changed = project.expected["prod"].replace("pods: 40", "pods: many")
+    section = "  stellwerk:gateway:\n"
+    changed = project.expected["prod"].replace(section, f"  stellwerk:quota: {{pods: many}}\n{section}")
     edited("prod", changed)
     done = project.stellwerk("promote", MODEL, "--to", "prod", "--yes", ok=False)
     assert done.returncode == 1

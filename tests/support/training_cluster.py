@@ -133,4 +133,4 @@ def opened(cluster: Cluster, bench: Bench) -> None:
 def start(
     cluster: Cluster, words: Words, *parameters: str, requirements: tuple[str, ...] = (), model: str = "digits"
 ) -> str:
-    return train.train(cluster.session(), model, parameters, requirements, words.console)
+    return train.train(cluster.session(), "dev", model, parameters, requirements, words.console)

@@ -56,7 +56,7 @@ def _serve(context: Composition, name: str, model: Model, release: Release) -> N
         name,
         {
             "namespace": namespaces[SERVING],
-            "environment": values.environment.value,
+            "environment": values.environment,
             "model": name,
             "release": release.metadata.release,
             "run_id": release.run.run_id,
