@@ -24,15 +24,17 @@ def logs(
 ) -> None:
     """Find log lines in the log store, newest first."""
     work = session(context)
+    if environment is not None:
+        work.project.files.require(environment)
     given = {
         names.REQUEST_FIELD: request_id,
         names.MODEL_FIELD: model,
         names.RELEASE_FIELD: release,
         names.RUN_FIELD: run,
-        names.ENVIRONMENT_FIELD: environment and work.project.files.require(environment),
+        names.ENVIRONMENT_FIELD: environment,
     }
     filters = {key: value for key, value in given.items() if value}
-    hits = work.log_store().search(filters, lines, wait=wait)
+    hits = work.log_store(environment).search(filters, lines, wait=wait)
     if json:
         print_json({"hits": hits})
     else:

@@ -63,8 +63,14 @@ def _change(file: Path, name: str, chain: Sequence[Migration]) -> Iterator[Chang
 def _edit(document: Document, node: Node, before: Any, after: Any) -> None:
     """Remove the keys that only `before` has, add those that only `after` has, each behind the one before it.
 
-    What is merged in or shared is left to be noticed.
+    One that comes in the place of another is written over it. What is merged in or shared is left to be noticed.
     """
+    if before and after and (old := next(iter(before))) not in after and (new := next(iter(after))) not in before:
+        pair = node.find(str(old))
+        if pair is not None:
+            document.rename(pair, str(new), str(after[new]))
+        before = {key: value for key, value in before.items() if key != old}
+        after = {key: value for key, value in after.items() if key != new}
     for key, value in before.items():
         pair = node.find(str(key))
         if pair is None:

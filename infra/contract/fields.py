@@ -16,6 +16,9 @@ Name = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$", descri
 ENVIRONMENT_NAME = r"^[a-z]([-a-z0-9]{0,22}[a-z0-9])?$"
 ENVIRONMENT_RULE = NAME_RULE.replace("40", "24")
 EnvironmentName = Annotated[str, Field(pattern=ENVIRONMENT_NAME, description=f"the stack's name: {ENVIRONMENT_RULE}")]
+NamespaceName = Annotated[
+    str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", description="the name of a namespace of the cluster")
+]
 ImageReference = Annotated[
     str,
     Field(

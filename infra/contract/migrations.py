@@ -66,10 +66,24 @@ def _with_origin(document: Mapping[str, Any]) -> dict[str, Any]:
     return {**document, "config": dict(pairs)}
 
 
+def _with_tracking_mode(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace `enabled` of the tracking server by `mode`; another value is left to be refused."""
+    config, key = document.get("config"), "stellwerk:tracking"
+    section = config.get(key) if isinstance(config, Mapping) else None
+    if not isinstance(config, Mapping) or not isinstance(section, Mapping):
+        return dict(document)
+    if not isinstance(section.get("enabled"), bool) or "mode" in section:
+        return dict(document)
+    mode = "embedded" if section["enabled"] else "off"
+    kept = {name: value for name, value in section.items() if name != "enabled"}
+    return {**document, "config": {**config, key: {"mode": mode, **kept}}}
+
+
 # Of `stacks/Pulumi.<env>.yaml` as a whole.
 STACK_FILE = (
     Migration("canary: null has no meaning and is removed", _without_null_canary),
     Migration("releasesFrom names the environment that accepts a release before this one", _with_origin),
+    Migration("tracking has a mode instead of enabled: external is one, too", _with_tracking_mode),
 )
 # Of `models/<name>/model.yaml`.
 MODEL: tuple[Migration, ...] = ()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from infra.composition.context import Composition
 from infra.composition.contexts import STAGED, stage_documents
-from infra.composition.handover import BuiltImages, Namespaces, ObjectStoreAccess, PullSecrets, TrackingUri
+from infra.composition.handover import BuiltImages, Namespaces, ObjectStoreAccess, PullSecrets, TrackingAccess
 from infra.composition.service import Build, Documents, Namespace, Placement, Service, Stack, Switch
 from infra.contract.environment import TRAINING, Environment, Resources, SectionField
 from infra.contract.fields import Name, Section
@@ -97,7 +97,7 @@ def _compose(context: Composition) -> None:
                 "image": images[_IMAGE],
                 "revision": images.revisions[_IMAGE],
                 "pull_secret": context.get(PullSecrets)[TRAINING],
-                "tracking_uri": context.get(TrackingUri).uri,
+                "tracking": context.get(TrackingAccess).args,
                 "store": context.get(ObjectStoreAccess).writer,
                 "cpu": pipeline.resources.cpu,
                 "memory": pipeline.resources.memory,
@@ -110,7 +110,7 @@ def _compose(context: Composition) -> None:
 SERVICE = Service(
     "training",
     section=SECTION,
-    needs=(Namespaces, BuiltImages, PullSecrets, ObjectStoreAccess, TrackingUri),
+    needs=(Namespaces, BuiltImages, PullSecrets, ObjectStoreAccess, TrackingAccess),
     runs=runs,
     switch=Switch(("training",), "pipelines", "no pipeline"),
     rules=_rules,

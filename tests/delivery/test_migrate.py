@@ -98,6 +98,25 @@ def test_where_releases_enter_is_left_as_it_is(text: str, file: Path) -> None:
     assert migrate.changes(file.parents[1]) == []
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("{enabled: true}", "{mode: embedded}"),
+        ("{enabled: false }  # ours", "{mode: off }  # ours"),
+        ("\n    # MLflow.\n    enabled: true   # ours", "\n    # MLflow.\n    mode: embedded   # ours"),
+    ],
+)
+def test_the_tracking_server_has_a_mode(before: str, after: str, file: Path) -> None:
+    text = "config:\n  stellwerk:tracking: {section}\n  stellwerk:training: {{}}\n"
+    file.write_text(text.format(section=before))
+    root = file.parents[1]
+    (change,) = migrate.changes(root)
+    assert change.reasons == ("tracking has a mode instead of enabled: external is one, too",)
+    migrate.apply([change], root)
+    assert file.read_text() == text.format(section=after)
+    assert migrate.changes(root) == []
+
+
 def test_releases_are_never_rewritten(file: Path) -> None:
     (file.parent / "releases" / "digits" / "v1-0a1b2c3d.yaml").write_text(OLD)
     assert migrate.changes(file.parents[1]) == []

@@ -156,7 +156,7 @@ def test_a_circle_is_an_error_of_those_in_it(project: Checkout) -> None:
 def test_a_model_is_trained_where_its_pipeline_is(project: Checkout) -> None:
     assert project.project().trainer(MODEL) == "dev"
     pipelines = project.config("dev")["training"]
-    enabled = {"tracking": {"enabled": True}, "images": {"basePython": {"build": True}}}
+    enabled = {"tracking": {"mode": "embedded"}, "images": {"basePython": {"build": True}}}
     add(project, "lab", None, training=pipelines, **enabled)
     with pytest.raises(DeliveryError, match=f"^{MODEL} is trained in dev, lab; say in which one with --env$"):
         project.project().trainer(MODEL)

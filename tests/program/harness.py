@@ -195,7 +195,7 @@ def credentials(values: Mapping[str, Any]) -> dict[str, Any]:
             "push": {"username": "builder", "password": f"{SENTINEL}-push", "htpasswd": f"{SENTINEL}-writers"},
             "logins": {name: f"{SENTINEL}-{name}" for name in ("dev", "test", "prod")},
         }
-    if values.get("tracking", {}).get("enabled"):
+    if values.get("tracking", {}).get("mode") == "embedded":
         made["tracking"] = {"postgresPassword": f"{SENTINEL}-postgres"}
     if values["logging"]["mode"] == "embedded":
         services.append("logStore")
