@@ -59,7 +59,8 @@ class Session:
 
     def kubectl(self, environment: str) -> Kubectl:
         """Return the cluster of an environment."""
-        return Kubectl(environment, self.project.environment(environment).cluster.context, self.variables)
+        values = self.project.environment(environment)
+        return Kubectl(environment, values.cluster.context, self.variables, values.scope)
 
     def jobs(self, environment: str) -> TrainingJobs:
         """Return the training Jobs of an environment."""

@@ -29,6 +29,8 @@ class TrainingPipelineArgs(TypedDict):
     """Name of the Secret with the registry login."""
     tracking: TrackingAccessArgs
     """Tracking server of the runs; with `private` it is verified by the store's trust bundle."""
+    experiment: NotRequired[str | None]
+    """What the tracking server calls the model, where that is not its name."""
     store: StoreAccessArgs
     """Store of artefacts and candidates; an identity is that of the service account `train-<model>`."""
     cpu: str
@@ -82,10 +84,13 @@ def _login(tracking: TrackingAccessArgs) -> dict[str, pulumi.Input[str]]:
     return {} if login is None else {"tracking-username": login["username"], "tracking-password": login["password"]}
 
 
-def _tracking_environment(tracking: TrackingAccessArgs, secret: pulumi.Input[str] | None) -> list[core.v1.EnvVarArgs]:
-    """Return the variables by which MLflow's client logs in, and verifies the server."""
-    private = {"MLFLOW_TRACKING_SERVER_CERT_PATH": f"{store_access.TRUST_FOLDER}/{store_access.TRUST_KEY}"}
-    entries = pods.env(private if tracking.get("private") else {})
+def _tracking_environment(args: TrainingPipelineArgs, secret: pulumi.Input[str] | None) -> list[core.v1.EnvVarArgs]:
+    """Return the variables by which a run is named, and by which MLflow's client logs in and verifies the server."""
+    tracking, experiment = args["tracking"], args.get("experiment") or args["model"]
+    values = {} if experiment == args["model"] else {"STELLWERK_EXPERIMENT": experiment}
+    if tracking.get("private"):
+        values["MLFLOW_TRACKING_SERVER_CERT_PATH"] = f"{store_access.TRUST_FOLDER}/{store_access.TRUST_KEY}"
+    entries = pods.env(values)
     if tracking.get("login") is not None and secret is not None:
         for key in ("username", "password"):
             entries.append(pods.secret_env(f"MLFLOW_TRACKING_{key.upper()}", secret, f"tracking-{key}"))
@@ -113,7 +118,7 @@ def _pod(
             ),
             *store_access.environment(store, secret),
             *pods.env({"STELLWERK_DEVICE": "cuda" if pool else "cpu"}),
-            *_tracking_environment(args["tracking"], secret),
+            *_tracking_environment(args, secret),
         ],
     )
     pod = pods.pod(

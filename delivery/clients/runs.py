@@ -1,21 +1,19 @@
 """`stellwerk runs`: the tracking server's runs of a model, newest first."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
-from components.kit import names, ports
 from delivery.clients.endpoint import trust
 from delivery.clients.engine import Engine
 from delivery.clients.kubectl import Kubectl
 from delivery.errors import DeliveryError
 from infra.contract.environment import Environment
 from infra.services import tracking as service
-from infra.values import PLATFORM
 
 # Service, namespace, port and path of a URL that only the cluster knows.
 _INSIDE = re.compile(r"http://([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?:\.cluster\.local)?:([0-9]+)(/\S*)?")
@@ -25,11 +23,12 @@ _INSIDE = re.compile(r"http://([a-z0-9-]+)\.([a-z0-9-]+)\.svc(?:\.cluster\.local
 class Tracking:
     """The tracking server, by a client whose addresses are those of its REST interface.
 
-    `where` says to people where to look when it does not answer.
+    `where` says to people where to look when it does not answer; `called` returns what it calls a model.
     """
 
     client: httpx.Client
     where: str
+    called: Callable[[str], str] = str
 
     def runs(self, model: str, limit: int) -> list[dict[str, Any]]:
         """Return run id, status, start (ms since 1970), metrics, parameters and tags of each run.
@@ -42,7 +41,7 @@ class Tracking:
             raise DeliveryError(f"tracking server: {error}; {self.where}") from error
 
     def _search(self, model: str, limit: int) -> list[dict[str, Any]]:
-        experiment = self.client.get("/experiments/get-by-name", params={"experiment_name": model})
+        experiment = self.client.get("/experiments/get-by-name", params={"experiment_name": self.called(model)})
         if experiment.status_code == 404:
             raise DeliveryError(f"the tracking server has no run of {model} yet; run `stellwerk train {model}`")
         experiment.raise_for_status()
@@ -63,7 +62,7 @@ def tracking(values: Environment, kubectl: Kubectl, engine: Engine) -> Iterator[
 
     One inside the cluster is reached through the API server, another one by its URL with its login.
     """
-    url = service.external_url(values) or _own_url(values)
+    url = service.external_url(values) or service.url_inside(values)
     inside = _INSIDE.fullmatch(url)
     with ExitStack() as ending:
         login, where = None, "ask who runs it"
@@ -76,11 +75,7 @@ def tracking(values: Environment, kubectl: Kubectl, engine: Engine) -> Iterator[
         verified = trust(values) if url.startswith("https://") else True
         base = f"{url.rstrip('/')}/api/2.0/mlflow"
         client = httpx.Client(base_url=base, auth=login, verify=verified, timeout=60, trust_env=False)
-        yield Tracking(ending.enter_context(client), where)
-
-
-def _own_url(values: Environment) -> str:
-    return f"http://{names.TRACKING}.{values.namespace(PLATFORM)}.svc.cluster.local:{ports.TRACKING}"
+        yield Tracking(ending.enter_context(client), where, values.shared_name)
 
 
 def _login(engine: Engine, environment: str) -> tuple[str, str] | None:

@@ -42,14 +42,17 @@ def init(
             autocompletion=environment_names,
         ),
     ] = None,
+    team: Annotated[str | None, typer.Option(help="A new one: write its stack file; it is this team's.")] = None,
 ) -> None:
     """Make an environment's stack, certificate authority and encrypted credentials; keep what exists."""
     from delivery.operations.init import init as initialise
+    from delivery.operations.new_environment import Wanted
 
-    if after is not None and len(environments) > 1:
-        raise typer.BadParameter("it is for one environment at a time", param_hint="--after")
+    wanted = Wanted(after, team)
+    if wanted != Wanted() and len(environments) > 1:
+        raise typer.BadParameter("they are for one environment at a time", param_hint="--after, --team")
     for name in environments:
-        initialise(session(context), name, console, after)
+        initialise(session(context), name, console, wanted)
 
 
 def env(context: typer.Context) -> None:

@@ -24,14 +24,13 @@ def logs(
 ) -> None:
     """Find log lines in the log store, newest first."""
     work = session(context)
-    if environment is not None:
-        work.project.files.require(environment)
+    values = work.project.environment(environment) if environment else None
     given = {
         names.REQUEST_FIELD: request_id,
         names.MODEL_FIELD: model,
         names.RELEASE_FIELD: release,
         names.RUN_FIELD: run,
-        names.ENVIRONMENT_FIELD: environment,
+        names.ENVIRONMENT_FIELD: values and values.scope,
     }
     filters = {key: value for key, value in given.items() if value}
     hits = work.log_store(environment).search(filters, lines, wait=wait)

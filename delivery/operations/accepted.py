@@ -7,7 +7,7 @@ from delivery.clients.engine import Engine
 from delivery.errors import DeliveryError
 from delivery.project import Project
 from delivery.session import Session
-from infra.values import NAMESPACE, file_name
+from infra.values import NAMESPACE, SERVING, file_name
 
 _ANSWER_SECONDS = 5
 
@@ -62,6 +62,7 @@ def _into_first(project: Project, model: str, target: str, source: str | None, r
 def _require_answer(session: Session, origin: str, model: str, release: str) -> None:
     """Raise DeliveryError unless the endpoint answers with the release; a lost answer or two do not matter."""
     target, answering = session.endpoint(origin, model), None
+    place = session.project.environment(origin).namespace(SERVING)
     deadline = session.clock.monotonic() + _ANSWER_SECONDS
     while answering != release:
         with target.client(timeout=_ANSWER_SECONDS) as client:
@@ -70,7 +71,7 @@ def _require_answer(session: Session, origin: str, model: str, release: str) -> 
             raise DeliveryError(
                 f"{origin} should serve {release} of {model}, but "
                 f"{f'answers with {answering}' if answering else 'does not answer'}; a release is promoted when it "
-                f"serves there; see `stellwerk status` and `kubectl -n {origin}-serving get pods`"
+                f"serves there; see `stellwerk status` and `kubectl -n {place} get pods`"
             )
         if answering != release:
             session.clock.sleep(0.5)

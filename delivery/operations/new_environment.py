@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -12,6 +13,7 @@ from delivery.project import Project
 from infra.composition.service import NodePort, Stack
 from infra.contract.problems import ConfigError, KeyPath
 from infra.contract.stacks import BASE, NAMESPACE, require_name
+from infra.services import tracking
 from infra.services.serving import models
 from infra.values import Folders, file_name, validate
 
@@ -21,42 +23,65 @@ _HEAD = """\
 """
 # What an environment has for all those after it, or for itself alone.
 _NOT_TAKEN = ("caCertificate", "images", "tracking", "training")
+# How an environment runs that uses what the owner of its cluster runs.
+_SHARES: Mapping[str, Mapping[str, Any]] = {
+    "cluster": {"shared": True},
+    "registry": {"mode": "external"},
+    "logging": {"mode": "external"},
+}
 _PORT = "nodePort"
 _PORTS = range(30000, 32768)
 
 
-def provide_file(project: Project, environment: str, after: str | None) -> bool:
-    """Write the stack file of a new environment that takes its releases from `after`; return whether it was absent.
+@dataclass(frozen=True)
+class Wanted:
+    """What is said of an environment when it is made: the one that it takes releases from, and whose it is."""
 
-    Raise DeliveryError when there is none and `after` does not say what it follows, or when the one that exists
-    follows another one.
+    after: str | None = None
+    team: str | None = None
+
+
+def provide_file(project: Project, environment: str, wanted: Wanted) -> bool:
+    """Write the stack file of a new environment; return whether it was absent.
+
+    Raise DeliveryError when there is none and nothing is said of it, or when what is said is not what the file says.
     """
     require_name(environment)
     name = file_name(environment)
     if project.file(environment).exists():
-        origin = project.source(environment)
-        if after not in (None, origin):
-            stated = f"takes releases from {origin}" if origin else "takes releases from training"
-            raise DeliveryError(
-                f"{name}: it {stated}, not from {after}; change {NAMESPACE}:releasesFrom there, or leave --after away"
-            )
+        values = project.environment(environment)
+        for key, given, stated in (
+            ("releasesFrom", wanted.after, values.releases_from),
+            ("team", wanted.team, values.team),
+        ):
+            if given not in (None, stated):
+                raise DeliveryError(
+                    f"{name}: {NAMESPACE}:{key} is {stated or 'null'}, not {given}; change it there, or leave the "
+                    "option away"
+                )
         return False
-    if after is None:
+    if wanted == Wanted():
         known = ", ".join(project.environments) or "none"
         raise DeliveryError(
             f"{name}: there is no such file; `stellwerk init {environment} --after <environment>` writes it, and names "
             f"the environment that it takes releases from; environments: {known}"
         )
-    text = _HEAD + yaml.safe_dump({"config": _config(project, environment, after)}, sort_keys=False)
+    text = _HEAD + yaml.safe_dump({"config": _config(project, environment, wanted)}, sort_keys=False)
     stackfile.write(project.file(environment), name, text)
     return True
 
 
-def _config(project: Project, environment: str, after: str) -> dict[str, Any]:
+def _config(project: Project, environment: str, wanted: Wanted) -> dict[str, Any]:
     """Return what stands under `config:`."""
-    source = project.stack(after)
+    if wanted.after:
+        source = project.stack(wanted.after)
+        values = _following(project, source, environment)
+    else:
+        source = _owner(project)
+        values = _joining(project, source, environment)
+    if wanted.team:
+        values = {"environment": environment, "team": wanted.team, **values, **_groups(project, wanted.team)}
     ports = [port for port in source.node_ports() if port.path[-1] == _PORT]
-    values = _values(project, source, environment)
     # Which of them it needs is seen in the whole; the numbers are another one's so far.
     draft = _with_ports(values, {port.path: port.port for port in ports})
     needed = {port.path for port in _checked(project, environment, draft).node_ports()}
@@ -71,8 +96,8 @@ def _config(project: Project, environment: str, after: str) -> dict[str, Any]:
     return {f"{NAMESPACE}:{key}": value for key, value in own.items()}
 
 
-def _values(project: Project, source: Stack, environment: str) -> dict[str, Any]:
-    """Return the new environment's own values without ports: those of its source, its pointers at null."""
+def _following(project: Project, source: Stack, environment: str) -> dict[str, Any]:
+    """Return the own values, without ports, of one that follows another: those of its source, its pointers at null."""
     after = source.environment.environment
     own = project.files.own(after)
     pointers = {"release": None, "previous": None}
@@ -80,12 +105,34 @@ def _values(project: Project, source: Stack, environment: str) -> dict[str, Any]
     # Who owns the cluster says how it runs what others share.
     kept = own if source.environment.cluster.shared else {}
     others = {key: _without_ports(value) for key, value in kept.items() if key not in _NOT_TAKEN}
-    return {
-        "environment": environment,
-        "releasesFrom": after,
-        **{key: value for key, value in others.items() if key not in ("environment", "releasesFrom", "models")},
-        "models": served,
+    return {**others, "environment": environment, "releasesFrom": after, "models": served}
+
+
+def _joining(project: Project, owner: Stack, environment: str) -> dict[str, Any]:
+    """Return the own values, without ports, of one where releases enter, on a cluster that has an owner."""
+    shared = project.files.merged({})
+    differing = {
+        section: {key: value for key, value in keys.items() if shared.get(section, {}).get(key) != value}
+        for section, keys in _SHARES.items()
     }
+    uri = tracking.url_inside(owner.environment)
+    recorded = {"tracking": {"mode": "external", "url": uri}} if tracking.runs(owner.environment) else {}
+    return {"environment": environment, **differing, **recorded, "models": {}}
+
+
+def _groups(project: Project, team: str) -> dict[str, Any]:
+    """Return the groups of a team's developers: those of the base, each with the team's name before it."""
+    roles = project.files.merged({}).get("roles", {})
+    return {"roles": {"developers": [f"{team}-{group}" for group in roles.get("developers", [])]}}
+
+
+def _owner(project: Project) -> Stack:
+    """Return the environment that owns the cluster; raise DeliveryError where none of the project does."""
+    stacks = (project.stack(name) for name in project.environments)
+    owner = next((stack for stack in stacks if not stack.environment.cluster.shared), None)
+    if owner is None:
+        raise DeliveryError("no environment of this project owns its cluster (cluster.shared: false); say --after")
+    return owner
 
 
 def _without_ports(value: Any) -> Any:

@@ -92,7 +92,7 @@ class Watch:
         """Return whether an autoscaler makes room for the pod: that takes minutes, and is no failure."""
         if trouble.kind != "unschedulable":
             return False
-        words = ["--namespace", f"{self.kubectl.environment}-{SERVING}", "get", "events"]
+        words = ["--namespace", self.kubectl.namespace(SERVING), "get", "events"]
         try:
             events = self.kubectl.objects(*words, f"--field-selector=involvedObject.name={trouble.pod}")
         except DeliveryError:
@@ -128,7 +128,7 @@ class Watch:
 
 def troubles(kubectl: Kubectl, model: str, release: str) -> list[Trouble]:
     """Return what keeps the newest pods of a release from serving, the most definite first."""
-    namespace = f"{kubectl.environment}-{SERVING}"
+    namespace = kubectl.namespace(SERVING)
     items = kubectl.objects("--namespace", namespace, "get", "replicasets,pods", "--selector", f"{_LABEL}={model}")
     sets = [item for item in items if item["kind"] == "ReplicaSet" and _runs(item["spec"]["template"]["spec"], release)]
     if not sets:
@@ -181,7 +181,7 @@ def _text(pod: str, fault: Fault) -> str:
 
 def last_lines(kubectl: Kubectl, trouble: Trouble) -> list[str]:
     """Return the last log lines of the container that ended; none when they are gone."""
-    words = ["--namespace", f"{kubectl.environment}-{SERVING}", "logs", trouble.pod, "-c", trouble.container]
+    words = ["--namespace", kubectl.namespace(SERVING), "logs", trouble.pod, "-c", trouble.container]
     for more in ([], ["--previous"]) if trouble.down else (["--previous"],):
         try:
             text = kubectl.run(*words, f"--tail={_LINES}", "--request-timeout=10s", *more)

@@ -25,9 +25,9 @@ def release(session: Session, environment: str, model: str, job: str) -> str:
     from delivery.operations import candidate as candidates
 
     project, engine, jobs = session.project, session.engine, session.jobs(environment)
-    releases = project.releases
+    releases, experiment = project.releases, project.environment(environment).shared_name(model)
     with session.store(environment) as source:
-        published = candidates.read(source, model, job)
+        published = candidates.read(source, model, job, experiment)
         digest, image = published.candidate.artefact.digest, engine.outputs(environment)["images"]["serving"]
         known = releases.ids(model)
         for identity in known:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import Field, create_model, model_validator
 
-from infra.contract.fields import Cpu, EnvironmentName, ImageReference, Memory, Section
+from infra.contract.fields import Cpu, EnvironmentName, ImageReference, Memory, Section, TeamName
 from infra.contract.versions import platform_image
 
 # Purposes of namespaces: `<environment>-<purpose>`.
@@ -119,6 +119,7 @@ class Environment(Section):
     releases_from: EnvironmentName | None = Field(
         default=None, description="the environment that accepts a release before this one; null: releases enter here"
     )
+    team: TeamName | None = None
     cluster: Cluster
     images: Images = Images()
     quota: Quota
@@ -137,9 +138,19 @@ class Environment(Section):
         given: str | None = getattr(self.images, image.field)
         return given or platform_image(image.name)
 
+    @property
+    def scope(self) -> str:
+        """Return what the environment is called on its cluster, where other teams have environments, too."""
+        named = self.team is None or f"{self.environment}-".startswith(f"{self.team}-")
+        return self.environment if named else f"{self.team}-{self.environment}"
+
     def namespace(self, purpose: str) -> str:
         """Return the name of the environment's namespace for a purpose."""
-        return f"{self.environment}-{purpose}"
+        return f"{self.scope}-{purpose}"
+
+    def shared_name(self, name: str) -> str:
+        """Return what a service that several teams may share calls something of this team's."""
+        return f"{self.team}-{name}" if self.team else name
 
 
 def document(sections: Iterable[SectionField[Any]], images: Iterable[PlatformImage]) -> type[Environment]:

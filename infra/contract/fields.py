@@ -19,6 +19,10 @@ EnvironmentName = Annotated[str, Field(pattern=ENVIRONMENT_NAME, description=f"t
 NamespaceName = Annotated[
     str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", description="the name of a namespace of the cluster")
 ]
+TeamName = Annotated[
+    str,
+    Field(pattern=ENVIRONMENT_NAME, description=f"whose environment it is; names begin with it: {ENVIRONMENT_RULE}"),
+]
 ImageReference = Annotated[
     str,
     Field(

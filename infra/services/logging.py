@@ -145,7 +145,7 @@ def _compose(context: Composition) -> None:
     stack = LogStack(
         "logs",
         {
-            "environment": values.environment,
+            "environment": values.scope,
             "namespace": context.get(Namespaces)[PLATFORM],
             "image": context.get(BuiltImages)["elasticsearch"],
             "shipper_image": values.image(_SHIPPER),

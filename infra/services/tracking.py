@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, SecretStr, model_validator
 
+from components.kit import ports
+from components.kit.names import TRACKING as TRACKING_SERVICE
 from infra.composition.context import Composition, secret
 from infra.composition.credentials import CredentialsPart
 from infra.composition.draft import Draft, password
@@ -80,6 +82,11 @@ def external_url(environment: Environment) -> str | None:
     """Return the URL of a tracking server that runs elsewhere; None where this stack runs one, or none is used."""
     section = _section(environment)
     return proved(section.url) if section.mode is TrackingMode.EXTERNAL else None
+
+
+def url_inside(environment: Environment) -> str:
+    """Return the URL of the environment's own tracking server inside its cluster."""
+    return f"http://{TRACKING_SERVICE}.{environment.namespace(PLATFORM)}.svc.cluster.local:{ports.TRACKING}"
 
 
 def _section(environment: Environment) -> TrackingSection:

@@ -99,6 +99,7 @@ def _compose(context: Composition) -> None:
                 "pull_secret": context.get(PullSecrets)[TRAINING],
                 "tracking": context.get(TrackingAccess).args,
                 "store": context.get(ObjectStoreAccess).writer,
+                "experiment": context.environment.shared_name(model),
                 "cpu": pipeline.resources.cpu,
                 "memory": pipeline.resources.memory,
                 "node_pool": pipeline.node_pool,

@@ -1,10 +1,14 @@
 """`stellwerk init <new> --after <environment>`: the stack file is written, and the rest is as for every environment."""
 
+import json
 import shutil
+from typing import Any
 
+import httpx
 import pytest
 
 from delivery.operations.init import init
+from delivery.operations.new_environment import Wanted
 from infra.contract.errors import StellwerkError
 from infra.contract.stacks import BASE, file_name
 from infra.values import ROOT
@@ -34,7 +38,7 @@ def ports(project: Checkout, *names: str) -> list[int]:
 @pytest.mark.parametrize("after", ENVIRONMENTS)
 def test_the_file_says_what_differs(after: str, based: Checkout, made: FakeEngine, bench: Bench, words: Words) -> None:
     taken = ports(based, *ENVIRONMENTS)
-    init(bench.session(), "staging", words.console, after)
+    init(bench.session(), "staging", words.console, Wanted(after))
     project = based.project()
     values, text = project.environment("staging"), based.file("staging").read_text()
     assert text.partition("  stellwerk:caCertificate")[0].count("\n") <= 15
@@ -52,7 +56,7 @@ def test_its_stack_its_login_and_its_credentials_are_made(
     based: Checkout, made: FakeEngine, bench: Bench, words: Words
 ) -> None:
     before = secrets(made, "dev")["registry"]
-    init(bench.session(), "staging", words.console, "test")
+    init(bench.session(), "staging", words.console, Wanted("test"))
     assert "staging" in made.known
     owner, own = secrets(made, "dev")["registry"], secrets(made, "staging")["registry"]
     assert own == {"username": "staging", "password": owner["logins"]["staging"]}
@@ -60,14 +64,14 @@ def test_its_stack_its_login_and_its_credentials_are_made(
     assert owner["htpasswd"].startswith(before["htpasswd"]), "the hashes of the others stay"
     assert "`pulumi up --stack dev` makes it known there" in words
     made.commands.clear()
-    init(bench.session(), "staging", words.console, "test")
+    init(bench.session(), "staging", words.console, Wanted("test"))
     assert "staging: credentials are complete" in words
     assert [command for command in made.commands if command[1] in ("init", "set")] == []
 
 
 def test_two_new_ones_have_ports_of_their_own(based: Checkout, made: FakeEngine, bench: Bench, words: Words) -> None:
     for name in ("staging", "canteen"):
-        init(bench.session(), name, words.console, "test")
+        init(bench.session(), name, words.console, Wanted("test"))
     given = ports(based, *based.project().environments)
     assert len(given) == len(set(given))
 
@@ -76,7 +80,7 @@ def test_where_nothing_is_shared_the_new_one_is_as_its_source(
     project: Checkout, made: FakeEngine, bench: Bench, words: Words
 ) -> None:
     project.edit("test", lambda config: config["quota"].update(pods=17))
-    init(bench.session(), "staging", words.console, "test")
+    init(bench.session(), "staging", words.console, Wanted("test"))
     own, source = project.config("staging"), project.config("test")
     assert own["quota"] == source["quota"]
     assert own["objectStore"] == {**source["objectStore"], "nodePort": own["objectStore"]["nodePort"]}
@@ -85,7 +89,7 @@ def test_where_nothing_is_shared_the_new_one_is_as_its_source(
 
 def refused(bench: Bench, words: Words, name: str, after: str | None) -> str:
     with pytest.raises(StellwerkError) as raised:
-        init(bench.session(), name, words.console, after)
+        init(bench.session(), name, words.console, Wanted(after))
     return str(raised.value)
 
 
@@ -104,9 +108,9 @@ def test_without_a_file_it_has_to_be_said_what_it_follows(made: FakeEngine, benc
         (
             "prod",
             "dev",
-            "stacks/Pulumi.prod.yaml: it takes releases from test, not from dev; change",
+            "stacks/Pulumi.prod.yaml: stellwerk:releasesFrom is test, not dev; change it there",
         ),
-        ("dev", "test", "stacks/Pulumi.dev.yaml: it takes releases from training, not from test"),
+        ("dev", "test", "stacks/Pulumi.dev.yaml: stellwerk:releasesFrom is null, not test"),
     ],
 )
 def test_what_does_not_fit_writes_nothing(
@@ -119,7 +123,7 @@ def test_what_does_not_fit_writes_nothing(
 
 def test_an_existing_file_that_agrees_is_kept(project: Checkout, made: FakeEngine, bench: Bench, words: Words) -> None:
     before = project.text("prod")
-    init(bench.session(), "prod", words.console, "test")
+    init(bench.session(), "prod", words.console, Wanted("test"))
     assert project.text("prod") == before
 
 
@@ -137,3 +141,46 @@ def test_the_command_takes_one_new_environment_at_a_time(based: Checkout, made: 
     code, _, err = stellwerk("init", "staging", "--after", "test")
     assert code == 0, err
     assert based.file("staging").exists()
+
+
+def test_a_second_team_on_the_cluster_is_one_more_file(
+    based: Checkout, made: FakeEngine, bench: Bench, words: Words
+) -> None:
+    taken = ports(based, *ENVIRONMENTS)
+    init(bench.session(), "vision-dev", words.console, Wanted(team="vision"))
+    values = based.project().environment("vision-dev")
+    assert based.file("vision-dev").read_text().partition("  stellwerk:caCertificate")[0].count("\n") <= 18
+    assert (values.team, values.scope, values.releases_from) == ("vision", "vision-dev", None)
+    assert values.cluster.shared
+    assert values.roles.developers == ("vision-ml-engineers",)
+    assert based.config("vision-dev")["models"] == {}
+    assert not set(ports(based, "vision-dev")) & set(taken)
+    assert secrets(made, "vision-dev")["registry"]["username"] == "vision-dev"
+    assert based.config("vision-dev")["tracking"] == {
+        "mode": "external",
+        "url": "http://tracking.dev-platform.svc.cluster.local:5000",
+    }
+    assert "has to name vision-dev-training" in words
+    init(bench.session(), "vision-prod", words.console, Wanted(after="vision-dev"))
+    following = based.project().environment("vision-prod")
+    assert (following.team, following.releases_from, following.roles) == ("vision", "vision-dev", values.roles)
+
+
+def test_a_file_of_another_team_is_left_alone(project: Checkout, made: FakeEngine, bench: Bench, words: Words) -> None:
+    with pytest.raises(StellwerkError, match=r"^stacks/Pulumi\.prod\.yaml: stellwerk:team is null, not vision; change"):
+        init(bench.session(), "prod", words.console, Wanted(team="vision"))
+
+
+def test_the_logs_of_a_team_are_asked_by_its_name_on_the_cluster(
+    project: Checkout, bench: Bench, stellwerk: Command
+) -> None:
+    project.edit("prod", lambda config: config.update(team="vision"))
+    asked: list[Any] = []
+
+    def respond(request: httpx.Request) -> httpx.Response:
+        asked.append(json.loads(request.content))
+        return httpx.Response(200, json={"hits": {"hits": []}})
+
+    bench.log_store = respond
+    assert stellwerk("logs", "--env", "prod")[0] == 0
+    assert asked[0]["query"]["bool"]["filter"] == [{"term": {"service.environment": "vision-prod"}}]

@@ -68,6 +68,9 @@ class Cluster:
         assert environment == "dev"
         return self
 
+    def namespace(self, purpose: str) -> str:
+        return f"{self.environment}-{purpose}"
+
     def session(self) -> Session:
         assert self.bench is not None
         return self.bench.session()

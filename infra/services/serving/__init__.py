@@ -13,11 +13,21 @@ from infra.services.serving.endings import warn
 from infra.services.serving.section import SECTION, Model, models, pointers
 
 __all__ = ["SERVICE", "Model", "models"]
+# Characters of a DNS label.
+_LONGEST = 63
 
 
 def _rules(stack: Stack) -> Iterator[Problem]:
     environment = stack.environment
+    namespace = environment.namespace(SERVING)
     for name, model in models(environment).items():
+        if len(f"{name}-{namespace}") > _LONGEST:
+            yield Problem(
+                ("models", name),
+                f"a name of {len(name)} characters",
+                f"at most {_LONGEST - len(namespace) - 1}, because KServe makes one DNS label of it and {namespace}",
+                "rename the model, or shorten the names of environment and team",
+            )
         if model.release is not None and model.release == model.previous:
             yield Problem(
                 ("models", name, "previous"),
@@ -56,7 +66,7 @@ def _serve(context: Composition, name: str, model: Model, release: Release) -> N
         name,
         {
             "namespace": namespaces[SERVING],
-            "environment": values.environment,
+            "environment": values.scope,
             "model": name,
             "release": release.metadata.release,
             "run_id": release.run.run_id,
