@@ -26,8 +26,8 @@ def from_program(root: Path, services: Services) -> tuple[Loaded, Credentials]:
 
 
 def _structured(value: str) -> Any:
-    """Return the value that a text stands for: structured values arrive as JSON, null as an empty text."""
-    if not value:
+    """Return the value that a text stands for: structured values arrive as JSON, null as an empty text, or as JSON."""
+    if value in ("", "null"):
         return None
     if not value.startswith(("{", "[")):
         return value

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 
+import pulumi
 import pytest
 
 from infra.contract.stacks import BASE, StackFiles
@@ -27,3 +28,10 @@ def test_what_differs_makes_the_same_program_as_the_whole(stack: str, based: Mac
         given[key] = whole[key] if key == "models" else value
     assert "quota" not in given or given["quota"] != whole["quota"], "nothing is shared: nothing was proved"
     assert based.run(given, stack).tree() == programs[stack].tree()
+
+
+@pytest.mark.parametrize("null", ["", None])
+def test_null_is_null_however_the_engine_gives_it(null: str | None, based: Machine) -> None:
+    given = {**stack_values("prod"), "releasesFrom": null, "caCertificate": null}
+    with pytest.raises(pulumi.RunError, match="stellwerk:caCertificate: absent"):
+        based.run(given, "prod")
