@@ -25,11 +25,9 @@ def from_program(root: Path, services: Services) -> tuple[Loaded, Credentials]:
     return loaded, credentials.read(text, loaded.stack, file_name(stack))
 
 
-def _structured(value: str) -> Any:
-    """Return the value that a text stands for: structured values arrive as JSON, null as an empty text, or as JSON."""
-    if value in ("", "null"):
-        return None
-    if not value.startswith(("{", "[")):
+def _structured(value: str | None) -> Any:
+    """Return the value that a text stands for: null and structured values arrive as JSON, anything else as it is."""
+    if value is None or not value.startswith(("{", "[", "null")):
         return value
     try:
         return json.loads(value)

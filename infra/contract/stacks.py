@@ -36,10 +36,14 @@ def require_name(environment: str) -> None:
 
 
 def own(config: Any) -> dict[str, Any]:
-    """Return the values of this project's namespace, by their keys without it."""
+    """Return the values of this project's namespace, by their keys without it; an empty text is null.
+
+    The engine writes null so when it stores credentials, and hands it to the program so.
+    """
     if not isinstance(config, Mapping):
         return {}
-    return {key.removeprefix(_PREFIX): value for key, value in config.items() if key.startswith(_PREFIX)}
+    values = {key.removeprefix(_PREFIX): value for key, value in config.items() if key.startswith(_PREFIX)}
+    return {key: None if value == "" else value for key, value in values.items()}
 
 
 def overlay(base: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
