@@ -20,8 +20,9 @@ from delivery.clients.endpoint import answering_release
 from delivery.commands.app import open_session
 from delivery.operations.load import Load
 from delivery.project import Pointers
+from infra.contract.stacks import StackFiles
 from infra.services.serving import models
-from infra.values import ENVIRONMENTS, from_file
+from infra.values import from_file
 
 MODEL, TARGET, SOURCE = "digits", "prod", "test"
 _WAIT_SECONDS = 180
@@ -81,7 +82,7 @@ def _measure(given: argparse.Namespace) -> None:
 
 def _moves(env: Mapping[str, str]) -> list[Move]:
     """Return the moves to prod's other release and back; raises BenchmarkError when the demo has not left them."""
-    if missing := [name for name in ENVIRONMENTS if name not in deployed(env)]:
+    if missing := [name for name in StackFiles(ROOT).ordered() if name not in deployed(env)]:
         raise BenchmarkError(f"there is no stack {', '.join(missing)}; run `make demo` first")
     now, ready = (models(from_file(name).environment)[MODEL] for name in (TARGET, SOURCE))
     if now.release is None or now.previous is None or ready.release not in (now.release, now.previous):

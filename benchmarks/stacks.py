@@ -8,11 +8,11 @@ from pathlib import Path
 from benchmarks.errors import BenchmarkError
 from benchmarks.measure import BEFORE, OURS, ROOT, Series, of_checkout, output, timed
 from benchmarks.workspace import by_itself, workspace
-from infra.values import ENVIRONMENTS
+from infra.contract.stacks import StackFiles
 
 
 def measure(repeat: int, env: Mapping[str, str], before: Path | None = None) -> list[Series]:
-    """Measure previews of dev, test and prod where they are deployed; after each, one of the smallest program.
+    """Measure previews of the environments that are deployed; after each, one of the smallest program.
 
     The checkout `before` previews the same stacks in between, with the engine as it runs by itself; its stack files
     have to be those of this checkout.
@@ -40,7 +40,7 @@ def measure(repeat: int, env: Mapping[str, str], before: Path | None = None) -> 
 def deployed(env: Mapping[str, str]) -> list[str]:
     """Return the environments that have a stack in the user's backend."""
     listed = {stack["name"] for stack in json.loads(output(["pulumi", "stack", "ls", "--json"], ROOT, env))}
-    return [name for name in ENVIRONMENTS if name in listed]
+    return [name for name in StackFiles(ROOT).ordered() if name in listed]
 
 
 def _resources(name: str, env: Mapping[str, str]) -> int:

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from ruamel.yaml import YAML
-
 from benchmarks import typed
 from benchmarks.errors import BenchmarkError
 from benchmarks.measure import BEFORE, OURS, ROOT, Series, of_checkout, output, timed
 from infra.contract.release import Releases
+from infra.contract.stacks import StackFiles
 from infra.targets.variables import KUBECONFIG, LOCAL_CONTEXT
 from infra.values import NAMESPACE
 from tests.program.harness import run, stack_values
@@ -115,9 +114,8 @@ def _write(config: Mapping[str, Any], file: Path) -> Path:
 def _config() -> dict[str, Any]:
     """Return the values of the stack's file with made-up credentials, and its releases where this checkout has them."""
     values = stack_values(STACK)
-    document = YAML(typ="safe").load(ROOT / "stacks" / f"Pulumi.{STACK}.yaml")
     known = Releases(ROOT / "stacks" / "releases")
-    for name, model in document["config"][f"{NAMESPACE}:models"].items():
+    for name, model in StackFiles(ROOT).values(STACK)["models"].items():
         if model["release"] in known.ids(name):
             values["models"][name].update(release=model["release"], previous=model["previous"])
     return values

@@ -117,6 +117,10 @@ class Document:
             start = self._end(mapping.pairs[index - 1])
         self._edits.append((start, end, ""))
 
+    def rename(self, pair: tuple[Node, Node], key: str, text: str) -> None:
+        """Write `key: text` where a pair stands."""
+        self._edits.append((pair[0].start, self._end(pair), f"{key}: {text}"))
+
     def edited(self) -> str:
         """Return the text with all edits."""
         text = self.text

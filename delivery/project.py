@@ -13,11 +13,12 @@ from delivery.errors import DeliveryError
 from infra.composition.service import Stack
 from infra.contract.environment import Environment
 from infra.contract.model import Models
-from infra.contract.problems import read_text
 from infra.contract.release import Release, Releases
+from infra.contract.stacks import BASE, StackFiles
 from infra.discovery import Services, known
 from infra.services.serving import Model, models
-from infra.values import ENVIRONMENTS, ROOT, file_name, from_file
+from infra.services.training import pipelines
+from infra.values import ROOT, file_name, from_file
 
 
 @dataclass(frozen=True)
@@ -43,14 +44,22 @@ class KnownReleases(Releases):
 
 @dataclass(frozen=True)
 class Project:
-    """A checkout; `environments` is the order in which releases are promoted."""
+    """A checkout with its environments, models and releases."""
 
     root: Path = ROOT
-    environments: tuple[str, ...] = ENVIRONMENTS
     services: Services = field(default_factory=known)
-    _texts: dict[str, str] = field(default_factory=dict)
     # With the texts that they were validated from: an equal text is not validated again.
-    _stacks: dict[str, tuple[str | None, Stack]] = field(default_factory=dict)
+    _stacks: dict[str, tuple[tuple[str | None, ...], Stack]] = field(default_factory=dict)
+
+    @cached_property
+    def files(self) -> StackFiles:
+        """The stack files, and what they share."""
+        return StackFiles(self.root)
+
+    @property
+    def environments(self) -> tuple[str, ...]:
+        """The environments, each after the one that it takes releases from."""
+        return self.files.ordered()
 
     @cached_property
     def releases(self) -> KnownReleases:
@@ -68,9 +77,7 @@ class Project:
 
     def text(self, environment: str) -> str:
         """Return the stack file's text with its line endings as they are; raise ConfigError when it is not readable."""
-        if environment not in self._texts:
-            self._texts[environment] = read_text(self.file(environment), file_name(environment))
-        return self._texts[environment]
+        return self.files.text(environment)
 
     def environment(self, environment: str) -> Environment:
         """Return the validated values of an environment; raise ConfigError with everything that is wrong."""
@@ -82,17 +89,17 @@ class Project:
 
     def stack(self, environment: str) -> Stack:
         """Return the validated values of an environment with its services; raise ConfigError as `environment` does."""
-        text = self.text(environment) if environment in self.environments else None
+        texts = (self.text(self.files.require(environment)), self.files.base())
         validated = self._stacks.get(environment)
-        if validated is None or validated[0] != text:
+        if validated is None or validated[0] != texts:
             # Without releases, each a file to read and to validate: who needs one loads it, and the program all.
-            loaded = from_file(environment, self.root, services=self.services, text=text, only=())
-            validated = self._stacks[environment] = (text, loaded.stack)
+            loaded = from_file(environment, self.root, services=self.services, files=self.files, only=())
+            validated = self._stacks[environment] = (texts, loaded.stack)
         return validated[1]
 
     def reload(self, environment: str) -> None:
         """Forget what was read of a stack file: somebody may have edited it meanwhile."""
-        self._texts.pop(environment, None)
+        self.files.forget(environment)
 
     def write(self, environment: str, text: str) -> None:
         """Replace the stack file in one step; its mode and its line endings stay."""
@@ -100,7 +107,7 @@ class Project:
         if "\r" not in text and "\r\n" in self.text(environment):
             text = text.replace("\n", "\r\n")
         stackfile.write(self.file(environment), file_name(environment), text)
-        self._texts[environment] = text
+        self.files.put(environment, text)
 
     def model(self, environment: str, model: str) -> Model:
         """Return what an environment's file says of a model; raise DeliveryError when it has no such model."""
@@ -121,6 +128,23 @@ class Project:
         return stackfile.point(self.text(environment), name, model, pointers.release, pointers.previous)
 
     def source(self, environment: str) -> str | None:
-        """Return the environment that a release must have been accepted by; None for the first one."""
-        before = self.environments.index(environment)
-        return self.environments[before - 1] if before else None
+        """Return the environment that a release must have been accepted by; None where releases enter."""
+        return self.environment(environment).releases_from
+
+    def trainer(self, model: str, environment: str | None = None) -> str:
+        """Return the environment that trains a model: the given one, else the only one that does.
+
+        Raise DeliveryError when none does, or several do.
+        """
+        names = self.environments if environment is None else (environment,)
+        trained = {name: pipelines(self.environment(name)) for name in names}
+        candidates = [name for name, known in trained.items() if model in known]
+        if len(candidates) == 1:
+            return candidates[0]
+        if candidates:
+            raise DeliveryError(f"{model} is trained in {', '.join(candidates)}; say in which one with --env")
+        files = ", ".join(file_name(name) for name, known in trained.items() if known or len(names) == 1)
+        known = sorted({name for each in trained.values() for name in each})
+        raise DeliveryError(
+            f"{files or BASE}: stellwerk:training has no {model!r}; models there: {', '.join(known) or 'none'}"
+        )

@@ -59,7 +59,8 @@ class Session:
 
     def kubectl(self, environment: str) -> Kubectl:
         """Return the cluster of an environment."""
-        return Kubectl(environment, self.project.environment(environment).cluster.context, self.variables)
+        values = self.project.environment(environment)
+        return Kubectl(environment, values.cluster.context, self.variables, values.scope)
 
     def jobs(self, environment: str) -> TrainingJobs:
         """Return the training Jobs of an environment."""
@@ -71,17 +72,17 @@ class Session:
 
         return endpoint(self.project, environment, model)
 
-    def log_store(self) -> "LogStore":
-        """Return the log store that an environment of the project runs; raise DeliveryError when none does."""
+    def log_store(self, environment: str | None = None) -> "LogStore":
+        """Return the log store of an environment, or of the project; raise DeliveryError when there is none."""
         from delivery.clients.logs import log_store
 
-        return log_store(self.project, self.engine)
+        return log_store(self.project, self.engine, environment)
 
     def tracking(self, environment: str) -> AbstractContextManager["Tracking"]:
         """Return the tracking server of an environment, open as long as the context lasts."""
         from delivery.clients.runs import tracking
 
-        return tracking(self.kubectl(environment))
+        return tracking(self.project.environment(environment), self.kubectl(environment), self.engine)
 
     def store(self, environment: str) -> AbstractContextManager["Store"]:
         """Return the object store of an environment, open as long as the context lasts."""

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 
-from infra.contract.names import EnvironmentName
-
 if TYPE_CHECKING:
     from delivery.session import Session
 
@@ -18,8 +16,23 @@ console = Console(stderr=True)
 answer = Console(highlight=False)
 
 
+def environment_names() -> list[str]:
+    """Return the names of this checkout's environments, for the shell to complete."""
+    from infra.contract.stacks import StackFiles
+    from infra.values import ROOT
+
+    return StackFiles(ROOT).names()
+
+
 Model = Annotated[str, typer.Argument(help="Name of the model: its folder in models/.")]
-Environment = Annotated[EnvironmentName, typer.Option("--env", help="The environment.")]
+Environment = Annotated[str, typer.Option("--env", help="The environment.", autocompletion=environment_names)]
+Chosen = Annotated[
+    str | None, typer.Option("--env", help="Default: each that has a stack.", autocompletion=environment_names)
+]
+Trainer = Annotated[
+    str | None,
+    typer.Option("--env", help="Where it is trained; default: the only one.", autocompletion=environment_names),
+]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Apply without asking.")]
 Timeout = Annotated[

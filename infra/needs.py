@@ -1,10 +1,11 @@
 """What the environments that run on the embedded cluster ask of its node."""
 
 from infra.composition.service import Stack
+from infra.contract.stacks import StackFiles
 from infra.services import images, registry
 from infra.targets.needs import Needs
 from infra.targets.variables import LOCAL_CONTEXT
-from infra.values import ENVIRONMENTS, from_file
+from infra.values import ROOT, from_file
 
 
 def local_needs() -> Needs:
@@ -12,7 +13,8 @@ def local_needs() -> Needs:
 
     Raise ConfigError when a stack file is wrong.
     """
-    stacks = [from_file(name, only=()).stack for name in ENVIRONMENTS]
+    files = StackFiles(ROOT)
+    stacks = [from_file(name, files=files, only=()).stack for name in files.ordered()]
     return needs([stack for stack in stacks if stack.environment.cluster.context == LOCAL_CONTEXT])
 
 

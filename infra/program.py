@@ -50,6 +50,7 @@ def compose(loaded: Loaded, credentials: Credentials, target: Target, root: Path
     first, *_ = loaded.stack.services
     composition = Composition(loaded.stack, loaded.releases, credentials, target, root, opts, first)
     for service in loaded.stack.services:
-        step = service.compose if service.runs(loaded.environment) else service.connect
+        values = loaded.environment
+        step = service.compose if service.runs(values) else service.connect if service.elsewhere(values) else None
         if step is not None:
             step(composition.of(service))

@@ -10,21 +10,20 @@ from pydantic import ValidationError
 
 from infra.composition.rules import document_violations, violations
 from infra.composition.service import Documents, Stack
-from infra.contract.environment import ENVIRONMENTS as ENVIRONMENTS
 from infra.contract.environment import KSERVE as KSERVE
 from infra.contract.environment import PLATFORM as PLATFORM
 from infra.contract.environment import SERVING as SERVING
 from infra.contract.environment import TRAINING as TRAINING
 from infra.contract.environment import Environment
-from infra.contract.environment import file_name as file_name
 from infra.contract.model import Models
-from infra.contract.problems import ConfigError, Problem, Source, problems, read_text, show, suggest
-from infra.contract.reading import positioned, tree
+from infra.contract.problems import ConfigError, Problem, Source, problems, show
 from infra.contract.release import Release, Releases
+from infra.contract.stacks import NAMESPACE as NAMESPACE
+from infra.contract.stacks import StackFiles
+from infra.contract.stacks import file_name as file_name
 from infra.discovery import Services, known
 
 ROOT = Path(__file__).resolve().parents[1]
-NAMESPACE = "stellwerk"
 
 
 @dataclass(frozen=True)
@@ -59,51 +58,38 @@ def from_file(
     root: Path = ROOT,
     *,
     services: Services | None = None,
-    text: str | None = None,
+    files: StackFiles | None = None,
     only: Collection[str] | None = None,
 ) -> Loaded:
-    """Return the environment as its file says, without Pulumi and without secrets.
+    """Return the environment as its file and what environments share say, without Pulumi and without secrets.
 
-    Who has read the file already gives its `text`. Where models are given, releases of `only` these are read.
+    Who keeps what was read of stack files gives `files`. Where models are given, releases of `only` these are read.
     Raise ConfigError with one message for everything that is wrong.
     """
-    if environment not in ENVIRONMENTS:
-        action = suggest(environment, ENVIRONMENTS, "choose one of them")
-        raise ConfigError(f"environment {show(environment)}: unknown; allowed: {', '.join(ENVIRONMENTS)}; {action}")
-    name = file_name(environment)
-    text = read_text(root / name, name) if text is None else text
-    given = tree(text, name)
-    config = given.get("config", {}) if isinstance(given, Mapping) else {}
-    values = {key: value for key, value in own(config).items() if not _is_secure(value)}
-    origin = positioned(lambda: text, name, NAMESPACE)
-    return validate(values, environment, origin, Folders.of(root), services or known(), only)
-
-
-def source(stack: str, root: Path) -> Source:
-    """Return the stack's file for messages; without lines where the values come from another file."""
-    name = file_name(stack)
-    file = root / name
-    return positioned(lambda: read_text(file, name) if file.is_file() else None, name, NAMESPACE)
+    files = files or StackFiles(root)
+    values = files.values(files.require(environment))
+    return validate(values, environment, files, Folders.of(root), services or known(), only)
 
 
 def validate(
     values: Mapping[str, Any],
     name: str,
-    source: Source,
+    files: StackFiles,
     folders: Folders,
     services: Services,
     only: Collection[str] | None = None,
 ) -> Loaded:
-    """Return the values as a typed environment with its releases, or with those of `only` these models.
+    """Return merged values as a typed environment with its releases.
 
-    Raise ConfigError on the first group of problems.
+    Releases are those of all models, or of `only` these. Raise ConfigError on the first group of problems.
     """
+    source = files.source(name)
     try:
         environment = services.document.model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:
         raise source.error(problems(error, services.document)) from None
     stack = services.stack(environment)
-    broken = list(violations(stack))
+    broken = [*violations(stack), *files.path_problems(name, environment.releases_from)]
     if environment.environment != name:
         broken.append(
             Problem(("environment",), show(environment.environment), f"{name}, the stack's name", f"set it to {name}")
@@ -130,19 +116,6 @@ def _releases(
         try:
             releases[pointer.model, pointer.release] = store.load(pointer.model, pointer.release)
         except ConfigError as error:
-            line = source.line(pointer.path)
-            place = f"{source.name}:{line}" if line else source.name
+            place = source.where(pointer.path)
             raise ConfigError(f"{place}: {source.key(pointer.path)}: {pointer.release}\n{error}") from None
     return releases
-
-
-def own(config: Any) -> dict[str, Any]:
-    """Return the values of this project's namespace, by their keys without it."""
-    prefix = f"{NAMESPACE}:"
-    if not isinstance(config, Mapping):
-        return {}
-    return {key.removeprefix(prefix): value for key, value in config.items() if key.startswith(prefix)}
-
-
-def _is_secure(value: Any) -> bool:
-    return isinstance(value, Mapping) and set(value) == {"secure"}

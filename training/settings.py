@@ -18,7 +18,7 @@ PINNED_IMAGE = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Place:
-    """Where the run takes place and where its results go."""
+    """Where the run takes place and where its results go; `experiment` is the model's name unless given."""
 
     tracking_uri: str
     bucket: str
@@ -26,6 +26,7 @@ class Place:
     image: str
     commit: str
     device: str
+    experiment: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def read_place(environ: Mapping[str, str] = os.environ, revision: Path = REVISIO
         image=environ["TRAINING_IMAGE"],
         commit=_read_revision(revision),
         device=device,
+        experiment=environ.get("STELLWERK_EXPERIMENT"),
     )
 
 

@@ -18,12 +18,12 @@ SHORT_DIGEST = 32
 
 
 class MlflowTracker:
-    """One MLflow run; the experiment and the registered model carry the name of the model."""
+    """One MLflow run; the experiment and the registered model carry the name of the model, or the place's."""
 
     def __init__(self, request: Request, place: Place, dataset: Dataset) -> None:
         """Start the run with parameters, commit, image and data digest; raise MlflowException if refused."""
         self._client = MlflowClient(place.tracking_uri)
-        self._model = request.model.name
+        self._model = place.experiment or request.model.name
         experiment = self._client.get_experiment_by_name(self._model)
         experiment_id = experiment.experiment_id if experiment else self._client.create_experiment(self._model)
         self.run_id: str = self._client.create_run(experiment_id, run_name=place.job).info.run_id

@@ -29,6 +29,17 @@ def key_pair_files(pair: KeyPairArgs) -> dict[str, pulumi.Input[str]]:
     return {"tls.crt": pair["certificate"], "tls.key": pair["key"]}
 
 
+class TrackingAccessArgs(TypedDict):
+    """How a pod reaches a tracking server."""
+
+    uri: pulumi.Input[str]
+    """MLFLOW_TRACKING_URI."""
+    login: NotRequired[LoginArgs | None]
+    """Login of the server; absent where it has none."""
+    private: NotRequired[bool]
+    """Whether its certificate comes from an authority of the pod's trust bundle, and not from a public one."""
+
+
 class StaticKeysArgs(TypedDict):
     """An S3 login that stays the same until somebody changes it."""
 

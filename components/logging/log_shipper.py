@@ -12,7 +12,7 @@ POD_LOGS = "/var/log/pods"
 POSITIONS = "/var/lib/log-shipper"
 _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 # The environment of what a pod logs is its namespace's, whatever the line says. Namespaces of others have none.
-_ENVIRONMENT = rf"^([a-z][a-z0-9]*)-(?:{'|'.join(NAMESPACE_PURPOSES)})$"
+_ENVIRONMENT = rf"^([a-z][-a-z0-9]*)-(?:{'|'.join(NAMESPACE_PURPOSES)})$"
 
 
 def shipper_config(namespace: str) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """MLflow on PostgreSQL."""
 
+from collections.abc import Sequence
 from typing import TypedDict
 
 import pulumi
@@ -41,8 +42,8 @@ class TrackingServerArgs(TypedDict):
     """Size of the database's volume, in bytes with a binary unit."""
     store: StoreAccessArgs
     """Store of the artefacts, in the folder `mlflow`; an identity is that of the service account `tracking`."""
-    clients: pulumi.Input[str]
-    """Namespace whose pods may connect."""
+    clients: Sequence[pulumi.Input[str]]
+    """Namespaces whose pods may connect."""
 
 
 class TrackingServer(pulumi.ComponentResource):
@@ -73,7 +74,7 @@ class TrackingServer(pulumi.ComponentResource):
         # Its one pod has a name that is known: a role lets people forward a port to it, and to no other.
         server = workload.stateful_set(pods.template(TRACKING, pod), depends_on)
         service = workload.service(ports.TRACKING, ports.TRACKING)
-        workload.allow([ports.TRACKING], [namespace_peer(args["clients"])])
+        workload.allow([ports.TRACKING], [namespace_peer(client) for client in args["clients"]])
         ready = pulumi.Output.all(namespace, server.metadata.name, service.metadata.name)
         self.uri = ready.apply(lambda known: f"http://{TRACKING}.{known[0]}.svc.cluster.local:{ports.TRACKING}")
         self.register_outputs({"uri": self.uri})

@@ -7,7 +7,7 @@ import pulumi
 
 from components.cluster.node_pool import GPU, POOL_LABEL
 from components.kit import pods, store_access
-from components.kit.access import StoreAccessArgs
+from components.kit.access import StoreAccessArgs, TrackingAccessArgs
 from components.kit.kubernetes import batch, core, meta
 from components.kit.names import REVISION
 from components.kit.volumes import scratch_volume
@@ -27,8 +27,10 @@ class TrainingPipelineArgs(TypedDict):
     """What the image was built from: a commit, with a digest of what differs from it."""
     pull_secret: pulumi.Input[str]
     """Name of the Secret with the registry login."""
-    tracking_uri: pulumi.Input[str]
-    """MLFLOW_TRACKING_URI."""
+    tracking: TrackingAccessArgs
+    """Tracking server of the runs; with `private` it is verified by the store's trust bundle."""
+    experiment: NotRequired[str | None]
+    """What the tracking server calls the model, where that is not its name."""
     store: StoreAccessArgs
     """Store of artefacts and candidates; an identity is that of the service account `train-<model>`."""
     cpu: str
@@ -49,7 +51,8 @@ class TrainingPipeline(pulumi.ComponentResource):
         super().__init__("stellwerk:index:TrainingPipeline", name, None, opts)
         title = f"train-{args['model']}"
         workload = Workload(name, title, args["namespace"], self)
-        secret = store_access.store_secret(workload, args["store"])
+        data = {**store_access.secret_data(args["store"]), **_login(args["tracking"])}
+        secret = workload.secret(data) if data else None
         account = store_access.store_account(workload, title, args["store"])
         labels = {"app": "training", "stellwerk.dev/model": args["model"]}
         # Never by itself: there is no 31st of February.
@@ -75,6 +78,25 @@ def _job(pod: core.v1.PodSpecArgs, labels: Mapping[str, str], revision: str) -> 
     )
 
 
+def _login(tracking: TrackingAccessArgs) -> dict[str, pulumi.Input[str]]:
+    """Return what a Secret has of the tracking server's login."""
+    login = tracking.get("login")
+    return {} if login is None else {"tracking-username": login["username"], "tracking-password": login["password"]}
+
+
+def _tracking_environment(args: TrainingPipelineArgs, secret: pulumi.Input[str] | None) -> list[core.v1.EnvVarArgs]:
+    """Return the variables by which a run is named, and by which MLflow's client logs in and verifies the server."""
+    tracking, experiment = args["tracking"], args.get("experiment") or args["model"]
+    values = {} if experiment == args["model"] else {"STELLWERK_EXPERIMENT": experiment}
+    if tracking.get("private"):
+        values["MLFLOW_TRACKING_SERVER_CERT_PATH"] = f"{store_access.TRUST_FOLDER}/{store_access.TRUST_KEY}"
+    entries = pods.env(values)
+    if tracking.get("login") is not None and secret is not None:
+        for key in ("username", "password"):
+            entries.append(pods.secret_env(f"MLFLOW_TRACKING_{key.upper()}", secret, f"tracking-{key}"))
+    return entries
+
+
 def _pod(
     args: TrainingPipelineArgs, secret: pulumi.Input[str] | None, account: pulumi.Input[str] | None
 ) -> core.v1.PodSpecArgs:
@@ -90,12 +112,13 @@ def _pod(
             *pods.env(
                 {
                     "TRAINING_IMAGE": args["image"],
-                    "MLFLOW_TRACKING_URI": args["tracking_uri"],
+                    "MLFLOW_TRACKING_URI": args["tracking"]["uri"],
                     "MODEL_BUCKET": store["bucket"],
                 }
             ),
             *store_access.environment(store, secret),
             *pods.env({"STELLWERK_DEVICE": "cuda" if pool else "cpu"}),
+            *_tracking_environment(args, secret),
         ],
     )
     pod = pods.pod(

@@ -48,7 +48,7 @@ def trust(environment: Environment) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cadata=environment.ca_certificate)
     except ssl.SSLError as error:
-        name = environment.environment.value
+        name = environment.environment
         raise DeliveryError(
             f"{file_name(name)}: stellwerk:caCertificate cannot be read ({error.reason}); restore it "
             f"from git, or delete it and run `stellwerk init {name}`"

@@ -23,7 +23,7 @@ class TrainingJobs:
     @property
     def namespace(self) -> str:
         """Return the namespace of the Jobs."""
-        return f"{self.environment}-{TRAINING}"
+        return self.kubectl.namespace(TRAINING)
 
     def job(self, name: str) -> Object | None:
         """Return a Job, None when it does not exist."""

@@ -25,11 +25,19 @@ _UNREACHABLE = (
 
 @dataclass(frozen=True)
 class Kubectl:
-    """The cluster of an environment, by its context; `variables` are the whole environment of its processes."""
+    """The cluster of an environment, by its context; `variables` are the whole environment of its processes.
+
+    `scope` is what names of the environment's namespaces begin with; its own name unless given.
+    """
 
     environment: str
     context: str
     variables: Mapping[str, str]
+    scope: str | None = None
+
+    def namespace(self, purpose: str) -> str:
+        """Return the name of the environment's namespace for a purpose."""
+        return f"{self.scope or self.environment}-{purpose}"
 
     def run(self, *arguments: str, stdin: str | None = None) -> str:
         """Return the standard output; raise DeliveryError with the last words, or what is wrong with the access."""

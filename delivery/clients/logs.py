@@ -12,6 +12,7 @@ from delivery.clients.engine import Engine
 from delivery.clock import Clock
 from delivery.errors import DeliveryError
 from delivery.project import Project
+from infra.contract.problems import proved
 from infra.services import logging
 from infra.values import file_name
 
@@ -62,22 +63,31 @@ class LogStore:
         return [hit["_source"] for hit in answer.json()["hits"]["hits"]]
 
 
-def log_store(project: Project, engine: Engine) -> LogStore:
-    """Return the log store that an environment of the project runs; raise DeliveryError when none does."""
-    for name in project.environments:
-        values = project.environment(name)
-        if logging.runs(values):
-            login = ("reader", _password(engine, name))
-            client = httpx.Client(verify=trust(values), auth=login, timeout=20, trust_env=False)
-            return LogStore(logging.url(values), client, engine.clock)
-    raise DeliveryError("no environment runs a log store (stellwerk:logging mode: embedded); ask your own one")
+def log_store(project: Project, engine: Engine, environment: str | None = None) -> LogStore:
+    """Return the log store that an environment names by its URL, else the one that an environment of the project runs.
+
+    Raise DeliveryError when there is none.
+    """
+    asked = project.environments if environment is None else (environment, *project.environments)
+    named = {name: values for name in asked if logging.url(values := project.environment(name))}
+    # Without a URL of its own an environment's logs are in the store of the cluster's owner.
+    owner = next((name for name, values in named.items() if logging.runs(values)), None)
+    chosen = environment if environment in named else owner or next(iter(named), None)
+    if chosen is None:
+        raise DeliveryError(
+            "no environment runs a log store (stellwerk:logging mode: embedded) or names one (url); ask your own one"
+        )
+    client = httpx.Client(verify=trust(named[chosen]), auth=_login(engine, chosen), timeout=20, trust_env=False)
+    return LogStore(proved(logging.url(named[chosen])), client, engine.clock)
 
 
-def _password(engine: Engine, environment: str) -> str:
-    """Return the password of the log store's reader."""
+def _login(engine: Engine, environment: str) -> tuple[str, str]:
+    """Return the login that reads: of the environment's own store, or of the one that it names."""
     try:
-        password: str = engine.credentials(environment)["logStore"]["users"]["reader"]["password"]
-        return password
+        keys = engine.credentials(environment)["logStore"]
+        if "users" in keys:
+            return "reader", keys["users"]["reader"]["password"]
+        return keys["username"], keys["password"]
     except (KeyError, TypeError, ValueError):
         raise DeliveryError(
             f"{file_name(environment)}: stellwerk:credentials has no user of the log store; "

@@ -48,7 +48,7 @@ class Store:
 @contextmanager
 def connect(values: Environment, engine: Engine) -> Iterator[Store]:
     """Yield the object store of an environment; its CA is verified."""
-    environment = values.environment.value
+    environment = values.environment
     access, secret = _login(environment, engine)
     endpoint = object_store.external_url(values)
     name = f"object store of {environment} ({endpoint})"

@@ -34,7 +34,7 @@ def _needs() -> Needs:
 
 
 app = typer.Typer(
-    help="Stellwerk: dev, test and prod as stacks of the same components; promotion is an infrastructure diff.",
+    help="Stellwerk: environments as stacks of the same components; promotion is an infrastructure diff.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )

@@ -15,7 +15,7 @@ def demo(
         list[str] | None, typer.Option(help="A hyperparameter of the first, worse training, key=value; repeatable.")
     ] = None,
 ) -> None:
-    """Make everything from nothing: cluster, dev, test, prod, train, release, promote, predict, roll back."""
+    """Make everything from nothing: cluster, environments, train, release, promote, predict, roll back."""
     from delivery.operations.demo import run
 
     with resumable():

@@ -4,13 +4,26 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
-from delivery.terminal import Json, Yes, answer, confirm, console, print_json, resumable, session
-from infra.contract.names import EnvironmentName
+from delivery.terminal import (
+    Chosen,
+    Json,
+    Yes,
+    answer,
+    confirm,
+    console,
+    environment_names,
+    print_json,
+    resumable,
+    session,
+)
+
+if TYPE_CHECKING:
+    from delivery.project import Project
 
 # What the store may have instead of a release's artefact.
 _LOST = ("changed", "absent")
@@ -18,13 +31,28 @@ _LOST = ("changed", "absent")
 
 def init(
     context: typer.Context,
-    environments: Annotated[list[EnvironmentName], typer.Argument(help="Environments, the registry's owner first.")],
+    environments: Annotated[
+        list[str],
+        typer.Argument(help="Environments, the registry's owner first.", autocompletion=environment_names),
+    ],
+    after: Annotated[
+        str | None,
+        typer.Option(
+            help="A new one: write its stack file; it takes what this one has accepted.",
+            autocompletion=environment_names,
+        ),
+    ] = None,
+    team: Annotated[str | None, typer.Option(help="A new one: write its stack file; it is this team's.")] = None,
 ) -> None:
     """Make an environment's stack, certificate authority and encrypted credentials; keep what exists."""
     from delivery.operations.init import init as initialise
+    from delivery.operations.new_environment import Wanted
 
+    wanted = Wanted(after, team)
+    if wanted != Wanted() and len(environments) > 1:
+        raise typer.BadParameter("they are for one environment at a time", param_hint="--after, --team")
     for name in environments:
-        initialise(session(context), name.value, console)
+        initialise(session(context), name, console, wanted)
 
 
 def env(context: typer.Context) -> None:
@@ -37,11 +65,12 @@ def status(context: typer.Context, json: Json = False) -> None:
     """Show releases per environment, and whether they answer and could come back; exit code 1 when one does not."""
     from delivery.operations.status import status as report_status
 
-    report = report_status(session(context))
+    work = session(context)
+    report = report_status(work)
     if json:
         print_json(report)
     else:
-        _print_status(report)
+        _print_status(report, work.project)
     raise typer.Exit(0 if all(_is_well(state) for _, _, state in _models(report)) else 1)
 
 
@@ -57,7 +86,7 @@ def _models(report: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, 
             yield name, model, state
 
 
-def _print_status(report: Mapping[str, Any]) -> None:
+def _print_status(report: Mapping[str, Any], project: "Project") -> None:
     table = Table("environment", "model", "release", "previous", "answers")
     for name, model, state in _models(report):
         answers = "[green]yes[/green]" if state["ready"] else f"[red]{state['answering'] or 'no'}[/red]"
@@ -72,7 +101,7 @@ def _print_status(report: Mapping[str, Any]) -> None:
         if state["artefact"] in _LOST:
             action = (
                 "`stellwerk train` again, after its job was deleted"
-                if name == "dev"
+                if project.source(name) is None
                 else f"`stellwerk promote {model} --to {name}` brings it again"
             )
             text = f"{model} in {name}: its artefact is {state['artefact']} in the object store: "
@@ -81,9 +110,7 @@ def _print_status(report: Mapping[str, Any]) -> None:
 
 def drift(
     context: typer.Context,
-    environment: Annotated[
-        EnvironmentName | None, typer.Option("--env", help="Default: each that has a stack.")
-    ] = None,
+    environment: Chosen = None,
     repair: Annotated[bool, typer.Option("--repair", help="Put it back: preview, ask, apply.")] = False,
     yes: Yes = False,
     json: Json = False,
@@ -92,7 +119,7 @@ def drift(
     from delivery.operations import drift as drifts
 
     work = session(context)
-    names = [environment.value] if environment else drifts.applied(work)
+    names = [work.project.files.require(environment)] if environment else drifts.applied(work)
     drifted = {name: drifts.drift(work, name) for name in names}
     if json:
         print_json({"environments": {name: [asdict(item) for item in items] for name, items in drifted.items()}})

@@ -12,15 +12,16 @@ from delivery.terminal import (
     Model,
     OtherChanges,
     Timeout,
+    Trainer,
     Yes,
     answer,
     confirm,
     console,
+    environment_names,
     print_json,
     resumable,
     session,
 )
-from infra.contract.names import EnvironmentName
 
 
 def train(
@@ -28,17 +29,19 @@ def train(
     model: Model,
     param: Annotated[list[str] | None, typer.Option(help="A hyperparameter, key=value; repeatable.")] = None,
     requirement: Annotated[list[str] | None, typer.Option(help="A requirement it answers; repeatable.")] = None,
+    environment: Trainer = None,
     wait: Annotated[bool, typer.Option("--wait", help="Follow the Job to its end.")] = False,
     json: Json = False,
 ) -> None:
-    """Train a model in dev as a Kubernetes Job; the same image, parameters and nodes are trained once."""
+    """Train a model as a Kubernetes Job; the same image, parameters and nodes are trained once."""
     from delivery.operations import train as training
 
     work = session(context)
+    where = work.project.trainer(model, environment)
     with resumable():
-        job = training.train(work, model, param or [], requirement or [], console)
+        job = training.train(work, where, model, param or [], requirement or [], console)
         if wait:
-            training.wait(work, job, console)
+            training.wait(work, where, job, console)
     print_json({"job": job}) if json else answer.print(job)
 
 
@@ -46,13 +49,14 @@ def release(
     context: typer.Context,
     model: Model,
     job: Annotated[str, typer.Option(help="The training Job whose candidate is released.")],
+    environment: Trainer = None,
     json: Json = False,
 ) -> None:
     """Write the immutable release file of a training Job's candidate."""
     from delivery.operations.release import release as make_release
 
     work = session(context)
-    identity = make_release(work, model, job)
+    identity = make_release(work, work.project.trainer(model, environment), model, job)
     file = f"{work.project.releases.name}/{model}/{identity}.yaml"
     print_json({"release": identity, "file": file}) if json else answer.print(file)
 
@@ -60,9 +64,14 @@ def release(
 def promote(
     context: typer.Context,
     model: Model,
-    to: Annotated[EnvironmentName, typer.Option("--to", help="The environment whose pointer moves.")],
+    to: Annotated[
+        str, typer.Option("--to", help="The environment whose pointer moves.", autocompletion=environment_names)
+    ],
     source: Annotated[
-        EnvironmentName | None, typer.Option("--from", help="Where the release comes from; default: the one before.")
+        str | None,
+        typer.Option(
+            "--from", help="Where the release comes from; default: the one before.", autocompletion=environment_names
+        ),
     ] = None,
     release: Annotated[str | None, typer.Option(help="A release id; default: what the source serves.")] = None,
     yes: Yes = False,
@@ -75,7 +84,7 @@ def promote(
 
     with resumable():
         how = How(yes, timeout, console, confirm, allow_other_changes)
-        promote_release(session(context), model, to.value, source.value if source else None, release, how)
+        promote_release(session(context), model, to, source, release, how)
 
 
 def rollback(
@@ -92,7 +101,7 @@ def rollback(
 
     with resumable():
         how = How(yes, timeout, console, confirm, allow_other_changes)
-        roll_back(session(context), model, environment.value, how)
+        roll_back(session(context), model, environment, how)
 
 
 def predict(
@@ -111,9 +120,9 @@ def predict(
     from delivery.operations import predict as prediction
 
     if body is not None:
-        print_json(prediction.send(session(context), environment.value, model, body.read_bytes()))
+        print_json(prediction.send(session(context), environment, model, body.read_bytes()))
         return
-    result = prediction.predict(session(context), environment.value, model, None if all_held_out else rows)
+    result = prediction.predict(session(context), environment, model, None if all_held_out else rows)
     if json:
         print_json(result)
         return
@@ -124,15 +133,17 @@ def predict(
 
 
 def runs(
-    context: typer.Context, model: Model, lines: Annotated[int, typer.Option("-n", min=1)] = 10, json: Json = False
+    context: typer.Context,
+    model: Model,
+    lines: Annotated[int, typer.Option("-n", min=1)] = 10,
+    environment: Trainer = None,
+    json: Json = False,
 ) -> None:
     """List the tracking server's runs of a model, newest first."""
-    from delivery.operations.train import ENVIRONMENT
-
     work = session(context)
     # What the model is judged by first.
     metric = work.project.models.load(model).gates[0].metric
-    with work.tracking(ENVIRONMENT) as tracking:
+    with work.tracking(work.project.trainer(model, environment)) as tracking:
         entries = tracking.runs(model, lines)
     if json:
         print_json({"runs": entries})

@@ -8,10 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from delivery.terminal import Environment, Json, Yes, answer, confirm, console, print_json, session
-from infra.contract.names import EnvironmentName
-
-Chosen = Annotated[EnvironmentName | None, typer.Option("--env", help="Default: each that has a stack.")]
+from delivery.terminal import Chosen, Environment, Json, Yes, answer, confirm, console, print_json, session
 
 
 def orphans(
@@ -30,7 +27,7 @@ def orphans(
     from delivery.operations.drift import applied
 
     work = session(context)
-    names = [environment.value] if environment else applied(work)
+    names = [work.project.files.require(environment)] if environment else applied(work)
     left = {name: operation.orphans(work, name) for name in names}
     if json:
         print_json({"environments": {name: [asdict(item) for item in items] for name, items in left.items()}})
@@ -56,7 +53,7 @@ def state_check(context: typer.Context, environment: Chosen = None, json: Json =
     from delivery.operations import integrity
 
     work = session(context)
-    names = [environment.value] if environment else integrity.stacks(work)
+    names = [work.project.files.require(environment)] if environment else integrity.stacks(work)
     reports = {name: integrity.check(work, name) for name in names}
     if json:
         print_json({"environments": {name: asdict(report) for name, report in reports.items()}})
@@ -78,7 +75,9 @@ def state_repair(context: typer.Context, environment: Environment, yes: Yes = Fa
     """Clear pending operations and references to what is not there: show, ask, keep the state as it was, repair."""
     from delivery.operations.states import repair
 
-    repair(session(context), environment.value, partial(confirm, environment.value, yes=yes), console)
+    work = session(context)
+    name = work.project.files.require(environment)
+    repair(work, name, partial(confirm, name, yes=yes), console)
 
 
 @state_app.command("restore")
@@ -95,7 +94,8 @@ def state_restore(
     from delivery.clients.snapshots import Snapshots
     from delivery.operations import states
 
-    work, name = session(context), environment.value
+    work = session(context)
+    name = work.project.files.require(environment)
     snapshots = Snapshots(work.engine, name)
     if listed:
         table = Table("kept", "file")

@@ -7,7 +7,7 @@ from delivery.clients.engine import Engine
 from delivery.errors import DeliveryError
 from delivery.project import Project
 from delivery.session import Session
-from infra.values import NAMESPACE, file_name
+from infra.values import NAMESPACE, SERVING, file_name
 
 _ANSWER_SECONDS = 5
 
@@ -52,13 +52,17 @@ def _into_first(project: Project, model: str, target: str, source: str | None, r
         raise DeliveryError(f"{target} takes releases from training, not from another environment; leave --from away")
     if release is None:
         known = ", ".join(project.releases.ids(model)) or f"none; run `stellwerk release {model}`"
-        raise DeliveryError(f"--to {target} needs --release; releases of {model}: {known}")
+        raise DeliveryError(
+            f"--to {target} needs --release: releases enter there, because {file_name(target)} names no "
+            f"stellwerk:releasesFrom; releases of {model}: {known}"
+        )
     return release
 
 
 def _require_answer(session: Session, origin: str, model: str, release: str) -> None:
     """Raise DeliveryError unless the endpoint answers with the release; a lost answer or two do not matter."""
     target, answering = session.endpoint(origin, model), None
+    place = session.project.environment(origin).namespace(SERVING)
     deadline = session.clock.monotonic() + _ANSWER_SECONDS
     while answering != release:
         with target.client(timeout=_ANSWER_SECONDS) as client:
@@ -67,7 +71,7 @@ def _require_answer(session: Session, origin: str, model: str, release: str) -> 
             raise DeliveryError(
                 f"{origin} should serve {release} of {model}, but "
                 f"{f'answers with {answering}' if answering else 'does not answer'}; a release is promoted when it "
-                f"serves there; see `stellwerk status` and `kubectl -n {origin}-serving get pods`"
+                f"serves there; see `stellwerk status` and `kubectl -n {place} get pods`"
             )
         if answering != release:
             session.clock.sleep(0.5)

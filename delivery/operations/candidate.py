@@ -33,8 +33,11 @@ class Published:
     digest: str
 
 
-def read(source: store.Store, model: str, job: str) -> Published:
-    """Return the candidate of a Job, validated; raise DeliveryError naming every key that is wrong."""
+def read(source: store.Store, model: str, job: str, experiment: str) -> Published:
+    """Return the candidate of a Job, validated; raise DeliveryError naming every key that is wrong.
+
+    `experiment` is what the tracking server calls the model.
+    """
     key = contract.key(model, job)
     raw = store.read_json(source, key)
     try:
@@ -43,7 +46,7 @@ def read(source: store.Store, model: str, job: str) -> Published:
         raise DeliveryError(
             f"candidate {source.bucket}/{key}: {_wrong(error)}; train again, nothing is released"
         ) from None
-    wrong = contract.contradictions(candidate, model, job)
+    wrong = contract.contradictions(candidate, model, job, experiment)
     _refuse(job, [(".".join(map(str, problem.path)), problem.given, problem.allowed) for problem in wrong])
     return Published(candidate, f"sha256:{sha256(raw).hexdigest()}")
 

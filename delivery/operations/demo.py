@@ -22,7 +22,6 @@ from delivery.operations.load import Load
 from delivery.operations.settle import wait
 from delivery.project import Pointers
 from delivery.session import Session
-from infra.values import ENVIRONMENTS
 
 # Other processors differ in the last digits.
 _TOLERANCE = 1e-5
@@ -41,6 +40,11 @@ class Demo:
     first: Sequence[str]
     seconds: list[tuple[str, float]] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def last(self) -> str:
+        """Return the last environment, the one that users ask."""
+        return self.session.project.environments[-1]
 
     def step(self, title: str, work: Callable[[], None]) -> None:
         """Do a step under its title, and note how long it takes."""
@@ -116,12 +120,12 @@ def run(session: Session, console: Console, model: str, first: Sequence[str]) ->
 def _init(demo: Demo) -> None:
     """Make credentials; pointers of a cluster that is gone start at null: their artefacts are gone with it."""
     project = demo.session.project
-    for name in set(ENVIRONMENTS) - demo.session.engine.stacks():
+    for name in set(project.environments) - demo.session.engine.stacks():
         text = project.point(name, demo.model, Pointers(None, None))
         if text != project.text(name):
             demo.console.print(f"{name}: a new stack has no artefacts yet: its pointers start at null", highlight=False)
             project.write(name, text)
-    demo.stellwerk("init", *ENVIRONMENTS)
+    demo.stellwerk("init", *project.environments)
 
 
 def apply_environments(demo: Demo) -> None:
@@ -129,9 +133,10 @@ def apply_environments(demo: Demo) -> None:
 
     Without a release the others need nothing that the first makes: they are applied while its images are built.
     """
-    first, *others = ENVIRONMENTS
-    if any(demo.session.project.pointers(name, demo.model).release for name in ENVIRONMENTS):
-        for name in ENVIRONMENTS:
+    project = demo.session.project
+    first, *others = project.environments
+    if not others or any(project.pointers(name, demo.model).release for name in project.environments):
+        for name in project.environments:
             demo.step(f"Environment {name}", partial(_up, demo, name))
         return
     for name in others:
@@ -177,50 +182,51 @@ def _releases(demo: Demo) -> tuple[str, str]:
 
 
 def _story(demo: Demo, first: str, second: str) -> None:
-    """Promote the first, then the second model through all environments, then roll prod back."""
+    """Promote the first, then the second model through all environments, then roll the last one back."""
+    names = demo.session.project.environments
     state = demo.ask("status")["environments"]
-    pointers = {name: state[name]["models"][demo.model] for name in ENVIRONMENTS}
-    named = {name: {pointers[name]["release"], pointers[name]["previous"]} for name in ENVIRONMENTS}
-    if (pointers["prod"]["release"], pointers["prod"]["previous"]) == (first, second):
-        demo.console.print("prod has seen both releases and was rolled back: nothing to promote")
+    pointers = {name: state[name]["models"][demo.model] for name in names}
+    named = {name: {pointers[name]["release"], pointers[name]["previous"]} for name in names}
+    last = demo.last
+    if (pointers[last]["release"], pointers[last]["previous"]) == (first, second):
+        demo.console.print(f"{last} has seen both releases and was rolled back: nothing to promote")
         return
-    for name in ENVIRONMENTS:
+    for name in names:
         if not named[name] & {first, second}:
             demo.step(f"Promote {first} to {name}", partial(_promote, demo, first, name))
-    for name in ENVIRONMENTS:
+    for name in names:
         if pointers[name]["release"] != second:
             demo.step(f"Promote {second} to {name}", partial(_under_load, demo, second, name))
-    demo.step("Roll prod back", lambda: demo.stellwerk("rollback", demo.model, "--env", "prod", "--yes"))
+    demo.step(f"Roll {last} back", lambda: demo.stellwerk("rollback", demo.model, "--env", last, "--yes"))
 
 
 def _promote(demo: Demo, release: str, target: str) -> None:
-    source = ("--release", release) if target == "dev" else ()
+    source = ("--release", release) if demo.session.project.source(target) is None else ()
     demo.stellwerk("promote", demo.model, "--to", target, *source, "--yes")
 
 
 def _under_load(demo: Demo, release: str, target: str) -> None:
-    """Promote while a client keeps asking; prod must not fail a single request."""
-    if target != "prod":
+    """Promote while a client keeps asking; the last environment must not fail a single request."""
+    if target != demo.last:
         _promote(demo, release, target)
         return
     with Load(demo.session, target, demo.model) as load:
         _promote(demo, release, target)
-    demo.facts["requests during the promotion to prod"] = f"{load.answered} answered, {load.failed} failed"
+    demo.facts[f"requests during the promotion to {target}"] = f"{load.answered} answered, {load.failed} failed"
     demo.console.print(f"while promoting: {load.answered} requests answered by {load.releases}, {load.failed} failed")
     if load.failed:
         raise DeliveryError(f"{load.failed} requests failed during the promotion, the first with: {load.first_failure}")
 
 
 def _look(demo: Demo, release: str) -> None:
-    """Ask prod with all held-out rows, then find one of the predictions in the log store."""
-    answer = demo.ask("predict", demo.model, "--env", "prod", "--all-held-out")
+    """Ask the last environment with all held-out rows, then find one of the predictions in the log store."""
+    answer = demo.ask("predict", demo.model, "--env", demo.last, "--all-held-out")
     if answer["release"] != release:
-        raise DeliveryError(f"prod answers with release {answer['release']}, not with {release}")
-    measured, expected = answer["metrics"], answer["expected_metrics"]
-    if expected is None or any(abs(measured[name] - expected[name]) > _TOLERANCE for name in measured):
-        raise DeliveryError(f"prod's metrics are {measured}, the release says {expected}")
-    for name, value in measured.items():
-        demo.facts[f"{name} in prod, all held-out rows"] = f"{value:.4f} ({answer['rows']} rows), as released"
+        raise DeliveryError(f"{demo.last} answers with release {answer['release']}, not with {release}")
+    if abs(answer["accuracy"] - answer["expected_accuracy"]) > 1e-9:
+        raise DeliveryError(f"accuracy is {answer['accuracy']}, the release says {answer['expected_accuracy']}")
+    accuracy = f"{answer['accuracy']:.4f} ({answer['rows']} rows), as released"
+    demo.facts[f"accuracy in {demo.last}, all held-out rows"] = accuracy
     request = answer["request_ids"][0]
     line = demo.ask("logs", "--request-id", request, "--wait")["hits"][0]
     demo.facts["log line of a prediction"] = f"request {request} on pod {line[POD_FIELD]}"
@@ -241,8 +247,8 @@ def _summary(demo: Demo, total: float) -> None:
         "\nWhere to look next:\n"
         "  stellwerk status                     what runs where\n"
         '  eval "$(stellwerk env)"              then plain pulumi and kubectl work here\n'
-        "  pulumi preview --stack prod          no changes\n"
-        f"  stellwerk promote {demo.model} --to prod   the better model again\n"
+        f"  {f'pulumi preview --stack {demo.last}':<37}no changes\n"
+        f"  {f'stellwerk promote {demo.model} --to {demo.last}':<37}the better model again\n"
         "  stellwerk cluster down               removes all of it",
         highlight=False,
     )

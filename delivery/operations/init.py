@@ -9,23 +9,29 @@ from rich.console import Console
 from delivery import stackfile
 from delivery.clients.engine import KEY
 from delivery.operations import authority
+from delivery.operations.new_environment import Wanted, provide_file
 from delivery.session import Session
 from infra.composition.draft import Draft, Neighbours
 from infra.composition.service import Stack
-from infra.services import registry
+from infra.services import registry, tracking
 from infra.targets.target import Target
-from infra.values import file_name
+from infra.values import TRAINING, file_name
 
 
-def init(session: Session, environment: str, console: Console) -> None:
-    """Make what is absent, change nothing that is there.
+def init(session: Session, environment: str, console: Console, wanted: Wanted | None = None) -> None:
+    """Make what is absent, change nothing that is there; what is `wanted` is written of an environment that is new.
 
-    Raise StellwerkError; the stack file is written in one step, at the end.
+    Raise StellwerkError; credentials are written in one step, at the end.
     """
     project, engine = session.project, session.engine
+    if provide_file(project, environment, wanted or Wanted()):
+        console.print(f"{environment}: wrote {file_name(environment)}; commit it", highlight=False)
     stack = project.stack(environment)
+    if wanted and wanted.team and (url := tracking.external_url(stack.environment)):
+        clients = f"stellwerk:tracking.clients of who runs it has to name {stack.environment.namespace(TRAINING)}"
+        console.print(f"{environment}: Jobs reach {url} when {clients}", highlight=False, soft_wrap=True)
     _make_stack(session, environment, console)
-    draft = Draft(stack.environment, _existing(session, environment), _neighbours(session))
+    draft = Draft(stack.environment, _existing(session, environment), _neighbours(session, environment, console))
     certificate = _authority(draft)
     for service in project.services.ordered:
         service.make_credentials(draft)
@@ -67,11 +73,21 @@ def _existing(session: Session, environment: str) -> dict[str, Any]:
     return session.engine.credentials(environment) if KEY in config else {}
 
 
-def _neighbours(session: Session) -> Neighbours:
+def _neighbours(session: Session, environment: str, console: Console) -> Neighbours:
     """Return the other environments of this project, read when a service asks for them."""
     project = session.project
+
+    def complete(owner: str) -> dict[str, Any]:
+        init(session, owner, console)
+        update = f"`pulumi up --stack {owner}` makes it known there"
+        console.print(f"{owner}: has a login for {environment} now; {update}", highlight=False)
+        return _existing(session, owner)
+
     return Neighbours(
-        lambda: {name: project.environment(name) for name in project.environments}, partial(_existing, session)
+        project.environments,
+        lambda: {name: project.environment(name) for name in project.environments},
+        partial(_existing, session),
+        complete,
     )
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def _change(file: Path, name: str, chain: Sequence[Migration]) -> Iterator[Chang
     wanted, reasons = migrate(document.tree, chain)
     if not reasons:
         return
-    _remove(document, document.root, document.tree, wanted)
+    _edit(document, document.root, document.tree, wanted)
     after = document.edited()
     if leaves(load(after, name)) != leaves(wanted):
         raise DeliveryError(
@@ -59,8 +60,17 @@ def _change(file: Path, name: str, chain: Sequence[Migration]) -> Iterator[Chang
     yield Change(name, tuple(reasons), text, after)
 
 
-def _remove(document: Document, node: Node, before: Any, after: Any) -> None:
-    """Remove the keys of `before` that `after` does not have; what is merged in or shared is left to be noticed."""
+def _edit(document: Document, node: Node, before: Any, after: Any) -> None:
+    """Remove the keys that only `before` has, add those that only `after` has, each behind the one before it.
+
+    One that comes in the place of another is written over it. What is merged in or shared is left to be noticed.
+    """
+    if before and after and (old := next(iter(before))) not in after and (new := next(iter(after))) not in before:
+        pair = node.find(str(old))
+        if pair is not None:
+            document.rename(pair, str(new), str(after[new]))
+        before = {key: value for key, value in before.items() if key != old}
+        after = {key: value for key, value in after.items() if key != new}
     for key, value in before.items():
         pair = node.find(str(key))
         if pair is None:
@@ -68,4 +78,8 @@ def _remove(document: Document, node: Node, before: Any, after: Any) -> None:
         if key not in after:
             document.remove(node, pair)
         elif isinstance(value, dict) and pair[1].kind == MAPPING:
-            _remove(document, pair[1], value, after[key])
+            _edit(document, pair[1], value, after[key])
+    for previous, key in pairwise(after):
+        pair = node.find(str(previous))
+        if key not in before and pair is not None:
+            document.insert(node, pair, str(key), str(after[key]))

@@ -92,7 +92,7 @@ class Watch:
         """Return whether an autoscaler makes room for the pod: that takes minutes, and is no failure."""
         if trouble.kind != "unschedulable":
             return False
-        words = ["--namespace", f"{self.kubectl.environment}-{SERVING}", "get", "events"]
+        words = ["--namespace", self.kubectl.namespace(SERVING), "get", "events"]
         try:
             events = self.kubectl.objects(*words, f"--field-selector=involvedObject.name={trouble.pod}")
         except DeliveryError:
@@ -144,7 +144,7 @@ def reasons(kubectl: Kubectl, releases: Mapping[str, str]) -> dict[str, str]:
 
 
 def _listed(kubectl: Kubectl, selector: str) -> list[dict[str, Any]]:
-    namespace = f"{kubectl.environment}-{SERVING}"
+    namespace = kubectl.namespace(SERVING)
     return kubectl.objects("--namespace", namespace, "get", "replicasets,pods", "--selector", selector)
 
 
@@ -200,7 +200,7 @@ def _text(pod: str, fault: Fault) -> str:
 
 def last_lines(kubectl: Kubectl, trouble: Trouble) -> list[str]:
     """Return the last log lines of the container that ended; none when they are gone."""
-    words = ["--namespace", f"{kubectl.environment}-{SERVING}", "logs", trouble.pod, "-c", trouble.container]
+    words = ["--namespace", kubectl.namespace(SERVING), "logs", trouble.pod, "-c", trouble.container]
     for more in ([], ["--previous"]) if trouble.down else (["--previous"],):
         try:
             text = kubectl.run(*words, f"--tail={_LINES}", "--request-timeout=10s", *more)

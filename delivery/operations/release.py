@@ -8,14 +8,15 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 
 from delivery.errors import DeliveryError, system_errors
-from delivery.operations.train import ENVIRONMENT
 from delivery.session import Session
 from infra.contract.candidate import release_of
 from infra.contract.release import Release, Releases
 
 
-def release(session: Session, model: str, job: str) -> str:
-    """Write the release of a Job's candidate, or find the one with its artefact and serving image; return its id.
+def release(session: Session, environment: str, model: str, job: str) -> str:
+    """Write the release of the candidate of an environment's Job, or find the one with its artefact and serving image.
+
+    Return its id.
 
     Raise DeliveryError when the candidate is absent, is not what the Job stated, or is not what the command itself
     finds out about Job, artefact, example rows and gates.
@@ -23,11 +24,11 @@ def release(session: Session, model: str, job: str) -> str:
     # ONNX Runtime takes half a second to import, and nothing else of the command needs it.
     from delivery.operations import candidate as candidates
 
-    project, engine, jobs = session.project, session.engine, session.jobs(ENVIRONMENT)
-    releases = project.releases
-    with session.store(ENVIRONMENT) as source:
-        published = candidates.read(source, model, job)
-        digest, image = published.candidate.artefact.digest, engine.outputs(ENVIRONMENT)["images"]["serving"]
+    project, engine, jobs = session.project, session.engine, session.jobs(environment)
+    releases, experiment = project.releases, project.environment(environment).shared_name(model)
+    with session.store(environment) as source:
+        published = candidates.read(source, model, job, experiment)
+        digest, image = published.candidate.artefact.digest, engine.outputs(environment)["images"]["serving"]
         known = releases.ids(model)
         for identity in known:
             existing = releases.load(model, identity)

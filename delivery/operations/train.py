@@ -8,18 +8,15 @@ from typing import Any
 
 from rich.console import Console
 
-from delivery.clients.kubectl import Kubectl
+from delivery.clients.jobs import TrainingJobs
 from delivery.errors import DeliveryError
 from delivery.operations.events import refuse_beyond_quota
 from delivery.operations.waiting import Waiting
 from delivery.session import Session
 from infra.contract.model import FILE, Model
-from infra.services.training import pipelines
-from infra.values import TRAINING, file_name
+from infra.values import file_name
 
-ENVIRONMENT = "dev"
 _REQUIREMENT = "--requirement"
-NAMESPACE = f"{ENVIRONMENT}-{TRAINING}"
 
 
 @dataclass(frozen=True)
@@ -31,36 +28,37 @@ class Request:
 
 
 def train(
-    session: Session, model: str, parameters: Sequence[str], requirements: Sequence[str], console: Console
+    session: Session,
+    environment: str,
+    model: str,
+    parameters: Sequence[str],
+    requirements: Sequence[str],
+    console: Console,
 ) -> str:
-    """Start the Job, or find the one that already trains or has trained this; return its name.
+    """Start the Job in an environment, or find the one that already trains or has trained this; return its name.
 
     A Job that failed is made again. Raise DeliveryError naming a parameter that is not known or not allowed.
     """
-    known = pipelines(session.project.environment(ENVIRONMENT))
-    if model not in known:
-        raise DeliveryError(
-            f"{file_name(ENVIRONMENT)}: stellwerk:training has no {model!r}; models there: {', '.join(known) or 'none'}"
-        )
+    session.project.trainer(model, environment)
     arguments = _arguments(session.project.models.load(model), parameters, requirements)
-    kubectl = session.kubectl(ENVIRONMENT)
-    template = kubectl.get(NAMESPACE, "cronjob", f"train-{model}")
+    jobs = session.jobs(environment)
+    kubectl, namespace, template = jobs.kubectl, jobs.namespace, jobs.template(model)
     if template is None:
-        raise DeliveryError(f"{NAMESPACE}: there is no template train-{model}; run `pulumi up --stack {ENVIRONMENT}`")
+        raise DeliveryError(f"{namespace}: there is no template train-{model}; run `pulumi up --stack {environment}`")
     job = _job(template, model, arguments)
     name: str = job["metadata"]["name"]
-    existing = kubectl.get(NAMESPACE, "job", name)
+    existing = jobs.job(name)
     if existing and condition(existing, "Failed"):
         console.print(f"job {name} failed before; making it again", highlight=False)
-        kubectl.run("--namespace", NAMESPACE, "delete", "job", name, "--wait")
+        kubectl.run("--namespace", namespace, "delete", "job", name, "--wait")
         existing = None
     if existing is None:
         action = (
-            f"raise stellwerk:quota, or lower stellwerk:training.{model}.resources in {file_name(ENVIRONMENT)} "
+            f"raise stellwerk:quota, or lower stellwerk:training.{model}.resources in {file_name(environment)} "
             f"(without it, training.resources in {session.project.models.file(model)})"
         )
-        refuse_beyond_quota(kubectl, NAMESPACE, job["spec"]["template"]["spec"], action)
-        kubectl.run("--namespace", NAMESPACE, "create", "-f", "-", stdin=json.dumps(job))
+        refuse_beyond_quota(kubectl, namespace, job["spec"]["template"]["spec"], action)
+        kubectl.run("--namespace", namespace, "create", "-f", "-", stdin=json.dumps(job))
         console.print(f"job {name}: started", highlight=False)
     else:
         console.print(f"job {name}: exists already, same image, parameters and nodes", highlight=False)
@@ -136,19 +134,19 @@ def job_name(model: str, pod: dict[str, Any]) -> str:
     return f"train-{model}-{sha256(seed.encode()).hexdigest()[:8]}"
 
 
-def wait(session: Session, name: str, console: Console) -> None:
-    """Follow a Job to its end, showing its log and what it waits for.
+def wait(session: Session, environment: str, name: str, console: Console) -> None:
+    """Follow an environment's Job to its end, showing its log and what it waits for.
 
     Raise DeliveryError with the reason when it fails, or when it is clear that it can never run.
     """
     shown = 0
-    kubectl = session.kubectl(ENVIRONMENT)
-    waiting = Waiting(name, kubectl, session.clock)
+    jobs = session.jobs(environment)
+    waiting = Waiting(name, jobs.namespace, jobs.kubectl, session.clock)
     while True:
-        job = kubectl.get(NAMESPACE, "job", name)
+        job = jobs.job(name)
         if job is None:
             raise DeliveryError(f"job {name} was deleted")
-        lines = _log(kubectl, name)
+        lines = _log(jobs, name)
         for line in lines[shown:]:
             console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
         shown = len(lines)
@@ -168,10 +166,10 @@ def condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:
     return next((item for item in conditions if item["type"] == kind and item["status"] == "True"), None)
 
 
-def _log(kubectl: Kubectl, name: str) -> list[str]:
+def _log(jobs: TrainingJobs, name: str) -> list[str]:
     """Return messages of the Job's ECS lines; other lines as they are. Empty while there is no log."""
     try:
-        text = kubectl.run("--namespace", NAMESPACE, "logs", f"job/{name}", "--tail=-1")
+        text = jobs.kubectl.run("--namespace", jobs.namespace, "logs", f"job/{name}", "--tail=-1")
     except DeliveryError:
         return []
     return [_message(line) for line in text.splitlines()]

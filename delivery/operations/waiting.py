@@ -9,10 +9,7 @@ from delivery.clients.kubectl import Kubectl
 from delivery.clock import Clock
 from delivery.errors import DeliveryError
 from delivery.operations.events import events, largest_node, refuse_beyond_quota, requested, room, shown
-from infra.values import TRAINING
 
-_ENVIRONMENT = "dev"
-_NAMESPACE = f"{_ENVIRONMENT}-{TRAINING}"
 # A second try often succeeds; after so many seconds it counts.
 _PATIENCE = 60
 _LASTING = ("ErrImagePull", "ImagePullBackOff", "CreateContainerConfigError", "CreateContainerError")
@@ -27,6 +24,7 @@ class Waiting:
     """Follow what a Job waits for; each reason is said once."""
 
     name: str
+    namespace: str
     kubectl: Kubectl
     clock: Clock
     _said: set[str] = field(default_factory=set)
@@ -58,7 +56,7 @@ class Waiting:
 
     def _lines(self, job: dict[str, Any]) -> list[str]:
         if job.get("spec", {}).get("suspend"):
-            patch = f"""kubectl -n {_NAMESPACE} patch job {self.name} -p '{{"spec":{{"suspend":false}}}}'"""
+            patch = f"""kubectl -n {self.namespace} patch job {self.name} -p '{{"spec":{{"suspend":false}}}}'"""
             return [f"suspended: somebody stopped it; `{patch}` lets it run"]
         pods = self._pods()
         return self._of_pods(pods) if pods else self._refused(job)
@@ -67,7 +65,7 @@ class Waiting:
         """Return why there is no pod."""
         # A Job of this name may have been there before.
         uid = job["metadata"].get("uid", "")
-        said = events(self.kubectl, _NAMESPACE, "Job", self.name)
+        said = events(self.kubectl, self.namespace, "Job", self.name)
         warnings = [event for event in said if event.warning and event.uid == uid]
         if not warnings:
             return []
@@ -78,12 +76,12 @@ class Waiting:
         text = re.sub(r'pods "[^"]*"', "its pod", message)
         if "exceeded quota" not in text:
             return [text]
-        action = f"raise stellwerk:quota, `pulumi up`, or `kubectl -n {_NAMESPACE} delete job {self.name}`"
-        refuse_beyond_quota(self.kubectl, _NAMESPACE, job["spec"]["template"]["spec"], action)
+        action = f"raise stellwerk:quota, `pulumi up`, or `kubectl -n {self.namespace} delete job {self.name}`"
+        refuse_beyond_quota(self.kubectl, self.namespace, job["spec"]["template"]["spec"], action)
         resource = "memory" if "memory=" in text.partition("used:")[0] else "cpu"
         # What is used changes while others come and go: the first words are what is said once.
         first, _, numbers = text.partition(", used:")
-        return [f"waits for room in the quota: {first}", f"  used:{numbers}", *self._room(resource, _NAMESPACE)]
+        return [f"waits for room in the quota: {first}", f"  used:{numbers}", *self._room(resource, self.namespace)]
 
     def _of_pods(self, pods: list[dict[str, Any]]) -> list[str]:
         for pod in pods:
@@ -117,7 +115,9 @@ class Waiting:
             return [text]
         # A volume that cannot be mounted is an event, and nothing else.
         name = pod.get("metadata", {}).get("name", "")
-        warnings = [event for event in events(self.kubectl, _NAMESPACE, "Pod", name) if event.warning] if name else []
+        warnings = (
+            [event for event in events(self.kubectl, self.namespace, "Pod", name) if event.warning] if name else []
+        )
         return [f"{warnings[-1].reason}: {warnings[-1].message}"] if warnings else [text]
 
     def _room(self, resource: str, namespace: str | None) -> list[str]:
@@ -125,6 +125,6 @@ class Waiting:
 
     def _pods(self) -> list[dict[str, Any]]:
         selector = f"batch.kubernetes.io/job-name={self.name}"
-        place = ("--namespace", _NAMESPACE, "get", "pods", "--selector", selector, "-o", "json")
+        place = ("--namespace", self.namespace, "get", "pods", "--selector", selector, "-o", "json")
         pods: list[dict[str, Any]] = json.loads(self.kubectl.run(*place))["items"]
         return pods

@@ -15,10 +15,15 @@ _ROUNDS = 5
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The environments of this project, and the credentials that one of them has already."""
+    """The environments of this project by name, their values, and the credentials that one of them has already.
 
+    `complete` adds to these what is absent, and returns them.
+    """
+
+    names: tuple[str, ...]
     environments: Callable[[], Mapping[str, Environment]]
     credentials: Callable[[str], Mapping[str, Any]]
+    complete: Callable[[str], Mapping[str, Any]]
 
 
 @dataclass
@@ -34,7 +39,7 @@ class Draft:
     @property
     def name(self) -> str:
         """Return the environment's name."""
-        return self.environment.environment.value
+        return self.environment.environment
 
     def need(self, *path: str, make: Callable[[], Any]) -> None:
         """Set the value at `path` to what `make()` returns, unless it is there."""

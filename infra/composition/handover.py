@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pulumi
 
-    from components.kit.access import LoginArgs, StoreAccessArgs
+    from components.kit.access import LoginArgs, StoreAccessArgs, TrackingAccessArgs
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,10 @@ class ObjectStoreAccess:
 
 
 @dataclass(frozen=True)
-class TrackingUri:
-    """Where runs are recorded."""
+class TrackingAccess:
+    """How pods reach the server that records runs."""
 
-    uri: "pulumi.Output[str]"
+    args: "TrackingAccessArgs"
 
 
 @dataclass(frozen=True)

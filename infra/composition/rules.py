@@ -24,7 +24,8 @@ def _needs(stack: Stack) -> Iterator[Problem]:
     """Yield each service that is off though one that runs needs it, and that nobody else can run."""
     running = list(stack.running())
     for giver in stack.services:
-        if giver in running or giver.connect is not None or giver.switch is None:
+        reached = giver.connect is not None and giver.elsewhere(stack.environment)
+        if giver in running or reached or giver.switch is None:
             continue
         users = [service.name for service in running if set(service.needs) & set(giver.gives)]
         if users:

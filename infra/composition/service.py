@@ -117,8 +117,8 @@ class Service:
 
     `runs` answers whether a stack runs it. Where it does, `compose` declares its resources, and certificates, ports,
     namespaces, placements, folders of the target and images count; where it runs elsewhere, or not at all, `connect`
-    hands on how to reach it; without `connect` nobody can reach it there. `needs` and `gives` are the types of what
-    services hand to one another: the order follows from them.
+    hands on how to reach it; without `connect`, or where it does not run `elsewhere`, nobody can reach it there.
+    `needs` and `gives` are the types of what services hand to one another: the order follows from them.
 
     `rules` need the values alone. The releases that `pointers` name are loaded after them, for `document_rules`.
     """
@@ -145,6 +145,8 @@ class Service:
     builds: Callable[[Environment, Models], Mapping[str, Build]] | None = None
     compose: Callable[["Composition"], None] = lambda _: None
     connect: Callable[["Composition"], None] | None = None
+    # Whether there is anything to connect to where this stack does not run it.
+    elsewhere: Callable[[Environment], bool] = lambda _: True
 
 
 @dataclass(frozen=True)

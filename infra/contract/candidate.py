@@ -46,12 +46,15 @@ def key(model: str, job: str) -> str:
     return f"candidates/{model}/{job}.json"
 
 
-def contradictions(candidate: Candidate, model: str, job: str) -> list[Problem]:
-    """Return what the candidate says against itself, or against being the candidate of `job` and `model`."""
+def contradictions(candidate: Candidate, model: str, job: str, experiment: str | None = None) -> list[Problem]:
+    """Return what the candidate says against itself, or against being the candidate of `job` and `model`.
+
+    `experiment` is what its tracking server calls the model, where that is not its name.
+    """
     expected: list[tuple[KeyPath, object, object]] = [
         (("model",), candidate.model, model),
         (("training", "job"), candidate.training.job, job),
-        (("run", "experiment"), candidate.run.experiment, model),
+        (("run", "experiment"), candidate.run.experiment, experiment or model),
         (("artefact", "key"), candidate.artefact.key, object_key(model, candidate.artefact.digest, "onnx")),
         (("examples", "key"), candidate.examples.key, object_key(model, candidate.examples.digest, "json")),
         (("evaluation", "parity", "rows"), candidate.evaluation.parity.rows, candidate.data.rows.held_out),

@@ -1,4 +1,4 @@
-"""The environment document: what `stacks/Pulumi.<env>.yaml` may say under `config:`.
+"""The environment document: what `stacks/Pulumi.<env>.yaml`, on top of `stacks/base.yaml`, may say under `config:`.
 
 Here stands what every environment has. Each service adds a section of its own (`infra/services/<capability>`), and
 `document` makes one type of all of them. Every description is also the text an error shows as allowed, and the help an
@@ -12,8 +12,7 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import Field, create_model, model_validator
 
-from infra.contract.fields import Cpu, ImageReference, Memory, Section
-from infra.contract.names import EnvironmentName
+from infra.contract.fields import Cpu, EnvironmentName, ImageReference, Memory, Section, TeamName
 from infra.contract.versions import platform_image
 
 # Purposes of namespaces: `<environment>-<purpose>`.
@@ -22,14 +21,6 @@ PLATFORM, TRAINING, SERVING = "platform", "training", "serving"
 KSERVE = "kserve"
 
 Value = TypeVar("Value")
-
-
-ENVIRONMENTS = tuple(name.value for name in EnvironmentName)
-
-
-def file_name(environment: str) -> str:
-    """Return the stack file of an environment, as messages name it."""
-    return f"stacks/Pulumi.{environment}.yaml"
 
 
 class Mode(StrEnum):
@@ -124,7 +115,11 @@ class Resources(Section):
 class Environment(Section):
     """All values of one environment."""
 
-    environment: EnvironmentName = Field(description="dev, test or prod")
+    environment: EnvironmentName
+    releases_from: EnvironmentName | None = Field(
+        default=None, description="the environment that accepts a release before this one; null: releases enter here"
+    )
+    team: TeamName | None = None
     cluster: Cluster
     images: Images = Images()
     quota: Quota
@@ -143,9 +138,19 @@ class Environment(Section):
         given: str | None = getattr(self.images, image.field)
         return given or platform_image(image.name)
 
+    @property
+    def scope(self) -> str:
+        """Return what the environment is called on its cluster, where other teams have environments, too."""
+        named = self.team is None or f"{self.environment}-".startswith(f"{self.team}-")
+        return self.environment if named else f"{self.team}-{self.environment}"
+
     def namespace(self, purpose: str) -> str:
         """Return the name of the environment's namespace for a purpose."""
-        return f"{self.environment}-{purpose}"
+        return f"{self.scope}-{purpose}"
+
+    def shared_name(self, name: str) -> str:
+        """Return what a service that several teams may share calls something of this team's."""
+        return f"{self.team}-{name}" if self.team else name
 
 
 def document(sections: Iterable[SectionField[Any]], images: Iterable[PlatformImage]) -> type[Environment]:

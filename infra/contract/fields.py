@@ -12,6 +12,17 @@ RELEASE_ID = r"^v[1-9][0-9]*-[0-9a-f]{8}$"
 
 NAME_RULE = "lower-case letters, digits and '-', starting with a letter, at most 40 characters"
 Name = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$", description=NAME_RULE)]
+# Names of namespaces begin with it: `<environment>-<purpose>`.
+ENVIRONMENT_NAME = r"^[a-z]([-a-z0-9]{0,22}[a-z0-9])?$"
+ENVIRONMENT_RULE = NAME_RULE.replace("40", "24")
+EnvironmentName = Annotated[str, Field(pattern=ENVIRONMENT_NAME, description=f"the stack's name: {ENVIRONMENT_RULE}")]
+NamespaceName = Annotated[
+    str, Field(pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", description="the name of a namespace of the cluster")
+]
+TeamName = Annotated[
+    str,
+    Field(pattern=ENVIRONMENT_NAME, description=f"whose environment it is; names begin with it: {ENVIRONMENT_RULE}"),
+]
 ImageReference = Annotated[
     str,
     Field(

@@ -8,7 +8,7 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.constructor import RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from infra.contract.problems import ConfigError, KeyPath
+from infra.contract.problems import ConfigError, KeyPath, Place
 
 
 class _Constructor(RoundTripConstructor):
@@ -35,15 +35,16 @@ def parse_text(text: str, name: str) -> Any:
         raise ConfigError(f"{name}: not YAML: {str(error).splitlines()[0]}; correct the file") from None
 
 
-def line(tree: Any, path: KeyPath) -> int | None:
-    """Return the line of the deepest part of `path` that stands in the tree."""
-    node, deepest = tree, None
+def place(tree: Any, path: KeyPath) -> Place:
+    """Return the place of the deepest part of `path` that stands in the tree."""
+    node, steps, line, mappings = tree, 0, None, True
     for step in path:
         if isinstance(node, CommentedMap) and step in node:
-            deepest = node.lc.key(step)[0] + 1
+            line = node.lc.key(step)[0] + 1
         elif isinstance(node, CommentedSeq) and isinstance(step, int) and step < len(node):
-            deepest = node.lc.item(step)[0] + 1
+            line = node.lc.item(step)[0] + 1
         else:
             break
-        node = node[step]
-    return deepest
+        node, steps = node[step], steps + 1
+        mappings = mappings and isinstance(node, CommentedMap)
+    return Place(steps, line, mappings)

@@ -31,16 +31,39 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Place:
+    """How many steps of a path stand in a file, the line of the last of them, and whether they are all mappings."""
+
+    steps: int = 0
+    line: int | None = None
+    mappings: bool = True
+
+
+@dataclass(frozen=True)
 class Source:
-    """The file that values come from: its name in messages, and what returns the line of a path in it."""
+    """The file that values come from: its name in messages, what returns the place of a path in it, what is below it.
+
+    Values that do not stand in the file come from `base`.
+    """
 
     name: str
-    place: Callable[[KeyPath], int | None] = lambda _: None
+    place: Callable[[KeyPath], Place] = lambda _: Place()
     namespace: str = ""
+    base: "Source | None" = None
 
-    def line(self, path: KeyPath) -> int | None:
-        """Return the line of the deepest part of `path` that stands in the file."""
-        return self.place(self._in_file(path))
+    def where(self, path: KeyPath) -> str:
+        """Return the file where a value stands, and the line of the deepest part of its path."""
+        name, line = self._find(path)
+        return f"{name}:{line}" if line else name
+
+    def _find(self, path: KeyPath) -> tuple[str, int]:
+        inside = self._in_file(path)
+        place = self.place(inside)
+        if self.base and place.mappings and place.steps < len(inside):
+            below = self.base.place(inside)
+            if below.steps == len(inside):
+                return self.base.name, below.line or 0
+        return self.name, place.line or 0
 
     def _in_file(self, path: KeyPath) -> KeyPath:
         return ("config", f"{self.namespace}:{path[0]}", *path[1:]) if self.namespace and path else path
@@ -51,15 +74,18 @@ class Source:
         return f"{self.namespace}:{text}" if self.namespace else text
 
     def error(self, problems: Iterable[Problem]) -> ConfigError:
-        """Return one message for all problems, in the order of the file."""
-        ordered = sorted(problems, key=lambda problem: self.line(problem.path) or 0)
+        """Return one message for all problems, in the order of the file, then of what is below it."""
+
+        def order(problem: Problem) -> tuple[bool, int]:
+            name, line = self._find(problem.path)
+            return name != self.name, line
+
+        ordered = sorted(problems, key=order)
         return ConfigError("\n".join(self._render(problem) for problem in ordered))
 
     def _render(self, problem: Problem) -> str:
-        line = self.line(problem.path)
-        place = f"{self.name}:{line}" if line else self.name
         return (
-            f"{place}: {self.key(problem.path)}\n"
+            f"{self.where(problem.path)}: {self.key(problem.path)}\n"
             f"  given:   {problem.given}\n  allowed: {problem.allowed}\n  do:      {problem.action}"
         )
 

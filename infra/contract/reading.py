@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from infra.contract.fields import Section
 from infra.contract.plain import Unsure, read_plain
-from infra.contract.problems import KeyPath, Problem, Source, problems, read_text, show
+from infra.contract.problems import KeyPath, Place, Problem, Source, problems, read_text, show
 
 Document = TypeVar("Document", bound=Section)
 
@@ -28,17 +28,17 @@ def read(file: Path, name: str, kind: type[Document]) -> tuple[Document, Source]
         raise source.error(problems(error, kind)) from None
 
 
-def positioned(read: Callable[[], str | None], name: str, namespace: str = "") -> Source:
+def positioned(read: Callable[[], str | None], name: str, namespace: str = "", base: Source | None = None) -> Source:
     """Return the source of a text for messages: read, and parsed with positions, when the first of them is made."""
 
-    def place(path: KeyPath) -> int | None:
+    def place(path: KeyPath) -> Place:
         # Loaded for messages alone: it takes long, and most files are right.
-        from infra.contract.positions import line, parse_text
+        from infra.contract import positions
 
         text = read()
-        return None if text is None else line(parse_text(text, name), path)
+        return Place() if text is None else positions.place(positions.parse_text(text, name), path)
 
-    return Source(name, place, namespace)
+    return Source(name, place, namespace, base)
 
 
 @lru_cache(maxsize=64)

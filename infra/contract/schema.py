@@ -19,14 +19,17 @@ _KINDS: tuple[type[BaseModel], ...] = (Model, Candidate, Examples, Release, Evid
 
 
 def environment_schema(document: type[Environment]) -> dict[str, Any]:
-    """Return the schema of a whole stack file, `stacks/Pulumi.<env>.yaml`, with the sections of `document`."""
+    """Return the schema of a stack file, and of what environments share, with the sections of `document`.
+
+    Nothing is required: each of the two files has a part of the values. What they are merged to is for the loader.
+    """
     schema = document.model_json_schema()
+    _let_absent(schema, schema)
     keys = {f"stellwerk:{key}": value for key, value in schema["properties"].items()}
     keys["stellwerk:credentials"] = {"type": "object", "description": "encrypted, written by `stellwerk init`"}
     config = {
         "type": "object",
         "properties": keys,
-        "required": [f"stellwerk:{key}" for key in schema["required"]],
         # Other namespaces are Pulumi's own.
         "patternProperties": {"^(?!stellwerk:)": {}},
         "additionalProperties": False,
@@ -39,6 +42,19 @@ def environment_schema(document: type[Environment]) -> dict[str, Any]:
         "required": ["config"],
         "$defs": schema["$defs"],
     }
+
+
+def _let_absent(node: Any, schema: dict[str, Any]) -> None:
+    """Require no key of a mapping; those in lists stay as they are: a list comes from one file as a whole."""
+    node.pop("required", None)
+    if "$ref" in node:
+        target = schema["$defs"][node["$ref"].rpartition("/")[2]]
+        _let_absent(target, schema)
+    inside = [*node.get("properties", {}).values(), *node.get("patternProperties", {}).values(), *node.get("anyOf", [])]
+    if isinstance(node.get("additionalProperties"), dict):
+        inside.append(node["additionalProperties"])
+    for each in inside:
+        _let_absent(each, schema)
 
 
 def schema_of(kind: type[BaseModel]) -> dict[str, Any]:

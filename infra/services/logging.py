@@ -1,6 +1,7 @@
 """The log store, and the shipper of logs on every node."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from pydantic import Field, SecretStr
 
@@ -21,6 +22,7 @@ _SHIPPER = PlatformImage("log-shipper")
 _SERVER = Folder(BUILD_CONTEXTS, "elasticsearch")
 _STORAGE = "5Gi"
 _KEY = "logStore"
+_VARIABLES = {"username": "STELLWERK_LOG_STORE_USERNAME", "password": "STELLWERK_LOG_STORE_PASSWORD"}
 
 
 class LoggingSection(Section):
@@ -33,6 +35,11 @@ class LoggingSection(Section):
     )
     heap: str | None = Field(
         default=None, pattern=r"^[1-9][0-9]*[mg]$", description="the log store's Java heap: 512m or 2g"
+    )
+    url: str | None = Field(
+        default=None,
+        pattern=r"^https://[^/\s]+$",
+        description="an https URL without a path, of one that runs elsewhere",
     )
 
 
@@ -51,6 +58,13 @@ class LogStoreUsers(CredentialsPart):
     elastic: LogStoreUser | None = None
 
 
+class LogStoreLogin(CredentialsPart):
+    """The login that reads a log store which runs elsewhere."""
+
+    username: str
+    password: SecretStr
+
+
 class LogStoreKeys(CredentialsPart):
     """The log store's users by name."""
 
@@ -65,9 +79,12 @@ def runs(environment: Environment) -> bool:
     return _section(environment).mode is Mode.EMBEDDED
 
 
-def url(environment: Environment) -> str:
-    """Return the URL of the environment's own log store for clients outside the cluster."""
-    return f"https://{environment.cluster.address}:{proved(_section(environment).node_port)}"
+def url(environment: Environment) -> str | None:
+    """Return the URL of the log store for clients outside the cluster; None where the environment does not say it."""
+    section = _section(environment)
+    if section.mode is Mode.EMBEDDED:
+        return f"https://{environment.cluster.address}:{proved(section.node_port)}"
+    return section.url
 
 
 def _section(environment: Environment) -> LoggingSection:
@@ -100,13 +117,18 @@ def _ports(environment: Environment) -> Iterator[NodePort]:
 
 
 def _credentials(environment: Environment) -> Mapping[str, type[CredentialsPart]]:
-    return {_KEY: LogStoreKeys} if runs(environment) else {}
+    if runs(environment):
+        return {_KEY: LogStoreKeys}
+    return {_KEY: LogStoreLogin} if url(environment) else {}
 
 
 def _make_credentials(draft: Draft) -> None:
     if runs(draft.environment):
         for user in LogStoreUsers.model_fields:
             draft.need(_KEY, "users", user, make=_user)
+    elif (where := url(draft.environment)) is not None:
+        for key, variable in _VARIABLES.items():
+            draft.need(_KEY, key, make=partial(draft.given, variable, f"the log store {where}"))
 
 
 def _user() -> dict[str, str]:
@@ -123,7 +145,7 @@ def _compose(context: Composition) -> None:
     stack = LogStack(
         "logs",
         {
-            "environment": values.environment.value,
+            "environment": values.scope,
             "namespace": context.get(Namespaces)[PLATFORM],
             "image": context.get(BuiltImages)["elasticsearch"],
             "shipper_image": values.image(_SHIPPER),

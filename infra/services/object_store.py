@@ -74,8 +74,8 @@ def runs(environment: Environment) -> bool:
 
 
 def bucket(environment: Environment) -> str:
-    """Return the bucket of models."""
-    return _section(environment).bucket
+    """Return the bucket of models; a team has one of its own."""
+    return environment.shared_name(_section(environment).bucket)
 
 
 def external_url(environment: Environment) -> str:

@@ -10,7 +10,7 @@ from infra.composition.credentials import CredentialsPart
 from infra.composition.draft import Draft, hashed, password
 from infra.composition.handover import Namespaces, PullSecrets, RegistryAccess
 from infra.composition.service import Certificate, NodePort, Service, Stack
-from infra.contract.environment import ENVIRONMENTS, PLATFORM, Environment, Mode, PlatformImage, RunBy, SectionField
+from infra.contract.environment import PLATFORM, Environment, Mode, PlatformImage, RunBy, SectionField
 from infra.contract.errors import StellwerkError
 from infra.contract.fields import Section
 from infra.contract.problems import Problem, show
@@ -123,11 +123,15 @@ def _make_credentials(draft: Draft) -> None:
 
 def _make_logins(draft: Draft) -> None:
     """Make a login per environment, which pulls, and one that pushes: a leaked one can be changed alone."""
-    draft.need(_KEY, "logins", make=lambda: {name: password() for name in ENVIRONMENTS})
+    draft.need(_KEY, "logins", make=dict)
     logins = draft.values[_KEY]["logins"]
+    draft.need(_KEY, "htpasswd", make=lambda: _htpasswd(logins))
+    for name in draft.neighbours.names:
+        if name not in logins:
+            draft.need(_KEY, "logins", name, make=password)
+            draft.values[_KEY]["htpasswd"] += _htpasswd({name: logins[name]})
     draft.need(_KEY, "username", make=lambda: draft.name)
     draft.need(_KEY, "password", make=lambda: logins[draft.name])
-    draft.need(_KEY, "htpasswd", make=lambda: _htpasswd(logins))
     draft.need(_KEY, "push", make=_push_login)
 
 
@@ -149,10 +153,15 @@ def _owner(draft: Draft) -> str | None:
 
 
 def _made(draft: Draft, owner: str) -> Mapping[str, Any]:
-    """Return what the registry's owner has made; raise StellwerkError where that is nothing, or not all."""
+    """Return what the registry's owner has made; raise StellwerkError where that is nothing.
+
+    An environment that is newer than the owner's credentials gets its login there first.
+    """
     made: Mapping[str, Any] = draft.neighbours.credentials(owner).get(_KEY, {})
     if "push" not in made:
         raise StellwerkError(f"{draft.name}: its registry is {owner}'s; run `stellwerk init {owner}` first")
+    if draft.name not in made["logins"]:
+        made = draft.neighbours.complete(owner)[_KEY]
     return made
 
 

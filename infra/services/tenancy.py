@@ -13,7 +13,7 @@ def _compose(context: Composition) -> None:
     tenant = Tenant(
         "tenant",
         {
-            "environment": values.environment.value,
+            "environment": values.scope,
             "namespaces": [namespace.purpose for namespace in context.stack.namespaces()],
             "quota": {
                 "cpu": values.quota.cpu,

@@ -1,26 +1,58 @@
-"""The tracking server, MLflow, with its database."""
+"""The tracking server, MLflow, with its database; or one that runs elsewhere."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from functools import partial
+from typing import Annotated, Any
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
+from components.kit import ports
+from components.kit.names import TRACKING as TRACKING_SERVICE
 from infra.composition.context import Composition, secret
 from infra.composition.credentials import CredentialsPart
 from infra.composition.draft import Draft, password
-from infra.composition.handover import BuiltImages, Namespaces, ObjectStoreAccess, PullSecrets, TrackingUri
-from infra.composition.service import Build, Service, Switch
+from infra.composition.handover import BuiltImages, Namespaces, ObjectStoreAccess, PullSecrets, TrackingAccess
+from infra.composition.service import Build, Service, Stack, Switch
 from infra.contract.environment import PLATFORM, TRAINING, Environment, SectionField
-from infra.contract.fields import Section
+from infra.contract.fields import NamespaceName, Section
+from infra.contract.problems import ConfigError, Problem, proved, required
 
 _STORAGE = "5Gi"
 _KEY = "tracking"
 _FOLDER = "components/tracking/images"
+_VARIABLES = {"username": "STELLWERK_TRACKING_USERNAME", "password": "STELLWERK_TRACKING_PASSWORD"}
+
+
+class TrackingMode(StrEnum):
+    """Who runs the tracking server."""
+
+    EMBEDDED = "embedded"
+    EXTERNAL = "external"
+    OFF = "off"
 
 
 class TrackingSection(Section):
     """MLflow."""
 
-    enabled: bool = Field(description="true or false")
+    mode: Annotated[
+        TrackingMode, Field(description="embedded (this stack runs it), external (it runs elsewhere) or off")
+    ]
+    url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/\s]+(/\S*)?$",
+        description="an http or https URL, as training Jobs reach it",
+    )
+    clients: list[NamespaceName] = Field(
+        default=[], description="a list of namespaces of other stacks on the cluster whose pods may connect"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_before(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "enabled" in values:
+            raise ValueError("`mode` instead of `enabled`: `stellwerk migrate` writes it")
+        return values
 
 
 class TrackingKeys(CredentialsPart):
@@ -29,23 +61,64 @@ class TrackingKeys(CredentialsPart):
     postgres_password: SecretStr
 
 
+class TrackingLogin(CredentialsPart):
+    """The login of a tracking server that runs elsewhere; empty where it has none."""
+
+    username: str | None = None
+    password: SecretStr | None = None
+
+
 SECTION: SectionField[TrackingSection] = SectionField(
-    "tracking", TrackingSection, default=TrackingSection(enabled=False)
+    "tracking", TrackingSection, default=TrackingSection(mode=TrackingMode.OFF)
 )
 
 
 def runs(environment: Environment) -> bool:
     """Return whether the environment's own stack runs the tracking server."""
-    return environment.section(SECTION).enabled
+    return _section(environment).mode is TrackingMode.EMBEDDED
+
+
+def external_url(environment: Environment) -> str | None:
+    """Return the URL of a tracking server that runs elsewhere; None where this stack runs one, or none is used."""
+    section = _section(environment)
+    return proved(section.url) if section.mode is TrackingMode.EXTERNAL else None
+
+
+def url_inside(environment: Environment) -> str:
+    """Return the URL of the environment's own tracking server inside its cluster."""
+    return f"http://{TRACKING_SERVICE}.{environment.namespace(PLATFORM)}.svc.cluster.local:{ports.TRACKING}"
+
+
+def _section(environment: Environment) -> TrackingSection:
+    return environment.section(SECTION)
+
+
+def _rules(stack: Stack) -> Iterator[Problem]:
+    section = _section(stack.environment)
+    if section.mode is TrackingMode.EXTERNAL:
+        yield from required((_KEY, "url"), section.url, "a URL, because mode is external")
 
 
 def _credentials(environment: Environment) -> Mapping[str, type[CredentialsPart]]:
-    return {_KEY: TrackingKeys} if runs(environment) else {}
+    if runs(environment):
+        return {_KEY: TrackingKeys}
+    return {_KEY: TrackingLogin} if external_url(environment) else {}
 
 
 def _make_credentials(draft: Draft) -> None:
     if runs(draft.environment):
         draft.need(_KEY, "postgresPassword", make=password)
+        return
+    url = external_url(draft.environment)
+    if url is None:
+        return
+    draft.need(_KEY, make=dict)
+    # A server inside the cluster, behind its network policy, has no login.
+    if any(draft.variables.get(variable) for variable in _VARIABLES.values()):
+        if not url.startswith("https://"):
+            raise ConfigError(f"{draft.name}: a login is sent to https URLs alone, and stellwerk:tracking.url is {url}")
+        for key, variable in _VARIABLES.items():
+            draft.need(_KEY, key, make=partial(draft.given, variable, f"the tracking server {url}"))
 
 
 def _compose(context: Composition) -> None:
@@ -62,20 +135,39 @@ def _compose(context: Composition) -> None:
             "database_password": secret(context.credentials.get(TrackingKeys).postgres_password),
             "storage": _STORAGE,
             "store": context.get(ObjectStoreAccess).writer,
-            "clients": namespaces.by_purpose.get(TRAINING, namespaces[PLATFORM]),
+            "clients": [
+                namespaces.by_purpose.get(TRAINING, namespaces[PLATFORM]),
+                *_section(context.environment).clients,
+            ],
         },
         context.opts,
     )
-    context.give(TrackingUri(server.uri))
+    context.give(TrackingAccess({"uri": server.uri}))
+
+
+def _connect(context: Composition) -> None:
+    url, login = proved(external_url(context.environment)), context.credentials.get(TrackingLogin)
+    context.give(
+        TrackingAccess(
+            {
+                "uri": url,
+                "login": {"username": login.username, "password": secret(login.password)}
+                if login.username and login.password
+                else None,
+                "private": url.startswith("https://"),
+            }
+        )
+    )
 
 
 SERVICE = Service(
     "tracking",
     section=SECTION,
     needs=(Namespaces, BuiltImages, PullSecrets, ObjectStoreAccess),
-    gives=(TrackingUri,),
+    gives=(TrackingAccess,),
     runs=runs,
-    switch=Switch(("tracking", "enabled"), "true", "false"),
+    switch=Switch(("tracking", "mode"), "embedded, or external with its url", "off"),
+    rules=_rules,
     credentials=_credentials,
     make_credentials=_make_credentials,
     builds=lambda *_: {
@@ -83,4 +175,6 @@ SERVICE = Service(
         "postgres": Build(f"{_FOLDER}/postgres"),
     },
     compose=_compose,
+    connect=_connect,
+    elsewhere=lambda environment: _section(environment).mode is TrackingMode.EXTERNAL,
 )

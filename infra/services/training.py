@@ -8,7 +8,7 @@ from pydantic import Field
 
 from infra.composition.context import Composition
 from infra.composition.contexts import STAGED, stage
-from infra.composition.handover import BuiltImages, Namespaces, ObjectStoreAccess, PullSecrets, TrackingUri
+from infra.composition.handover import BuiltImages, Namespaces, ObjectStoreAccess, PullSecrets, TrackingAccess
 from infra.composition.service import Build, Documents, Namespace, Placement, Service, Switch
 from infra.contract.environment import TRAINING, Environment, Resources, SectionField
 from infra.contract.fields import Name, Section
@@ -162,8 +162,9 @@ def _compose(context: Composition) -> None:
                 "image": images[image(model)],
                 "revision": images.revisions[image(model)],
                 "pull_secret": context.get(PullSecrets)[TRAINING],
-                "tracking_uri": context.get(TrackingUri).uri,
+                "tracking": context.get(TrackingAccess).args,
                 "store": context.get(ObjectStoreAccess).writer,
+                "experiment": context.environment.shared_name(model),
                 "cpu": resources.cpu,
                 "memory": resources.memory,
                 "node_pool": pipeline.node_pool,
@@ -175,7 +176,7 @@ def _compose(context: Composition) -> None:
 SERVICE = Service(
     "training",
     section=SECTION,
-    needs=(Namespaces, BuiltImages, PullSecrets, ObjectStoreAccess, TrackingUri),
+    needs=(Namespaces, BuiltImages, PullSecrets, ObjectStoreAccess, TrackingAccess),
     runs=runs,
     switch=Switch(("training",), "pipelines", "no pipeline"),
     document_rules=_document_rules,

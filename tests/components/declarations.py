@@ -59,7 +59,7 @@ def training_args(store: StoreAccessArgs) -> TrainingPipelineArgs:
         "image": f"registry/training@{DIGEST}",
         "revision": "0123456",
         "pull_secret": "pull",
-        "tracking_uri": "http://tracking",
+        "tracking": {"uri": "http://tracking"},
         "store": store,
         "cpu": "1",
         "memory": "1Gi",

@@ -148,7 +148,14 @@ def test_the_index_has_exact_fields_and_a_name_that_readers_find(inputs: dict[st
 
 @pytest.mark.parametrize(
     ("namespace", "environment"),
-    [("test-serving", "test"), ("dev-logging", "dev"), ("kube-system", None), ("prod-shop", None), ("serving", None)],
+    [
+        ("test-serving", "test"),
+        ("dev-logging", "dev"),
+        ("prod-eu-1-platform", "prod-eu-1"),
+        ("kube-system", None),
+        ("prod-shop", None),
+        ("serving", None),
+    ],
 )
 def test_the_environment_is_the_namespaces(namespace: str, environment: str | None) -> None:
     for config, kind in ((shipper_config, "podlogs"), (events_config, "events")):

@@ -7,8 +7,10 @@ import httpx
 import pytest
 
 from delivery.errors import DeliveryError
+from delivery.terminal import environment_names
 from infra.contract.release import Releases
 from tests.support.checkout import FIRST, MODEL, SECOND, Checkout
+from tests.support.documents import ENVIRONMENTS
 from tests.support.engine import FakeEngine
 from tests.support.pods import container, pod, replica_set, waiting
 from tests.support.session import Bench, Command
@@ -61,10 +63,9 @@ def test_an_interruption_says_how_to_go_on(stellwerk: Command, bench: Bench) -> 
 
 def test_an_unknown_environment_is_refused_with_those_there_are(stellwerk: Command) -> None:
     code, out, err = stellwerk("promote", MODEL, "--to", "prd")
-    assert code == 2
+    assert code == 1
     assert out == ""
-    for name in ("dev", "test", "prod"):
-        assert f"'{name}'" in err
+    assert err == 'error: environment "prd": unknown; allowed: dev, test, prod; did you mean prod?\n'
 
 
 def answer(text: str) -> Any:
@@ -199,3 +200,7 @@ def test_a_job_without_a_candidate_is_one_line(stellwerk: Command, stores: Objec
     assert (code, out) == (1, "")
     assert err.startswith("error: object store of dev (https://127.0.0.1:")
     assert err.endswith(f"there is no {stores.buckets['dev']}/candidates/digits/none.json\n")
+
+
+def test_a_shell_completes_the_names_of_environments() -> None:
+    assert environment_names() == sorted(ENVIRONMENTS)

@@ -19,10 +19,10 @@ from infra.discovery import discover
 from infra.services.logging import LogStoreKeys
 from infra.services.registry import RegistryLogins
 from infra.targets.variables import REGISTRY_CA
-from infra.values import ENVIRONMENTS
 from tests.delivery.test_authority import handshake
 from tests.support import made_up
 from tests.support.checkout import Checkout
+from tests.support.documents import ENVIRONMENTS
 from tests.support.engine import FakeEngine
 from tests.support.made_up.feature_store import FeatureStoreKeys
 from tests.support.session import Bench, FakeSession, Words

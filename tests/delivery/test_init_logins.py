@@ -9,9 +9,9 @@ from delivery.operations.init import init
 from infra.composition import credentials
 from infra.contract.errors import StellwerkError
 from infra.services.object_store import ObjectStoreKeys
-from infra.values import ENVIRONMENTS
 from tests.delivery.test_init import made, secrets
 from tests.support.checkout import Checkout
+from tests.support.documents import ENVIRONMENTS
 from tests.support.engine import FakeEngine
 from tests.support.session import Bench, Words
 

@@ -67,6 +67,56 @@ def test_a_canary_that_is_set_is_left_to_be_refused(file: Path) -> None:
     assert migrate.changes(file.parents[1]) == []
 
 
+WHOLE = "".join(f"  stellwerk:{key}: {{}}\n" for key in
+                ("cluster", "quota", "roles", "registry", "objectStore", "logging", "gateway", "models"))  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "origin"), [("test", "dev"), ("prod", "test")])
+def test_the_three_environments_of_before_say_where_their_releases_come_from(
+    name: str, origin: str, file: Path
+) -> None:
+    root = file.parents[1]
+    file.write_text(f"config:\n  stellwerk:environment: {name}  # ours\n{WHOLE}encryptionsalt: v1:abc\n")
+    (change,) = migrate.changes(root)
+    assert change.reasons == ("releasesFrom names the environment that accepts a release before this one",)
+    assert change.after == change.before.replace("# ours\n", f"# ours\n  stellwerk:releasesFrom: {origin}\n")
+    migrate.apply([change], root)
+    assert migrate.changes(root) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"config:\n  stellwerk:environment: dev\n{WHOLE}",
+        f"config:\n  stellwerk:environment: staging\n{WHOLE}",
+        f"config:\n  stellwerk:environment: prod\n  stellwerk:releasesFrom: null\n{WHOLE}",
+        "config:\n  stellwerk:environment: prod\n  stellwerk:models: {}\n",
+    ],
+)
+def test_where_releases_enter_is_left_as_it_is(text: str, file: Path) -> None:
+    file.write_text(text)
+    assert migrate.changes(file.parents[1]) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("{enabled: true}", "{mode: embedded}"),
+        ("{enabled: false }  # ours", "{mode: off }  # ours"),
+        ("\n    # MLflow.\n    enabled: true   # ours", "\n    # MLflow.\n    mode: embedded   # ours"),
+    ],
+)
+def test_the_tracking_server_has_a_mode(before: str, after: str, file: Path) -> None:
+    text = "config:\n  stellwerk:tracking: {section}\n  stellwerk:training: {{}}\n"
+    file.write_text(text.format(section=before))
+    root = file.parents[1]
+    (change,) = migrate.changes(root)
+    assert change.reasons == ("tracking has a mode instead of enabled: external is one, too",)
+    migrate.apply([change], root)
+    assert file.read_text() == text.format(section=after)
+    assert migrate.changes(root) == []
+
+
 def test_releases_are_never_rewritten(file: Path) -> None:
     (file.parent / "releases" / "digits" / "v1-0a1b2c3d.yaml").write_text(OLD)
     assert migrate.changes(file.parents[1]) == []

@@ -16,9 +16,9 @@ from delivery.operations.promote import promote
 from delivery.project import Pointers
 from infra.contract.errors import StellwerkError
 from infra.contract.release import Releases
-from infra.values import ENVIRONMENTS
 from tests.support import engine as fake
 from tests.support.checkout import ARTEFACTS, FIRST, MODEL, SECOND, Checkout, config
+from tests.support.documents import ENVIRONMENTS
 from tests.support.session import Bench, Command, Words
 from tests.support.stores import MemoryStores
 
@@ -79,7 +79,12 @@ def test_a_promotion_reads_each_file_once_and_again_only_where_it_must(
     # At the start, under the lock, after the question, and right before it is written.
     again = 4 if asks else 3
     # Of the releases, only the one that is promoted.
-    assert counted == {"Pulumi.test.yaml": 1, "Pulumi.prod.yaml": again, f"{SECOND}.yaml": 1}
+    assert counted == {
+        "Pulumi.dev.yaml": 1,
+        "Pulumi.test.yaml": 1,
+        "Pulumi.prod.yaml": again,
+        f"{SECOND}.yaml": 1,
+    }
     assert project.pointers("prod") == (SECOND, FIRST)
 
 
@@ -109,7 +114,55 @@ def test_what_is_written_is_known(project: Checkout, releases: Releases) -> None
 
 def test_each_environment_but_the_first_has_a_source(project: Checkout) -> None:
     opened = project.project()
+    assert opened.environments == ENVIRONMENTS
     assert [opened.source(name) for name in opened.environments] == [None, *opened.environments[:-1]]
+
+
+def add(project: Checkout, name: str, origin: str | None, **changed: Any) -> None:
+    """Write another environment, as test is but for this."""
+    project.file(name).write_text(project.file("test").read_text())
+    project.edit(name, lambda config: config.update(environment=name, releasesFrom=origin, **changed))
+
+
+def test_a_tree_of_environments_is_in_the_order_of_promotion_then_by_name(project: Checkout) -> None:
+    add(project, "prod-us", "test")
+    add(project, "abroad", "prod-us")
+    add(project, "canteen", None)
+    opened = project.project()
+    assert opened.environments == ("canteen", "dev", "test", "prod", "prod-us", "abroad")
+    assert opened.source("abroad") == "prod-us"
+
+
+def test_a_file_that_is_wrong_keeps_nobody_from_the_other_environments(project: Checkout) -> None:
+    add(project, "abroad", "nowhere")
+    project.file("broken").write_text("config: [")
+    (project.root / "stacks" / "Pulumi.My_Notes.yaml").write_text("no environment")
+    opened = project.project()
+    assert opened.environments == ("abroad", "broken", "dev", "test", "prod")
+    assert opened.environment("dev")
+    with pytest.raises(StellwerkError, match=r"^stacks/Pulumi\.abroad\.yaml:\d+: stellwerk:releasesFrom"):
+        opened.environment("abroad")
+
+
+def test_a_circle_is_an_error_of_those_in_it(project: Checkout) -> None:
+    project.edit("test", lambda config: config.update(releasesFrom="prod"))
+    opened = project.project()
+    assert set(opened.environments) == set(ENVIRONMENTS)
+    assert opened.environment("dev")
+    with pytest.raises(StellwerkError, match="a circle: prod from test from prod"):
+        opened.source("prod")
+
+
+def test_a_model_is_trained_where_its_pipeline_is(project: Checkout) -> None:
+    assert project.project().trainer(MODEL) == "dev"
+    pipelines = project.config("dev")["training"]
+    enabled = {"tracking": {"mode": "embedded"}, "images": {"basePython": {"build": True}}}
+    add(project, "lab", None, training=pipelines, **enabled)
+    with pytest.raises(DeliveryError, match=f"^{MODEL} is trained in dev, lab; say in which one with --env$"):
+        project.project().trainer(MODEL)
+    assert project.project().trainer(MODEL, "lab") == "lab"
+    with pytest.raises(DeliveryError, match=r"^stacks/Pulumi\.test\.yaml: .* has no 'digits'; .* none$"):
+        project.project().trainer(MODEL, "test")
 
 
 def test_an_unknown_model_is_named_with_those_there_are(project: Checkout) -> None:

@@ -7,8 +7,9 @@ import pytest
 from delivery import stackfile
 from delivery.errors import DeliveryError
 from delivery.project import Pointers
-from infra.values import ENVIRONMENTS, ROOT, file_name
+from infra.values import ROOT, file_name
 from tests.support.checkout import FIRST, MODEL, SECOND, Checkout
+from tests.support.documents import ENVIRONMENTS
 
 SECURE = "v1:8jQ2fJc7dQ0=:" + "A1b2/C3d4+" * 900 + "=="
 MADE = f"""\

@@ -167,7 +167,7 @@ def test_a_job_is_followed_to_its_end(cluster: Cluster, words: Words, clock: Fak
             cluster.jobs[name] = condition("Complete")
 
     clock.asleep = later
-    train.wait(cluster.session(), name, words.console)
+    train.wait(cluster.session(), "dev", name, words.console)
     text = words.stream.getvalue()
     assert [text.count(line) for line in ("ContainerCreating", "epoch 1", "not JSON", "published")] == [1, 1, 1, 1]
 
@@ -184,12 +184,12 @@ def test_a_failed_job_ends_with_its_last_words(log: str, reason: str, cluster: C
     cluster.log = log
     cluster.jobs[name] = condition("Failed", message="Job was active longer than specified deadline")
     with pytest.raises(DeliveryError, match=f"^job {name} failed: {reason}$"):
-        train.wait(cluster.session(), name, words.console)
+        train.wait(cluster.session(), "dev", name, words.console)
 
 
 def test_a_job_that_was_deleted_is_not_waited_for(cluster: Cluster, words: Words) -> None:
     with pytest.raises(DeliveryError, match="job train-digits-00000000 was deleted"):
-        train.wait(cluster.session(), "train-digits-00000000", words.console)
+        train.wait(cluster.session(), "dev", "train-digits-00000000", words.console)
 
 
 def test_the_command_prints_the_job(stellwerk: Command, cluster: Cluster, clock: FakeClock) -> None:

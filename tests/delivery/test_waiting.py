@@ -56,7 +56,7 @@ def follow(cluster: Cluster, words: Words, clock: FakeClock, until: float = 5) -
             cluster.jobs[name] = condition("Complete")
 
     clock.asleep = later
-    train.wait(cluster.session(), name, words.console)
+    train.wait(cluster.session(), "dev", name, words.console)
     return words.stream.getvalue()
 
 
@@ -122,7 +122,7 @@ def test_a_quota_that_was_lowered_since_ends_the_waiting(cluster: Cluster, words
     cluster.quotas = [{"metadata": {"name": "quota"}, "spec": {"hard": {"requests.cpu": "400m"}}}]
     cluster.events["Job", name] = [exceeded("requests.cpu=500m", "requests.cpu=0", "requests.cpu=400m")]
     with pytest.raises(DeliveryError, match=rf"allows requests\.cpu=400m.* can never run; .*delete job {name}"):
-        train.wait(cluster.session(), name, words.console)
+        train.wait(cluster.session(), "dev", name, words.console)
 
 
 def test_no_pod_allowed_at_all_ends_the_waiting(cluster: Cluster, words: Words) -> None:
@@ -144,7 +144,7 @@ def test_a_refusal_that_stays_ends_the_waiting(message: str, cluster: Cluster, w
     name = start(cluster, words)
     cluster.events["Job", name] = [refused(message)]
     with pytest.raises(DeliveryError, match=f"^job {name}: its pods are refused: FailedCreate: Error creating: "):
-        train.wait(cluster.session(), name, words.console)
+        train.wait(cluster.session(), "dev", name, words.console)
 
 
 def test_other_refusals_and_those_of_a_job_before_are_no_end(cluster: Cluster, words: Words, clock: FakeClock) -> None:
@@ -191,8 +191,8 @@ def test_a_job_that_ran_out_of_memory_or_time_says_so(cluster: Cluster, words: W
     cluster.pods = [container(terminated={"reason": "OOMKilled", "exitCode": 137})]
     cluster.jobs[name] = condition("Failed", message="Job has reached the specified backoff limit")
     with pytest.raises(DeliveryError, match="failed: OOMKilled: it needs more memory than its limit of 2Gi; raise"):
-        train.wait(cluster.session(), name, words.console)
-    late = Waiting(name, cluster, clock)
+        train.wait(cluster.session(), "dev", name, words.console)
+    late = Waiting(name, "dev-training", cluster, clock)
     late.look({"spec": {"suspend": True}})
     cluster.pods = []
     assert late.reason({"message": "Job was active longer than specified deadline"}, []).startswith(

@@ -152,7 +152,8 @@ def test_a_second_cluster_is_refused_and_taking_it_down_leaves_the_first_one_alo
 
 
 def test_a_failed_preview_leaves_the_pointer(project: Project, edited: Callable[[str, str], None]) -> None:
-    changed = project.expected["test"].replace("pods: 40", "pods: many")
+    section = "  stellwerk:gateway:\n"
+    changed = project.expected["test"].replace(section, f"  stellwerk:quota: {{pods: many}}\n{section}")
     edited("test", changed)
     done = project.stellwerk("promote", MODEL, "--to", "test", "--yes", ok=False)
     assert done.returncode == 1

@@ -35,10 +35,8 @@ def asking(project: Project, *arguments: str) -> subprocess.Popen[str]:
 def test_an_answer_to_an_old_preview_changes_nothing(project: Project, edited: Callable[[str, str], None]) -> None:
     process = asking(project, "rollback", MODEL, "--env", ENVIRONMENT)
     # As another checkout's pull request would: the quota, and nothing of the model.
-    file, other = (
-        project.stack_file(ENVIRONMENT),
-        project.expected[ENVIRONMENT].replace("  pods: 40\n", "  pods: 41\n", 1),
-    )
+    file, section = project.stack_file(ENVIRONMENT), "  stellwerk:gateway:\n"
+    other = project.expected[ENVIRONMENT].replace(section, f"  stellwerk:quota: {{pods: 41}}\n{section}")
     assert other != file.read_text()
     edited(ENVIRONMENT, other)
     output, _ = process.communicate("y\n", timeout=120)

@@ -10,16 +10,18 @@ from typing import Any, Protocol
 import pulumi
 import pytest
 
-from infra.contract.environment import ENVIRONMENTS, file_name
 from infra.discovery import Services
 from infra.targets import variables
 from infra.targets.target import Target
 from tests.program import harness
 from tests.program.harness import ROOT, SENTINEL, Recording, stack_values
+from tests.support.documents import ENVIRONMENTS, write_stacks
 from tests.support.models import copy_models
 
 STACKS = ENVIRONMENTS
 FIXTURES = Path(__file__).parents[1] / "infra" / "contract" / "releases"
+
+Programs = Mapping[str, Recording]
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     (place / "kubeconfig").write_text(json.dumps(kubeconfig))
     shutil.copytree(FIXTURES, root / "stacks" / "releases")
     copy_models(root)
-    for stack in STACKS:
-        shutil.copy(ROOT / file_name(stack), root / "stacks")
+    write_stacks(root)
     return Machine(
         root,
         {
@@ -119,7 +120,7 @@ def released(run: Run) -> Mapping[str, Recording]:
     for stack in STACKS:
         given = stack_values(stack)
         given["models"]["digits"].update(release="v2-3f2a9c1d", previous="v1-0a1b2c3d", nodePool="gpu-sim")
-        for training in given["training"].values():
+        for training in given.get("training", {}).values():
             training["nodePool"] = "gpu-sim"
         made[stack] = run(given, stack)
     return made

@@ -14,11 +14,11 @@ from google.protobuf import json_format
 from pulumi.runtime import mocks, rpc, settings
 from pulumi.runtime.proto import callback_pb2
 from pulumi.runtime.stack import run_pulumi_func
-from ruamel.yaml import YAML
 
 from infra.discovery import Services
 from infra.program import main
 from infra.targets.target import Target
+from tests.support.documents import whole_values
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "stellwerk:"
@@ -165,11 +165,8 @@ def apart(program: Callable[[asyncio.AbstractEventLoop], None]) -> None:
 
 
 def stack_values(stack: str) -> dict[str, Any]:
-    """The values of a stack's file, with no release and with generated credentials."""
-    document = YAML(typ="safe").load(ROOT / "stacks" / f"Pulumi.{stack}.yaml")
-    values = {key.removeprefix(PREFIX): value for key, value in document["config"].items() if key.startswith(PREFIX)}
-    for model in values["models"].values():
-        model.update(release=None, previous=None)
+    """All values of a stack, with no release and with generated credentials."""
+    values = whole_values(stack)
     return values | {"credentials": credentials(values), "caCertificate": certificate("ca")}
 
 
@@ -198,7 +195,7 @@ def credentials(values: Mapping[str, Any]) -> dict[str, Any]:
             "push": {"username": "builder", "password": f"{SENTINEL}-push", "htpasswd": f"{SENTINEL}-writers"},
             "logins": {name: f"{SENTINEL}-{name}" for name in ("dev", "test", "prod")},
         }
-    if values["tracking"]["enabled"]:
+    if values.get("tracking", {}).get("mode") == "embedded":
         made["tracking"] = {"postgresPassword": f"{SENTINEL}-postgres"}
     if values["logging"]["mode"] == "embedded":
         services.append("logStore")

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,14 +13,13 @@ from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 from components.cluster.node_pool import GPU, POOL_LABEL
 from components.logging.log_shipper import shipper_config
 from infra.contract.release import Releases
-from tests.program.conftest import FIXTURES, STACKS, Run
+from tests.program.conftest import FIXTURES, STACKS, Programs, Run
 from tests.program.harness import DIGEST, SENTINEL, Recording, leaks, shown, stack_values
 from tests.program.pod_security import containers, violations
 from tests.program.test_models import revision
 
 RELEASE = "v2-3f2a9c1d"
 IMAGE = Releases(FIXTURES).load("digits", RELEASE).serving.image
-Programs = Mapping[str, Recording]
 
 
 class Yaml(SingleFileSnapshotExtension):
@@ -264,7 +263,7 @@ def test_test_and_prod_are_one_program_under_two_names(released: Programs, run: 
 def test_the_files_of_test_and_prod_differ_in_names_ports_and_developers() -> None:
     test, prod = stack_values("test"), stack_values("prod")
     different = {key for key in test | prod if key != "credentials" and test.get(key) != prod.get(key)}
-    assert different == {"environment", "objectStore", "gateway", "roles"}
+    assert different == {"environment", "releasesFrom", "objectStore", "gateway", "roles"}
     test["objectStore"]["nodePort"] = prod["objectStore"]["nodePort"]
     test["roles"]["developers"] = prod["roles"]["developers"]
     assert test["objectStore"] == prod["objectStore"]

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.program.harness import Recording
+from tests.program.conftest import Run
+from tests.program.harness import SENTINEL, Recording, leaks, stack_values
 
 
 @pytest.fixture
@@ -39,3 +40,32 @@ def test_server_and_restore_reach_the_database_and_nobody_else(programs: Mapping
     policy = programs["dev"].of_kind("NetworkPolicy")["tracking-database-ingress"]["spec"]
     peers = {peer["podSelector"]["matchLabels"]["app"] for rule in policy["ingress"] for peer in rule["from"]}
     assert peers == {"tracking", "tracking-restore"}
+
+
+@pytest.fixture
+def external(run: Run) -> Recording:
+    """dev with a tracking server that runs elsewhere."""
+    given = stack_values("dev")
+    given["tracking"] = {"mode": "external", "url": "https://mlflow.example.com"}
+    given["credentials"]["tracking"] = {"username": "vision", "password": f"{SENTINEL}-tracking"}
+    return run(given, "dev")
+
+
+def test_training_reaches_a_server_that_runs_elsewhere_with_its_login(external: Recording) -> None:
+    assert not [name for name in external.of_kind("StatefulSet") if name.startswith("tracking")]
+    job = external.of_kind("CronJob")["train-digits"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    variables = {each["name"]: each for each in job["containers"][0]["env"]}
+    assert variables["MLFLOW_TRACKING_URI"]["value"] == "https://mlflow.example.com"
+    assert variables["MLFLOW_TRACKING_SERVER_CERT_PATH"]["value"] == variables["AWS_CA_BUNDLE"]["value"]
+    for key in ("username", "password"):
+        source = variables[f"MLFLOW_TRACKING_{key.upper()}"]["valueFrom"]["secretKeyRef"]
+        assert source["key"] == f"tracking-{key}"
+    assert list(leaks(external.inputs)) == []
+
+
+def test_namespaces_of_other_stacks_reach_the_server_where_they_are_named(run: Run) -> None:
+    given = stack_values("dev")
+    given["tracking"] = {"mode": "embedded", "clients": ["vision-training"]}
+    (rule,) = run(given, "dev").of_kind("NetworkPolicy")["tracking-ingress"]["spec"]["ingress"]
+    peers = [peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for peer in rule["from"]]
+    assert peers == ["dev-training", "vision-training"]

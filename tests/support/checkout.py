@@ -1,6 +1,5 @@
 """A checkout with nothing in it but `stacks/`: copies of this project's stack files, before anything was promoted."""
 
-import io
 import os
 import re
 from collections.abc import Callable
@@ -12,11 +11,11 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
-from ruamel.yaml.representer import RoundTripRepresenter
 
 from delivery.project import Project
 from infra.contract.release import Releases
-from infra.values import ENVIRONMENTS, ROOT, file_name
+from infra.values import file_name
+from tests.support.documents import ENVIRONMENTS, write_stacks, yaml
 from tests.support.models import copy_models
 
 MODEL = "digits"
@@ -25,23 +24,6 @@ ARTEFACTS = {f"v{number}-{sha256(content).hexdigest()[:8]}": content for number,
              enumerate((b"1" * 12345, b"2" * 12345), 1)}  # fmt: skip
 FIRST, SECOND = ARTEFACTS
 FIXTURES = Path(__file__).parents[1] / "infra" / "contract" / "releases"
-
-
-class _Representer(RoundTripRepresenter):
-    """Writes null as the stack files do."""
-
-
-_Representer.add_representer(type(None), lambda dumper, _: dumper.represent_scalar("tag:yaml.org,2002:null", "null"))
-
-
-def yaml() -> YAML:
-    """Return YAML as Pulumi writes it, comments kept."""
-    made = YAML(typ="rt")
-    made.Representer = _Representer
-    made.preserve_quotes = True
-    made.indent(mapping=2, sequence=4, offset=2)
-    made.width = 1 << 20
-    return made
 
 
 @cache
@@ -96,27 +78,11 @@ class Checkout:
         return model["release"], model["previous"]
 
 
-@cache
-def fresh(text: str) -> str:
-    """Return a stack file as it is before anything was made or promoted with it."""
-    document = yaml().load(text)
-    document.pop("encryptionsalt", None)
-    for key in ("credentials", "caCertificate"):
-        document["config"].pop(f"stellwerk:{key}", None)
-    for model in document["config"]["stellwerk:models"].values():
-        model.update(release=None, previous=None)
-    stream = io.StringIO()
-    yaml().dump(document, stream)
-    return stream.getvalue()
-
-
 @pytest.fixture
 def project(tmp_path: Path) -> Checkout:
     """A copy of the stack files without releases, and of the models."""
     made = Checkout(tmp_path / "checkout")
-    (made.root / "stacks").mkdir(parents=True)
-    for name in ENVIRONMENTS:
-        made.file(name).write_text(fresh((ROOT / file_name(name)).read_text()))
+    write_stacks(made.root)
     copy_models(made.root)
     return made
 

@@ -9,7 +9,8 @@ from delivery.clients.part import Part
 from delivery.clients.plan import Plan, Step
 from delivery.clock import Clock
 from delivery.errors import DeliveryError
-from tests.support.checkout import MODEL, Checkout, config, yaml
+from tests.support.checkout import MODEL, Checkout, config
+from tests.support.documents import yaml
 
 COMPONENT, SERVICE = "stellwerk:index:InferenceService", "serving.kserve.io/v1beta1:InferenceService"
 

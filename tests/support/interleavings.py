@@ -214,6 +214,9 @@ class _Project(Project):
     def text(self, environment: str) -> str:
         return str(self.world.path().read_text())
 
+    def source(self, environment: str) -> str | None:
+        return None
+
     def write(self, environment: str, text: str) -> None:
         self.world.write(text)
 

@@ -18,9 +18,10 @@ from typing import Any
 import httpx
 from ruamel.yaml import YAML
 
-from infra.contract.environment import ENVIRONMENTS as ENVIRONMENTS
 from infra.contract.release import Release, Releases
+from infra.contract.stacks import NAMESPACE, StackFiles
 from tests.support import traces
+from tests.support.documents import ENVIRONMENTS as ENVIRONMENTS
 
 ROOT = Path(__file__).parents[2]
 MODEL = "digits"
@@ -127,9 +128,8 @@ class Project:
         return self.root / "stacks" / f"Pulumi.{environment}.yaml"
 
     def values(self, environment: str) -> dict[str, Any]:
-        """Return the configuration in the environment's file."""
-        values: dict[str, Any] = YAML(typ="safe").load(self.stack_file(environment))["config"]
-        return values
+        """Return the configuration of the environment: its file's, on top of what environments share."""
+        return {f"{NAMESPACE}:{key}": value for key, value in StackFiles(self.root).values(environment).items()}
 
     def edit(self, environment: str, change: Callable[[Any], None]) -> None:
         """Change the environment's configuration, as a user with an editor does."""

@@ -147,14 +147,14 @@ class FakeSession(Session):
             return real
         return FakeEndpoint(real.url, real.trust, lambda request: respond(environment, request))
 
-    def log_store(self) -> LogStore:
+    def log_store(self, environment: str | None = None) -> LogStore:
         assert self.logs is not None
         return LogStore("https://log-store.test", _client(self.logs), self.clock)
 
     @contextmanager
     def tracking(self, environment: str) -> Iterator[Tracking]:
         assert self.server is not None
-        yield Tracking(_client(self.server), f"{environment}-platform")
+        yield Tracking(_client(self.server), f"see {environment}")
 
     def store(self, environment: str) -> AbstractContextManager[Store]:
         return self.stores(environment) if self.stores else super().store(environment)

@@ -22,8 +22,8 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from delivery.clients.store import Store
 from delivery.operations import authority
-from infra.values import ENVIRONMENTS
 from tests.support.checkout import Checkout
+from tests.support.documents import ENVIRONMENTS
 from tests.support.engine import FakeEngine
 
 if TYPE_CHECKING:

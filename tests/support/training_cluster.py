@@ -68,6 +68,9 @@ class Cluster:
         assert environment == "dev"
         return self
 
+    def namespace(self, purpose: str) -> str:
+        return f"{self.environment}-{purpose}"
+
     def session(self) -> Session:
         assert self.bench is not None
         return self.bench.session()
@@ -133,4 +136,4 @@ def opened(cluster: Cluster, bench: Bench) -> None:
 def start(
     cluster: Cluster, words: Words, *parameters: str, requirements: tuple[str, ...] = (), model: str = "digits"
 ) -> str:
-    return train.train(cluster.session(), model, parameters, requirements, words.console)
+    return train.train(cluster.session(), "dev", model, parameters, requirements, words.console)

@@ -118,7 +118,7 @@ class Jobs(TrainingJobs):
     templates: dict[str, dict[str, Any]] = field(default_factory=lambda: {MODEL: copy.deepcopy(TEMPLATE)})
 
     def release(self, job: str) -> str:
-        return release.release(self.bench.session(), MODEL, job)
+        return release.release(self.bench.session(), "dev", MODEL, job)
 
     def done(self, number: int, *, commit: str = "0123456", forge: Forge = lambda _: None, **more: Any) -> str:
         """The name of a Job that has published and stated what `forge` makes of its candidate."""

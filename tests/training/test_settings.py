@@ -69,7 +69,8 @@ def revision(tmp_path: Path) -> Path:
 
 def test_the_place_of_a_run(revision: Path) -> None:
     place = read_place(ENVIRON, revision)
-    assert (place.bucket, place.commit, place.device) == ("models", COMMIT, "cpu")
+    assert (place.bucket, place.commit, place.device, place.experiment) == ("models", COMMIT, "cpu", None)
+    assert read_place(ENVIRON | {"STELLWERK_EXPERIMENT": "vision-digits"}, revision).experiment == "vision-digits"
     revision.write_text(f"{COMMIT}+0123456789ab\n")
     assert read_place(ENVIRON, revision).commit == f"{COMMIT}+0123456789ab"
 

@@ -16,11 +16,21 @@ __all__ = ["APPLIED", "SERVICE", "Model", "digests", "models"]
 
 # The output that says by digests with which values of each model the stack was applied.
 APPLIED = "modelDigests"
+# Characters of a DNS label.
+_LONGEST = 63
 
 
 def _rules(stack: Stack) -> Iterator[Problem]:
     environment = stack.environment
+    namespace = environment.namespace(SERVING)
     for name, model in models(environment).items():
+        if len(f"{name}-{namespace}") > _LONGEST:
+            yield Problem(
+                ("models", name),
+                f"a name of {len(name)} characters",
+                f"at most {_LONGEST - len(namespace) - 1}, because KServe makes one DNS label of it and {namespace}",
+                "rename the model, or shorten the names of environment and team",
+            )
         if model.release is not None and model.release == model.previous:
             yield Problem(
                 ("models", name, "previous"),
@@ -63,7 +73,7 @@ def _serve(context: Composition, name: str, model: Model, release: Release) -> N
         name,
         {
             "namespace": namespaces[SERVING],
-            "environment": values.environment.value,
+            "environment": values.scope,
             "model": name,
             "release": release.metadata.release,
             "run_id": release.run.run_id,

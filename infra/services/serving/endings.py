@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from infra.contract.environment import Environment, file_name
+from infra.contract.environment import Environment
+from infra.contract.stacks import file_name
 from infra.services.serving.section import models
 
 
@@ -16,7 +17,7 @@ def warn(environment: Environment) -> None:
 
 def endings(served: Mapping[str, str | None], environment: Environment) -> Iterator[str]:
     """Yield a line for each served model that the environment's file has no release of, or does not have at all."""
-    file = file_name(environment.environment.value)
+    file = file_name(environment.environment)
     for model, release in sorted(served.items()):
         if release is None:
             continue

@@ -7,8 +7,8 @@ import pytest
 from delivery.operations.draft import How
 from delivery.operations.promote import promote, rollback
 from infra.contract.release import Releases
-from infra.values import ENVIRONMENTS
 from tests.support.checkout import ARTEFACTS, MODEL, Checkout
+from tests.support.documents import ENVIRONMENTS
 from tests.support.engine import FakeEngine
 from tests.support.session import Bench, Words
 from tests.support.stores import MemoryStores

@@ -9,7 +9,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from infra.contract.problems import ConfigError
-from infra.values import ROOT, Loaded, from_file
+from infra.values import Loaded, from_file
+from tests.support.documents import whole_values, write_stacks
 from tests.support.models import copy_models
 
 HERE = Path(__file__).parent
@@ -44,10 +45,10 @@ def edit(tree: Any, edits: dict[str, Any]) -> None:
 def load(root: Path, fixture: dict[str, Any]) -> Loaded:
     """Writes the stack file that the fixture describes, and loads it."""
     base = fixture["base"]
-    document = yaml.load(ROOT / "stacks" / f"Pulumi.{base}.yaml")
-    config = {key.removeprefix("stellwerk:"): value for key, value in document["config"].items()}
+    config = whole_values(base)
     config["models"] = {"digits": {"release": None, "previous": None, "replicas": 1, "nodePool": None}}
     edit(config, fixture)
+    write_stacks(root)
     shutil.copytree(HERE / "releases", root / "stacks" / "releases")
     copy_models(root)
     if "release" in fixture:
@@ -87,7 +88,7 @@ def test_a_problem_names_the_line_of_its_key(tmp_path: Path) -> None:
 
 
 def test_an_absent_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"stacks/Pulumi\.prod\.yaml: there is no such file"):
+    with pytest.raises(ConfigError, match=r'^environment "prod": unknown; allowed: none; write stacks'):
         from_file("prod", tmp_path)
 
 

@@ -11,8 +11,9 @@ from infra.composition.service import Service
 from infra.contract.problems import ConfigError
 from infra.contract.schema import environment_schema
 from infra.discovery import CompositionError, discover, known, ordered
-from infra.values import ROOT, Loaded, file_name, from_file
+from infra.values import Loaded, file_name, from_file
 from tests.support import made_up
+from tests.support.documents import whole_values
 from tests.support.made_up.feature_store import SECTION
 from tests.support.models import copy_models
 
@@ -30,11 +31,10 @@ class Other:
 def load(root: Path, **changed: object) -> Loaded:
     """The environment dev with a feature store."""
     yaml = YAML(typ="safe")
-    document = yaml.load(ROOT / file_name("dev"))
-    document["config"] |= {f"stellwerk:{key}": value for key, value in changed.items()}
+    config = {f"stellwerk:{key}": value for key, value in (whole_values("dev") | changed).items()}
     (root / "stacks").mkdir()
     copy_models(root)
-    yaml.dump(document, root / file_name("dev"))
+    yaml.dump({"config": config}, root / file_name("dev"))
     return from_file("dev", root, services=discover(own, made_up))
 
 
@@ -74,7 +74,7 @@ def test_the_section_of_one_more_service_is_part_of_the_document(tmp_path: Path)
     assert {port.key for port in loaded.stack.node_ports()} >= {"featureStore.nodePort", "gateway.nodePort"}
     assert "featureStore" in {certificate.key for certificate in loaded.stack.certificates()}
     schema = environment_schema(discover(own, made_up).document)
-    assert "stellwerk:featureStore" in schema["properties"]["config"]["required"]
+    assert "stellwerk:featureStore" in schema["properties"]["config"]["properties"]
 
 
 @pytest.mark.parametrize(
