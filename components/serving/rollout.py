@@ -8,11 +8,14 @@ import json
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from components.kit import pod_state
 from components.kit.pod_state import Fault, FaultKind
+
+Value = TypeVar("Value")
 
 REVISION = "stellwerk.dev/revision"
 # On what is not of the revision itself, but set for it.
@@ -64,6 +67,14 @@ class NotServingError(RuntimeError):
 
 
 Kubectl = Callable[..., str]
+# Threads of its own: in the loop's the SDK waits until the engine has made a resource, and the engine for what is asked
+# here. With more models than threads nothing would go on.
+_THREADS = ThreadPoolExecutor(16, thread_name_prefix="rollout")
+
+
+async def _beside(ask: Callable[..., Value], *arguments: Any) -> Value:
+    """Return what a blocking function returns, while the loop goes on."""
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, ask, *arguments)
 
 
 def kubectl(context: str, namespace: str) -> Kubectl:
@@ -91,7 +102,7 @@ async def until_declared(revision: Revision, run: Kubectl, seconds: float = 60) 
     annotation = REVISION.replace(".", r"\.")
     declared = f"jsonpath={{.spec.template.metadata.annotations.{annotation}}}"
     words = ("get", "deployment", deployment_name(revision.model), "-o", declared, "--ignore-not-found")
-    while await asyncio.to_thread(run, *words) != revision.digest:
+    while await _beside(run, *words) != revision.digest:
         if time.monotonic() > end:
             raise NotServingError(
                 f"{revision.model}: KServe made no Deployment of this revision in {revision.namespace} "
@@ -110,7 +121,7 @@ async def until_served(revision: Revision, run: Kubectl, report: Callable[[str],
     begin, since, said = time.monotonic(), None, set[str]()
     while True:
         now = time.monotonic()
-        items = await asyncio.to_thread(_look, revision, run)
+        items = await _beside(_look, revision, run)
         seen = observe(items, revision)
         if seen.serves:
             return
@@ -121,7 +132,7 @@ async def until_served(revision: Revision, run: Kubectl, report: Callable[[str],
         since = (since or now) if seen.problems else None
         if now - begin > revision.seconds or (since is not None and now - since > pace.patience):
             reasons = [*seen.problems, *seen.waiting] or ["its pods are not ready"]
-            reasons += await asyncio.to_thread(_details, revision, items, run)
+            reasons += await _beside(_details, revision, items, run)
             raise NotServingError(_message(revision, reasons, now - begin))
         await asyncio.sleep(pace.poll)
 

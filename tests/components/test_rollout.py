@@ -3,7 +3,9 @@
 import asyncio
 import copy
 import json
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -196,3 +198,21 @@ def test_the_number_of_pods_is_set_after_kserve_has_changed_the_deployment() -> 
     assert list(seen) == []
     with pytest.raises(NotServingError, match="of this revision"):
         asyncio.run(until_declared(REVISION, lambda *_: "old", seconds=-1))
+
+
+def test_a_look_at_pods_needs_none_of_the_threads_in_which_the_sdk_waits() -> None:
+    """As many models as the loop has threads, each waiting for a resource: whoever looks at their pods goes on."""
+    asked = threading.Event()
+
+    def answer(*_: str) -> str:
+        asked.set()
+        return REVISION.digest
+
+    async def look() -> bool:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        waiting = loop.run_in_executor(None, asked.wait, 5)
+        await until_declared(REVISION, answer)
+        return await waiting
+
+    assert asyncio.run(look())
