@@ -17,6 +17,7 @@ import yaml
 from benchmarks.errors import BenchmarkError
 from components.cluster.node_pool import GPU, POOL_LABEL
 from infra.contract.release import Releases, object_key
+from infra.contract.stacks import StackFiles
 from infra.values import NAMESPACE, ROOT, file_name
 
 if TYPE_CHECKING:
@@ -35,14 +36,19 @@ _NEW_SECRETS = ("credentials", "caCertificate")
 
 def write_environment(root: Path, model: str) -> None:
     """Write the environment's file, made from that of the source, with the real model and without a release."""
-    document = yaml.safe_load((root / file_name(SOURCE)).read_text(encoding="utf-8"))
-    values = {key.removeprefix(f"{NAMESPACE}:"): value for key, value in document["config"].items()}
+    values = StackFiles(root).values(SOURCE)
     for section, port in _PORTS.items():
         values[section] = {**values[section], "nodePort": port}
     pool = {"name": _POOL, "accelerator": "none", "gpus": 8, "nodes": 1, "external": True}
     # By its path: at its address alone the registry would be that of another environment, which has no login for this.
     registry = {"mode": "external", "address": f"{values['registry']['address']}/serving"}
-    values |= {"environment": ENVIRONMENT, "quota": _QUOTA, "nodePools": [pool], "registry": registry}
+    values |= {
+        "environment": ENVIRONMENT,
+        "releasesFrom": SOURCE,
+        "quota": _QUOTA,
+        "nodePools": [pool],
+        "registry": registry,
+    }
     values["models"] = {model: {"release": None, "previous": None, "replicas": 1, "nodePool": None}}
     kept = {f"{NAMESPACE}:{key}": value for key, value in values.items() if key not in _NEW_SECRETS}
     (root / file_name(ENVIRONMENT)).write_text(yaml.safe_dump({"config": kept}, sort_keys=False), encoding="utf-8")

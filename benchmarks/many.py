@@ -19,7 +19,6 @@ _KUBECTL = ("kubectl", "--context", LOCAL_CONTEXT)
 _LEFT_OUT = (".git", ".venv", ".toolchain", ".contexts", "__pycache__", "tests", "*_cache")
 # What a checkout links to.
 _LINKS = (".venv", ".toolchain")
-_NAMES = Path("infra/contract/names.py")
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,6 @@ def place(env: Mapping[str, str], model: str, pods: int) -> Iterator[Place]:
         shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*_LEFT_OUT))
         for link in _LINKS:
             (folder / link).symlink_to((ROOT / link).resolve())
-        _name_environment(folder / _NAMES)
         made_models.write_environment(folder, model)
         made = Place(folder, {**of_checkout(folder, env), **_login()})
         cleanup.callback(output, [*_KUBECTL, "delete", "node", NODE, "--ignore-not-found"], ROOT, env)
@@ -76,12 +74,6 @@ def _login() -> dict[str, str]:
     """Return as variables the login with which the source pulls images."""
     login = open_session().engine.credentials(SOURCE)["registry"]
     return {f"STELLWERK_REGISTRY_{key.upper()}": login[key] for key in ("username", "password")}
-
-
-def _name_environment(file: Path) -> None:
-    """Make the copy know one environment more, after all others."""
-    text = file.read_text(encoding="utf-8").rstrip()
-    file.write_text(f'{text}\n    BENCH = "{ENVIRONMENT}"\n', encoding="utf-8")
 
 
 def _destroy(made: Place) -> None:
