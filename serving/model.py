@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 from serving.errors import StartError
 from serving.inline import ShortRuns
 
+# Strings: what the protocol calls them.
+BYTES = "BYTES"
 # ONNX Runtime's type names to the data types of the Open Inference Protocol v2.
 DATATYPES = {
     "tensor(bool)": "BOOL",
@@ -30,19 +33,21 @@ DATATYPES = {
     "tensor(float16)": "FP16",
     "tensor(float)": "FP32",
     "tensor(double)": "FP64",
+    "tensor(string)": BYTES,
 }
 DTYPES: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype(np.bool_),
     "FP16": np.dtype(np.float16),
     "FP32": np.dtype(np.float32),
     "FP64": np.dtype(np.float64),
+    BYTES: np.dtype(np.object_),
 } | {f"{kind}{bits}": np.dtype(f"{kind.lower()}{bits}") for kind in ("INT", "UINT") for bits in (8, 16, 32, 64)}
 CHUNK_BYTES = 1024**2
 # What ONNX Runtime says when the values of a run do not fit the memory it was given.
 _NO_MEMORY = ("Available memory of", "Failed to allocate memory", "bad_alloc", "bad allocation")
 
 _HINTS = {
-    "tensor": "texts (BYTES) are not; encode them as numbers in front of the model",
+    "tensor": "cast it to one that is, inside the model",
     "seq": "sequences are not; from scikit-learn, convert with the option zipmap=False",
     "map": "maps are not; from scikit-learn, convert with the option zipmap=False",
     "optional": "optional values are not; give the tensor a default",
@@ -100,21 +105,20 @@ class Model:
         self.inputs = tuple(_tensor("input", value) for value in self._session.get_inputs())
         self.outputs = tuple(_tensor("output", value) for value in self._session.get_outputs())
         self.output_names = [output.name for output in self.outputs]
+        self.takes_strings = any(tensor.datatype == BYTES for tensor in self.inputs)
+        self.returns_strings = any(tensor.datatype == BYTES for tensor in self.outputs)
         self._clock = time.thread_time_ns if intra_op_threads == 1 else time.perf_counter_ns
         self.short_runs = ShortRuns()
 
     def warm_up(self, feeds: Mapping[str, NDArray[Any]] | None = None) -> str | None:
         """Run twice, so that the first request finds the model warm; return why that was not possible, or None.
 
-        `feeds` are example rows. Without them every open dimension is 1, a size that not every model allows: a run
-        that fails is no reason not to serve, only the first requests are slower then.
+        `feeds` are example rows. Without them every open dimension and every value is 1 (a string: "1"), which not
+        every model allows: a run that fails is no reason not to serve, only the first requests are slower then.
         """
         if feeds is None:
-            feeds = {
-                tensor.name: np.ones([size if isinstance(size, int) else 1 for size in tensor.shape], tensor.dtype)
-                for tensor in self.inputs
-            }
-        size = tuple(dimension for array in feeds.values() for dimension in array.shape)
+            feeds = {tensor.name: _ones(tensor) for tensor in self.inputs}
+        size = sizes(feeds)
         try:
             self.run(feeds, self.output_names)
             self.short_runs.record(size, self.timed_run(feeds, self.output_names)[1])
@@ -135,6 +139,8 @@ class Model:
             if any(words in message for words in _NO_MEMORY):
                 raise MemoryError(message) from error
             raise ModelError(message) from error
+        except UnicodeDecodeError as error:
+            raise ModelError(f"it returns a string that is not UTF-8: {error}") from error
         return results
 
     def timed_run(self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> tuple[list[NDArray[Any]], int]:
@@ -144,6 +150,20 @@ class Model:
         """
         started = self._clock()
         return self.run(feeds, outputs), self._clock() - started
+
+
+def sizes(feeds: Mapping[str, NDArray[Any]]) -> tuple[int, ...]:
+    """Return what the work of a run depends on: all dimensions of all inputs, and the characters of all strings."""
+    dimensions = tuple(chain.from_iterable([array.shape for array in feeds.values()]))
+    strings = [array for array in feeds.values() if array.dtype.kind == "O"]
+    if not strings:
+        return dimensions
+    return (*dimensions, sum(len(value) for array in strings for value in array.reshape(-1).tolist()))
+
+
+def _ones(tensor: Tensor) -> NDArray[Any]:
+    shape = [size if isinstance(size, int) else 1 for size in tensor.shape]
+    return np.full(shape, "1" if tensor.datatype == BYTES else 1, tensor.dtype)
 
 
 def limit_runs(size: int) -> None:
