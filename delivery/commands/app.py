@@ -59,6 +59,7 @@ model_app = typer.Typer(help="The models of this checkout: a folder each.", no_a
 model_app.command("new")(model_folders.new)
 model_app.command("list")(model_folders.overview)
 model_app.command("check")(model_folders.check)
+model_app.command("remove")(model_folders.remove)
 app.add_typer(model_app, name="model")
 app.add_typer(state.state_app, name="state")
 app.add_typer(cluster_app(_needs), name="cluster")

@@ -1,17 +1,18 @@
-"""The commands about a model's folder: model new, list, check."""
+"""The commands about a model's folder: model new, list, check, remove."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Column, Table
 
-from delivery.terminal import Json, Model, Yes, answer, console, print_json, session
+from delivery.terminal import Json, Model, OtherChanges, Yes, answer, console, print_json, resumable, session
 
 if TYPE_CHECKING:
     from delivery.clients.frameworks import Interpreter
     from delivery.operations.check import Check
+    from delivery.operations.remove import Removal
 
 
 def new(
@@ -74,3 +75,33 @@ def _shown(results: "Iterable[Check]", json: bool) -> "list[Check]":
             for place in result.places:
                 answer.print(f"    {place}", soft_wrap=True, markup=False)
     return shown
+
+
+def remove(context: typer.Context, model: Model, yes: Yes = False, allow_other_changes: OtherChanges = False) -> None:
+    """Take a model out of every environment, its store and the checkout: show, ask, remove; releases stay in git."""
+    from delivery.operations import remove as removing
+
+    work = session(context)
+    how = removing.How(model, console, allow_other_changes)
+    with resumable():
+        removal = removing.plan_removal(work, how)
+        if removal.is_none:
+            answer.print(f"nothing of {model} is left but its releases: nothing to do", highlight=False)
+            return
+        answer.print("\n".join(_losses(removal, model)), soft_wrap=True, markup=False)
+        removing.remove(work, how, removal, lambda: yes or typer.confirm(f"Remove {model}?", err=True))
+
+
+def _losses(removal: "Removal", model: str) -> Iterator[str]:
+    """Yield what goes, a line each."""
+    from infra.values import file_name
+
+    for change in removal.changes:
+        if change.before != change.after:
+            yield f"{file_name(change.environment)}: the entries of {model}"
+        for step in change.plan.changes if change.plan else ():
+            yield f"{change.environment}: {step.op} {step.type.rpartition(':')[2]} {step.name}"
+        yield from (f"{change.environment}: delete Job {job}" for job in change.jobs)
+        if change.objects:
+            yield f"{change.environment}: delete {len(change.objects)} objects of the store that no release names"
+    yield from (f"models/{model}/{file.relative_to(removal.folder)}" for file in removal.files)
