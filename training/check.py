@@ -24,7 +24,7 @@ from training.errors import TrainingError
 from training.frameworks import Adapter, adapter
 from training.publish import digest_of
 
-# So many rows to train on and to hold out; beside them the first ones of each class and of each category.
+# So many rows to train on and to hold out; beside them the first ones of each class, category and slice.
 ROWS = 500
 # Whoever splits the rows once more needs several of each.
 _OF_EACH = 3
@@ -172,9 +172,10 @@ def _least(model: Model) -> dict[str, int | float]:
 
 
 def _few(model: Model, rows: Rows) -> Rows:
-    """Return some rows from all over, in their order, with each class and each category that is among all of them."""
+    """Return some rows from all over, in their order, with each class, category and slice that is among all of them."""
     chosen = [np.linspace(0, len(rows) - 1, min(len(rows), ROWS)).astype(np.int64)]
     kinds = [rows.inputs[column.name] for column in model.inputs if column.categories and not column.shape]
+    kinds += [rows.column(name) for name in model.slices]
     if model.target.classes or model.target.categories:
         kinds.append(rows.target)
     for values in kinds:

@@ -1,20 +1,24 @@
 """`stellwerk model new`, `list` and `check`: a folder from a template, what the files say, the contract suite."""
 
+import hashlib
 import json
 import os
+import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from delivery.clients.frameworks import Interpreter
+from delivery.errors import DeliveryError
 from delivery.operations import new_model
 from infra.contract.model import Framework, Models
 from infra.contract.release import Releases
 from infra.services.training import staged
 from infra.values import ROOT
 from tests.support.checkout import FIRST, MODEL, Checkout
-from tests.support.session import Command
+from tests.support.session import Command, Words
 from training.check import suite
 
 TEMPLATES = sorted(new_model.templates())
@@ -171,3 +175,37 @@ def test_packages_that_are_not_installed_are_named(tmp_path: Path) -> None:
     assert interpreter.python == place / "bin" / "python"
     (room / "requirements.txt").write_text("numpy==0.2\n")
     assert Interpreter(tmp_path, Framework.PYTORCH, tmp_path, {"XDG_CACHE_HOME": str(tmp_path)}).environment != place
+
+
+def test_an_environment_is_made_of_the_locks(tmp_path: Path, words: Words) -> None:
+    """By the real uv, of a package on this disk."""
+    room = tmp_path / "training" / "frameworks" / "pytorch"
+    room.mkdir(parents=True)
+    wheel = tmp_path / "wheels" / "measure-1.0-py3-none-any.whl"
+    wheel.parent.mkdir()
+    described = {
+        "measure.py": "LENGTH = 3\n",
+        "measure-1.0.dist-info/METADATA": "Metadata-Version: 2.1\nName: measure\nVersion: 1.0\n",
+        "measure-1.0.dist-info/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "measure-1.0.dist-info/RECORD": "",
+    }
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, text in described.items():
+            archive.writestr(name, text)
+    (tmp_path / "training" / "requirements.txt").write_text("")
+    (room / "requirements.in").write_text("measure\n")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    (room / "requirements.txt").write_text(f"measure==1.0 \\\n    --hash=sha256:{digest}\n")
+    variables = {"XDG_CACHE_HOME": f"{tmp_path}/cache", "UV_NO_INDEX": "1", "UV_FIND_LINKS": str(wheel.parent)}
+    interpreter = Interpreter(tmp_path, Framework.PYTORCH, tmp_path / "model", os.environ | variables)
+    assert (interpreter.lacking, interpreter.python) == (["measure 1.0"], None)
+    interpreter.make(words.console)
+    assert "pytorch: installing training/frameworks/pytorch/requirements.txt" in words
+    command = [str(interpreter.python), "-c", "import measure; print(measure.LENGTH)"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "3\n"
+    assert [place.name for place in interpreter.environment.parent.iterdir()] == [interpreter.environment.name]
+    (room / "requirements.txt").write_text(f"measure==1.0 \\\n    --hash=sha256:{'0' * 64}\n")
+    other = Interpreter(tmp_path, Framework.PYTORCH, tmp_path / "model", os.environ | variables)
+    with pytest.raises(DeliveryError, match="`uv pip install` ended with"):
+        other.make(words.console)
+    assert [place.name for place in interpreter.environment.parent.iterdir()] == [interpreter.environment.name]

@@ -27,15 +27,15 @@ def fit(rows: Rows, parameters: Mapping[str, int | float], run: Run) -> Any:
 
     measurements = torch.from_numpy(rows.inputs["measurements"]).to(run.device)
     kinds = torch.from_numpy(rows.target).to(run.device)
-    hidden = int(parameters["hidden"])
-    network = torch.nn.Sequential(
-        # Mean and variance of the training rows become part of the model: clients send raw values.
-        torch.nn.BatchNorm1d(measurements.shape[1], affine=False, momentum=None),
-        torch.nn.Linear(measurements.shape[1], hidden),
-        torch.nn.ReLU(),
-        torch.nn.Linear(hidden, len(CENTRES)),
-    ).to(run.device)
-    optimiser = torch.optim.Adam(network.parameters(), lr=parameters["learning_rate"])
+    inputs, hidden = measurements.shape[1], int(parameters["hidden"])
+    # What is done to the values first is part of the model, and not trained: clients send them raw.
+    scaled = torch.nn.Linear(inputs, inputs).to(run.device).requires_grad_(False)
+    scaled.weight.copy_(torch.diag(1 / measurements.std(dim=0)))
+    scaled.bias.copy_(-measurements.mean(dim=0) / measurements.std(dim=0))
+    layers = (torch.nn.Linear(inputs, hidden), torch.nn.ReLU(), torch.nn.Linear(hidden, len(CENTRES)))
+    network = torch.nn.Sequential(scaled, *layers).to(run.device)
+    trained = [weights for weights in network.parameters() if weights.requires_grad]
+    optimiser = torch.optim.Adam(trained, lr=parameters["learning_rate"])
     for epoch in range(1, int(parameters["epochs"]) + 1):
         loss = torch.nn.functional.cross_entropy(network(measurements), kinds)
         optimiser.zero_grad()
