@@ -1,5 +1,6 @@
 """The commands about a model's folder: model new, list, check, remove."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def new(
     context: typer.Context,
     model: Annotated[str, typer.Argument(help="Name of the model: its folder in models/.")],
-    template: Annotated[str, typer.Option(help="What it starts from; a name that is not known lists them.")] = "",
+    template: Annotated[str, typer.Option(help="What it starts from; without it they are listed.")] = "",
 ) -> None:
     """Write models/<name>/ from a template: it trains, and passes its tests and its checks at once."""
     from delivery.operations import new_model
@@ -54,7 +55,8 @@ def check(context: typer.Context, model: Model, yes: Yes = False, json: Json = F
 
     def confirmed(interpreter: "Interpreter") -> bool:
         question = f"{interpreter.framework} is not installed here; install it into {interpreter.environment}?"
-        return yes or (not json and typer.confirm(question, err=True))
+        # Where nobody can answer, what needs no framework is checked.
+        return yes or (not json and sys.stdin.isatty() and typer.confirm(question, err=True))
 
     results = _shown(checks(session(context), model, confirmed, console), json)
     passed = all(result.passed for result in results)

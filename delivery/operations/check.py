@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ def checks(session: Session, model: str, confirmed: Callable[[Interpreter], bool
     """Yield the checks of a model as they are done, up to the first that fails.
 
     `confirmed` says whether an environment with the framework may be made. Raise ConfigError when there is no such
-    model, DeliveryError when the framework is not installed, or the suite does not come to its end.
+    model, DeliveryError when that environment cannot be made, or the suite does not come to its end.
     """
     models = session.project.models
     try:
@@ -49,15 +50,16 @@ def checks(session: Session, model: str, confirmed: Callable[[Interpreter], bool
 
 
 def _command(interpreter: Interpreter, confirmed: Callable[[Interpreter], bool], console: Console) -> list[str]:
-    """Return the command of the suite."""
+    """Return the command of the suite; without the framework it is this interpreter's, and goes as far as that."""
     if interpreter.python is None and confirmed(interpreter):
         interpreter.make(console)
     if interpreter.python is None:
-        raise DeliveryError(
-            f"{interpreter.framework} is not installed here as the locks say (not here: "
-            f"{', '.join(interpreter.lacking)}); the same command with --yes makes an environment that has it"
+        text = (
+            f"{interpreter.framework} is not installed here as the locks say ({', '.join(interpreter.lacking)}); the "
+            f"same command with --yes makes an environment that has it, in {interpreter.environment.parent}"
         )
-    return [str(interpreter.python), "-m", interpreter.suite]
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+    return [str(interpreter.python or sys.executable), "-m", interpreter.suite]
 
 
 def _run(command: Sequence[str], interpreter: Interpreter) -> Iterator[Check]:

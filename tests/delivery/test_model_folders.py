@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,12 +15,15 @@ import pytest
 from delivery.clients.frameworks import Interpreter
 from delivery.errors import DeliveryError
 from delivery.operations import new_model
+from delivery.operations.check import checks
+from delivery.session import Session
 from infra.contract.model import Framework, Models
 from infra.contract.release import Releases
 from infra.services.training import staged
 from infra.values import ROOT
 from tests.support.checkout import FIRST, MODEL, Checkout
-from tests.support.session import Command, Words
+from tests.support.engine import FakeEngine
+from tests.support.session import Command, FakeSession, Words
 from training.check import suite
 
 TEMPLATES = sorted(new_model.templates())
@@ -39,8 +44,8 @@ def test_a_new_model_holds_at_once(template: str, project: Checkout, stellwerk: 
     models = Models(project.root / "models")
     document = models.load("parcels")
     lacking = Interpreter(ROOT, document.framework, folder, {}).lacking
-    checks = [check for check in suite(staged(models, "parcels", tmp_path / "parcels"), "models/parcels")]
-    failed = [check.check for check in checks if not check.passed]
+    seen = suite(staged(models, "parcels", tmp_path / "parcels"), "models/parcels")
+    failed = [check.check for check in seen if not check.passed]
     assert failed == (["framework"] if lacking else [])
 
 
@@ -155,6 +160,27 @@ def test_code_that_ends_the_process_is_an_error(project: Checkout, stellwerk: Co
     code, _, err = stellwerk("model", "check", MODEL)
     assert code == 1
     assert "the checks ended with 3 before their last one" in err
+
+
+class Bare(FakeSession):
+    """A session whose interpreter lacks the framework."""
+
+    def interpreter(self, model: str) -> Interpreter:
+        made = Session.interpreter(self, model)
+        return Lacking(ROOT, made.framework, made.folder, os.environ | {"XDG_CACHE_HOME": str(self.project.root)})
+
+
+class Lacking(Interpreter):
+    lacking: Sequence[str] = ("a-framework 1",)
+
+
+@pytest.mark.skipif(find_spec("torch") is not None, reason="this environment has PyTorch")
+def test_without_the_framework_code_and_data_are_checked(project: Checkout, pulumi: FakeEngine, words: Words) -> None:
+    results = list(checks(Bare(project.project(), pulumi), MODEL, lambda _: False, words.console))
+    assert [result.check for result in results if result.passed] == ["document", "code", "data"]
+    assert results[-1].check == "framework"
+    assert "pytorch is not installed" in results[-1].value
+    assert "(a-framework 1); the same command with --yes makes an environment" in words
 
 
 def test_packages_that_are_not_installed_are_named(tmp_path: Path) -> None:
