@@ -53,8 +53,8 @@ def suite(folder: Path, shown: str, find: Callable[[str], Adapter] = adapter) ->
     for name, step in bench.steps().items():
         try:
             value = step()
-        # Whatever a model's own code raises is its author's to read.
-        except Exception as error:
+        # Whatever a model's own code raises is its author's to read; it may try to end the process, too.
+        except (Exception, SystemExit) as error:
             yield Check(name, False, _reason(error), bench.places(error, name, shown))
             return
         yield Check(name, True, value)
@@ -183,18 +183,20 @@ def _few(model: Model, rows: Rows) -> Rows:
     return rows.of(np.unique(np.concatenate(chosen)))
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     text = str(error)
     return text if isinstance(error, TrainingError) and text else f"{type(error).__name__}: {text}".rstrip(": ")
 
 
 def report(checks: Iterator[Check], stream: TextIO) -> int:
-    """Write each check as it is done; return 1 when one has failed, else 0."""
+    """Write each check as it is done, and null behind the last one; return 1 when one has failed, else 0."""
     failed = False
     for check in checks:
         stream.write(json.dumps(asdict(check)) + "\n")
         stream.flush()
         failed |= not check.passed
+    # A process that a model's code has ended passes for none that is done.
+    stream.write("null\n")
     return int(failed)
 
 

@@ -51,9 +51,10 @@ class Interpreter:
         wanted: dict[str, str] = {}
         for lock in self._locks:
             if lock.parent != self.root / "training":
-                pinned = dict(_PINNED.findall(lock.read_text(encoding="utf-8")))
-                named = _NAMED.findall(lock.with_suffix(".in").read_text(encoding="utf-8"))
-                wanted |= {name: pinned[name] for name in named if name in pinned}
+                pinned = {_normal(name): text for name, text in _PINNED.findall(lock.read_text(encoding="utf-8"))}
+                source = lock.with_suffix(".in")
+                named = _NAMED.findall(source.read_text(encoding="utf-8")) if source.is_file() else list(pinned)
+                wanted |= {name: pinned[name] for name in map(_normal, named) if name in pinned}
         return wanted
 
     @cached_property
@@ -97,6 +98,11 @@ class Interpreter:
                 f"`uv {' '.join(command[1:3])}` ended with {code}, see above; make the package index reachable "
                 "(UV_DEFAULT_INDEX, SSL_CERT_FILE), and run the command again"
             )
+
+
+def _normal(name: str) -> str:
+    """Return a package's name as locks write it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _installed(name: str) -> str | None:

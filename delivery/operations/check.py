@@ -41,11 +41,15 @@ def checks(session: Session, model: str, confirmed: Callable[[Interpreter], bool
             raise
         yield Check("document", False, str(error))
         return
+    folder = models.folder / model
+    if (folder / "requirements.in").is_file() and not (folder / "requirements.txt").is_file():
+        yield Check("document", False, f"{models.name}/{model}/requirements.in: it has no lock; run `make lock`")
+        return
     yield Check("document", True, f"{document.framework}, {document.task}")
     interpreter = session.interpreter(model)
     command = _command(interpreter, confirmed, console)
-    with tempfile.TemporaryDirectory(prefix="stellwerk-") as folder:
-        place = staged(models, model, Path(folder, model))
+    with tempfile.TemporaryDirectory(prefix="stellwerk-") as temporary:
+        place = staged(models, model, Path(temporary, model))
         yield from _run([*command, str(place), f"{models.name}/{model}"], interpreter)
 
 
@@ -65,7 +69,7 @@ def _command(interpreter: Interpreter, confirmed: Callable[[Interpreter], bool],
 def _run(command: Sequence[str], interpreter: Interpreter) -> Iterator[Check]:
     """Yield what the suite prints; raise DeliveryError when it ends before its last check."""
     variables = {**interpreter.variables, "PYTHONDONTWRITEBYTECODE": "1"}
-    passed = True
+    done = False
     try:
         process = subprocess.Popen(
             command, cwd=interpreter.root, env=variables, stdout=subprocess.PIPE, text=True, encoding="utf-8"
@@ -74,10 +78,11 @@ def _run(command: Sequence[str], interpreter: Interpreter) -> Iterator[Check]:
         raise not_runnable(command[0], error) from None
     with process:
         for line in process.stdout or ():
-            check = Check(**json.loads(line))
-            passed &= check.passed
-            yield check
-    if process.returncode != (0 if passed else 1):
+            check = json.loads(line)
+            done = check is None
+            if not done:
+                yield Check(**check)
+    if not done:
         raise DeliveryError(
             f"the checks ended with {process.returncode} before their last one, see above; what the model's code "
             "does to its process must not end it"

@@ -154,12 +154,19 @@ def test_a_document_that_is_not_valid_is_a_failed_check(project: Checkout, stell
     assert "did you mean digits?" in err
 
 
-def test_code_that_ends_the_process_is_an_error(project: Checkout, stellwerk: Command) -> None:
+@pytest.mark.parametrize("status", [0, 1, 3])
+def test_code_that_ends_the_process_is_an_error(status: int, project: Checkout, stellwerk: Command) -> None:
     file = project.root / "models" / MODEL / "train.py"
-    file.write_text(file.read_text().replace("    bunch =", "    import os\n    os._exit(3)\n    bunch ="))
+    file.write_text(file.read_text().replace("    bunch =", f"    import os\n    os._exit({status})\n    bunch ="))
     code, _, err = stellwerk("model", "check", MODEL)
     assert code == 1
-    assert "the checks ended with 3 before their last one" in err
+    assert f"the checks ended with {status} before their last one" in err
+
+
+def test_packages_of_the_models_own_need_a_lock(project: Checkout, stellwerk: Command) -> None:
+    (project.root / "models" / MODEL / "requirements.in").write_text("tqdm\n")
+    code, out, _ = stellwerk("model", "check", MODEL)
+    assert (code, out) == (1, f"✗ document    models/{MODEL}/requirements.in: it has no lock; run `make lock`\n")
 
 
 class Bare(FakeSession):
