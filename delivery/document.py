@@ -121,6 +121,13 @@ class Document:
         """Write `key: text` where a pair stands."""
         self._edits.append((pair[0].start, self._end(pair), f"{key}: {text}"))
 
+    def clear(self, key: Node, mapping: Node) -> None:
+        """Make the mapping of `key`, which has one pair, an empty one."""
+        if not mapping.flow:
+            colon = self._colon(key)
+            self._edits.append((colon, colon, " {}"))
+        self.remove(mapping, mapping.pairs[0])
+
     def edited(self) -> str:
         """Return the text with all edits."""
         text = self.text

@@ -5,11 +5,10 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from infra.composition.contexts import stage
-from infra.contract.model import FILE, Models
+from infra.contract.model import Models
+from infra.services.training import staged
 from training.author import read_author
 from training.data import Dataset, load
-from training.document import FILE as DOCUMENT
 from training.document import Model, read_model
 
 MODELS = Path(__file__).parent / "team" / "models"
@@ -24,8 +23,7 @@ def copy_models(root: Path) -> None:
 
 def place(folder: Path, model: str = "digits", models: Path = MODELS) -> Path:
     """Make `folder` what a model's image has of it."""
-    document = Models(models).load(model).model_dump(mode="json", by_alias=True)
-    return stage(models / model, folder, lambda name: name != FILE, {DOCUMENT: document})
+    return staged(Models(models), model, folder)
 
 
 @cache
