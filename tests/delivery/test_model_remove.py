@@ -9,8 +9,8 @@ from delivery.clients.engine import Update
 from delivery.errors import DeliveryError
 from delivery.operations.remove import How, plan_removal, remove
 from infra.contract.release import Releases
-from infra.values import ENVIRONMENTS
 from tests.support.checkout import FIRST, MODEL, SECOND, Checkout
+from tests.support.documents import ENVIRONMENTS
 from tests.support.engine import FakeEngine
 from tests.support.session import Bench, Command, FakeCluster, Words
 from tests.support.stores import ObjectStores
@@ -141,8 +141,7 @@ def test_an_update_that_was_cut_off_is_gone_on_with(
         taken_out(bench, words)
     bench.engine.instead_of_update = None
     taken_out(bench, words)
-    # Of prod there is nothing left to preview.
-    assert [command for command, _ in bench.engine.shown] == [*["preview"] * 3, "up", *["preview"] * 2, "up", "up"]
+    assert [command for command, _ in bench.engine.shown] == [*["preview"] * 3, "up", *["preview"] * 3, "up", "up"]
     assert not (project.root / "models" / MODEL).exists()
     assert len(served.keys("test")) == 3
 
