@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import ceil
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -160,15 +161,15 @@ class _Bench:
         own = [(file, line) for file, line in frames if file.is_relative_to(self.folder)]
         if not own and self.author and name != "framework":
             function = self.author.load if name == "data" else self.author.fit
-            if inspect.isfunction(function):
+            if inspect.isfunction(function) and Path(inspect.getfile(function)).is_relative_to(self.folder):
                 own = [(Path(inspect.getfile(function)), inspect.getsourcelines(function)[1])]
         return [f"{shown}/{file.relative_to(self.folder)}:{line}" for file, line in own]
 
 
 def _least(model: Model) -> dict[str, int | float]:
     """Return the least of each whole number that has a limit below, the default of every other parameter."""
-    least = {item.name: item.minimum for item in model.parameters if item.kind is int and item.minimum is not None}
-    return model.defaults | least
+    whole = [item for item in model.parameters if item.kind is int]
+    return model.defaults | {item.name: ceil(item.minimum) for item in whole if item.minimum is not None}
 
 
 def _few(model: Model, rows: Rows) -> Rows:

@@ -9,8 +9,7 @@ import yaml
 
 from delivery.errors import DeliveryError, system_errors
 from delivery.project import Project
-from infra.contract.fields import NAME, NAME_RULE
-from infra.contract.model import FILE, Framework, Model, Models
+from infra.contract.model import FILE, Framework, Model, Models, require_name
 from infra.contract.problems import suggest
 from infra.values import file_name
 
@@ -34,11 +33,10 @@ def _framework(file: Path) -> str:
 def write(models: Models, model: str, template: str, folder: Path = TEMPLATES) -> list[str]:
     """Write the model's folder, in one step at the end; return its files, as messages name them.
 
-    Raise DeliveryError for a name that is none, a template that is not known and a folder that is there already.
+    Raise ConfigError for a name that is not allowed, DeliveryError for an unknown template or a folder that exists.
     """
     known = templates(folder)
-    if not re.fullmatch(NAME, model):
-        raise DeliveryError(f"model name {model!r}: not allowed; allowed: {NAME_RULE}; choose another name")
+    require_name(model)
     if template not in known:
         listed = "\n".join(
             f"  {name}: {document.framework}, {document.description}" for name, document in known.items()

@@ -18,6 +18,7 @@ from delivery.errors import DeliveryError, system_errors
 from delivery.operations.settle import wait
 from delivery.session import Session
 from infra.contract import candidate
+from infra.contract.model import require_name
 from infra.contract.problems import suggest
 from infra.values import file_name
 
@@ -78,6 +79,7 @@ def plan_removal(session: Session, how: How) -> Removal:
     Raise DeliveryError for a model of which there is no trace, where an environment cannot be asked, and where a
     preview changes what is not the model's.
     """
+    require_name(how.model)
     project = session.project
     texts = {name: _texts(session, name, how.model) for name in reversed(project.environments)}
     folder = project.models.folder / how.model
@@ -87,10 +89,13 @@ def plan_removal(session: Session, how: How) -> Removal:
         action = suggest(how.model, known, "name one of them")
         raise DeliveryError(f"{how.model}: there is no such model; models: {', '.join(known) or 'none'}; {action}")
     applied = _applied(session, how, named=named)
-    changes = [
-        _change(session, how, name, shown=True) if name in applied else Change(name, *text)
-        for name, text in texts.items()
-    ]
+    changes = []
+    for name, text in texts.items():
+        change = Change(name, *text)
+        if name in applied:
+            with session.backend.locked(name, how.console):
+                change = _change(session, how, name, shown=True)
+        changes.append(change)
     files = [file for file in sorted(folder.rglob("*")) if file.is_file() and "__pycache__" not in file.parts]
     return Removal([change for change in changes if not change.is_none], folder, files)
 

@@ -11,8 +11,8 @@ from pydantic import Field, field_validator, model_validator
 
 from infra.contract.columns import Column, DataSection, Output, Target
 from infra.contract.environment import Resources
-from infra.contract.fields import Name, Section
-from infra.contract.problems import ConfigError, read_text, suggest
+from infra.contract.fields import NAME, NAME_RULE, Name, Section
+from infra.contract.problems import ConfigError, read_text, show, suggest
 from infra.contract.reading import differing, read, tree
 from infra.contract.release import DataType, Operator, Task
 
@@ -189,6 +189,12 @@ class Models:
         if wrong:
             raise source.error(wrong)
         return document
+
+
+def require_name(model: str) -> None:
+    """Raise ConfigError unless a text may be a model's name: it is a folder's, and part of the names of objects."""
+    if not re.fullmatch(NAME, model):
+        raise ConfigError(f"model name {show(model)}: not allowed; allowed: {NAME_RULE}; choose another name")
 
 
 def _refuse_older(given: Any, name: str) -> None:

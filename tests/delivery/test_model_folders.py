@@ -62,9 +62,9 @@ def test_the_lines_that_are_shown_are_all_that_an_environment_needs(project: Che
 @pytest.mark.parametrize(
     ("name", "template", "reason"),
     [
-        ("Parcels", "torch", "model name 'Parcels': not allowed; allowed: lower-case letters, digits and '-'"),
-        ("../parcels", "torch", "model name '../parcels': not allowed"),
-        ("parcels-", "torch", "model name 'parcels-': not allowed"),
+        ("Parcels", "torch", "model name \"Parcels\": not allowed; allowed: lower-case letters, digits and '-'"),
+        ("../parcels", "torch", 'model name "../parcels": not allowed'),
+        ("parcels-", "torch", 'model name "parcels-": not allowed'),
         ("p" * 41, "torch", "at most 40 characters"),
         ("parcels", "torhc", "template 'torhc': not known; did you mean torch?\n"),
         (MODEL, "torch", f"models/{MODEL}: there is such a folder already, it stays as it is"),

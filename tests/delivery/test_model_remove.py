@@ -174,3 +174,12 @@ def test_a_model_of_which_nobody_knows_is_refused(stellwerk: Command) -> None:
     code, _, err = stellwerk("model", "remove", "digit", "--yes")
     assert code == 1
     assert err.startswith(f"error: digit: there is no such model; models: {MODEL}; did you mean {MODEL}?")
+
+
+@pytest.mark.parametrize("name", ["", ".", "../stacks", "digits/tests"])
+def test_what_is_no_models_name_is_no_folder_that_goes(name: str, project: Checkout, stellwerk: Command) -> None:
+    before = everything(project)
+    code, _, err = stellwerk("model", "remove", name, "--yes")
+    assert code == 1
+    assert "not allowed; allowed: lower-case letters" in err
+    assert everything(project) == before
