@@ -156,6 +156,11 @@ class StackFiles:
         others = [name for name in names if name != environment]
         allowed = f"another environment ({', '.join(others) or 'none exists'}), or null: releases enter here"
         if origin is None:
+            unsaid = [name for name in names if not self._says_origin(name)]
+            if environment in unsaid and len(unsaid) > 1:
+                given = f"nothing, as for {', '.join(name for name in unsaid if name != environment)}"
+                action = "write it in all but the first; `stellwerk migrate` does where files are of a version before"
+                yield Problem((_ORIGIN,), given, allowed, action)
             return
         if origin not in others:
             action = suggest(origin, others, "name one of them, or remove the key")
@@ -170,6 +175,13 @@ class StackFiles:
                 yield Problem((_ORIGIN,), f"a circle: {circle}", allowed, "remove the key where releases enter")
                 return
             following = self._origin(following)
+
+    def _says_origin(self, environment: str) -> bool:
+        """Return whether an environment's files have the key; one that cannot be read is an error of its own."""
+        try:
+            return _ORIGIN in self.values(environment)
+        except ConfigError:
+            return True
 
     def _origin(self, environment: str) -> Any:
         """Return the environment that another one takes releases from; None where its file does not say so."""
