@@ -5,11 +5,9 @@ import gzip
 import http.client
 import itertools
 import json
-import os
 import random
 import socket
 import threading
-import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,6 +19,7 @@ import numpy as np
 import pytest
 
 from tests.support import plain_http
+from tests.support.memory_group import memory_group
 from tests.support.onnx_models import wide_model
 from tests.support.server import Server, serve
 
@@ -34,30 +33,8 @@ Sent = tuple[bytes, dict[str, str]]
 @pytest.fixture
 def bounded(tmp_path: Path) -> Iterator[Server]:
     """A server whose control group has a pod's memory limit."""
-    groups = [Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")]
-    names = ["memory.limit_in_bytes", "memory.max"]
-    group = None
-    for root, name in zip(groups, names, strict=True):
-        candidate = root / f"stellwerk-test-{os.getpid()}"
-        with contextlib.suppress(OSError):
-            candidate.mkdir()
-            if (candidate / name).exists():
-                (candidate / name).write_text(str(LIMIT))
-                group = candidate
-                break
-            candidate.rmdir()
-    if group is None:
-        pytest.skip("needs root and a memory control group")
-    join = ["sh", "-c", f'echo $$ > {group}/cgroup.procs; exec "$@"', "sh"]
-    try:
-        with serve(tmp_path, wide_model(), join) as server:
-            yield server
-    finally:
-        deadline = time.monotonic() + 10
-        while group.exists() and time.monotonic() < deadline:
-            with contextlib.suppress(OSError):
-                group.rmdir()
-            time.sleep(0.05)
+    with memory_group(LIMIT) as join, serve(tmp_path, wide_model(), join) as server:
+        yield server
 
 
 def request(data: Any, shape: Any, **changes: Any) -> bytes:

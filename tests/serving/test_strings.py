@@ -1,11 +1,7 @@
-"""Strings: JSON lists short and long, the binary form, what is wrong in them, and the memory they take."""
+"""Strings: JSON lists short and long, the binary form, and what is wrong in them."""
 
 import json
-import subprocess
-import sys
-import textwrap
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +16,8 @@ from serving.errors import RequestError
 from serving.model import Model, ModelError
 from serving.protocol import decode
 from tests.support import plain_http
+from tests.support.binary_strings import binary, packed
 from tests.support.onnx_models import copies_model, copy_model, onnx_model
-from tests.support.project import ROOT
 from tests.support.server import Server
 
 IDENTITY = Identity("copy", "v1")
@@ -36,19 +32,6 @@ def model() -> Model:
 def body(data: Any, shape: list[int], **fields: Any) -> bytes:
     given = {"name": "given", "data": data, "datatype": "BYTES", "shape": shape}
     return json.dumps({"id": "a", "inputs": [given]} | fields, ensure_ascii=len(data) % 2 == 0).encode()
-
-
-def binary(*values: bytes) -> bytes:
-    return b"".join(len(value).to_bytes(4, "little") + value for value in values)
-
-
-def packed(data: bytes, shape: list[int], **fields: Any) -> tuple[bytes, int]:
-    """Return a body with binary data, and how much of it is JSON."""
-    given = {
-        "name": "given", "datatype": "BYTES", "shape": shape, "parameters": {"binary_data_size": len(data)},
-    }  # fmt: skip
-    head = json.dumps({"inputs": [given]} | fields).encode()
-    return head + data, len(head)
 
 
 @pytest.mark.parametrize("rows", [1, 8, 9, 4000, 4001])
@@ -239,46 +222,3 @@ def test_strings_through_a_server(start: Callable[..., Server]) -> None:
     refused = plain_http.post(url, content=content, headers={"inference-header-content-length": str(size)})
     assert (refused.status_code, "string 0 of 1" in refused.json()["error"]) == (400, True)
     assert ask("1")[0] == 200
-
-
-@pytest.mark.parametrize("text", ["", "a", "\u00fc", "\u65e5", "\U0001f600", "sixteen letters."])
-@pytest.mark.parametrize("returned", [True, False], ids=["strings out", "numbers out"])
-def test_a_body_takes_no_more_memory_than_is_reserved_for_it(tmp_path: Path, text: str, returned: bool) -> None:
-    count = 1_500_000 // len(json.dumps(text, ensure_ascii=False).encode())
-    given = {"name": "given", "datatype": "BYTES", "shape": [count], "data": [text] * count}
-    (tmp_path / "json").write_bytes(orjson.dumps({"inputs": [given]}))
-    content, size = packed(binary(*[text.encode()] * count), [count])
-    (tmp_path / "binary").write_bytes(content)
-    value = helper.make_tensor_value_info
-    counting = onnx_model(
-        [helper.make_node("Shape", ["given"], ["same"])],
-        [value("given", TensorProto.STRING, ["n"])],
-        [value("same", TensorProto.INT64, [1])],
-    )
-    (tmp_path / "model").write_bytes(copy_model(TensorProto.STRING) if returned else counting)
-    program = f"""
-        from serving.document import factors, memory
-        from serving.memory import return_large_blocks
-        from serving.model import Model
-        from serving.protocol import decode
-
-        def kibibytes(name):
-            return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(name))
-
-        return_large_blocks()
-        model = Model(open("model", "rb").read())
-        model.warm_up()
-        for name, json_bytes in (("json", None), ("binary", {size})):
-            before = kibibytes("VmRSS")
-            open("/proc/self/clear_refs", "w").write("5")
-            content = open(name, "rb").read()
-            model.run(decode(content, model, json_bytes).feeds, ["same"])
-            print((kibibytes("VmHWM") - before) * 1024, memory(len(content), json_bytes, factors(model)))
-    """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)],
-        cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    for line in done.stdout.splitlines():
-        used, reserved = map(int, line.split())
-        assert used < reserved, f"{used / len(content):.1f} for each byte, reserved are {reserved / len(content):.1f}"
