@@ -223,10 +223,11 @@ def _look(demo: Demo, release: str) -> None:
     answer = demo.ask("predict", demo.model, "--env", demo.last, "--all-held-out")
     if answer["release"] != release:
         raise DeliveryError(f"{demo.last} answers with release {answer['release']}, not with {release}")
-    if abs(answer["accuracy"] - answer["expected_accuracy"]) > 1e-9:
-        raise DeliveryError(f"accuracy is {answer['accuracy']}, the release says {answer['expected_accuracy']}")
-    accuracy = f"{answer['accuracy']:.4f} ({answer['rows']} rows), as released"
-    demo.facts[f"accuracy in {demo.last}, all held-out rows"] = accuracy
+    measured, expected = answer["metrics"], answer["expected_metrics"]
+    if expected is None or any(abs(measured[name] - expected[name]) > _TOLERANCE for name in measured):
+        raise DeliveryError(f"{demo.last}'s metrics are {measured}, the release says {expected}")
+    for name, value in measured.items():
+        demo.facts[f"{name} in {demo.last}, all held-out rows"] = f"{value:.4f} ({answer['rows']} rows), as released"
     request = answer["request_ids"][0]
     line = demo.ask("logs", "--request-id", request, "--wait")["hits"][0]
     demo.facts["log line of a prediction"] = f"request {request} on pod {line[POD_FIELD]}"
