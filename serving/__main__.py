@@ -52,9 +52,11 @@ class DrainingServer(uvicorn.Server):
 def run(wanted: settings.Serve, log: EcsLog) -> None:
     """Load, verify and serve; returns after the drain. Raises StartError if the model must not be served."""
     return_large_blocks()
-    share = shares(wanted.path.stat().st_size if wanted.path.exists() else 0, limit())
+    # What is mapped into memory has to be there, too, or each run would read it from the disk.
+    size = (wanted.path.stat().st_size if wanted.path.exists() else 0) + sum(file.size for file in wanted.files)
+    share = shares(size, limit())
     limit_runs(share.runs)
-    model = load(wanted.path, wanted.digest, wanted.intra_op_threads)
+    model = load(wanted.path, wanted.digest, wanted.intra_op_threads, {file.name: file.digest for file in wanted.files})
     cold = model.warm_up()
     if cold is not None:
         log.emit("warn", f"the model was not run before its first request: {cold}")

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from serving import strings
 from serving.errors import RequestError
 from serving.model import Tensor
 from serving.numbers import finite
@@ -15,6 +17,8 @@ from serving.protocol import InferenceRequest
 
 # The longest JSON of one value with its comma: -1.7976931348623157e+308.
 JSON_VALUE_BYTES = 25
+# The encoder knows arrays of numbers alone; of strings it takes a list.
+_json = partial(orjson.dumps, default=np.ndarray.tolist, option=orjson.OPT_SERIALIZE_NUMPY)
 # Values written at a time: about a millisecond.
 PIECE_VALUES = 16 * 1024
 _ROWS_NAMED = 5
@@ -31,11 +35,29 @@ class Identity:
     null_if_not_finite: bool = False
 
 
+@dataclass(frozen=True)
+class Output:
+    """An output of the model, and its binary data if it was asked for as such."""
+
+    tensor: Tensor
+    array: NDArray[Any]
+    binary: memoryview | bytearray | None = None
+
+    def entry(self, with_data: bool = True) -> dict[str, Any]:
+        """Return what of it stands in the JSON."""
+        entry: dict[str, Any] = {
+            "name": self.tensor.name, "datatype": self.tensor.datatype, "shape": self.array.shape,
+        }  # fmt: skip
+        if self.binary is not None:
+            entry["parameters"] = {"binary_data_size": len(self.binary)}
+        elif with_data:
+            entry["data"] = np.ascontiguousarray(self.array).reshape(-1)
+        return entry
+
+
 def memory(tensors: Sequence[NDArray[Any]], binary: Sequence[bool]) -> int:
-    """Return how many bytes the body of an answer with these outputs may have."""
-    return sum(
-        array.nbytes if raw else JSON_VALUE_BYTES * array.size for array, raw in zip(tensors, binary, strict=True)
-    )
+    """Return how many bytes the body of an answer with these outputs may have, and strings in it besides."""
+    return sum(map(_memory, tensors, binary))
 
 
 def encode(
@@ -52,17 +74,21 @@ def encode(
     answer: dict[str, object] = {"model_name": identity.model, "model_version": identity.release}
     if request.id is not None:
         answer["id"] = request.id
+    outputs = [
+        Output(tensor, array, _binary(array) if tensor.name in request.binary else None)
+        for tensor, array in zip(tensors, arrays, strict=True)
+    ]
     if max([array.size for array in arrays]) <= PIECE_VALUES:
-        answer["outputs"] = [_entry(request, tensor, array) for tensor, array in zip(tensors, arrays, strict=True)]
-        body: bytes | bytearray = orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY)
+        answer["outputs"] = [output.entry() for output in outputs]
+        body: bytes | bytearray = _json(answer)
     else:
-        body = _write_pieces(answer, request, tensors, arrays)
+        body = _write_pieces(answer, outputs)
     if not request.binary:
         return body, None
     json_bytes, body = len(body), bytearray(body)
-    for tensor, array in zip(tensors, arrays, strict=True):
-        if tensor.name in request.binary:
-            body += _little_endian(array).data.cast("B")
+    for output in outputs:
+        if output.binary is not None:
+            body += output.binary
     return body, json_bytes
 
 
@@ -83,7 +109,7 @@ class Writer:
         if request.id is not None:
             pieces += b',"id":', orjson.dumps(request.id)
         for (before, checked), array in zip(known, arrays, strict=True):
-            values = orjson.dumps(array.reshape(-1), option=orjson.OPT_SERIALIZE_NUMPY)
+            values = _json(array.reshape(-1))
             # What is not finite is null in JSON, and numbers have no such letter.
             if checked is not None and b"n" in values:
                 raise _not_finite(checked, array)
@@ -98,7 +124,7 @@ class Writer:
         known: list[tuple[bytes, Tensor | None]] = []
         for name, array in zip(request.outputs, arrays, strict=True):
             tensor = self._outputs[name]
-            entry = orjson.dumps(_entry(request, tensor, array, with_data=False))
+            entry = orjson.dumps(Output(tensor, array).entry(with_data=False))
             before = (b"}," if known else b',"outputs":[') + entry[:-1] + b',"data":'
             known.append((before, tensor if _has_to_be_finite(self._identity, array) else None))
         if len(self._known) >= _MOST_KNOWN:
@@ -111,28 +137,23 @@ def _has_to_be_finite(identity: Identity, array: NDArray[Any]) -> bool:
     return array.dtype.kind == "f" and not identity.null_if_not_finite
 
 
-def _entry(request: InferenceRequest, tensor: Tensor, array: NDArray[Any], with_data: bool = True) -> dict[str, Any]:
-    entry: dict[str, Any] = {"name": tensor.name, "datatype": tensor.datatype, "shape": array.shape}
-    if tensor.name in request.binary:
-        entry["parameters"] = {"binary_data_size": array.nbytes}
-    elif with_data:
-        entry["data"] = np.ascontiguousarray(array).reshape(-1)
-    return entry
+def _memory(array: NDArray[Any], binary: bool) -> int:
+    if array.dtype.kind == "O":
+        return strings.memory(array, binary)
+    return array.nbytes if binary else JSON_VALUE_BYTES * array.size
 
 
-def _write_pieces(
-    answer: dict[str, object], request: InferenceRequest, tensors: Sequence[Tensor], arrays: Sequence[NDArray[Any]]
-) -> bytearray:
+def _write_pieces(answer: dict[str, object], outputs: Sequence[Output]) -> bytearray:
     """Return the JSON, written a piece at a time: between two of them other threads get their turn."""
     body = bytearray(orjson.dumps(answer)[:-1] + b',"outputs":[')
-    for tensor, array in zip(tensors, arrays, strict=True):
-        body += orjson.dumps(_entry(request, tensor, array, with_data=False))
-        if tensor.name not in request.binary:
+    for output in outputs:
+        body += orjson.dumps(output.entry(with_data=False))
+        if output.binary is None:
             body[-1:] = b',"data":['
-            flat = np.ascontiguousarray(array).reshape(-1)
+            flat = np.ascontiguousarray(output.array).reshape(-1)
             for start in range(0, flat.size, PIECE_VALUES):
                 piece = flat[start : start + PIECE_VALUES]
-                body += orjson.dumps(piece, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1] + b","
+                body += _json(piece)[1:-1] + b","
             body = _close(body, b"]}")
         body += b","
     return _close(body, b"]}")
@@ -146,8 +167,10 @@ def _close(text: bytearray, end: bytes) -> bytearray:
     return text
 
 
-def _little_endian(array: NDArray[Any]) -> NDArray[Any]:
-    return np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).reshape(-1)
+def _binary(array: NDArray[Any]) -> memoryview | bytearray:
+    if array.dtype.kind == "O":
+        return strings.to_binary(array)
+    return np.ascontiguousarray(array.astype(array.dtype.newbyteorder("<"), copy=False)).reshape(-1).data.cast("B")
 
 
 def _not_finite(tensor: Tensor, array: NDArray[Any]) -> RequestError:

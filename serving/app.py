@@ -50,9 +50,12 @@ class Application:
         self.draining = False
         self._settings, self._model, self._budget, self._records = settings, model, budget, Records(log)
         self._outputs = {tensor.name: tensor for tensor in model.outputs}
+        # How long strings are is looked at before they are written.
+        self._most_answer_values = 0 if model.returns_strings else MOST_ANSWER_VALUES
         self._identity = answer.Identity(settings.model, settings.release, settings.null_if_not_finite)
         # A body that alone would need more memory than all requests may hold is never read.
-        most = (budget.total - SMALL_BYTES) // document.JSON_FACTOR
+        self._factors = document.factors(model)
+        most = (budget.total - SMALL_BYTES) // self._factors.json
         self._max_body = min(settings.max_body_bytes, most)
         # One worker: a long batch keeps the probes answered, and two never fight for the pod's CPU.
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
@@ -137,16 +140,21 @@ class Application:
     async def _read(
         self, receive: Receive, headers: Headers, held: Reservation, abort: Callable[[], None]
     ) -> InferenceRequest:
-        body = await read(receive, headers, self._max_body, held, abort)
+        body = await read(receive, headers, self._max_body, self._factors, held, abort)
         if headers.encoding:
             body = await self._unpack(body, headers, held)
         elif headers.length is None:
-            held.lower_to(document.memory(len(body), headers.json_bytes))
+            held.lower_to(self._memory(len(body), headers))
         if len(body) <= SMALL_BYTES:
             return decode(body, self._model, headers.json_bytes)
         request = await self._thread(lambda: decode(body, self._model, headers.json_bytes))
-        held.lower_to(SMALL_BYTES + sum(array.nbytes for array in request.feeds.values()))
+        # Strings take most of what their body needs until their run has ended.
+        if not self._model.takes_strings:
+            held.lower_to(SMALL_BYTES + sum(array.nbytes for array in request.feeds.values()))
         return request
+
+    def _memory(self, body_bytes: int, headers: Headers) -> int:
+        return document.memory(body_bytes, headers.json_bytes, self._factors)
 
     async def _unpack(self, packed: bytes | bytearray, headers: Headers, held: Reservation) -> bytes:
         if len(packed) <= SMALL_BYTES:
@@ -156,9 +164,9 @@ class Application:
                 if refused.status != 413:
                     raise
         limit = self._max_body
-        await held.raise_to(document.memory(limit, headers.json_bytes))
+        await held.raise_to(self._memory(limit, headers))
         body = await self._thread(lambda: unpack(packed, headers.encoding, limit))
-        held.lower_to(document.memory(len(body), headers.json_bytes))
+        held.lower_to(self._memory(len(body), headers))
         return body
 
     async def _run(self, request: InferenceRequest, held: Reservation) -> tuple[bytes | bytearray, int | None]:
@@ -172,7 +180,7 @@ class Application:
         if nanoseconds > SHORT_NANOSECONDS or (not inline and len(request.outputs) == len(self._outputs)):
             model.short_runs.record(size, nanoseconds)
         tensors = [self._outputs[name] for name in request.outputs]
-        if sum([array.size for array in arrays]) <= MOST_ANSWER_VALUES:
+        if sum([array.size for array in arrays]) <= self._most_answer_values:
             return answer.encode(self._identity, request, tensors, arrays)
         request.feeds.clear()
         held.answer(answer.memory(arrays, [name in request.binary for name in request.outputs]))

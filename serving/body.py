@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, NamedTuple
 
-from serving.document import SMALL_BYTES, memory
+from serving.document import SMALL_BYTES, Factors, memory
 from serving.errors import RequestError
 from serving.memory import Reservation
 from serving.protocol import check_id
@@ -53,7 +53,7 @@ def parse_headers(pairs: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 
 async def read(
-    receive: Receive, headers: Headers, limit: int, held: Reservation, abort: Callable[[], None]
+    receive: Receive, headers: Headers, limit: int, factors: Factors, held: Reservation, abort: Callable[[], None]
 ) -> bytes | bytearray:
     """Return the body as it was sent, with memory for it and for what it is turned into reserved in `held`.
 
@@ -66,7 +66,7 @@ async def read(
     expected = SMALL_BYTES if headers.length is None else headers.length
     body, more, clock = bytearray(), True, None
     if expected > SMALL_BYTES:
-        await held.raise_to(memory(expected, headers.json_bytes))
+        await held.raise_to(memory(expected, headers.json_bytes, factors))
     try:
         while more:
             message = await receive()
@@ -76,12 +76,12 @@ async def read(
             more = message["more_body"]
             # A small body mostly is complete now, and until now it held nothing.
             if clock is None and (more or expected <= SMALL_BYTES):
-                await held.raise_to(memory(expected, headers.json_bytes))
+                await held.raise_to(memory(expected, headers.json_bytes, factors))
                 if more:
                     clock = asyncio.get_running_loop().call_later(READ_SECONDS, abort)
             if len(body) > expected:
                 expected = limit
-                await held.raise_to(memory(limit, headers.json_bytes))
+                await held.raise_to(memory(limit, headers.json_bytes, factors))
             if len(body) > limit:
                 raise too_large(limit)
     finally:

@@ -28,7 +28,9 @@ class Direct:
         self._model, self._records = model, records
         identity = Identity(settings.model, settings.release, settings.null_if_not_finite)
         self._writer = Writer(identity, model.outputs)
-        self._heads, self._bodies = Heads(paths, min(most_body, MOST_BYTES)), Bodies(model)
+        # A list of strings is no plain one: such requests go the general way at once.
+        plain = frozenset[str]() if model.takes_strings else paths
+        self._heads, self._bodies = Heads(plain, min(most_body, MOST_BYTES)), Bodies(model)
         # Sizes whose answers turned out to be long.
         self._long: set[tuple[int, ...]] = set()
         self._after_length = f"\r\nx-stellwerk-release: {settings.release}\r\nx-request-id: ".encode("latin-1")

@@ -4,6 +4,7 @@ import hashlib
 import os
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,34 +43,60 @@ def connect() -> "S3Client":
 
 
 def fetch(store: "S3Client", wanted: settings.Fetch) -> int:
-    """Put the artefact at its path and return its size in bytes.
+    """Put the artefact's files into their folder, not to be written to, and return their size in bytes.
 
-    Raises StartError when the store refuses, cannot be reached, or holds other content than the digest says;
-    nothing stands at the path then.
+    Raises StartError when the store refuses, cannot be reached, or holds other content than a digest says; nothing of
+    the artefact stands in the folder then.
     """
-    where = f"{wanted.bucket}/{wanted.key}"
-    partial = wanted.path.with_suffix(".partial")
+    model = _Part(wanted.path, wanted.key, wanted.digest)
+    parts = [model, *[_Part(wanted.path.with_name(one.name), one.key, one.digest, one.size) for one in wanted.files]]
     try:
-        digest, size = _download(store, wanted, partial)
-        if digest != wanted.digest:
-            raise StartError(f"artefact {where} has digest {digest}, expected {wanted.digest}; it is not served")
-        partial.replace(wanted.path)
-    except (BotoCoreError, ClientError) as error:
-        raise StartError(f"artefact {where} cannot be fetched: {error}") from error
+        size = sum([_download(store, wanted.bucket, part) for part in parts])
+        for part in parts:
+            part.partial.replace(part.path)
     except OSError as error:
-        raise StartError(f"artefact {where} cannot be written to {wanted.path}: {error}") from error
+        raise StartError(
+            f"artefact {wanted.bucket}/{wanted.key} cannot be written to {wanted.path}: {error}"
+        ) from error
     finally:
-        partial.unlink(missing_ok=True)
+        for part in parts:
+            part.partial.unlink(missing_ok=True)
     return size
 
 
-def _download(store: "S3Client", wanted: settings.Fetch, target: Path) -> tuple[str, int]:
-    state, size = hashlib.sha256(), 0
-    with target.open("wb") as file:
-        for chunk in store.get_object(Bucket=wanted.bucket, Key=wanted.key)["Body"].iter_chunks(CHUNK_BYTES):
-            state.update(chunk)
-            size += file.write(chunk)
-    return f"sha256:{state.hexdigest()}", size
+@dataclass(frozen=True)
+class _Part:
+    """A file to fetch; `size` in bytes where it is known."""
+
+    path: Path
+    key: str
+    digest: str
+    size: int | None = None
+
+    @property
+    def partial(self) -> Path:
+        # No file of an artefact is called so.
+        return self.path.with_name(f".{self.path.name}.partial")
+
+
+def _download(store: "S3Client", bucket: str, part: _Part) -> int:
+    """Return the size of what is now in the partial file, in a megabyte of memory, whatever its size."""
+    where, state, size = f"artefact {bucket}/{part.key}", hashlib.sha256(), 0
+    part.partial.unlink(missing_ok=True)
+    try:
+        with part.partial.open("wb") as file:
+            for chunk in store.get_object(Bucket=bucket, Key=part.key)["Body"].iter_chunks(CHUNK_BYTES):
+                state.update(chunk)
+                size += file.write(chunk)
+                if part.size is not None and size > part.size:
+                    raise StartError(f"{where} has more than the {part.size} bytes expected; it is not served")
+            os.fchmod(file.fileno(), 0o444)
+    except (BotoCoreError, ClientError) as error:
+        raise StartError(f"{where} cannot be fetched: {error}") from error
+    digest = f"sha256:{state.hexdigest()}"
+    if digest != part.digest:
+        raise StartError(f"{where} has digest {digest}, expected {part.digest}; it is not served")
+    return size
 
 
 def main() -> int:
@@ -83,7 +110,8 @@ def main() -> int:
     except StartError as error:
         log.emit("error", str(error))
         return 1
-    log.emit("info", f"artefact {wanted.bucket}/{wanted.key}: {size} bytes, digest {wanted.digest} verified")
+    more = f" and of {len(wanted.files)} files beside it" if wanted.files else ""
+    log.emit("info", f"artefact {wanted.bucket}/{wanted.key}: {size} bytes, digest {wanted.digest}{more} verified")
     return 0
 
 

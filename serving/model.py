@@ -1,10 +1,9 @@
 """An ONNX model in ONNX Runtime: what it takes, what it returns, and its execution."""
 
-import hashlib
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,12 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
+from serving.artefact import check_folder, verified
 from serving.errors import StartError
 from serving.inline import ShortRuns
 
+# Strings: what the protocol calls them.
+BYTES = "BYTES"
 # ONNX Runtime's type names to the data types of the Open Inference Protocol v2.
 DATATYPES = {
     "tensor(bool)": "BOOL",
@@ -30,19 +32,20 @@ DATATYPES = {
     "tensor(float16)": "FP16",
     "tensor(float)": "FP32",
     "tensor(double)": "FP64",
+    "tensor(string)": BYTES,
 }
 DTYPES: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype(np.bool_),
     "FP16": np.dtype(np.float16),
     "FP32": np.dtype(np.float32),
     "FP64": np.dtype(np.float64),
+    BYTES: np.dtype(np.object_),
 } | {f"{kind}{bits}": np.dtype(f"{kind.lower()}{bits}") for kind in ("INT", "UINT") for bits in (8, 16, 32, 64)}
-CHUNK_BYTES = 1024**2
 # What ONNX Runtime says when the values of a run do not fit the memory it was given.
 _NO_MEMORY = ("Available memory of", "Failed to allocate memory", "bad_alloc", "bad allocation")
 
 _HINTS = {
-    "tensor": "texts (BYTES) are not; encode them as numbers in front of the model",
+    "tensor": "cast it to one that is, inside the model",
     "seq": "sequences are not; from scikit-learn, convert with the option zipmap=False",
     "map": "maps are not; from scikit-learn, convert with the option zipmap=False",
     "optional": "optional values are not; give the tensor a default",
@@ -76,8 +79,11 @@ class Tensor:
 class Model:
     """A loaded model."""
 
-    def __init__(self, source: bytes | str, intra_op_threads: int = 1) -> None:
-        """Load the ONNX file that `source` is, or is the path of; raises StartError if it cannot be served."""
+    def __init__(self, source: bytes | str, intra_op_threads: int = 1, mapped: bool = False) -> None:
+        """Load the ONNX file that `source` is, or is the path of; raises StartError if it cannot be served.
+
+        `mapped`: the tensors in other files stay there, mapped into memory.
+        """
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = intra_op_threads
         options.inter_op_num_threads = 1
@@ -90,6 +96,9 @@ class Model:
         # The memory that limit_runs gives is for runs alone.
         options.add_session_config_entry("session.use_env_allocators", "1")
         options.add_session_config_entry("session.use_device_allocator_for_initializers", "1")
+        if mapped:
+            # Kernels would keep a copy of each matrix in the order they like best: a little faster, twice the memory.
+            options.add_session_config_entry("session.disable_prepacking", "1")
         try:
             self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
         # ONNX Runtime's exceptions share no base class but Exception.
@@ -100,21 +109,20 @@ class Model:
         self.inputs = tuple(_tensor("input", value) for value in self._session.get_inputs())
         self.outputs = tuple(_tensor("output", value) for value in self._session.get_outputs())
         self.output_names = [output.name for output in self.outputs]
+        self.takes_strings = any(tensor.datatype == BYTES for tensor in self.inputs)
+        self.returns_strings = any(tensor.datatype == BYTES for tensor in self.outputs)
         self._clock = time.thread_time_ns if intra_op_threads == 1 else time.perf_counter_ns
         self.short_runs = ShortRuns()
 
     def warm_up(self, feeds: Mapping[str, NDArray[Any]] | None = None) -> str | None:
         """Run twice, so that the first request finds the model warm; return why that was not possible, or None.
 
-        `feeds` are example rows. Without them every open dimension is 1, a size that not every model allows: a run
-        that fails is no reason not to serve, only the first requests are slower then.
+        `feeds` are example rows. Without them every open dimension and every value is 1 (a string: "1"), which not
+        every model allows: a run that fails is no reason not to serve, only the first requests are slower then.
         """
         if feeds is None:
-            feeds = {
-                tensor.name: np.ones([size if isinstance(size, int) else 1 for size in tensor.shape], tensor.dtype)
-                for tensor in self.inputs
-            }
-        size = tuple(dimension for array in feeds.values() for dimension in array.shape)
+            feeds = {tensor.name: _ones(tensor) for tensor in self.inputs}
+        size = sizes(feeds)
         try:
             self.run(feeds, self.output_names)
             self.short_runs.record(size, self.timed_run(feeds, self.output_names)[1])
@@ -135,6 +143,8 @@ class Model:
             if any(words in message for words in _NO_MEMORY):
                 raise MemoryError(message) from error
             raise ModelError(message) from error
+        except UnicodeDecodeError as error:
+            raise ModelError(f"it returns a string that is not UTF-8: {error}") from error
         return results
 
     def timed_run(self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> tuple[list[NDArray[Any]], int]:
@@ -144,6 +154,20 @@ class Model:
         """
         started = self._clock()
         return self.run(feeds, outputs), self._clock() - started
+
+
+def sizes(feeds: Mapping[str, NDArray[Any]]) -> tuple[int, ...]:
+    """Return what the work of a run depends on: all dimensions of all inputs, and the characters of all strings."""
+    dimensions = tuple(chain.from_iterable([array.shape for array in feeds.values()]))
+    strings = [array for array in feeds.values() if array.dtype.kind == "O"]
+    if not strings:
+        return dimensions
+    return (*dimensions, sum(len(value) for array in strings for value in array.reshape(-1).tolist()))
+
+
+def _ones(tensor: Tensor) -> NDArray[Any]:
+    shape = [size if isinstance(size, int) else 1 for size in tensor.shape]
+    return np.full(shape, "1" if tensor.datatype == BYTES else 1, tensor.dtype)
 
 
 def limit_runs(size: int) -> None:
@@ -168,38 +192,23 @@ def _why_not_loaded(error: Exception) -> str:
     message = " ".join(str(error).split())
     if "xternal data" in message or "xternal initializer" in message:
         return (
-            "the model keeps tensors outside its file (ONNX external data), which is not served: an artefact is one "
-            f"file; save it with all tensors inside ({message})"
+            "the model keeps tensors outside its file (ONNX external data), in what is no file of the artefact, or not "
+            f"as the model says: name each in ARTEFACT_FILES, or save the model with all tensors inside ({message})"
         )
     return f"the model cannot be run by ONNX Runtime {onnxruntime.__version__}: {message}"
 
 
-def load(path: Path, digest: str, intra_op_threads: int = 1) -> Model:
+def load(path: Path, digest: str, intra_op_threads: int = 1, files: Mapping[str, str] | None = None) -> Model:
     """Return the model at `path`; raises StartError unless it has `digest` (``sha256:<hex>``) and can be served.
 
-    The file is opened once, hashed in pieces, and read by ONNX Runtime through the same open file, so its content is
-    in memory once. Whoever may write to it could change it in between: in a pod nobody can, the volume is read-only
-    for the server; elsewhere a change shows in the times of the file, and the model is refused.
+    `files` are further files of its folder with tensors (ONNX external data), by name, and their digests: they are
+    mapped into memory, not read into it. Without them ONNX Runtime reads the model through the file that was hashed.
     """
-    try:
-        with path.open("rb") as file:
-            before = os.fstat(file.fileno())
-            content = hashlib.sha256()
-            while chunk := file.read(CHUNK_BYTES):
-                content.update(chunk)
-            actual = f"sha256:{content.hexdigest()}"
-            if actual != digest:
-                raise StartError(f"{path} has digest {actual}, expected {digest}; it is not served")
-            file.seek(0)
+    if not files:
+        with verified({path: digest}) as (opened,):
             # By this name there is no folder in which ONNX Runtime could find further files that nobody hashed.
-            model = Model(f"/dev/fd/{file.fileno()}", intra_op_threads)
-            after = os.fstat(file.fileno())
-    except OSError as error:
-        raise StartError(f"the model cannot be read: {error}") from error
-    if (before.st_size, before.st_mtime_ns, before.st_ctime_ns) != (
-        after.st_size,
-        after.st_mtime_ns,
-        after.st_ctime_ns,
-    ):
-        raise StartError(f"{path} was changed while it was loaded; it is not served")
-    return model
+            return Model(opened, intra_op_threads)
+    with verified({path: digest} | {path.with_name(name): wanted for name, wanted in files.items()}):
+        # ONNX Runtime takes nothing from outside the model's folder.
+        check_folder(path.parent, {path.name, *files})
+        return Model(str(path), intra_op_threads, mapped=True)

@@ -45,7 +45,7 @@ class Reader:
         self.wide = _FLOATS if self.dtype.kind == "f" else _UNSIGNED if tensor.datatype == "UINT64" else _SIGNED
         self.letter = _LETTERS[self.wide]
         self._in_rows = len(shape) == 2 and shape[1] >= _LEAST_ROW
-        self._possible = self.dtype.kind != "b" and self.count > 0
+        self._possible = self.dtype.kind not in "bO" and self.count > 0
         self._may_overflow = self.dtype.kind == "f" and self.dtype != _FLOATS
 
     def read(self, text: bytes | bytearray, start: int, end: int) -> NDArray[Any] | None:

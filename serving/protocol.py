@@ -4,14 +4,13 @@ Source: https://github.com/kserve/open-inference-protocol/blob/main/specificatio
 """
 
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 from numpy.typing import NDArray
 
 from serving.document import Document
 from serving.errors import RequestError, brief, kind
-from serving.model import Model, Tensor
+from serving.model import Model, Tensor, sizes
 
 MAX_ID_LENGTH = 128
 
@@ -44,8 +43,8 @@ class InferenceRequest(NamedTuple):
 
     @property
     def size(self) -> tuple[int, ...]:
-        """All dimensions of all inputs, in the model's order."""
-        return tuple(chain.from_iterable([array.shape for array in self.feeds.values()]))
+        """What the work of a run depends on, see sizes."""
+        return sizes(self.feeds)
 
 
 def check_id(text: object, where: str) -> str:
@@ -60,7 +59,7 @@ def decode(body: bytes | bytearray, model: Model, json_bytes: int | None = None)
 
     `json_bytes` is how much of the body is JSON, when binary tensors follow it; None when all of it is.
     """
-    return check(Document(body, json_bytes), model)
+    return check(Document(body, json_bytes, model.takes_strings), model)
 
 
 def check(document: Source, model: Model) -> InferenceRequest:
@@ -70,9 +69,9 @@ def check(document: Source, model: Model) -> InferenceRequest:
     for tensor in model.inputs:
         if tensor.name not in given:
             raise RequestError(f"input {tensor.name!r} is missing; given are: {', '.join(given)}")
-    sizes: dict[str, int] = {}
+    open_sizes: dict[str, int] = {}
     known = {tensor.name: tensor for tensor in model.inputs}
-    arrays = {name: _array(known[name], entry, sizes, document) for name, entry in given.items()}
+    arrays = {name: _array(known[name], entry, open_sizes, document) for name, entry in given.items()}
     document.check_end()
     outputs, binary = _outputs(fields, model.output_names)
     feeds = {tensor.name: arrays[tensor.name] for tensor in model.inputs}
@@ -122,18 +121,18 @@ def _named(entries: object, where: str, known: Sequence[str]) -> dict[str, dict[
     return named
 
 
-def _array(tensor: Tensor, given: dict[str, Any], sizes: dict[str, int], document: Source) -> NDArray[Any]:
+def _array(tensor: Tensor, given: dict[str, Any], open_sizes: dict[str, int], document: Source) -> NDArray[Any]:
     if given.get("datatype") != tensor.datatype:
         raise RequestError(f"{tensor.where}: expected datatype {tensor.datatype}, got {brief(given.get('datatype'))}")
-    return document.array(tensor, given, _shape(tensor, given.get("shape"), sizes))
+    return document.array(tensor, given, _shape(tensor, given.get("shape"), open_sizes))
 
 
-def _shape(tensor: Tensor, given: object, sizes: dict[str, int]) -> list[int]:
+def _shape(tensor: Tensor, given: object, open_sizes: dict[str, int]) -> list[int]:
     if not isinstance(given, list) or len(given) != len(tensor.shape) or not {int}.issuperset(map(type, given)):
         raise _shape_error(tensor, given)
     for size, wanted in zip(given, tensor.shape, strict=True):
         # A named dimension has one size in all inputs of a request.
-        bound = sizes.setdefault(wanted, size) if isinstance(wanted, str) else wanted
+        bound = open_sizes.setdefault(wanted, size) if isinstance(wanted, str) else wanted
         if size < 1 or (bound is not None and size != bound):
             raise _shape_error(tensor, given)
     return given

@@ -16,8 +16,8 @@ from serving.model import Tensor
 # What becomes infinite in a cast or in a sum is looked at, and refused.
 warnings.filterwarnings("ignore", "(overflow|invalid value) encountered in (cast|reduce)", RuntimeWarning)
 
-# Which JSON values a tensor of a NumPy kind may be given as: b booleans, i and u integers, f numbers.
-ACCEPTED: dict[str, set[type]] = {"b": {bool}, "i": {int}, "u": {int}, "f": {int, float}}
+# Which JSON values a tensor of a NumPy kind may be given as: b booleans, i and u integers, f numbers, O strings.
+ACCEPTED: dict[str, set[type]] = {"b": {bool}, "i": {int}, "u": {int}, "f": {int, float}, "O": {str}}
 # Text turned into Python objects at a time: a few hundred kilobytes of objects, about a millisecond.
 PIECE_BYTES = 32 * 1024
 _NUMBERS = b"+-.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -29,7 +29,7 @@ _SPACE = b" \t\r\n"
 def from_list(tensor: Tensor, data: list[Any], shape: list[int]) -> NDArray[Any]:
     """Return `data`, flat or nested as `shape`; raises RequestError that says what does not fit."""
     flat = _flat(tensor, data, shape)
-    _check_count(tensor, len(flat), shape)
+    check_count(tensor, len(flat), shape)
     return _convert(tensor, flat).reshape(shape)
 
 
@@ -47,7 +47,7 @@ def _from_pieces(tensor: Tensor, text: bytes, shape: list[int]) -> NDArray[Any]:
     if text.find(b"[", 1) != -1:
         _check_nesting(tensor, text, shape)
         text = text.translate(_WITHOUT_BRACKETS)
-    _check_count(tensor, text.count(b",") + 1, shape)
+    check_count(tensor, text.count(b",") + 1, shape)
     # Looked at in the text: without a letter of true, false and null a list has numbers only, as floats all are taken.
     checked = tensor.dtype.kind == "f" and not any(letter in text for letter in (b"t", b"f", b"n"))
     start, end = (1, len(text) - 1) if text.startswith(b"[") else (0, len(text))
@@ -83,7 +83,7 @@ def _flat(tensor: Tensor, data: list[Any], shape: list[int]) -> list[Any]:
     rows = [data]
     for size in shape:
         if any(type(row) is not list or len(row) != size for row in rows):
-            raise _nested_otherwise(tensor, shape)
+            raise nested_otherwise(tensor, shape)
         rows = list(chain.from_iterable(rows))
     return rows
 
@@ -102,15 +102,17 @@ def _check_nesting(tensor: Tensor, text: bytes, shape: list[int]) -> None:
             break
         expected = b"[" + (expected + b",") * (size - 1) + expected + b"]"
     if wrong or expected != marks:
-        raise _nested_otherwise(tensor, shape)
+        raise nested_otherwise(tensor, shape)
 
 
-def _check_count(tensor: Tensor, count: int, shape: list[int]) -> None:
+def check_count(tensor: Tensor, count: int, shape: list[int]) -> None:
+    """Raise RequestError unless a list has as many values as its shape."""
     if count != math.prod(shape):
         raise RequestError(f"{tensor.where}: expected {math.prod(shape)} values for shape {shape}, got {count}")
 
 
-def _nested_otherwise(tensor: Tensor, shape: list[int]) -> RequestError:
+def nested_otherwise(tensor: Tensor, shape: list[int]) -> RequestError:
+    """Return the refusal of a list whose brackets are not those of its shape."""
     return RequestError(
         f"{tensor.where}: expected data as a flat list or nested as shape {shape}, got another nesting, or a ragged one"
     )

@@ -114,7 +114,7 @@ def external_model(location: str) -> bytes:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (copy_model(TensorProto.STRING), r"input 'given' is a tensor\(string\), which is not served: texts \(BYTES\)"),
+        (copy_model(TensorProto.BFLOAT16), r"input 'given' is a tensor\(bfloat16\), which is not served: cast it"),
         (sequence_model(), r"output 'list' is a seq\(.*sequences are not"),
         (zip_map_model(), r"output 'scores' is a seq\(map\(.*zipmap=False"),
         (external_model("weights.bin"), "ONNX external data"),

@@ -21,7 +21,7 @@ def read(kind: str, text: str, shape: list[int]) -> np.ndarray | None:
     return numbers.Reader(tensor(kind), shape).read(body, 8, 8 + len(text))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in DTYPES if kind != "BOOL"])
+@pytest.mark.parametrize("kind", [kind for kind in DTYPES if kind not in ("BOOL", "BYTES")])
 @pytest.mark.parametrize("shape", [[1], [7], [2, 40], [300, 40], [20_000]])
 def test_values_are_those_of_the_general_way(kind: str, shape: list[int]) -> None:
     chance = random.Random(3)  # noqa: S311

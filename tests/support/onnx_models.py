@@ -1,11 +1,11 @@
 """Tiny ONNX models, and a request for one of them."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from onnx import NodeProto, StringStringEntryProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 
 def doubling_model() -> bytes:
@@ -75,6 +75,36 @@ def copy_model(kind: int, shape: Sequence[str | int] = ("n",)) -> bytes:
     return onnx_model(
         [helper.make_node("Identity", ["given"], ["same"])], [value("given", kind, shape)], [value("same", kind, shape)]
     )
+
+
+def copies_model(kinds: Mapping[str, int]) -> bytes:
+    """Return a model that copies each input `in_<name>` [rows, columns] of an ONNX type to `out_<name>`."""
+    value, shape = helper.make_tensor_value_info, ["rows", "columns"]
+    return onnx_model(
+        [helper.make_node("Identity", [f"in_{name}"], [f"out_{name}"]) for name in kinds],
+        [value(f"in_{name}", kind, shape) for name, kind in kinds.items()],
+        [value(f"out_{name}", kind, shape) for name, kind in kinds.items()],
+    )
+
+
+def layers_model(layers: int, size: int, location: str) -> tuple[bytes, int]:
+    """Return a model of `x` FP32 [rows, size] whose square matrices are in the file `location`, and that file's size.
+
+    One matrix follows the other; it has `layers` of them.
+    """
+    value, names = helper.make_tensor_value_info, ["x", *(f"h{layer}" for layer in range(layers))]
+    weights = [TensorProto(name=f"w{at}", data_type=TensorProto.FLOAT, dims=[size, size]) for at in range(layers)]
+    for at, weight in enumerate(weights):
+        weight.data_location = TensorProto.EXTERNAL
+        entries = {"location": location, "offset": at * 4 * size * size, "length": 4 * size * size}
+        weight.external_data.extend(StringStringEntryProto(key=key, value=str(one)) for key, one in entries.items())
+    content = onnx_model(
+        [helper.make_node("MatMul", [names[at], f"w{at}"], [names[at + 1]]) for at in range(layers)],
+        [value("x", TensorProto.FLOAT, ["rows", size])],
+        [value(names[-1], TensorProto.FLOAT, ["rows", size])],
+        weights,
+    )
+    return content, layers * 4 * size * size
 
 
 def wide_model(width: int = 256) -> bytes:
