@@ -117,6 +117,13 @@ class Document:
             start = self._end(mapping.pairs[index - 1])
         self._edits.append((start, end, ""))
 
+    def clear(self, key: Node, mapping: Node) -> None:
+        """Make the mapping of `key`, which has one pair, an empty one."""
+        if not mapping.flow:
+            colon = self._colon(key)
+            self._edits.append((colon, colon, " {}"))
+        self.remove(mapping, mapping.pairs[0])
+
     def edited(self) -> str:
         """Return the text with all edits."""
         text = self.text

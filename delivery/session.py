@@ -21,6 +21,7 @@ from delivery.project import Project
 if TYPE_CHECKING:
     # They take long to import, and most commands need one or none.
     from delivery.clients.endpoint import Endpoint
+    from delivery.clients.frameworks import Interpreter
     from delivery.clients.logs import LogStore
     from delivery.clients.runs import Tracking
     from delivery.clients.store import Store
@@ -56,6 +57,13 @@ class Session:
     def backend(self) -> Backend:
         """Where the engine keeps states and locks."""
         return Backend(self.engine)
+
+    def interpreter(self, model: str) -> "Interpreter":
+        """Return what runs the code of a model; raise ConfigError when there is no such model."""
+        from delivery.clients.frameworks import Interpreter
+
+        models = self.project.models
+        return Interpreter(self.project.root, models.load(model).framework, models.folder / model, self.variables)
 
     def kubectl(self, environment: str) -> Kubectl:
         """Return the cluster of an environment."""

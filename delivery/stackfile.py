@@ -14,6 +14,7 @@ from delivery.errors import DeliveryError, system_errors
 from infra.values import NAMESPACE
 
 _MODELS = f"{NAMESPACE}:models"
+_TRAINING = f"{NAMESPACE}:training"
 _CREDENTIALS = f"{NAMESPACE}:credentials"
 Place = tuple[str, ...]
 _PLAIN = re.compile(r"[A-Za-z0-9][\w.-]*")
@@ -151,6 +152,33 @@ def add(text: str, name: str, values: dict[str, str]) -> str:
             raise DeliveryError(f"{document.place(node)}: config is empty; write `{NAMESPACE}:environment` first")
     edited = document.edited()
     _only_these_differ(document, edited, {("config", key) for key in keys})
+    return edited
+
+
+def without_model(text: str, name: str, model: str) -> str:
+    """Return the file's text without the entries of a model, served or trained, and not a character else changed.
+
+    Raise DeliveryError, with file and line, when the way the file is written does not allow this edit alone.
+    """
+    document = Document(text, name)
+    node = _config(document)
+    allowed: set[Place] = set()
+    for key in (_MODELS, _TRAINING):
+        if model not in ((document.tree["config"].get(key)) or {}):
+            continue
+        pair = node.find(key)
+        entry = pair and pair[1].find(model)
+        if pair is None or entry is None:
+            place = document.place(pair[0]) if pair else document.name
+            raise DeliveryError(f"{place}: {key} has {model} from elsewhere (`<<:` or `*`); write it out first")
+        if len(pair[1].pairs) > 1:
+            document.remove(pair[1], entry)
+            allowed.add(("config", key, model))
+        else:
+            document.clear(pair[0], pair[1])
+            allowed.add(("config", key))
+    edited = document.edited()
+    _only_these_differ(document, edited, allowed)
     return edited
 
 

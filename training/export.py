@@ -78,16 +78,25 @@ def batches(inputs: Answers) -> Iterator[dict[str, NDArray[Any]]]:
         yield {name: values[start : start + BATCH] for name, values in inputs.items()}
 
 
+def require_interface(content: bytes, model: Model) -> None:
+    """Raise TrainingError when the file's inputs and outputs are not those of the model's document."""
+    _require_interface(_session(content), model)
+
+
 def answers_of(content: bytes, model: Model, inputs: Answers) -> dict[str, NDArray[Any]]:
     """Return what ONNX Runtime computes from the exported file, by output.
 
     Raise TrainingError when the file's inputs and outputs are not those of the model's document.
     """
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    session = _session(content)
     _require_interface(session, model)
     names = [column.name for column in model.outputs]
     parts = [session.run(names, dict(batch)) for batch in batches(inputs)]
     return {name: np.concatenate([part[place] for part in parts]) for place, name in enumerate(names)}
+
+
+def _session(content: bytes) -> Any:
+    return onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
 
 
 def _require_interface(session: Any, model: Model) -> None:

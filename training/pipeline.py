@@ -61,15 +61,19 @@ def make(
     fitted = author.fit(dataset.train, parameters, run)
     held_out = dataset.held_out
     trained = framework.answers(fitted, model, held_out.inputs)
-    sample = {name: values[_SAMPLE] for name, values in dataset.train.inputs.items()}
-    content = _export(model, author, framework, fitted, sample)
+    content = export_fitted(model, author, framework, fitted, dataset.train)
     # What is measured is the file that will be served, not the model it came from.
     answers = export.answers_of(content, model, held_out.inputs)
     parity = export.compare(trained, answers)
-    return Product(content, answers, _measure(model, author, answers, held_out, parity))
+    return Product(content, answers, measure(model, author, answers, held_out, parity))
 
 
-def _export(model: Model, author: Author, framework: Adapter, fitted: Any, sample: Mapping[str, NDArray[Any]]) -> bytes:
+def export_fitted(model: Model, author: Author, framework: Adapter, fitted: Any, rows: Rows) -> bytes:
+    """Return the model as ONNX, the same bytes for the same weights; raise TrainingError where it cannot be exported.
+
+    The exporter is shown some of `rows`, of which there are two at least.
+    """
+    sample = {name: values[_SAMPLE] for name, values in rows.inputs.items()}
     with tempfile.TemporaryDirectory(prefix="stellwerk-") as folder:
         path = Path(folder) / "model.onnx"
         if author.export:
@@ -81,7 +85,8 @@ def _export(model: Model, author: Author, framework: Adapter, fitted: Any, sampl
         return export.canonical(path.read_bytes(), model.name)
 
 
-def _measure(model: Model, author: Author, answers: Mapping[str, NDArray[Any]], rows: Rows, parity: Parity) -> Measured:
+def measure(model: Model, author: Author, answers: Mapping[str, NDArray[Any]], rows: Rows, parity: Parity) -> Measured:
+    """Return the metrics of the answers to `rows`, and the gates; raise TrainingError where one is not defined."""
     first = answers[model.outputs[0].name]
     measured = metrics.measure(model.task, first, rows.target)
     own = {name: float(value) for name, value in author.evaluate(answers, rows).items()} if author.evaluate else {}

@@ -30,3 +30,6 @@ NAMESPACE_PURPOSES = ("platform", "serving", "training", "logging", "kserve")
 
 REVISION = "stellwerk.dev/image-revision"
 """Annotation of training pods: what their image was built from."""
+
+MODEL_LABEL = "stellwerk.dev/model"
+"""Label of what is a model's: its inference service, its training Jobs and their pods."""

@@ -10,6 +10,7 @@ import pulumi
 from components.kit import ports, store_access
 from components.kit.custom import CustomResource
 from components.kit.kubernetes import apps, meta, policy
+from components.kit.names import MODEL_LABEL
 from components.kit.network import allow_ingress, namespace_peer
 from components.kit.options import child
 from components.kit.workload import Workload
@@ -160,7 +161,7 @@ def _metadata(args: InferenceServiceArgs, revision: pulumi.Output[str]) -> meta.
             "serving.kserve.io/autoscalerClass": "external",
             rollout.REVISION: revision,
         },
-        labels={"stellwerk.dev/model": args["model"]},
+        labels={MODEL_LABEL: args["model"]},
     )
 
 

@@ -9,7 +9,7 @@ from components.cluster.node_pool import GPU, POOL_LABEL
 from components.kit import pods, store_access
 from components.kit.access import StoreAccessArgs
 from components.kit.kubernetes import batch, core, meta
-from components.kit.names import REVISION
+from components.kit.names import MODEL_LABEL, REVISION
 from components.kit.volumes import scratch_volume
 from components.kit.workload import Workload
 
@@ -51,7 +51,7 @@ class TrainingPipeline(pulumi.ComponentResource):
         workload = Workload(name, title, args["namespace"], self)
         secret = store_access.store_secret(workload, args["store"])
         account = store_access.store_account(workload, title, args["store"])
-        labels = {"app": "training", "stellwerk.dev/model": args["model"]}
+        labels = {"app": "training", MODEL_LABEL: args["model"]}
         # Never by itself: there is no 31st of February.
         job = _job(_pod(args, secret, account), labels, args["revision"])
         template = workload.job_template(job, "0 0 31 2 *", labels)

@@ -1,8 +1,10 @@
 """Training Jobs, their templates and their pods, as the API server has them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from components.kit.names import MODEL_LABEL
 from delivery.clients.kubectl import Kubectl
 from infra.values import TRAINING
 
@@ -28,6 +30,17 @@ class TrainingJobs:
     def job(self, name: str) -> Object | None:
         """Return a Job, None when it does not exist."""
         return self.kubectl.get(self.namespace, "job", name)
+
+    def of(self, model: str) -> list[str]:
+        """Return the names of a model's Jobs."""
+        jobs = self.kubectl.objects(
+            "--namespace", self.namespace, "get", "jobs", "--selector", f"{MODEL_LABEL}={model}"
+        )
+        return [str(job["metadata"]["name"]) for job in jobs]
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Delete Jobs with their pods; one that is gone already is no error."""
+        self.kubectl.run("--namespace", self.namespace, "delete", "jobs", *names, "--ignore-not-found", "--wait")
 
     def template(self, model: str) -> Object | None:
         """Return the template of a model's Jobs, None when it does not exist."""

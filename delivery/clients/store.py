@@ -3,7 +3,7 @@
 import hashlib
 import ssl
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -115,6 +115,20 @@ def read_json(store: Store, key: str) -> bytes:
 def is_absent(error: ClientError) -> bool:
     """Return whether the store answered that there is no such object."""
     return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] == 404)
+
+
+def keys(store: Store, prefix: str) -> list[str]:
+    """Return the keys of all objects that begin with a prefix."""
+    with store.asked() as client:
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=store.bucket, Prefix=prefix)
+        return [item["Key"] for page in pages for item in page.get("Contents", [])]
+
+
+def delete(store: Store, keys: Iterable[str]) -> None:
+    """Delete objects; one that is gone already is no error."""
+    with store.asked() as client:
+        for key in keys:
+            client.delete_object(Bucket=store.bucket, Key=key)
 
 
 class Content(StrEnum):

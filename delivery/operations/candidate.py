@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from components.kit.names import REVISION
+from components.kit.names import MODEL_LABEL, REVISION
 from delivery.clients import store
 from delivery.clients.engine import Engine
 from delivery.clients.jobs import TrainingJobs, stated_digest
@@ -142,7 +142,7 @@ def _hold_against_job(
     container, annotations = pod["containers"][0], job["spec"]["template"].get("metadata", {}).get("annotations", {})
     request = train.read_arguments(name, model, container.get("args", []))
     claims = [
-        ("the Job's model", job["metadata"].get("labels", {}).get("stellwerk.dev/model"), candidate.model),
+        ("the Job's model", job["metadata"].get("labels", {}).get(MODEL_LABEL), candidate.model),
         ("the Job's name", name, train.job_name(candidate.model, pod)),
         ("the Job's containers", _shape(pod), _shape(expected)),
         ("the image's repository", candidate.training.image.partition("@")[0], repository),

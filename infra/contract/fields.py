@@ -11,7 +11,8 @@ from pydantic.alias_generators import to_camel
 RELEASE_ID = r"^v[1-9][0-9]*-[0-9a-f]{8}$"
 
 NAME_RULE = "lower-case letters, digits and '-', starting with a letter, at most 40 characters"
-Name = Annotated[str, Field(pattern=r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$", description=NAME_RULE)]
+NAME = r"^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$"
+Name = Annotated[str, Field(pattern=NAME, description=NAME_RULE)]
 ImageReference = Annotated[
     str,
     Field(

@@ -89,21 +89,26 @@ def _model_build(model: str, framework: Framework, models: Models) -> Build:
         _MODEL_IMAGE,
         parent=_framework_image(framework),
         sources=sources(model, framework),
-        contexts={"model": partial(_model_folder, model, framework)},
+        contexts={"model": partial(_model_folder, model)},
         arguments={"PACKAGES": "locked" if locked else "none"},
         sets_times=True,
         installs=locked,
     )
 
 
-def _model_folder(model: str, framework: Framework, context: Composition) -> Path:
-    """Return a model's folder as its image gets it: the document as JSON, its code and its data files."""
-    models, chosen = Models(context.root / "models"), sources(model, framework)
+def _model_folder(model: str, context: Composition) -> Path:
+    return staged(Models(context.root / "models"), model, context.root / STAGED / "models" / model)
+
+
+def staged(models: Models, model: str, place: Path) -> Path:
+    """Make `place` what a model's image has of its folder: the document as JSON, its code and its data files."""
+    document = models.load(model)
+    chosen = sources(model, document.framework)
     return stage(
         models.folder / model,
-        context.root / STAGED / "models" / model,
+        place,
         lambda path: path != FILE and covers(chosen, f"models/{model}/{path}"),
-        {"model.json": models.load(model).model_dump(mode="json", by_alias=True)},
+        {"model.json": document.model_dump(mode="json", by_alias=True)},
     )
 
 

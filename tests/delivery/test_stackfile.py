@@ -181,3 +181,35 @@ def test_a_file_that_cannot_be_replaced_stays(project: Checkout) -> None:
     with pytest.raises(DeliveryError, match=r"^writing stacks/Pulumi\.prod\.yaml failed: .*Is a directory"):
         project.project().write("prod", "config: {}\n")
     assert project.text("prod") == before
+
+
+def test_a_model_is_taken_out_with_its_lines_alone() -> None:
+    edited = stackfile.without_model(MADE, "prod", "letters")
+    assert changed(MADE, edited) == ["-    letters:", "-      release: null", "-      previous: null"]
+    assert stackfile.without_model(edited, "prod", "letters") == edited
+
+
+def test_the_last_model_leaves_an_empty_mapping() -> None:
+    text = MADE.replace("stellwerk:models:", "stellwerk:models:  # of the team")
+    edited = stackfile.without_model(stackfile.without_model(text, "prod", "letters"), "prod", MODEL)
+    assert "  stellwerk:models: {}  # of the team\n    # Reads a digit.\n    # Not there yet.\n  pulumi:" in edited
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("{letters: {release: null}, digits: {release: null}}", "{letters: {release: null}}"),
+        ("{digits: {release: null}}", "{}"),
+    ],
+)
+def test_a_model_is_taken_out_of_a_mapping_in_braces(before: str, after: str) -> None:
+    text = "config:\n  stellwerk:training: {}\n  stellwerk:models: %s\n"
+    assert stackfile.without_model(text % before, "prod", MODEL) == text % after
+
+
+def test_a_model_that_is_merged_in_is_not_taken_out() -> None:
+    text = (
+        "config:\n  stellwerk:quota: &q {digits: {release: null}}\n  stellwerk:models:\n    <<: *q\n    letters: {}\n"
+    )
+    with pytest.raises(DeliveryError, match="prod:3: stellwerk:models has digits from elsewhere"):
+        stackfile.without_model(text, "prod", MODEL)

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -16,6 +17,7 @@ from rich.console import Console
 from delivery.clients.backend import Backend
 from delivery.clients.endpoint import RELEASE_HEADER, Endpoint
 from delivery.clients.engine import Engine
+from delivery.clients.frameworks import Interpreter
 from delivery.clients.jobs import TrainingJobs
 from delivery.clients.kubectl import Kubectl
 from delivery.clients.logs import LogStore
@@ -26,6 +28,7 @@ from delivery.clock import Clock
 from delivery.commands.app import main
 from delivery.project import Project
 from delivery.session import LocalCluster, Session
+from infra.values import ROOT
 from tests.support.checkout import MODEL, Checkout
 from tests.support.engine import FakeEngine
 
@@ -112,6 +115,12 @@ def _client(respond: Handler) -> httpx.Client:
     )
 
 
+class FakeInterpreter(Interpreter):
+    """This interpreter, whose checks need no framework."""
+
+    lacking: Sequence[str] = ()
+
+
 class FakeSession(Session):
     """A session whose clients are given; what is not given is the command's own."""
 
@@ -134,6 +143,10 @@ class FakeSession(Session):
         self.logs: Handler | None = None
         self.server: Handler | None = None
         self.training: TrainingJobs | None = None
+
+    def interpreter(self, model: str) -> Interpreter:
+        made = super().interpreter(model)
+        return FakeInterpreter(ROOT, made.framework, made.folder, os.environ, "tests.support.linear_check")
 
     def kubectl(self, environment: str) -> Kubectl:
         return self.cluster.of(environment) if self.cluster else super().kubectl(environment)

@@ -1,0 +1,82 @@
+"""`stellwerk model check`: the contract suite of a model, in a process that has its framework."""
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from delivery.clients.frameworks import Interpreter
+from delivery.errors import DeliveryError, not_runnable
+from delivery.session import Session
+from infra.contract.problems import ConfigError
+from infra.services.training import staged
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check with its result: the value that was seen, or why it failed and at which lines of the model's code."""
+
+    check: str
+    passed: bool
+    value: str
+    places: Sequence[str] = ()
+
+
+def checks(session: Session, model: str, confirmed: Callable[[Interpreter], bool], console: Console) -> Iterator[Check]:
+    """Yield the checks of a model as they are done, up to the first that fails.
+
+    `confirmed` says whether an environment with the framework may be made. Raise ConfigError when there is no such
+    model, DeliveryError when the framework is not installed, or the suite does not come to its end.
+    """
+    models = session.project.models
+    try:
+        document = models.load(model)
+    except ConfigError as error:
+        if model not in models.names():
+            raise
+        yield Check("document", False, str(error))
+        return
+    yield Check("document", True, f"{document.framework}, {document.task}")
+    interpreter = session.interpreter(model)
+    command = _command(interpreter, confirmed, console)
+    with tempfile.TemporaryDirectory(prefix="stellwerk-") as folder:
+        place = staged(models, model, Path(folder, model))
+        yield from _run([*command, str(place), f"{models.name}/{model}"], interpreter)
+
+
+def _command(interpreter: Interpreter, confirmed: Callable[[Interpreter], bool], console: Console) -> list[str]:
+    """Return the command of the suite."""
+    if interpreter.python is None and confirmed(interpreter):
+        interpreter.make(console)
+    if interpreter.python is None:
+        raise DeliveryError(
+            f"{interpreter.framework} is not installed here as the locks say (not here: "
+            f"{', '.join(interpreter.lacking)}); the same command with --yes makes an environment that has it"
+        )
+    return [str(interpreter.python), "-m", interpreter.suite]
+
+
+def _run(command: Sequence[str], interpreter: Interpreter) -> Iterator[Check]:
+    """Yield what the suite prints; raise DeliveryError when it ends before its last check."""
+    variables = {**interpreter.variables, "PYTHONDONTWRITEBYTECODE": "1"}
+    passed = True
+    try:
+        process = subprocess.Popen(
+            command, cwd=interpreter.root, env=variables, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+        )
+    except OSError as error:
+        raise not_runnable(command[0], error) from None
+    with process:
+        for line in process.stdout or ():
+            check = Check(**json.loads(line))
+            passed &= check.passed
+            yield check
+    if process.returncode != (0 if passed else 1):
+        raise DeliveryError(
+            f"the checks ended with {process.returncode} before their last one, see above; what the model's code "
+            "does to its process must not end it"
+        )

@@ -1,0 +1,33 @@
+"""Every model of this checkout passes its contract suite, as far as this environment has its framework."""
+
+from itertools import takewhile
+from pathlib import Path
+
+import pytest
+
+from delivery.clients.frameworks import Interpreter
+from infra.contract.model import Models
+from infra.services.training import staged
+from infra.values import ROOT
+from training.check import suite
+
+MODELS = Models(ROOT / "models")
+
+
+@pytest.mark.parametrize("model", MODELS.names())
+def test_code_and_data_are_what_the_document_says(model: str, tmp_path: Path) -> None:
+    checks = suite(staged(MODELS, model, tmp_path / model), f"models/{model}")
+    seen = list(takewhile(lambda check: check.check != "framework", checks))
+    assert [check for check in seen if not check.passed] == []
+    assert [check.check for check in seen] == ["code", "data"]
+
+
+@pytest.mark.parametrize("model", MODELS.names())
+def test_a_tiny_fit_can_be_served(model: str, tmp_path: Path) -> None:
+    folder = MODELS.folder / model
+    lacking = Interpreter(ROOT, MODELS.load(model).framework, folder, {}).lacking
+    if lacking:
+        pytest.skip(f"not in this environment: {', '.join(lacking)}; `stellwerk model check {model}` has it")
+    seen = list(suite(staged(MODELS, model, tmp_path / model), f"models/{model}"))
+    assert [check for check in seen if not check.passed] == []
+    assert seen[-1].check == "determinism"
