@@ -16,7 +16,8 @@ import yaml
 
 from benchmarks.errors import BenchmarkError
 from components.cluster.node_pool import GPU, POOL_LABEL
-from infra.contract.release import Releases, object_key
+from infra.contract.artefact import object_key
+from infra.contract.release import Releases
 from infra.contract.stacks import StackFiles
 from infra.values import NAMESPACE, ROOT, file_name
 

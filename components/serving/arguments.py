@@ -33,7 +33,9 @@ class InferenceServiceArgs(TypedDict):
     artefact_digest: str
     """Digest of the artefact; another one is not served."""
     artefact_size: int
-    """Bytes of the artefact: a large one may take longer to start."""
+    """Bytes of the artefact, all files together: a large one may take longer to start."""
+    artefact_files: NotRequired[str | None]
+    """Files beside the model's, a JSON list of objects with name, digest, size and key; none when absent."""
     clients: pulumi.Input[str]
     """Namespace whose pods may connect."""
     replicas: int

@@ -37,6 +37,12 @@ def predictor(
     return served
 
 
+def _files(args: InferenceServiceArgs) -> dict[str, str]:
+    """Return the variable that names the files beside the model's, none where there are none."""
+    files = args.get("artefact_files")
+    return {"ARTEFACT_FILES": files} if files else {}
+
+
 def _model(args: InferenceServiceArgs) -> Model:
     values = {
         "ENVIRONMENT": args["environment"],
@@ -44,6 +50,7 @@ def _model(args: InferenceServiceArgs) -> Model:
         "MODEL_DIGEST": args["artefact_digest"],
         "RELEASE": args["release"],
         "RUN_ID": args["run_id"],
+        **_files(args),
     }
     return {
         "modelFormat": {"name": "onnx", "version": "1"},
@@ -65,6 +72,7 @@ def _fetch(args: InferenceServiceArgs, secret: pulumi.Input[str] | None) -> Cont
             "MODEL_BUCKET": store["bucket"],
             "MODEL_KEY": args["artefact_key"],
             "MODEL_DIGEST": args["artefact_digest"],
+            **_files(args),
             **store_access.variables(store),
         }
     )

@@ -3,7 +3,7 @@
 import hashlib
 import ssl
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,8 +16,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from delivery.clients.engine import Engine
 from delivery.errors import DeliveryError, system_errors
+from infra.contract.artefact import StoredObject
 from infra.contract.environment import Environment
-from infra.contract.release import StoredObject
 from infra.services import object_store
 from infra.values import file_name
 
@@ -141,7 +141,19 @@ class Content(StrEnum):
 
 def content(store: Store, artefact: StoredObject) -> Content:
     """Read and hash what the store has: size, name and checksums are written by whoever writes the object."""
-    return _read(store, artefact, None)[0]
+    reading = _read(store, artefact)
+    while True:
+        try:
+            next(reading)
+        except StopIteration as end:
+            state: Content = end.value[0]
+            return state
+
+
+def least(contents: Iterable[Content]) -> Content:
+    """Return what several objects are together: absent if one is, else changed if one is."""
+    states = set(contents)
+    return next((state for state in Content if state in states), Content.INTACT)
 
 
 def holds(store: Store, artefact: StoredObject) -> bool:
@@ -154,8 +166,19 @@ def fetch(store: Store, artefact: StoredObject, file: IO[bytes]) -> None:
 
     Raise DeliveryError when the store has none, or other content than size and digest say.
     """
-    state, digest = _read(store, artefact, file)
+    for chunk in chunks(store, artefact):
+        file.write(chunk)
+    file.flush()
+
+
+def chunks(store: Store, artefact: StoredObject) -> Iterator[bytes]:
+    """Yield the artefact, piece by piece.
+
+    Raise DeliveryError when the store has none, or other content than size and digest say: the latter only after the
+    last piece, so nobody uses one before.
+    """
     place = f"{store.bucket}/{artefact.key}"
+    state, digest = yield from _read(store, artefact)
     if state is Content.ABSENT:
         raise DeliveryError(f"{store.name}: there is no artefact {place}")
     if state is Content.CHANGED:
@@ -163,10 +186,10 @@ def fetch(store: Store, artefact: StoredObject, file: IO[bytes]) -> None:
             f"{store.name}: {place} {digest}, expected is {artefact.digest} with {artefact.size} bytes; "
             "the artefact was changed, and is not used"
         )
-    file.flush()
 
 
-def _read(store: Store, artefact: StoredObject, file: IO[bytes] | None) -> tuple[Content, str]:
+def _read(store: Store, artefact: StoredObject) -> Generator[bytes, None, tuple[Content, str]]:
+    """Yield the content piece by piece, and return what it is, with the reason."""
     state = hashlib.sha256()
     with store.asked() as client:
         try:
@@ -181,24 +204,6 @@ def _read(store: Store, artefact: StoredObject, file: IO[bytes] | None) -> tuple
                 return Content.CHANGED, f"has {answer['ContentLength']} bytes"
             for chunk in body.iter_chunks(_CHUNK):
                 state.update(chunk)
-                if file is not None:
-                    file.write(chunk)
+                yield chunk
     digest = f"sha256:{state.hexdigest()}"
     return (Content.INTACT if digest == artefact.digest else Content.CHANGED), f"has digest {digest}"
-
-
-def copy(source: Store, target: Store, artefact: StoredObject) -> int:
-    """Copy the artefact unless the target has this very content; return the bytes moved.
-
-    Raise DeliveryError when the source has none, or another content than the digest says; the target then stays
-    as it is.
-    """
-    if holds(target, artefact):
-        return 0
-    action = f"free {artefact.size} bytes in the temporary folder, or let TMPDIR name another"
-    with system_errors("copying the artefact", action), tempfile.TemporaryFile() as file:
-        fetch(source, artefact, file)
-        file.seek(0)
-        with target.asked() as client:
-            client.upload_fileobj(file, target.bucket, artefact.key)
-    return artefact.size

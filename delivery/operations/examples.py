@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from delivery.clients import store
 from delivery.errors import DeliveryError
 from delivery.session import Session
+from infra.contract.artefact import ExampleRows
 from infra.contract.examples import Examples, Values
-from infra.contract.release import DataType, ExampleRows, Release
+from infra.contract.release import DataType, Release
 
 _FLOATS = {"BOOL": "bool", "FP16": "float16", "FP32": "float32", "FP64": "float64"}
 

@@ -42,7 +42,8 @@ def predict(session: Session, environment: str, model: str, rows: int | None) ->
     """
     release, target = serving_release(session.project, environment, model), session.endpoint(environment, model)
     document = examples.of_release(session, environment, release)
-    task, output = release.evaluation.task, release.interface.outputs[0].name
+    evaluation, output = release.evaluation, release.interface.outputs[0].name
+    task = evaluation.task if evaluation else Task.OTHER
     labels, parts = document.labels[:rows], []
     requests: list[str] = []
     releases: set[str] = set()
@@ -58,14 +59,14 @@ def predict(session: Session, environment: str, model: str, rows: int | None) ->
         raise DeliveryError(f"{target.url}: several releases answered ({', '.join(sorted(releases))}); try again")
     answers = np.concatenate(parts)
     measured = _measure(target, task, answers, np.array(labels))
-    complete = len(labels) == release.data.rows.held_out
+    stated = evaluation.metrics if evaluation and release.data and len(labels) == release.data.rows.held_out else None
     return {
         "environment": environment,
         "model": model,
         "release": releases.pop(),
         "rows": len(labels),
         "metrics": measured,
-        "expected_metrics": {name: release.evaluation.metrics.get(name) for name in measured} if complete else None,
+        "expected_metrics": None if stated is None else {name: stated.get(name) for name in measured},
         "predictions": metrics.predictions(task, answers).tolist(),
         "labels": list(labels),
         "request_ids": requests,

@@ -9,7 +9,8 @@ from delivery.operations.apply import apply
 from delivery.operations.draft import How, Move, draft
 from delivery.project import Pointers
 from delivery.session import Session
-from infra.contract.release import Release, StoredObject
+from infra.contract.release import Release
+from infra.services.serving import takes_unevaluated
 from infra.values import file_name
 
 
@@ -22,9 +23,7 @@ def promote(session: Session, model: str, target: str, source: str | None, relea
     session.project.model(target, model)
     wanted = accepted(session, model, target, source, release)
     document = session.project.releases.load(model, wanted)
-    missed = [gate.metric for gate in document.evaluation.gates if not gate.passed]
-    if missed:
-        raise DeliveryError(f"release {wanted}: gates not passed: {', '.join(missed)}; it is not promoted")
+    _require_evaluation(session, model, target, document)
     origin = session.project.source(target)
     if origin is not None:
         _bring_artefact(session, origin, target, document, how.console)
@@ -57,23 +56,34 @@ def rollback(session: Session, model: str, environment: str, how: How) -> None:
     _make(session, Move(environment, model, swapped), how, session.clock.monotonic())
 
 
-def _bring_artefact(session: Session, origin: str, target: str, document: Release, console: Console) -> None:
-    """Copy the artefact, and the example rows where the release has them, unless the target has this very content."""
-    # boto3 takes long to import, and a rollback needs none of it.
-    from delivery.clients import store
+def _require_evaluation(session: Session, model: str, target: str, document: Release) -> None:
+    """Raise DeliveryError for a release that has missed a gate, or that has no evaluation where one is needed."""
+    release, evaluation = document.metadata.release, document.evaluation
+    missed = [gate.metric for gate in evaluation.gates if not gate.passed] if evaluation else []
+    if missed:
+        raise DeliveryError(f"release {release}: gates not passed: {', '.join(missed)}; it is not promoted")
+    if evaluation is None and not takes_unevaluated(session.project.environment(target), model):
+        raise DeliveryError(
+            f"release {release}: it was imported without an evaluation, and {target} takes no such release of {model}; "
+            f"import the model again with a test set, or set acceptsUnevaluated of {model} in {file_name(target)} to "
+            "true"
+        )
 
-    objects: dict[str, StoredObject] = {"artefact": document.artefact}
-    if document.examples:
-        objects["examples"] = document.examples
+
+def _bring_artefact(session: Session, origin: str, target: str, document: Release, console: Console) -> None:
+    """Copy all files of the artefact, and the example rows, but those of which the target has this very content."""
+    # boto3 takes long to import, and a rollback needs none of it.
+    from delivery.clients import store, transfer
+
     with session.store(target) as target_store:
-        for name, item in objects.items():
+        for name, item in document.objects.items():
             state, moved = store.content(target_store, item), 0
             if state is store.Content.CHANGED:
                 text = f"{target}: {item.key} was changed in its store; replacing it"
                 console.print(text, style="red", highlight=False, soft_wrap=True)
             if state is not store.Content.INTACT:
                 with session.store(origin) as source_store:
-                    moved = store.copy(source_store, target_store, item)
+                    moved = transfer.copy(source_store, target_store, item)
             console.print(f"{name} {item.key}: {moved} bytes copied to {target}", highlight=False, soft_wrap=True)
 
 

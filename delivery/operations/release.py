@@ -45,12 +45,12 @@ def release(session: Session, environment: str, model: str, job: str) -> str:
 
 def write(releases: Releases, model: str, identity: str, release: Release) -> None:
     """Write the file whole or not at all; raise DeliveryError when there is one already, or it cannot be written."""
-    document = release.model_dump(mode="json", by_alias=True)
+    document = release.model_dump(mode="json", by_alias=True, exclude_none=True)
     yaml = YAML()
     yaml.width = 120
     yaml.indent(mapping=2, sequence=4, offset=2)
     text = io.StringIO()
-    text.write("# Written by `stellwerk release`; immutable.\n")
+    text.write(f"# Written by `stellwerk {'model import' if release.origin else 'release'}`; immutable.\n")
     yaml.dump(_rows(document), text)
     target = releases.file(model, identity)
     with system_errors("writing the release", f"free some space and make {releases.name} writable, then release again"):

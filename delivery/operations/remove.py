@@ -146,7 +146,7 @@ def _objects(session: Session, environment: str, model: str) -> list[str]:
 
     releases = session.project.releases
     documents = [releases.load(model, release) for release in releases.ids(model)]
-    needed = {item.key for document in documents for item in (document.artefact, document.examples) if item}
+    needed = {item.key for document in documents for item in document.objects.values()}
     prefixes = (f"{model}/", candidate.key(model, "").removesuffix(".json"))
     with session.store(environment) as source:
         return [key for prefix in prefixes for key in store.keys(source, prefix) if key not in needed]

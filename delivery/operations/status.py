@@ -91,7 +91,8 @@ def _artefacts(session: Session, environment: str, models: Mapping[str, Model]) 
 
 
 def _artefact(session: Session, source: store.Store, wanted: Mapping[str, str], model: str) -> str:
-    return store.content(source, session.project.releases.load(model, wanted[model]).artefact).value
+    files = session.project.releases.load(model, wanted[model]).model_files.values()
+    return store.least(store.content(source, file) for file in files).value
 
 
 def _reasons(session: Session, environment: str, releases: Mapping[str, str]) -> dict[str, str]:

@@ -5,22 +5,13 @@ from typing import Literal
 
 from pydantic import Field
 
+from infra.contract.artefact import ExampleRows, ModelFile, object_key
+from infra.contract.evaluation import TrainedEvaluation
 from infra.contract.fields import Name, PinnedImage, ReleaseId, Section
 from infra.contract.problems import KeyPath, Problem
+from infra.contract.provenance import Data, Run, Time, TrainingRecord
 from infra.contract.reading import differing
-from infra.contract.release import (
-    Artefact,
-    Data,
-    Evaluation,
-    ExampleRows,
-    Interface,
-    Reference,
-    Release,
-    Run,
-    Time,
-    TrainingRecord,
-    object_key,
-)
+from infra.contract.release import Interface, Reference, Release
 
 
 class Candidate(Section):
@@ -30,12 +21,12 @@ class Candidate(Section):
     kind: Literal["Candidate"] = Field(description="Candidate")
     model: Name
     created: Time
-    artefact: Artefact
+    artefact: ModelFile
     training: TrainingRecord
     data: Data
     run: Run
     interface: Interface
-    evaluation: Evaluation
+    evaluation: TrainedEvaluation
     reference: Reference
     examples: ExampleRows
     requirements: tuple[str, ...] = Field(description="a list of requirement ids")
@@ -68,7 +59,7 @@ def release_of(candidate: Candidate, release: ReleaseId, serving_image: PinnedIm
     parts = candidate.model_dump(mode="json", by_alias=True, exclude={"api_version", "kind", "model", "created"})
     metadata = {"model": candidate.model, "release": release, "created": candidate.created}
     document = {
-        "apiVersion": candidate.api_version,
+        "apiVersion": "stellwerk.dev/v2",
         "kind": "Release",
         "metadata": metadata,
         "serving": {"image": serving_image},

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from infra.contract.fields import Digest, Name, PinnedImage, ReleaseId, Section
 from infra.contract.problems import KeyPath
+from infra.contract.provenance import Time
 from infra.contract.reading import differing, read
-from infra.contract.release import Time
 
 
 class EvidenceMetadata(Section):

@@ -1,17 +1,24 @@
 """Releases: immutable documents in `stacks/releases/<model>/<release>.yaml`, shared by the program and the command."""
 
-import operator
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from infra.contract.fields import Count, Digest, Name, PinnedImage, ReleaseId, Section
-from infra.contract.problems import ConfigError, KeyPath, Problem, suggest
-from infra.contract.reading import differing, read
+from infra.contract.artefact import Artefact, ExampleRows, ModelFile, StoredObject, file_key, object_key
+from infra.contract.evaluation import Evaluation, TrainedEvaluation
+from infra.contract.evaluation import Gate as Gate
+from infra.contract.evaluation import Operator as Operator
+from infra.contract.evaluation import Task as Task
+from infra.contract.fields import Name, PinnedImage, ReleaseId, Section
+from infra.contract.problems import ConfigError, KeyPath, Problem, Source, read_text, show, suggest
+from infra.contract.provenance import Data, Origin, Run, Time, TrainingRecord
+from infra.contract.reading import differing, read, tree
+
+_RESTORE = "releases are immutable and never edited: restore the file from git"
 
 
 class DataType(StrEnum):
@@ -37,15 +44,6 @@ class DataType(StrEnum):
         return self.value.startswith("FP") or self is DataType.BYTES
 
 
-Time = Annotated[
-    str,
-    Field(
-        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$",
-        description="an RFC 3339 time in quotes: '2026-01-31T12:00:00Z'",
-    ),
-]
-
-
 class Metadata(Section):
     """Which release this is."""
 
@@ -54,65 +52,10 @@ class Metadata(Section):
     created: Time
 
 
-class StoredObject(Section):
-    """An object of the store, content-addressed."""
-
-    digest: Digest
-    size: int = Field(ge=1, description="bytes, at least 1")
-    key: str = Field(min_length=1, description="the key in the bucket: <model>/sha256-<64 hex>.<ending>")
-
-
-class Artefact(StoredObject):
-    """The model file."""
-
-    format: Literal["onnx"] = Field(description="onnx")
-
-
-class ExampleRows(StoredObject):
-    """The document with held-out rows, their labels and the model's answers to them."""
-
-    rows: int = Field(ge=1, description="a number, at least 1")
-
-
 class Serving(Section):
     """What serves the artefact."""
 
     image: PinnedImage
-
-
-class TrainingRecord(Section):
-    """What trained the artefact."""
-
-    image: PinnedImage
-    job: str
-    parameters: dict[str, Any]
-    commit: str = Field(
-        pattern=r"^([0-9a-f]{7,64}(\+[0-9a-f]{12})?|unknown|uncommitted)$",
-        description="the commit that the image was built from: <hex>, <hex>+<12 hex> with changes, or unknown",
-    )
-
-
-class Rows(Section):
-    """Rows per split."""
-
-    train: Count
-    held_out: Count
-
-
-class Data(Section):
-    """The data snapshot."""
-
-    name: str
-    digest: Digest
-    rows: Rows
-
-
-class Run(Section):
-    """The tracking run."""
-
-    experiment: str
-    run_id: str
-    model_version: str
 
 
 class Tensor(Section):
@@ -130,73 +73,6 @@ class Interface(Section):
     outputs: tuple[Tensor, ...] = Field(min_length=1)
 
 
-class Operator(StrEnum):
-    """How a metric is compared with its threshold."""
-
-    AT_LEAST = ">="
-    AT_MOST = "<="
-    MORE = ">"
-    LESS = "<"
-
-    def holds(self, value: float, threshold: float) -> bool:
-        """Return whether `value` compares so with `threshold`; NaN never does."""
-        return _COMPARISONS[self](value, threshold)
-
-
-_COMPARISONS: dict[Operator, Callable[[float, float], bool]] = {
-    Operator.AT_LEAST: operator.ge,
-    Operator.AT_MOST: operator.le,
-    Operator.MORE: operator.gt,
-    Operator.LESS: operator.lt,
-}
-
-
-class Task(StrEnum):
-    """What kind of question the model answers: it decides which metrics are computed."""
-
-    BINARY = "binary-classification"
-    MULTICLASS = "multiclass-classification"
-    MULTILABEL = "multilabel-classification"
-    REGRESSION = "regression"
-    FORECASTING = "forecasting"
-    RANKING = "ranking"
-    OTHER = "other"
-
-
-class Gate(Section):
-    """One evaluation gate and its result."""
-
-    metric: str
-    operator: Operator
-    threshold: float
-    value: float
-    passed: bool
-
-
-class Parity(Section):
-    """Agreement of the exported model with the trained one on `rows` rows."""
-
-    max_abs_difference: float = Field(ge=0)
-    rows: Count
-
-
-class Evaluation(Section):
-    """Metrics on held-out data, gates and export parity."""
-
-    # Absent in releases from before models had another task.
-    task: Task = Field(default=Task.MULTICLASS, description=", ".join(Task))
-    metrics: dict[str, float]
-    own: tuple[str, ...] = Field(
-        default=(), description="metrics of the model's own code and of slices: stated by the Job, measured by it alone"
-    )
-    # Absent in releases from before training Jobs computed them.
-    intervals: dict[str, tuple[float, float]] = Field(
-        default_factory=dict, description="by metric, the ends of its 95 % confidence interval"
-    )
-    gates: tuple[Gate, ...]
-    parity: Parity
-
-
 class Statistics(Section):
     """Per-feature mean and standard deviation of one input."""
 
@@ -210,23 +86,55 @@ class Reference(Section):
     inputs: dict[str, Statistics]
 
 
-class Release(Section):
-    """One immutable model release."""
+class _Common(Section):
+    """What releases of each version say."""
 
-    api_version: Literal["stellwerk.dev/v1"] = Field(description="stellwerk.dev/v1")
+    api_version: str
     kind: Literal["Release"] = Field(description="Release")
     metadata: Metadata
-    artefact: Artefact
+    artefact: ModelFile
     serving: Serving
-    training: TrainingRecord
-    data: Data
-    run: Run
+    training: TrainingRecord | None
+    data: Data | None
+    run: Run | None
     interface: Interface
-    evaluation: Evaluation
+    evaluation: Evaluation | None
     reference: Reference
     # Absent in releases from before training Jobs published them.
     examples: ExampleRows | None = Field(default=None, description="held-out rows with labels and expected answers")
     requirements: tuple[str, ...] = Field(default=(), description="a list of requirement ids")
+
+
+class ReleaseV1(_Common):
+    """A release of version 1: of a training Job, and one file."""
+
+    api_version: Literal["stellwerk.dev/v1"] = Field(description="stellwerk.dev/v1")
+    training: TrainingRecord
+    data: Data
+    run: Run
+    evaluation: TrainedEvaluation
+
+
+class Release(_Common):
+    """One immutable model release; one of version 1 is read as such a one."""
+
+    api_version: Literal["stellwerk.dev/v2"] = Field(description="stellwerk.dev/v2")
+    artefact: Artefact
+    training: TrainingRecord | None = Field(default=None, description="what trained it; absent of an imported model")
+    data: Data | None = Field(default=None, description="what it was trained or, imported, evaluated with")
+    run: Run | None = Field(default=None, description="where it is tracked; absent of an imported model")
+    evaluation: Evaluation | None = Field(default=None, description="absent of an imported model that nobody evaluated")
+    origin: Origin | None = Field(default=None, description="of an imported model: by whom and from where")
+
+    @property
+    def model_files(self) -> dict[str, StoredObject]:
+        """Return every file that a pod needs, by what messages call it."""
+        return {"artefact": self.artefact, **{f"file {file.name}": file for file in self.artefact.files}}
+
+    @property
+    def objects(self) -> dict[str, StoredObject]:
+        """Return every object of the store, by what messages call it."""
+        return self.model_files | ({"examples": self.examples} if self.examples else {})
 
 
 @dataclass(frozen=True)
@@ -265,27 +173,55 @@ class Releases:
 
 def read_release(file: Path, name: str, model: str, release: str) -> Release:
     """Return one release file, which must be `release` of `model`; raise ConfigError naming every wrong value."""
-    document, source = read(file, name, Release)
-    wrong = list(_contradictions(document, model, release))
+    given = tree(read_text(file, name), name)
+    document: Release
+    source: Source
+    if isinstance(given, dict) and given.get("apiVersion") == "stellwerk.dev/v1":
+        older, source = read(file, name, ReleaseV1)
+        document = _lifted(older)
+    else:
+        document, source = read(file, name, Release)
+    wrong = [*_contradictions(document, model, release), *_lacks(document)]
     if wrong:
         raise source.error(wrong)
     return document
 
 
+def _lifted(older: ReleaseV1) -> Release:
+    """Return a release of version 1 as one of today."""
+    parts = {"api_version": "stellwerk.dev/v2", "artefact": Artefact.model_construct(**dict(older.artefact))}
+    # Its parts are valid already.
+    return Release.model_construct(**(dict(older) | parts))
+
+
 def _contradictions(document: Release, model: str, release: str) -> list[Problem]:
-    digest = document.artefact.digest.removeprefix("sha256:")
+    artefact = document.artefact
+    digest = artefact.digest.removeprefix("sha256:")
     expected: list[tuple[KeyPath, str, str]] = [
         (("metadata", "model"), document.metadata.model, model),
         (("metadata", "release"), document.metadata.release, release),
         (("metadata", "release"), document.metadata.release.partition("-")[2], digest[:8]),
-        (("artefact", "key"), document.artefact.key, object_key(model, document.artefact.digest, "onnx")),
+        (("artefact", "key"), artefact.key, object_key(model, artefact.digest, artefact.format)),
+        *(
+            (("artefact", "files", index, "key"), file.key, file_key(model, file.digest))
+            for index, file in enumerate(artefact.files)
+        ),
     ]
     if document.examples:
         key = object_key(model, document.examples.digest, "json")
         expected.append((("examples", "key"), document.examples.key, key))
-    return differing(expected, "releases are immutable and never edited: restore the file from git")
+    return differing(expected, _RESTORE)
 
 
-def object_key(model: str, digest: str, ending: str) -> str:
-    """Return the key of a content-addressed object of a model."""
-    return f"{model}/{digest.replace(':', '-')}.{ending}"
+def _lacks(document: Release) -> Iterator[Problem]:
+    """Yield two files of one name, and what a trained release lacks or an imported one has too much."""
+    names = [file.name for file in document.artefact.files]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield Problem(("artefact", "files", index, "name"), show(name), "a name that no other file has", _RESTORE)
+    for key in ("training", "data", "run", "evaluation"):
+        if document.origin is None and getattr(document, key) is None:
+            yield Problem((key,), "nothing", "a value, or `origin` of a model that was imported", _RESTORE)
+    for key in ("training", "run"):
+        if document.origin is not None and getattr(document, key) is not None:
+            yield Problem((key,), "a value", "nothing beside `origin`: an imported model has no training run", _RESTORE)

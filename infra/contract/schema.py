@@ -11,11 +11,11 @@ from infra.contract.environment import Environment
 from infra.contract.evidence import Evidence
 from infra.contract.examples import Examples
 from infra.contract.model import Model
-from infra.contract.release import Release
+from infra.contract.release import Release, ReleaseV1
 
 FOLDER = Path(__file__).parent / "schemas"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_KINDS: tuple[type[BaseModel], ...] = (Model, Candidate, Examples, Release, Evidence)
+_KINDS: tuple[type[BaseModel], ...] = (Model, Candidate, Examples, ReleaseV1, Release, Evidence)
 
 
 def environment_schema(document: type[Environment]) -> dict[str, Any]:
@@ -66,7 +66,8 @@ def schema_of(kind: type[BaseModel]) -> dict[str, Any]:
 def _file_name(kind: type[BaseModel]) -> str:
     """Return the name of a document with the version that its apiVersion states: `release-v1`."""
     (version,) = get_args(kind.model_fields["api_version"].annotation)
-    return f"{kind.__name__.lower()}-{version.rpartition('/')[2]}"
+    number = version.rpartition("/")[2]
+    return f"{kind.__name__.removesuffix(number.upper()).lower()}-{number}"
 
 
 def documents(document: type[Environment]) -> dict[Path, str]:

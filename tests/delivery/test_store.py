@@ -4,10 +4,10 @@ import hashlib
 
 import pytest
 
-from delivery.clients import store
+from delivery.clients import store, transfer
 from delivery.errors import DeliveryError
 from delivery.operations import authority
-from infra.contract.release import Artefact
+from infra.contract.artefact import StoredObject
 from tests.support.checkout import Checkout
 from tests.support.session import Bench
 from tests.support.stores import ObjectStores
@@ -15,13 +15,13 @@ from tests.support.stores import ObjectStores
 CONTENT = b"model" * 700_000
 DIGEST = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 KEY = f"digits/{DIGEST.replace(':', '-')}.onnx"
-ARTEFACT = Artefact.model_validate({"format": "onnx", "digest": DIGEST, "size": len(CONTENT), "key": KEY})
+ARTEFACT = StoredObject.model_validate({"digest": DIGEST, "size": len(CONTENT), "key": KEY})
 
 
 def copy(bench: Bench) -> int:
     session = bench.session()
     with session.store("dev") as source, session.store("test") as target:
-        return store.copy(source, target, ARTEFACT)
+        return transfer.copy(source, target, ARTEFACT)
 
 
 def test_an_artefact_is_copied_once(bench: Bench, stores: ObjectStores) -> None:
@@ -132,7 +132,7 @@ def test_of_two_stores_the_one_that_failed_is_named(
         bench.session().store(failing) as first,
         bench.session().store("dev" if failing == "test" else "test") as second,
     ):
-        store.copy(*((first, second) if failing == "dev" else (second, first)), ARTEFACT)
+        transfer.copy(*((first, second) if failing == "dev" else (second, first)), ARTEFACT)
 
 
 @pytest.mark.usefixtures("no_pauses")

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -89,10 +89,9 @@ class _MemoryClient:
             raise ClientError({"Error": {}, "ResponseMetadata": {"HTTPStatusCode": 404}}, "GetObject")  # type: ignore[typeddict-item]
         return {"ContentLength": len(content), "Body": StreamingBody(io.BytesIO(content), len(content))}
 
-    def upload_fileobj(self, file: IO[bytes], Bucket: str, Key: str) -> None:
-        content = file.read()
+    def put_object(self, Bucket: str, Key: str, Body: bytes) -> None:
         self.stores.moved.append((self.stores.read[-1], self.environment))
-        self.stores.objects[self.environment][Key] = content
+        self.stores.objects[self.environment][Key] = Body
 
 
 @dataclass(frozen=True)

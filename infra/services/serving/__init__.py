@@ -1,18 +1,19 @@
 """The models that an environment serves: each by a release that its file points to."""
 
+import json
 from collections.abc import Iterator
 
 from infra.composition.context import Composition
 from infra.composition.handover import ModelUrls, Namespaces, ObjectStoreAccess, PullSecrets, ServingRuntime
-from infra.composition.service import Namespace, Placement, Service, Stack
+from infra.composition.service import Documents, Namespace, Placement, Service, Stack
 from infra.contract.environment import PLATFORM, SERVING, Environment
 from infra.contract.problems import Problem, show
 from infra.contract.release import Release
 from infra.services.serving.capacity import never_admitted, too_large
 from infra.services.serving.endings import warn
-from infra.services.serving.section import SECTION, Model, digests, models, pointers
+from infra.services.serving.section import SECTION, Model, digests, models, pointers, takes_unevaluated, unevaluated
 
-__all__ = ["APPLIED", "SERVICE", "Model", "digests", "models"]
+__all__ = ["APPLIED", "SERVICE", "Model", "digests", "models", "takes_unevaluated"]
 
 # The output that says by digests with which values of each model the stack was applied.
 APPLIED = "modelDigests"
@@ -39,6 +40,11 @@ def _rules(stack: Stack) -> Iterator[Problem]:
                 "name the release that served before, or set null",
             )
     yield from never_admitted(environment)
+
+
+def _document_rules(environment: Environment, documents: Documents) -> Iterator[Problem]:
+    yield from too_large(environment, documents.releases)
+    yield from unevaluated(environment, documents.releases)
 
 
 def _placements(environment: Environment) -> Iterator[Placement]:
@@ -69,6 +75,7 @@ def _serve(context: Composition, name: str, model: Model, release: Release) -> N
     from components.serving.inference_service import InferenceService
 
     values, namespaces = context.environment, context.get(Namespaces)
+    files = [file.model_dump(mode="json") for file in release.artefact.files]
     InferenceService(
         name,
         {
@@ -76,14 +83,15 @@ def _serve(context: Composition, name: str, model: Model, release: Release) -> N
             "environment": values.scope,
             "model": name,
             "release": release.metadata.release,
-            "run_id": release.run.run_id,
+            "run_id": release.run.run_id if release.run else "imported",
             "image": release.serving.image,
             "pull_secret": context.get(PullSecrets)[SERVING],
             "runtime": context.get(ServingRuntime).name,
             "store": context.get(ObjectStoreAccess).reader,
             "artefact_key": release.artefact.key,
             "artefact_digest": release.artefact.digest,
-            "artefact_size": release.artefact.size,
+            "artefact_size": release.artefact.total_size,
+            "artefact_files": json.dumps(files) if files else None,
             "clients": namespaces[PLATFORM],
             "replicas": model.replicas,
             "cpu": model.resources.cpu,
@@ -103,7 +111,7 @@ SERVICE = Service(
     gives=(ModelUrls,),
     rules=_rules,
     pointers=pointers,
-    document_rules=lambda environment, documents: too_large(environment, documents.releases),
+    document_rules=_document_rules,
     placements=_placements,
     namespaces=(Namespace(SERVING),),
     compose=_compose,

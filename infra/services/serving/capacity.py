@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 
+from infra.contract.artefact import Artefact
 from infra.contract.environment import Environment
 from infra.contract.problems import Problem, show
 from infra.contract.quantities import cpu_text, memory_bytes, memory_text, milli_cores
 from infra.contract.release import Release
 from infra.services.serving.section import models
 
-# What the server needs: the artefact mapped and laid out for inference, the interpreter, and requests in flight.
+# What the server needs: the model's file read and laid out for inference, the interpreter, and requests in flight.
 MEMORY_PER_ARTEFACT = 1.25
+# Files beside it are mapped, not copied: their pages count in the pod's memory while they are there, and without room
+# for all of them each request would read the disk again.
+MEMORY_PER_FILE = 1
 MEMORY_OF_SERVER = 160 * 1024**2
 # A rolling update starts one pod before it ends another.
 SURGE = 1
@@ -17,9 +21,10 @@ SURGE = 1
 _NAMED = 8
 
 
-def needed_memory(artefact_size: int) -> int:
-    """Return the bytes that a pod needs for an artefact of `artefact_size` bytes."""
-    return int(artefact_size * MEMORY_PER_ARTEFACT) + MEMORY_OF_SERVER
+def needed_memory(artefact: Artefact) -> int:
+    """Return the bytes that a pod needs for an artefact."""
+    beside = artefact.total_size - artefact.size
+    return int(artefact.size * MEMORY_PER_ARTEFACT) + beside * MEMORY_PER_FILE + MEMORY_OF_SERVER
 
 
 def too_large(environment: Environment, releases: Mapping[tuple[str, str], Release]) -> Iterator[Problem]:
@@ -46,9 +51,9 @@ def _models(environment: Environment, releases: Mapping[tuple[str, str], Release
         release = releases.get((name, model.release or ""))
         if release is None:
             continue
-        size = release.artefact.size
-        if memory_bytes(model.resources.memory) < needed_memory(size):
-            enough = memory_text(needed_memory(size))
+        needed, size = needed_memory(release.artefact), release.artefact.total_size
+        if memory_bytes(model.resources.memory) < needed:
+            enough = memory_text(needed)
             yield Problem(
                 ("models", name, "resources", "memory"),
                 show(model.resources.memory),

@@ -7,8 +7,10 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from infra.composition.service import Pointer
-from infra.contract.environment import Environment, Resources, SectionField
+from infra.contract.environment import ENVIRONMENTS, Environment, Resources, SectionField
 from infra.contract.fields import Name, ReleaseId, Section
+from infra.contract.problems import Problem, show
+from infra.contract.release import Release
 
 
 class Model(Section):
@@ -20,6 +22,10 @@ class Model(Section):
     # Small: most models wait most of the time.
     resources: Resources = Resources(cpu="50m", memory="512Mi")
     node_pool: Name | None = None
+    accepts_unevaluated: bool = Field(
+        default=False,
+        description="true: releases that nobody has evaluated are served here, too; the first environment takes them",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -46,7 +52,9 @@ def digests(environment: Environment) -> dict[str, str]:
 
 
 def _digest(model: Model) -> str:
-    return sha256(model.model_dump_json().encode()).hexdigest()[:16]
+    # What may be served says nothing of what is applied.
+    applied = model.model_dump_json(exclude={"accepts_unevaluated"})
+    return sha256(applied.encode()).hexdigest()[:16]
 
 
 def pointers(environment: Environment) -> Iterator[Pointer]:
@@ -55,3 +63,21 @@ def pointers(environment: Environment) -> Iterator[Pointer]:
         for key, release in (("release", model.release), ("previous", model.previous)):
             if release is not None:
                 yield Pointer(("models", name, key), name, release)
+
+
+def takes_unevaluated(environment: Environment, model: str) -> bool:
+    """Return whether the model's releases need no evaluation here: in the first environment, or as its entry says."""
+    return environment.environment == ENVIRONMENTS[0] or models(environment)[model].accepts_unevaluated
+
+
+def unevaluated(environment: Environment, releases: Mapping[tuple[str, str], Release]) -> Iterator[Problem]:
+    """Yield every release without evaluation that the environment does not take."""
+    for name, model in models(environment).items():
+        release = releases.get((name, model.release or ""))
+        if release is not None and release.evaluation is None and not takes_unevaluated(environment, name):
+            yield Problem(
+                ("models", name, "release"),
+                show(model.release),
+                "a release with an evaluation, as this one was imported without",
+                f"import the model again with a test set, or set models.{name}.acceptsUnevaluated to true",
+            )

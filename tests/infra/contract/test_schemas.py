@@ -1,12 +1,13 @@
 """The JSON Schemas are up to date, and agree with the loader on the files of this repository."""
 
+import json
 from pathlib import Path
 
 import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
-from infra.contract.release import Release, Releases
+from infra.contract.release import Release, Releases, ReleaseV1
 from infra.contract.schema import documents, environment_schema, schema_of
 from infra.discovery import known
 from infra.values import ROOT, from_file
@@ -39,5 +40,10 @@ def test_the_schema_refuses_what_the_loader_refuses() -> None:
 @pytest.mark.parametrize("release", Releases(RELEASES).ids("digits"))
 def test_a_release_is_valid_for_schema_and_loader(release: str) -> None:
     store = Releases(RELEASES)
-    jsonschema.Draft202012Validator(schema_of(Release)).validate(yaml.load(store.file("digits", release)))
-    assert store.load("digits", release).metadata.release == release
+    jsonschema.Draft202012Validator(schema_of(ReleaseV1)).validate(yaml.load(store.file("digits", release)))
+    read = store.load("digits", release)
+    assert read.metadata.release == release
+    as_today = read.model_dump(mode="json", by_alias=True, exclude_none=True)
+    jsonschema.Draft202012Validator(schema_of(Release)).validate(as_today)
+    again = Release.model_validate_json(json.dumps(as_today))
+    assert again.model_dump() == read.model_dump(), "an older release is read as one of today"

@@ -1,7 +1,10 @@
 """What cannot run is refused from the values alone: the models of an environment together, and quantities."""
 
+import json
+
 import pytest
 
+from infra.contract.artefact import Artefact
 from infra.contract.environment import Quota, Resources
 from infra.contract.quantities import cpu_text, memory_bytes, memory_text, milli_cores
 from infra.contract.release import Releases
@@ -12,6 +15,17 @@ from tests.infra.contract.test_fixtures import HERE
 
 RELEASE = "v2-3f2a9c1d"
 SMALL = Resources(cpu="50m", memory="512Mi")
+
+
+def artefact(size: int, *beside: int) -> Artefact:
+    """An artefact of these sizes in bytes."""
+    digest = f"sha256:{'0' * 64}"
+    files = [
+        {"name": f"weights-{index}.bin", "digest": digest, "size": size, "key": "any"}
+        for index, size in enumerate(beside)
+    ]
+    given = {"format": "onnx", "digest": digest, "size": size, "key": "any", "files": files}
+    return Artefact.model_validate_json(json.dumps(given))
 
 
 def broken(models: dict[str, int], quota: Quota) -> list[str]:
@@ -38,8 +52,12 @@ def test_the_models_of_an_environment_and_one_update_fit_its_quota(
 
 
 def test_an_artefact_needs_more_than_its_size() -> None:
-    assert needed_memory(10**9) > 10**9
-    assert needed_memory(1) > 100 * 1024**2
+    assert needed_memory(artefact(10**9)) > 10**9
+    assert needed_memory(artefact(1)) > 100 * 1024**2
+
+
+def test_files_beside_the_model_need_their_size() -> None:
+    assert needed_memory(artefact(10**6, 10**9)) == needed_memory(artefact(10**6)) + 10**9
 
 
 @pytest.mark.parametrize(("text", "milli"), [("500m", 500), ("2", 2000), ("0.25", 250), ("1.005", 1005)])
