@@ -117,7 +117,7 @@ def _joining(project: Project, owner: Stack, environment: str) -> dict[str, Any]
     }
     uri = tracking.url_inside(owner.environment)
     recorded = {"tracking": {"mode": "external", "url": uri}} if tracking.runs(owner.environment) else {}
-    return {"environment": environment, **differing, **recorded, "models": {}}
+    return {"environment": environment, "releasesFrom": None, **differing, **recorded, "models": {}}
 
 
 def _groups(project: Project, team: str) -> dict[str, Any]:

@@ -149,7 +149,7 @@ def test_a_second_team_on_the_cluster_is_one_more_file(
     taken = ports(based, *ENVIRONMENTS)
     init(bench.session(), "vision-dev", words.console, Wanted(team="vision"))
     values = based.project().environment("vision-dev")
-    assert based.file("vision-dev").read_text().partition("  stellwerk:caCertificate")[0].count("\n") <= 18
+    assert based.file("vision-dev").read_text().partition("  stellwerk:caCertificate")[0].count("\n") <= 19
     assert (values.team, values.scope, values.releases_from) == ("vision", "vision-dev", None)
     assert values.cluster.shared
     assert values.roles.developers == ("vision-ml-engineers",)
