@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from infra.composition.service import Pointer
-from infra.contract.environment import ENVIRONMENTS, Environment, Resources, SectionField
+from infra.contract.environment import Environment, Resources, SectionField
 from infra.contract.fields import Name, ReleaseId, Section
 from infra.contract.problems import Problem, show
 from infra.contract.release import Release
@@ -24,7 +24,7 @@ class Model(Section):
     node_pool: Name | None = None
     accepts_unevaluated: bool = Field(
         default=False,
-        description="true: releases that nobody has evaluated are served here, too; the first environment takes them",
+        description="true: releases that nobody has evaluated are served here; where releases enter they always are",
     )
 
     @model_validator(mode="before")
@@ -66,8 +66,8 @@ def pointers(environment: Environment) -> Iterator[Pointer]:
 
 
 def takes_unevaluated(environment: Environment, model: str) -> bool:
-    """Return whether the model's releases need no evaluation here: in the first environment, or as its entry says."""
-    return environment.environment == ENVIRONMENTS[0] or models(environment)[model].accepts_unevaluated
+    """Return whether the model's releases need no evaluation here: where releases enter, or as its entry says."""
+    return environment.releases_from is None or models(environment)[model].accepts_unevaluated
 
 
 def unevaluated(environment: Environment, releases: Mapping[tuple[str, str], Release]) -> Iterator[Problem]:
