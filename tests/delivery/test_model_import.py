@@ -15,7 +15,7 @@ from tests.support.onnx_models import layers_model, network_model
 from tests.support.session import Command
 from tests.support.stores import ObjectStores
 
-SERVING = f"198.18.0.1:30500/serving@sha256:{'ab' * 32}"
+SERVING = f"registry.example/serving@sha256:{'ab' * 32}"
 SIZE = 32
 
 
