@@ -37,6 +37,11 @@ def upload(path: Path, target: Store, artefact: StoredObject) -> int:
         return _bring(target, artefact, _content(path, artefact))
 
 
+def write(content: bytes, target: Store, stored: StoredObject) -> int:
+    """Bring a document into the store unless it has this very content; return the bytes moved."""
+    return _bring(target, stored, iter((content,)))
+
+
 def _content(path: Path, artefact: StoredObject) -> Iterator[bytes]:
     state, size = hashlib.sha256(), 0
     with path.open("rb") as file:

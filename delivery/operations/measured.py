@@ -56,7 +56,7 @@ def measure(candidate: Candidate, path: Path, source: store.Store, model: models
         raise DeliveryError(
             f"candidate of {job}: its model does not run on the example rows: {_short(error)}; nothing is released"
         ) from None
-    difference, allowed = _difference(answers, [rows.array(values) for values in examples.outputs])
+    difference, allowed = difference_of(answers, [rows.array(values) for values in examples.outputs])
     metrics, own = dict(candidate.evaluation.metrics), _metrics(job, model, answers[0], examples)
     if examples.rows == candidate.data.rows.held_out:
         metrics |= own
@@ -92,7 +92,7 @@ def _require_fit(job: str, model: Model, examples: Examples) -> None:
             )
 
 
-def _difference(answers: list[NDArray[Any]], expected: list[NDArray[Any]]) -> tuple[float, float]:
+def difference_of(answers: list[NDArray[Any]], expected: list[NDArray[Any]]) -> tuple[float, float]:
     """Return the largest difference between answers and expected answers, and the largest that is allowed."""
     if any(one.shape != other.shape for one, other in zip(answers, expected, strict=True)):
         return float("inf"), _TOLERANCE

@@ -2,6 +2,7 @@
 
 import io
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -36,11 +37,16 @@ def release(session: Session, environment: str, model: str, job: str) -> str:
             if (existing.artefact.digest, existing.serving.image) == (digest, image):
                 return identity
         candidates.verify(published, source, jobs, engine, project.models.load(model))
-    number = int(known[-1][1:].split("-")[0]) + 1 if known else 1
-    identity = f"v{number}-{digest.removeprefix('sha256:')[:8]}"
+    identity = identity_after(known, digest)
     # What was verified is what is written, not another reading of the same text.
     write(releases, model, identity, release_of(published.candidate, identity, image))
     return identity
+
+
+def identity_after(known: Sequence[str], digest: str) -> str:
+    """Return the release id that follows the `known` ones, oldest first, for a model's file of this digest."""
+    number = int(known[-1][1:].split("-")[0]) + 1 if known else 1
+    return f"v{number}-{digest.removeprefix('sha256:')[:8]}"
 
 
 def write(releases: Releases, model: str, identity: str, release: Release) -> None:

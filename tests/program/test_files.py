@@ -1,4 +1,4 @@
-"""The files beside a model: what a pod is told of them."""
+"""The files beside a model: what a pod gets to know of them."""
 
 import json
 
