@@ -65,8 +65,8 @@ def _require_evaluation(session: Session, model: str, target: str, document: Rel
     if evaluation is None and not takes_unevaluated(session.project.environment(target), model):
         raise DeliveryError(
             f"release {release}: it was imported without an evaluation, and {target} takes no such release of {model}; "
-            f"import the model again with a test set, or set acceptsUnevaluated of {model} in {file_name(target)} to "
-            "true"
+            "import the model again with rows to evaluate it on, or set acceptsUnevaluated of "
+            f"{model} in {file_name(target)} to true"
         )
 
 

@@ -20,7 +20,11 @@ def read(file: Path, name: str, kind: type[Document]) -> tuple[Document, Source]
 
     `name` is the file's name in messages.
     """
-    text = read_text(file, name)
+    return parse(read_text(file, name), name, kind)
+
+
+def parse(text: str, name: str, kind: type[Document]) -> tuple[Document, Source]:
+    """Return the document that a text is, as `read` does."""
     source = positioned(lambda: text, name)
     try:
         return kind.model_validate_json(json.dumps(tree(text, name))), source

@@ -16,7 +16,7 @@ from infra.contract.evaluation import Task as Task
 from infra.contract.fields import Name, PinnedImage, ReleaseId, Section
 from infra.contract.problems import ConfigError, KeyPath, Problem, Source, read_text, show, suggest
 from infra.contract.provenance import Data, Origin, Run, Time, TrainingRecord
-from infra.contract.reading import differing, read, tree
+from infra.contract.reading import differing, parse, tree
 
 _RESTORE = "releases are immutable and never edited: restore the file from git"
 
@@ -173,14 +173,15 @@ class Releases:
 
 def read_release(file: Path, name: str, model: str, release: str) -> Release:
     """Return one release file, which must be `release` of `model`; raise ConfigError naming every wrong value."""
-    given = tree(read_text(file, name), name)
+    text = read_text(file, name)
+    given = tree(text, name)
     document: Release
     source: Source
     if isinstance(given, dict) and given.get("apiVersion") == "stellwerk.dev/v1":
-        older, source = read(file, name, ReleaseV1)
+        older, source = parse(text, name, ReleaseV1)
         document = _lifted(older)
     else:
-        document, source = read(file, name, Release)
+        document, source = parse(text, name, Release)
     wrong = [*_contradictions(document, model, release), *_lacks(document)]
     if wrong:
         raise source.error(wrong)

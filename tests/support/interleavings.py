@@ -228,7 +228,12 @@ class _Project(Project):
 
     @property
     def releases(self) -> Any:
-        return SimpleNamespace(load=lambda *_: SimpleNamespace(evaluation=SimpleNamespace(gates=[])))
+        evaluation = SimpleNamespace(gates=[])
+
+        def load(_: str, release: str) -> Any:
+            return SimpleNamespace(metadata=SimpleNamespace(release=release), evaluation=evaluation)
+
+        return SimpleNamespace(load=load)
 
 
 class _Engine(Engine):

@@ -49,7 +49,7 @@ def read(store: "S3Client", key: str) -> bytes:
 
 
 def validate(document: Any, kind: str) -> None:
-    schema = json.loads((SCHEMAS / f"{kind}-v1.schema.json").read_text())
+    schema = json.loads((SCHEMAS / f"{kind}.schema.json").read_text())
     jsonschema.Draft202012Validator(schema).validate(json.loads(json.dumps(document)))
 
 
@@ -79,12 +79,13 @@ def test_what_is_stored_is_what_the_candidate_says(what: str, job: Make, store: 
 
 def test_what_is_published_is_a_candidate_and_becomes_a_release(job: Make) -> None:
     document = run(job(AUTHOR)).candidate
-    validate(document, "candidate")
+    validate(document, "candidate-v1")
     candidate = Candidate.model_validate_json(json.dumps(document))
     assert contradictions(candidate, "digits", "train-digits-1") == []
     image = f"registry.test/serving@sha256:{'2' * 64}"
     release = release_of(candidate, f"v1-{candidate.artefact.digest[7:15]}", image)
-    validate(release.model_dump(mode="json", by_alias=True), "release")
+    validate(release.model_dump(mode="json", by_alias=True, exclude_none=True), "release-v2")
+    assert release.training and release.evaluation
     assert release.training.parameters == training_model().defaults
     assert document["interface"] == {
         "inputs": [{"name": "pixels", "datatype": "FP32", "shape": [-1, 64]}],

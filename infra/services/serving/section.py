@@ -79,5 +79,5 @@ def unevaluated(environment: Environment, releases: Mapping[tuple[str, str], Rel
                 ("models", name, "release"),
                 show(model.release),
                 "a release with an evaluation, as this one was imported without",
-                f"import the model again with a test set, or set models.{name}.acceptsUnevaluated to true",
+                f"import the model again with rows to evaluate it on, or set models.{name}.acceptsUnevaluated to true",
             )
