@@ -66,7 +66,7 @@ def test_an_unreachable_cluster(project: Project, tmp_path: Path) -> None:
     assert "refused" in done.stderr
     assert "Traceback" not in done.stderr
     before = project.stack_file("test").read_text()
-    moved = project.stellwerk("promote", MODEL, "--to", "test", "--yes", ok=False, KUBECONFIG=str(nowhere))
+    moved = project.stellwerk("rollback", MODEL, "--env", "test", "--yes", ok=False, KUBECONFIG=str(nowhere))
     assert moved.returncode == 1
     assert project.stack_file("test").read_text() == before
 
