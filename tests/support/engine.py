@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from delivery.clients.engine import KEY, Engine, Update
@@ -169,3 +170,8 @@ def plan(applied: Mapping[str, str | None], wanted: Mapping[str, str | None], dr
         urn = f"urn:pulumi:x::stellwerk::kubernetes:core/v1:ConfigMap::{name}"
         steps.append(Step(urn, "update", "kubernetes:core/v1:ConfigMap", f"x/{name}", True, name))
     return Plan(tuple(steps), parents)
+
+
+def passed_release(release: str) -> Any:
+    """Return as much of a release as a promotion looks at: its id, and that it has missed no gate."""
+    return SimpleNamespace(metadata=SimpleNamespace(release=release), evaluation=SimpleNamespace(gates=[]))

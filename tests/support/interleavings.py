@@ -26,7 +26,7 @@ from delivery.errors import DeliveryError
 from delivery.operations.draft import How
 from delivery.operations.promote import promote, rollback
 from delivery.project import Pointers, Project
-from tests.support.engine import exported, plan
+from tests.support.engine import exported, passed_release, plan
 from tests.support.session import FakeCluster, FakeSession, Words
 from tests.support.turns import Turns
 
@@ -228,12 +228,7 @@ class _Project(Project):
 
     @property
     def releases(self) -> Any:
-        evaluation = SimpleNamespace(gates=[])
-
-        def load(_: str, release: str) -> Any:
-            return SimpleNamespace(metadata=SimpleNamespace(release=release), evaluation=evaluation)
-
-        return SimpleNamespace(load=load)
+        return SimpleNamespace(load=lambda _, release: passed_release(release))
 
 
 class _Engine(Engine):

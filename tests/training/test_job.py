@@ -74,7 +74,7 @@ def test_what_is_stored_is_what_the_candidate_says(what: str, job: Make, store: 
     content = read(store, stated["key"])
     assert (digest_of(content), len(content)) == (stated["digest"], stated["size"])
     if what == "examples":
-        validate(json.loads(content), "examples")
+        validate(json.loads(content), "examples-v1")
 
 
 def test_what_is_published_is_a_candidate_and_becomes_a_release(job: Make) -> None:
