@@ -1,6 +1,6 @@
 """The data contract: each column held against what the model's document says of it, before training starts."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from training.document import Column, Model
 from training.errors import TrainingError
 
-# NumPy's types by those of the Open Inference Protocol v2; texts are objects, None where one is missing.
+# NumPy's types by those of the Open Inference Protocol v2; texts are objects, empty where one is missing: neither ONNX
+# nor the protocol has another way to say so.
 DTYPES: Mapping[str, type] = {
     "BOOL": np.bool_, "UINT8": np.uint8, "UINT16": np.uint16, "UINT32": np.uint32, "UINT64": np.uint64,
     "INT8": np.int8, "INT16": np.int16, "INT32": np.int32, "INT64": np.int64,
@@ -49,7 +50,7 @@ def _check(column: Column, columns: dict[str, NDArray[Any]]) -> Iterator[str]:
     if not np.can_cast(values.dtype, wanted, "same_kind") or wanted.hasobject != (values.dtype.kind in "OU"):
         yield f"{column.name}: it is of type {values.dtype}, the document says {column.datatype}"
         return
-    columns[column.name] = cast = values.astype(wanted)
+    columns[column.name] = cast = values.astype(wanted) if wanted.kind != "O" else _texts(values)
     if wanted.kind in "iu":
         yield from _rows(column, values, cast != values, f"beyond {column.datatype}")
     for broken, rule in _broken(column, cast):
@@ -63,7 +64,8 @@ def _broken(column: Column, values: NDArray[Any]) -> Iterator[tuple[Any, str]]:
         missing = np.isnan(values)
         yield np.isinf(values), "not finite"
     elif values.dtype.kind == "O":
-        missing = np.array([value is None for value in values.reshape(-1)], np.bool_).reshape(values.shape)
+        yield _each(lambda value: not isinstance(value, str), values), "no text"
+        missing = values == ""
     if not column.missing:
         yield missing, "missing"
     if column.minimum is not None:
@@ -73,6 +75,16 @@ def _broken(column: Column, values: NDArray[Any]) -> Iterator[tuple[Any, str]]:
     if column.categories is not None:
         known = np.isin(values, np.array(column.categories, values.dtype))
         yield ~(known | missing), f"none of {', '.join(map(str, column.categories))}"
+
+
+def _texts(values: NDArray[Any]) -> NDArray[Any]:
+    """Return texts as objects, None as the empty one."""
+    return _each(lambda value: "" if value is None else value, values)
+
+
+def _each(function: Callable[[Any], Any], values: NDArray[Any]) -> NDArray[Any]:
+    changed: NDArray[Any] = np.frompyfunc(function, 1, 1)(values.astype(np.object_))
+    return changed
 
 
 def _rows(column: Column, values: NDArray[Any], broken: Any, rule: str) -> Iterator[str]:

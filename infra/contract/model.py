@@ -25,6 +25,9 @@ class Framework(StrEnum):
     """What a model is trained with: each has an adapter and an image in `training/frameworks/`."""
 
     PYTORCH = "pytorch"
+    SCIKIT_LEARN = "scikit-learn"
+    XGBOOST = "xgboost"
+    LIGHTGBM = "lightgbm"
 
     @property
     def package(self) -> str:

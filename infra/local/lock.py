@@ -12,6 +12,8 @@ _OPTIONS = (
     "--no-emit-index-url", "--no-emit-find-links", "--no-annotate", "--quiet",
     # PyTorch does not need it on a CPU, and it weighs a gigabyte.
     "--no-emit-package", "triton",
+    # XGBoost needs it on several GPUs at once only, and it weighs half a gigabyte.
+    "--no-emit-package", "nvidia-nccl-cu12",
 )  # fmt: skip
 
 

@@ -60,7 +60,7 @@ def sources(model: str, framework: Framework) -> tuple[str, ...]:
 
 
 def _framework_sources(framework: Framework) -> tuple[str, ...]:
-    room = ("*.py", ".dockerignore", "Dockerfile", "requirements.txt", "frameworks/__init__.py")
+    room = ("*.py", ".dockerignore", "Dockerfile", "requirements.txt", "frameworks/*.py")
     own = (f"frameworks/{framework.package}/*.py", f"frameworks/{framework.package}/requirements.txt")
     return tuple(f"{_ROOM}/{name}" for name in (*room, *own))
 

@@ -34,6 +34,7 @@ def with_value(value: float) -> Any:
         (Column("numbers", "INT8", categories=(1, 2)), np.arange(200) % 3, "row 0 is the first: 0 is none of 1, 2"),
         (Column("numbers", "BYTES", categories=("a",)), np.array(["a"] * 199 + ["b"]), "row 199 .* b is none of a"),
         (Column("numbers", "BYTES"), np.array([None] + ["a"] * 199, object), "1 of 200 rows, .* None is missing"),
+        (Column("numbers", "BYTES"), np.array([0.5] + ["a"] * 199, object), "1 of 200 rows, .* 0.5 is no text"),
     ],
 )
 def test_a_value_that_is_not_allowed(column: Column, values: Any, message: str) -> None:
@@ -53,6 +54,13 @@ def test_a_value_that_is_not_allowed(column: Column, values: Any, message: str) 
 )
 def test_a_value_that_is_allowed(column: Column, values: Any) -> None:
     assert parted(GIVEN | {"numbers": values}, inputs=(column, Column("colour", "BYTES"))).train.inputs["numbers"].size
+
+
+def test_a_text_that_is_missing_is_the_empty_one() -> None:
+    words = np.array([None, "", "a", "b"] * 50, object)
+    inputs = (Column("words", "BYTES", missing=True), Column("numbers", "FP32", (3,)))
+    dataset = parted(GIVEN | {"words": words}, inputs=inputs)
+    assert sorted({*dataset.train.inputs["words"], *dataset.held_out.inputs["words"]}) == ["", "a", "b"]
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_an_unknown_model_names_those_that_exist(models: Models) -> None:
         ("name: digits", "name: letters", ("models/digits/model.yaml:4: name", 'given:   "letters"')),
         ("kind: Model", "kind: Release", ("model.yaml:3: kind", "allowed: Model")),
         ("task: multiclass", "task: multclass", (":8: task", "did you mean multiclass-classification?")),
-        ("framework: pytorch", "framework: torch", (":7: framework", "allowed: pytorch")),
+        ("framework: pytorch", "framework: torch", (":7: framework", "allowed: pytorch, scikit-learn")),
         ("owner: ml-engineers", 'owner: ""', (":6: owner", "who answers for the model")),
         ("datatype: FP32, shape: [64]", "datatype: float, shape: [64]", ("inputs.pixels.datatype", "such as FP32")),
         ("shape: [64]", "shape: [64, -2]", ("inputs.pixels.shape.1",)),
