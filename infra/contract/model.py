@@ -28,6 +28,7 @@ class Framework(StrEnum):
     SCIKIT_LEARN = "scikit-learn"
     XGBOOST = "xgboost"
     LIGHTGBM = "lightgbm"
+    KERAS = "keras"
 
     @property
     def package(self) -> str:
@@ -128,10 +129,10 @@ class Model(Section):
     def _check(self) -> Self:
         if self.target.name in self.inputs:
             raise ValueError("a target that is no input")
-        if self.framework is Framework.PYTORCH:
+        if self.framework in (Framework.PYTORCH, Framework.KERAS):
             columns = (*self.inputs.values(), *self.outputs.values())
             if any(column.datatype is DataType.BYTES for column in columns):
-                raise ValueError("inputs and outputs of numbers: PyTorch has no tensors of texts (BYTES)")
+                raise ValueError(f"inputs and outputs of numbers: {self.framework} has no tensors of texts (BYTES)")
         self._check_target()
         return self
 

@@ -45,7 +45,7 @@ def test_an_unknown_model_names_those_that_exist(models: Models) -> None:
         ("minimum: 0, maximum: 16", "minimum: 0, categories: [1]", ("limits for numbers without categories",)),
         ("minimum: 0, maximum: 16", "categories: [a]", ("categories of the column's type: whole numbers",)),
         ("FP32, shape: [64]", "INT64, missing: true, shape: [64]", ("FP16, FP32, FP64 or BYTES where values may",)),
-        ("FP32, shape: [64], minimum: 0, maximum: 16", "BYTES", ("PyTorch has no tensors of texts",)),
+        ("FP32, shape: [64], minimum: 0, maximum: 16", "BYTES", ("pytorch has no tensors of texts",)),
         ("unit: grey level", 'unit: ""', ("what the values are measured in",)),
         ("  pixels: {", "  digit: {", ("a target that is no input",)),
         ("outputs:\n  scores: {datatype: FP32, shape: [10]}", "outputs: {}", ("outputs by name",)),

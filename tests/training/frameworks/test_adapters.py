@@ -23,5 +23,5 @@ def test_every_folder_is_a_framework() -> None:
 
 
 def test_a_framework_that_is_not_installed_is_named() -> None:
-    with pytest.raises(TrainingError, match="keras is not installed"):
-        adapter("keras")
+    with pytest.raises(TrainingError, match="abacus is not installed"):
+        adapter("abacus")
