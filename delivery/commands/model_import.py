@@ -18,7 +18,9 @@ def import_model(
     ] = None,
     examples: Annotated[
         Path | None,
-        typer.Option(dir_okay=False, help="Rows with labels and answers (examples-v1) to evaluate it with."),
+        typer.Option(
+            dir_okay=False, help="Rows to evaluate it with: a document of examples (.json) or a table (.csv)."
+        ),
     ] = None,
     task: Annotated[
         Task | None, typer.Option(help="What the metrics are of, where models/<name>/model.yaml does not say it.")

@@ -1,4 +1,4 @@
-"""The evaluation of an imported model with rows that its owner gives: an examples document."""
+"""The evaluation of an imported model with rows that its owner gives: an examples document, or a table."""
 
 from dataclasses import dataclass
 from math import isfinite
@@ -12,6 +12,7 @@ from delivery.errors import DeliveryError, system_errors
 from delivery.operations import examples as rows
 from delivery.operations import metrics as tasks
 from delivery.operations.measured import difference_of
+from delivery.operations.tables import examples_of
 from infra.contract.examples import Examples
 from infra.contract.model import Models
 from infra.contract.release import Task
@@ -42,7 +43,11 @@ def evaluate(models: Models, model: str, loaded: Model, file: Path | None, task:
         raise DeliveryError(f"--examples need --task, as there is no {models.file(model)}; one of {', '.join(Task)}")
     if task not in (None, known):
         raise DeliveryError(f"--task {task}: {models.file(model)} says {known}; leave --task away")
-    content, examples = _read(file, model)
+    if file.suffix == ".csv":
+        examples = examples_of(file, model, loaded, document.target if document else None)
+        content = examples.model_dump_json(by_alias=True).encode()
+    else:
+        content, examples = _read(file, model)
     answers = _answers(file, loaded, examples)
     difference, allowed = difference_of(answers, [rows.array(values) for values in examples.outputs])
     if not difference <= allowed:
@@ -70,7 +75,8 @@ def evaluate(models: Models, model: str, loaded: Model, file: Path | None, task:
         "task": known.value,
         "metrics": metrics,
         "gates": gates,
-        "parity": {"maxAbsDifference": difference, "rows": examples.rows},
+        # The answers of a table's rows are the model's own: there is nothing to compare them with.
+        "parity": None if file.suffix == ".csv" else {"maxAbsDifference": difference, "rows": examples.rows},
     }
     return Evaluated(file.name, content, examples.rows, stated)
 

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto
 
 from infra.contract.release import Release, Releases
 from tests.support.checkout import MODEL, Checkout
 from tests.support.engine import FakeEngine
-from tests.support.onnx_models import layers_model, network_model
+from tests.support.onnx_models import copy_model, layers_model, network_model
 from tests.support.session import Command
 from tests.support.stores import ObjectStores
 
@@ -154,3 +155,33 @@ def test_a_gate_of_the_models_document_is_held(
     assert code == 1
     assert "its inputs are {'x': 'FP32'}, the model's are {'pixels': 'FP32'}" in err
     assert stores.keys("dev") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("given,target\n1,1\n2.5,2\n-1,-1\n", None),
+        ("given,y\n1,1\n", "there is no column target; its columns are given, y"),
+        ("given,target\n1,1\none,1\n", "rows.csv:3: given is 'one', allowed is a value of FP32"),
+        ("given,target\n1,yes\n", "rows.csv:2: the target is 'yes', allowed: a number"),
+        ("given,target\n", "it has no rows"),
+    ],
+    ids=["happy", "no target", "no number", "no label", "no rows"],
+)
+def test_a_table_is_an_evaluation(
+    text: str, said: str | None, stellwerk: Command, stores: ObjectStores, releases: Releases, tmp_path: Path
+) -> None:
+    (tmp_path / "same.onnx").write_bytes(copy_model(TensorProto.FLOAT))
+    (tmp_path / "rows.csv").write_text(text)
+    rows, file = str(tmp_path / "rows.csv"), str(tmp_path / "same.onnx")
+    code, out, err = stellwerk("model", "import", "same", "--file", file, "--examples", rows, "--task", "regression")
+    if said is not None:
+        assert code == 1
+        assert said in err
+        assert stores.keys("dev") == []
+        return
+    assert code == 0, err
+    release = releases.load("same", Path(out.strip()).stem)
+    assert release.evaluation is not None
+    assert release.evaluation.metrics["mae"] == pytest.approx(0.5 / 3)
+    assert release.evaluation.parity is None
