@@ -18,7 +18,7 @@ from tests.support.stores import ObjectStores, S3Server
 MIB = 1 << 20
 # Reads a file into a bucket and copies it into another one; prints by how many MiB that has made the process grow.
 MOVER = """
-import hashlib, json, resource, sys
+import hashlib, json, sys
 from pathlib import Path
 import boto3
 from delivery.clients import transfer
@@ -30,7 +30,8 @@ client = boto3.client("s3", endpoint_url=given["url"], verify=given["ca"], regio
                       aws_access_key_id="access", aws_secret_access_key="secret")
 source, target = (Store(client, bucket, bucket) for bucket in given["buckets"])
 client.list_objects_v2(Bucket=source.bucket)
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+# Of this program alone: getrusage counts what the process was before it started this program.
+peak = lambda: int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) // 1024
 before = peak()
 item = StoredObject(**given["object"])
 moved = [transfer.upload(Path(given["file"]), source, item), transfer.copy(source, target, item)]
@@ -63,7 +64,7 @@ def test_300_mb_are_moved_in_less_than_64_mib(stores: ObjectStores, s3: S3Server
     command = [sys.executable, "-c", MOVER, json.dumps(given)]
     said = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
     assert said["moved"] == [300_000_000] * 2
-    assert said["grown"] < 64
+    assert 0 < said["grown"] < 64
     for environment in ("dev", "test"):
         head = stores.client.head_object(Bucket=stores.buckets[environment], Key=item.key)
         assert head["ContentLength"] == 300_000_000
