@@ -13,31 +13,32 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 
 
 def refused(project: Project, *expected: str) -> None:
-    """Fail unless an update of test ends at its preview with these words, without a traceback, and changes nothing."""
-    state = project.engine_state("test")
-    done = project.pulumi("up", "--stack", "test", "--yes", ok=False)
+    """Fail unless an update of dev ends at its preview with these words, without a traceback, and changes nothing."""
+    state = project.engine_state("dev")
+    done = project.pulumi("up", "--stack", "dev", "--yes", ok=False)
     assert done.returncode != 0
     output = done.stdout + done.stderr
     assert not [text for text in expected if text not in output], output[-3000:]
     assert "Traceback" not in output
-    assert project.engine_state("test") == state
+    assert project.engine_state("dev") == state
 
 
+# What is edited is dev's: a promotion to prod, which another lane is at, reads test's file.
 def test_an_unknown_key(project: Project, edited: Callable[[str, str], None]) -> None:
-    text, section = project.expected["test"], "  stellwerk:gateway:\n"
-    edited("test", text.replace(section, f"  stellwerk:gatewy: {{}}\n{section}"))
-    refused(project, "stacks/Pulumi.test.yaml:", "stellwerk:gatewy", "did you mean gateway?")
+    text, section = project.expected["dev"], "  stellwerk:gateway:\n"
+    edited("dev", text.replace(section, f"  stellwerk:gatewy: {{}}\n{section}"))
+    refused(project, "stacks/Pulumi.dev.yaml:", "stellwerk:gatewy", "did you mean gateway?")
 
 
 def test_an_unknown_release(project: Project, edited: Callable[[str, str], None]) -> None:
-    release = project.pointers("test")[0]
-    edited("test", project.expected["test"].replace(f"release: {release}", "release: v9-00000000"))
+    release = project.pointers("dev")[0]
+    edited("dev", project.expected["dev"].replace(f"release: {release}", "release: v9-00000000"))
     refused(project, "models.digits.release", "v9-00000000", "there is no such release", release)
 
 
 @pytest.mark.lane("alone")
 def test_a_release_without_digest(project: Project) -> None:
-    release = project.pointers("test")[0]
+    release = project.pointers("dev")[0]
     file = project.release_file(release)
     before = file.read_text()
     lines = [line for line in before.splitlines(keepends=True) if not line.strip().startswith("digest: sha256:")]
@@ -153,9 +154,9 @@ def test_a_second_cluster_is_refused_and_taking_it_down_leaves_the_first_one_alo
 
 def test_a_failed_preview_leaves_the_pointer(project: Project, edited: Callable[[str, str], None]) -> None:
     section = "  stellwerk:gateway:\n"
-    changed = project.expected["test"].replace(section, f"  stellwerk:quota: {{pods: many}}\n{section}")
-    edited("test", changed)
-    done = project.stellwerk("promote", MODEL, "--to", "test", "--yes", ok=False)
+    changed = project.expected["dev"].replace(section, f"  stellwerk:team: No Team\n{section}")
+    edited("dev", changed)
+    done = project.stellwerk("rollback", MODEL, "--env", "dev", "--yes", ok=False)
     assert done.returncode == 1
-    assert "quota.pods" in done.stderr
-    assert project.stack_file("test").read_text() == changed
+    assert "stellwerk:team" in done.stderr
+    assert project.stack_file("dev").read_text() == changed
