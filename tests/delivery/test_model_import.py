@@ -144,7 +144,7 @@ def test_rows_are_an_evaluation_by_the_task(
     assert "the model's answers differ by 1 from those in the file" in err
 
 
-def test_a_gate_of_the_models_document_is_held(
+def test_rows_of_other_inputs_than_the_models_are_refused(
     stellwerk: Command, project: Checkout, stores: ObjectStores, tmp_path: Path
 ) -> None:
     (tmp_path / "model.onnx").write_bytes(network_model(64, 8, 10))
