@@ -161,9 +161,7 @@ class _Bench:
 
     def _determinism(self) -> str:
         with tempfile.TemporaryDirectory(prefix="stellwerk-") as files:
-            again = pipeline.write_file(
-                self.model, self.own, self.adapter, self._fitted(), self.few.train, Path(files)
-            )
+            again = pipeline.write_file(self.model, self.own, self.adapter, self._fitted(), self.few.train, Path(files))
         digests = digest_of(self.content), digest_of(again)
         if digests[0] != digests[1]:
             raise TrainingError(

@@ -68,9 +68,8 @@ class Hooks:
         return _call(self.decode, inputs, folder, model.exported.inputs) if self.decode else inputs
 
     def predicted(self, model: Model, inputs: Arrays, folder: Path) -> Arrays:
-        """Return what `predict`, which there must be, answers instead of the exported file."""
-        assert self.predict is not None
-        return _call(self.predict, inputs, folder, model.exported.outputs)
+        """Return what `predict` answers instead of the exported file."""
+        return _call(self.predict, inputs, folder, model.exported.outputs) if self.predict else inputs
 
     def encoded(self, model: Model, outputs: Arrays, folder: Path) -> Arrays:
         """Return what is answered: the outputs of the model's document."""

@@ -206,7 +206,9 @@ class Models:
         wrong = differing([(("name",), document.name, model)], "the name is the folder's: change one of them")
         if document.session != Session() and not (self.folder / model / HOOKS).is_file():
             hooks = f"{self.name}/{model}/{HOOKS}"
-            wrong.append(Problem(("session",), f"a session, and no {hooks}", "none", f"write {hooks}, or remove the key"))
+            wrong.append(
+                Problem(("session",), f"a session, and no {hooks}", "none", f"write {hooks}, or remove the key")
+            )
         if wrong:
             raise source.error(wrong)
         return document
