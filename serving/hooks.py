@@ -56,7 +56,8 @@ class Hooks:
     def call(self, name: str, arrays: Arrays, files: Path, wanted: Sequence[Tensor]) -> dict[str, NDArray[Any]]:
         """Return what the function returns for arrays by name, in the order of `wanted`.
 
-        Raises HookError when it fails or returns something else, RequestError with the text of a ValueError of `decode`.
+        Raises HookError when it fails or returns something else, RequestError with the text for a ValueError of
+        `decode`.
         """
         rows = len(next(iter(arrays.values())))
         function = self.functions[name]

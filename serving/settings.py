@@ -56,8 +56,8 @@ class Fetch:
 class Serve:
     """What to serve and as what; `drain_seconds` is how long the server goes on after SIGTERM.
 
-    `null_if_not_finite`: outputs that are not finite are null in JSON instead of a refusal. `hooks` is the folder of the
-    model's own code in an image that has some.
+    `null_if_not_finite`: outputs that are not finite are null in JSON instead of a refusal. `hooks` is the folder of
+    the model's own code, in an image that has some.
     """
 
     model: str

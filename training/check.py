@@ -178,7 +178,7 @@ class _Bench:
         frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(failed.__traceback__)]
         own = [(file, line) for file, line in frames if file.is_relative_to(self.folder)]
         if not own and self.author and name != "framework":
-            function = self.author.load if name == "data" else self.author.fit
+            function: Callable[..., Any] = self.author.load if name == "data" else self.author.fit
             if isinstance(error, HookError):
                 function = error.function
             if inspect.isfunction(function) and Path(inspect.getfile(function)).is_relative_to(self.folder):

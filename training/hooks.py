@@ -32,9 +32,9 @@ Hook = Callable[[Arrays, Path], Arrays]
 class HookError(TrainingError):
     """A function of `serve.py` has failed, or has returned what it must not; `function` is that one."""
 
-    def __init__(self, function: Hook, message: str) -> None:
+    def __init__(self, name: str, function: Hook, message: str) -> None:
         """Keep the function, and name it in the message."""
-        super().__init__(f"{FILE}: `{getattr(function, '__name__', function)}` {message}")
+        super().__init__(f"{FILE}: `{name}` {message}")
         self.function = function
 
 
@@ -65,15 +65,15 @@ class Hooks:
 
     def decoded(self, model: Model, inputs: Arrays, folder: Path) -> Arrays:
         """Return the exported file's inputs; raise HookError as each of the three does."""
-        return _call(self.decode, inputs, folder, model.exported.inputs) if self.decode else inputs
+        return _call("decode", self.decode, inputs, folder, model.exported.inputs) if self.decode else inputs
 
     def predicted(self, model: Model, inputs: Arrays, folder: Path) -> Arrays:
         """Return what `predict` answers instead of the exported file."""
-        return _call(self.predict, inputs, folder, model.exported.outputs) if self.predict else inputs
+        return _call("predict", self.predict, inputs, folder, model.exported.outputs) if self.predict else inputs
 
     def encoded(self, model: Model, outputs: Arrays, folder: Path) -> Arrays:
         """Return what is answered: the outputs of the model's document."""
-        return _call(self.encode, outputs, folder, model.outputs) if self.encode else outputs
+        return _call("encode", self.encode, outputs, folder, model.outputs) if self.encode else outputs
 
 
 def hooks_of(module: ModuleType, file: Path) -> Hooks:
@@ -86,18 +86,21 @@ def hooks_of(module: ModuleType, file: Path) -> Hooks:
     return Hooks(**given)
 
 
-def _call(function: Hook, arrays: Arrays, folder: Path, wanted: Sequence[Column]) -> Arrays:
+def _call(name: str, function: Hook, arrays: Arrays, folder: Path, wanted: Sequence[Column]) -> Arrays:
     rows = len(next(iter(arrays.values())))
     try:
-        given = function({name: _read_only(values) for name, values in arrays.items()}, folder)
+        given = function({key: _read_only(values) for key, values in arrays.items()}, folder)
     # Whatever a model's own code raises.
     except Exception as error:
-        raise HookError(function, f"failed: {type(error).__name__}: {error}") from error
+        raise HookError(name, function, f"failed: {type(error).__name__}: {error}") from error
     names = [column.name for column in wanted]
-    if not isinstance(given, Mapping) or set(given) != set(names):
-        shown = ", ".join(map(str, given)) if isinstance(given, Mapping) else type(given).__name__
-        raise HookError(function, f"has returned {shown or 'nothing'}; expected are arrays by name: {', '.join(names)}")
-    return {column.name: _checked(function, column, given[column.name], rows) for column in wanted}
+    try:
+        if not isinstance(given, Mapping) or set(given) != set(names):
+            shown = ", ".join(map(str, given)) if isinstance(given, Mapping) else type(given).__name__
+            raise TypeError(f"{shown or 'nothing'}; expected are arrays by name: {', '.join(names)}")
+        return {column.name: _checked(column, given[column.name], rows) for column in wanted}
+    except TypeError as error:
+        raise HookError(name, function, f"has returned {error}") from None
 
 
 def _read_only(values: NDArray[Any]) -> NDArray[Any]:
@@ -107,21 +110,19 @@ def _read_only(values: NDArray[Any]) -> NDArray[Any]:
     return view
 
 
-def _checked(function: Hook, column: Column, values: Any, rows: int) -> NDArray[Any]:
-    """Return an array that a function has returned, texts as objects."""
+def _checked(column: Column, values: Any, rows: int) -> NDArray[Any]:
+    """Return an array that a function has returned, texts as objects; raise TypeError with what is wrong."""
     if not isinstance(values, np.ndarray):
-        raise HookError(function, f"has returned {type(values).__name__} for {column.name}; expected is a NumPy array")
+        raise TypeError(f"{type(values).__name__} for {column.name}; expected is a NumPy array")
+    checked: NDArray[Any] = values
     if column.datatype == "BYTES" and values.dtype.kind == "U":
-        values = values.astype(object)
+        checked = values.astype(object)
     wanted, shape = np.dtype(DTYPES[column.datatype]), (rows, *column.shape)
-    if values.dtype != wanted or not (wanted.kind != "O" or all(type(text) is str for text in values.flat)):
-        raise HookError(
-            function, f"has returned {column.name} as {values.dtype}; the model's document says {column.datatype}"
+    if checked.dtype != wanted or not (wanted.kind != "O" or all(type(text) is str for text in checked.flat)):
+        raise TypeError(f"{column.name} as {values.dtype}; the model's document says {column.datatype}")
+    if checked.ndim != len(shape) or any(a not in (-1, b) for a, b in zip(shape, checked.shape, strict=True)):
+        raise TypeError(
+            f"{column.name} with the shape {list(checked.shape)} for {rows} rows; the model's document says "
+            f"{list(column.shape)} a row"
         )
-    if values.ndim != len(shape) or any(size not in (-1, real) for size, real in zip(shape, values.shape, strict=True)):
-        raise HookError(
-            function,
-            f"has returned {column.name} with the shape {list(values.shape)} for {rows} rows; the model's document "
-            f"says {list(column.shape)} a row",
-        )
-    return values
+    return checked

@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.composition.context import Composition
 from infra.composition.contexts import STAGED, stage
-from infra.composition.handover import BuiltImages, RegistryAccess
+from infra.composition.handover import CODE, BuiltImages, RegistryAccess
 from infra.composition.service import Build, Service, Stack
 from infra.contract.environment import Environment
 from infra.contract.model import Models
@@ -20,7 +21,9 @@ from infra.targets.variables import BUILD_CONTEXTS
 if TYPE_CHECKING:
     import pulumi
 
-_BASE = "base-python"
+    from components.registry.image_build import ImageBuild
+
+_BASE, _CODE = "base-python", "CODE"
 _BASE_FOLDER = Folder(BUILD_CONTEXTS, _BASE)
 
 
@@ -68,17 +71,28 @@ def _compose(context: Composition) -> None:
     base_python = context.environment.images.base_python
     base: pulumi.Input[str] | None = base_python.image if base_python else None
     if builds_base(context.environment):
-        base = _image(context, _BASE, context.target.folder(_BASE_FOLDER), None)
+        base = _image(context, _BASE, context.target.folder(_BASE_FOLDER), None).reference
     images: dict[str, pulumi.Output[str]] = {}
     builds = context.stack.builds(Models(context.root / "models"))
     built_from = revisions(context.root, {name: build.sources or (build.folder,) for name, build in builds.items()})
-    for name, build in builds.items():
+    code: dict[str, pulumi.Output[str]] = {}
+    # Another service may build what one is built on.
+    for name in TopologicalSorter({name: {build.parent} - {None} for name, build in builds.items()}).static_order():
+        build = builds[name]
         arguments: dict[str, pulumi.Input[str]] = dict(build.arguments)
         if build.parent:
             arguments["PARENT_IMAGE"] = images[build.parent]
         if build.installs:
             arguments["UV"] = locked(context.root, "uv")
-        images[name] = _image(context, name, _stage(context, name, build), base, build, built_from[name], arguments)
+        if build.code:
+            arguments[_CODE] = build.code
+        made = _image(context, name, _stage(context, name, build), base, build, built_from[name], arguments)
+        images[name] = made.reference
+        if build.code:
+            # As it was built, which an update of something else leaves as it is.
+            code[name] = made.arguments[_CODE]
+    if code:
+        pulumi.export(CODE, code)
     _hand_over(context, BuiltImages(images, built_from))
 
 
@@ -100,11 +114,11 @@ def _image(
     build: Build | None = None,
     revision: str | None = None,
     arguments: "Mapping[str, pulumi.Input[str]] | None" = None,
-) -> "pulumi.Output[str]":
+) -> "ImageBuild":
     from components.registry.image_build import ImageBuild
 
     registry = context.get(RegistryAccess)
-    image = ImageBuild(
+    return ImageBuild(
         name,
         {
             "repository": name,
@@ -120,7 +134,6 @@ def _image(
             "secrets": context.target.build_secrets(),
         },
     )
-    return image.reference
 
 
 def locked(root: Path, package: str) -> str:

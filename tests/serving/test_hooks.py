@@ -1,4 +1,4 @@
-"""A model with code of its own, served by the real server: what hooks are given, what they answer, what of them fails."""
+"""A model with code of its own, served by the real server: what hooks answer, and how they fail."""
 
 import json
 from collections.abc import Callable

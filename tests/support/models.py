@@ -12,6 +12,8 @@ from training.data import Dataset, load
 from training.document import Model, read_model
 
 MODELS = Path(__file__).parent / "team" / "models"
+# One with code of its own where it is served.
+HOOKED = Path(__file__).parent / "team" / "hooked"
 # One that the team has not added yet.
 LATER = Path(__file__).parent / "team" / "later"
 
