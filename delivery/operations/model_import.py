@@ -23,8 +23,10 @@ from delivery.operations.evaluation import Evaluated
 from delivery.operations.release import identity_after, write
 from delivery.session import Session
 from infra.contract.artefact import MODEL_FILE, PICKLE_REASON, Artefact, ExampleRows, file_key, is_pickle, object_key
+from infra.contract.model import HOOKS
 from infra.contract.release import Release, Task
 from infra.services.serving import takes_unevaluated
+from infra.services.training.hooks import has_hooks
 from serving.errors import StartError
 from serving.model import Model, load
 
@@ -49,6 +51,7 @@ def bring(session: Session, model: str, given: Given, console: Console) -> str:
     """
     _refuse_pickles(given)
     first = session.project.environments[0]
+    _refuse_hooks(session, model)
     image = session.engine.outputs(first)["images"]["serving"]
     artefact = _artefact(model, given)
     with _staged(given) as folder:
@@ -67,6 +70,16 @@ def bring(session: Session, model: str, given: Given, console: Console) -> str:
     if rated is None:
         _say_unevaluated(session, model, identity, console)
     return identity
+
+
+def _refuse_hooks(session: Session, model: str) -> None:
+    """Raise DeliveryError for a model with code of its own: what a file answers through it, only a Job measures."""
+    models = session.project.models
+    if has_hooks(models, model):
+        raise DeliveryError(
+            f"{models.name}/{model}/{HOOKS}: a file is imported as it answers by itself; import it under another name, "
+            "or let `export` in train.py write the file, and train"
+        )
 
 
 def _refuse_pickles(given: Given) -> None:

@@ -2,7 +2,7 @@
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -10,8 +10,10 @@ from ruamel.yaml.comments import CommentedSeq
 
 from delivery.errors import DeliveryError, system_errors
 from delivery.session import Session
-from infra.contract.candidate import release_of
+from infra.composition.handover import HOOKS
+from infra.contract.candidate import Candidate, release_of
 from infra.contract.release import Release, Releases
+from infra.services.training import hooks
 
 
 def release(session: Session, environment: str, model: str, job: str) -> str:
@@ -29,7 +31,8 @@ def release(session: Session, environment: str, model: str, job: str) -> str:
     releases, experiment = project.releases, project.environment(environment).shared_name(model)
     with session.store(environment) as source:
         published = candidates.read(source, model, job, experiment)
-        digest, image = published.candidate.artefact.digest, engine.outputs(environment)["images"]["serving"]
+        digest = published.candidate.artefact.digest
+        image = serving_image(engine.outputs(environment), environment, published.candidate)
         known = releases.ids(model)
         for identity in known:
             existing = releases.load(model, identity)
@@ -41,6 +44,30 @@ def release(session: Session, environment: str, model: str, job: str) -> str:
     # What was verified is what is written, not another reading of the same text.
     write(releases, model, identity, release_of(published.candidate, identity, image))
     return identity
+
+
+def serving_image(outputs: Mapping[str, Any], environment: str, candidate: Candidate) -> str:
+    """Return the image that serves a candidate: with the hooks that it was measured with, or the one without any.
+
+    Raise DeliveryError when the stack has built none, or the hooks have changed since.
+    """
+    model, own = candidate.model, hooks.image(candidate.model)
+    known: str | None = outputs.get(HOOKS, {}).get(own)
+    if candidate.hooks != known:
+        parts = {None: "no serve.py", candidate.hooks: "one serve.py", known: "another serve.py"}
+        raise DeliveryError(
+            f"candidate of {candidate.training.job}: it was measured with {parts[candidate.hooks]}, and {environment} "
+            f"has built its serving image with {parts[known]}; nothing is released: run `pulumi up --stack "
+            f"{environment}` and `stellwerk train {model} --wait`, then release the new candidate"
+        )
+    name = own if known else hooks.SERVING
+    if name not in outputs["images"]:
+        raise DeliveryError(
+            f"{environment}: its stack builds no image {name}, which serves {model}; train it in the environment whose "
+            "stack owns the cluster (cluster.shared: false)"
+        )
+    image: str = outputs["images"][name]
+    return image
 
 
 def identity_after(known: Sequence[str], digest: str) -> str:

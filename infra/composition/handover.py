@@ -41,8 +41,8 @@ class PullSecrets:
         return self.by_purpose[purpose]
 
 
-# The output that says by image which code of a model it has, as a digest.
-CODE = "code"
+# The output that says by image which hooks of a model it has, as a digest.
+HOOKS = "hooks"
 
 
 @dataclass(frozen=True)

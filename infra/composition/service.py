@@ -99,8 +99,8 @@ class Build:
     `parent` is the name of another image of this stack that it is built on, its Dockerfile's argument PARENT_IMAGE.
     `sources` are what of the checkout goes into it, its folder unless given: the last commit that touched it is its
     revision, and of the folder they choose what the build gets. `installs`: its Dockerfile installs Python packages,
-    with the uv that the argument UV names. `code` is the digest of a model's code that runs where it is served, which
-    its Dockerfile gets as the argument CODE.
+    with the uv that the argument UV names. `hooks` is the digest of a model's code that runs where it is served,
+    which its Dockerfile gets as the argument HOOKS.
     """
 
     folder: str
@@ -110,7 +110,7 @@ class Build:
     arguments: Mapping[str, str] = field(default_factory=dict)
     sets_times: bool = False
     installs: bool = False
-    code: str | None = None
+    hooks: str | None = None
 
 
 @dataclass(frozen=True)

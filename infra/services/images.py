@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from infra.composition.context import Composition
 from infra.composition.contexts import STAGED, stage
-from infra.composition.handover import CODE, BuiltImages, RegistryAccess
+from infra.composition.handover import HOOKS, BuiltImages, RegistryAccess
 from infra.composition.service import Build, Service, Stack
 from infra.contract.environment import Environment
 from infra.contract.model import Models
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from components.registry.image_build import ImageBuild
 
-_BASE, _CODE = "base-python", "CODE"
+_BASE, _HOOKS = "base-python", "HOOKS"
 _BASE_FOLDER = Folder(BUILD_CONTEXTS, _BASE)
 
 
@@ -75,7 +75,7 @@ def _compose(context: Composition) -> None:
     images: dict[str, pulumi.Output[str]] = {}
     builds = context.stack.builds(Models(context.root / "models"))
     built_from = revisions(context.root, {name: build.sources or (build.folder,) for name, build in builds.items()})
-    code: dict[str, pulumi.Output[str]] = {}
+    hooks: dict[str, pulumi.Output[str]] = {}
     # Another service may build what one is built on.
     for name in TopologicalSorter({name: {build.parent} - {None} for name, build in builds.items()}).static_order():
         build = builds[name]
@@ -84,15 +84,15 @@ def _compose(context: Composition) -> None:
             arguments["PARENT_IMAGE"] = images[build.parent]
         if build.installs:
             arguments["UV"] = locked(context.root, "uv")
-        if build.code:
-            arguments[_CODE] = build.code
+        if build.hooks:
+            arguments[_HOOKS] = build.hooks
         made = _image(context, name, _stage(context, name, build), base, build, built_from[name], arguments)
         images[name] = made.reference
-        if build.code:
+        if build.hooks:
             # As it was built, which an update of something else leaves as it is.
-            code[name] = made.arguments[_CODE]
-    if code:
-        pulumi.export(CODE, code)
+            hooks[name] = made.arguments[_HOOKS]
+    if hooks:
+        pulumi.export(HOOKS, hooks)
     _hand_over(context, BuiltImages(images, built_from))
 
 

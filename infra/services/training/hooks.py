@@ -45,7 +45,7 @@ def build(models: Models, model: str) -> Build:
         arguments={"PACKAGES": "locked" if locked else "none"},
         sets_times=True,
         installs=locked,
-        code=digest(models, model),
+        hooks=digest(models, model),
     )
 
 
