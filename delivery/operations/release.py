@@ -54,11 +54,12 @@ def serving_image(outputs: Mapping[str, Any], environment: str, candidate: Candi
     model, own = candidate.model, hooks.image(candidate.model)
     known: str | None = outputs.get(HOOKS, {}).get(own)
     if candidate.hooks != known:
-        parts = {None: "no serve.py", candidate.hooks: "one serve.py", known: "another serve.py"}
+        measured = "one serve.py" if candidate.hooks else "no serve.py"
+        built = "another serve.py" if known else "none"
         raise DeliveryError(
-            f"candidate of {candidate.training.job}: it was measured with {parts[candidate.hooks]}, and {environment} "
-            f"has built its serving image with {parts[known]}; nothing is released: run `pulumi up --stack "
-            f"{environment}` and `stellwerk train {model} --wait`, then release the new candidate"
+            f"candidate of {candidate.training.job}: it was measured with {measured}, and {environment} has built its "
+            f"serving image with {built}; nothing is released: run `pulumi up --stack {environment}` and `stellwerk "
+            f"train {model} --wait`, then release the new candidate"
         )
     name = own if known else hooks.SERVING
     if name not in outputs["images"]:
