@@ -77,7 +77,8 @@ def _compose(context: Composition) -> None:
     built_from = revisions(context.root, {name: build.sources or (build.folder,) for name, build in builds.items()})
     hooks: dict[str, pulumi.Output[str]] = {}
     # Another service may build what one is built on.
-    for name in TopologicalSorter({name: {build.parent} - {None} for name, build in builds.items()}).static_order():
+    parents = {name: [build.parent] if build.parent else [] for name, build in builds.items()}
+    for name in TopologicalSorter(parents).static_order():
         build = builds[name]
         arguments: dict[str, pulumi.Input[str]] = dict(build.arguments)
         if build.parent:

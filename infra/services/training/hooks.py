@@ -77,11 +77,15 @@ def problems(models: Models, model: str) -> Iterator[Problem]:
 
 
 def _folder(model: str, context: Composition) -> Path:
-    models = Models(context.root / "models")
+    return staged(Models(context.root / "models"), model, context.root / STAGED / SERVING / model)
+
+
+def staged(models: Models, model: str, place: Path) -> Path:
+    """Make `place` what the image has of a model's folder: the code that answers, its lock, the interface as JSON."""
     names = {*_modules(models.folder / model), LOCK}
     return stage(
         models.folder / model,
-        context.root / STAGED / SERVING / model,
+        place,
         lambda path: path in names,
         {_INTERFACE: _interface(models.load(model))},
     )
@@ -89,10 +93,14 @@ def _folder(model: str, context: Composition) -> Path:
 
 def _interface(document: Model) -> dict[str, Any]:
     """Return the tensors of requests and answers, and those of the model's file."""
-    own, outside = document.session, {"inputs": document.inputs, "outputs": document.outputs}
-    session = {"inputs": own.inputs or document.inputs, "outputs": own.outputs or document.outputs}
-    return {side: _tensors(columns) for side, columns in outside.items()} | {
-        "session": {side: _tensors(columns) for side, columns in session.items()}
+    own = document.session
+    return {
+        "inputs": _tensors(document.inputs),
+        "outputs": _tensors(document.outputs),
+        "session": {
+            "inputs": _tensors(own.inputs or document.inputs),
+            "outputs": _tensors(own.outputs or document.outputs),
+        },
     }
 
 
