@@ -20,13 +20,13 @@ from delivery.clients import transfer
 from delivery.errors import DeliveryError, system_errors
 from delivery.operations import evaluation
 from delivery.operations.evaluation import Evaluated
-from delivery.operations.release import identity_after, write
+from delivery.operations.release import built, identity_after, write
 from delivery.session import Session
 from infra.contract.artefact import MODEL_FILE, PICKLE_REASON, Artefact, ExampleRows, file_key, is_pickle, object_key
 from infra.contract.model import HOOKS
 from infra.contract.release import Release, Task
 from infra.services.serving import takes_unevaluated
-from infra.services.training.hooks import has_hooks
+from infra.services.training.hooks import SERVING, has_hooks
 from serving.errors import StartError
 from serving.model import Model, load
 
@@ -52,7 +52,7 @@ def bring(session: Session, model: str, given: Given, console: Console) -> str:
     _refuse_pickles(given)
     first = session.project.environments[0]
     _refuse_hooks(session, model)
-    image = session.engine.outputs(first)["images"]["serving"]
+    image = built(session.engine.outputs(first), first, SERVING)
     artefact = _artefact(model, given)
     with _staged(given) as folder:
         loaded = _load(folder, artefact)

@@ -55,19 +55,23 @@ def serving_image(outputs: Mapping[str, Any], environment: str, candidate: Candi
     known: str | None = outputs.get(HOOKS, {}).get(own)
     if candidate.hooks != known:
         measured = "one serve.py" if candidate.hooks else "no serve.py"
-        built = "another serve.py" if known else "none"
+        served = "another serve.py" if known else "none"
         raise DeliveryError(
             f"candidate of {candidate.training.job}: it was measured with {measured}, and {environment} has built its "
-            f"serving image with {built}; nothing is released: run `pulumi up --stack {environment}` and `stellwerk "
+            f"serving image with {served}; nothing is released: run `pulumi up --stack {environment}` and `stellwerk "
             f"train {model} --wait`, then release the new candidate"
         )
-    name = own if known else hooks.SERVING
-    if name not in outputs["images"]:
+    return built(outputs, environment, own if known else hooks.SERVING)
+
+
+def built(outputs: Mapping[str, Any], environment: str, name: str) -> str:
+    """Return an image that serves by digest; raise DeliveryError when the stack builds none of this name."""
+    image: str | None = outputs["images"].get(name)
+    if image is None:
         raise DeliveryError(
-            f"{environment}: its stack builds no image {name}, which serves {model}; train it in the environment whose "
-            "stack owns the cluster (cluster.shared: false)"
+            f"{environment}: its stack builds no image {name}; releases are made where the stack owns the cluster "
+            "(cluster.shared: false)"
         )
-    image: str = outputs["images"][name]
     return image
 
 

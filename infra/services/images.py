@@ -91,7 +91,7 @@ def _compose(context: Composition) -> None:
         images[name] = made.reference
         if build.hooks:
             # As it was built, which an update of something else leaves as it is.
-            hooks[name] = made.arguments[_HOOKS]
+            hooks[name] = made.arguments.apply(lambda given: given.get(_HOOKS, ""))
     if hooks:
         pulumi.export(HOOKS, hooks)
     _hand_over(context, BuiltImages(images, built_from))

@@ -157,6 +157,11 @@ def test_a_file_that_is_not_the_hooks_own_is_not_served(tmp_path: Path) -> None:
     assert message.startswith("the inputs of the model's file are pixels FP32 [-1, 3], those that serve.py was built")
 
 
+def test_without_the_setting_no_code_of_a_model_is_imported(start: Start, tmp_path: Path) -> None:
+    hooks(tmp_path, "raise SystemExit(1)\n")
+    assert plain_http.get(f"{start().url}/v2/models/digits").json()["inputs"] == [PIXELS]
+
+
 def test_an_image_without_an_interface_does_not_start(tmp_path: Path) -> None:
     place = hooks(tmp_path)
     (place / "interface.json").unlink()
