@@ -16,7 +16,7 @@ REVIEWS = 3000
 GOOD = ("wonderful", "moving", "clever", "funny", "gripping", "beautiful")
 BAD = ("dull", "clumsy", "predictable", "noisy", "endless", "shallow")
 THINGS = ("story", "music", "acting", "ending", "camera", "dialogue")
-BEGINNINGS = ("i saw it on a rainy sunday", "my sister took me along", "nobody had told me anything about it")
+BEGINNINGS = ("i saw it on a rainy sunday", "my sister took me along", "nobody had said anything about it")
 
 
 def load() -> Mapping[str, NDArray[Any]]:

@@ -1,4 +1,4 @@
-"""What runs where messages are served: texts become numbers, and scores get a word beside them."""
+"""What runs where messages are served: texts become numbers, and logits get a word beside them."""
 
 import re
 import zlib
@@ -26,5 +26,5 @@ def decode(inputs: Mapping[str, NDArray[Any]], folder: Path) -> Mapping[str, NDA
 
 
 def encode(outputs: Mapping[str, NDArray[Any]], folder: Path) -> Mapping[str, NDArray[Any]]:
-    """Return the scores as they are, and the topic with the best one."""
-    return {"scores": outputs["scores"], "topic": TOPICS[outputs["scores"].argmax(axis=1)]}
+    """Return the logits as they are, and the topic with the best one."""
+    return {"logits": outputs["logits"], "topic": TOPICS[outputs["logits"].argmax(axis=1)]}

@@ -23,7 +23,7 @@ def test_words_are_counted_whatever_their_case() -> None:
 
 def test_a_topic_is_named() -> None:
     assert AUTHOR.hooks.encode
-    answered = AUTHOR.hooks.encode({"scores": np.eye(3, dtype=np.float32)}, Path())
+    answered = AUTHOR.hooks.encode({"logits": np.eye(3, dtype=np.float32)}, Path())
     assert answered["topic"].tolist() == TOPICS
 
 
