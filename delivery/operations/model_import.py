@@ -22,11 +22,11 @@ from delivery.operations import evaluation
 from delivery.operations.evaluation import Evaluated
 from delivery.operations.release import built, identity_after, write
 from delivery.session import Session
+from infra.composition.hooks import SERVING, has_hooks
 from infra.contract.artefact import MODEL_FILE, PICKLE_REASON, Artefact, ExampleRows, file_key, is_pickle, object_key
 from infra.contract.model import HOOKS
 from infra.contract.release import Release, Task
 from infra.services.serving import takes_unevaluated
-from infra.services.training.hooks import SERVING, has_hooks
 from serving.errors import StartError
 from serving.model import Model, load
 

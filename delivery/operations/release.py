@@ -10,10 +10,10 @@ from ruamel.yaml.comments import CommentedSeq
 
 from delivery.errors import DeliveryError, system_errors
 from delivery.session import Session
+from infra.composition import hooks
 from infra.composition.handover import HOOKS
 from infra.contract.candidate import Candidate, release_of
 from infra.contract.release import Release, Releases
-from infra.services.training import hooks
 
 
 def release(session: Session, environment: str, model: str, job: str) -> str:

@@ -145,6 +145,8 @@ class Service:
     folders: Callable[[Environment], Iterable[Folder]] = lambda _: ()
     # None where it never builds any; a parent comes before what is built on it.
     builds: Callable[[Environment, Models], Mapping[str, Build]] | None = None
+    # Whether it builds any where it runs.
+    builds_in: Callable[[Environment], bool] = lambda _: True
     compose: Callable[["Composition"], None] = lambda _: None
     connect: Callable[["Composition"], None] | None = None
     # Whether there is anything to connect to where this stack does not run it.
@@ -189,5 +191,9 @@ class Stack:
 
     def builds(self, models: Models) -> dict[str, Build]:
         """Return the images that the services are built as, by name."""
-        given = [service.builds(self.environment, models) for service in self.running() if service.builds]
+        given = [service.builds(self.environment, models) for service in self.builders() if service.builds]
         return {name: build for builds in given for name, build in builds.items()}
+
+    def builders(self) -> list[Service]:
+        """Return the services of this stack that are built as images."""
+        return [service for service in self.running() if service.builds and service.builds_in(self.environment)]

@@ -44,15 +44,13 @@ def _rules(stack: Stack) -> Iterator[Problem]:
             yield Problem(path, show(image), "a tag other than latest, or a digest", "name the version you tested")
     if runs(stack.environment):
         return
-    for service in stack.running():
-        if service.builds:
-            yield Problem(
-                ("images", "basePython"),
-                "nothing",
-                f"{{build: true}} or {{image: <reference>}}, because {service.name} needs an image that this stack "
-                "builds",
-                f"set basePython, or change {service.switch.key}" if service.switch else "set basePython",
-            )
+    for service in stack.builders():
+        yield Problem(
+            ("images", "basePython"),
+            "nothing",
+            f"{{build: true}} or {{image: <reference>}}, because {service.name} needs an image that this stack builds",
+            f"set basePython, or change {service.switch.key}" if service.switch else "set basePython",
+        )
 
 
 def _references(environment: Environment) -> dict[KeyPath, str]:

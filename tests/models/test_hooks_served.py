@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from infra.composition import hooks
 from infra.contract.model import Models
-from infra.services.training import hooks
 from tests.support import linear, plain_http
 from tests.support.models import HOOKED, place
 from tests.support.server import Server, start

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from infra.composition import hooks
 from infra.contract.model import Models
-from infra.services.training import hooks
 from tests.program.conftest import Machine, Refused
 from tests.program.harness import DIGEST, Recording, stack_values
 from tests.program.test_training_images import REGISTRY, builds, write
@@ -61,6 +61,14 @@ def test_it_is_built_on_the_server(machine: Machine, folder: Path) -> None:
     assert program.outputs["images"][IMAGE] == f"{REGISTRY}/{IMAGE}@{DIGEST}"
     assert set(staged(machine.root)[OWN]) == SERVED
     assert "serve-digits" not in builds(program)
+
+
+def test_a_model_that_is_not_trained_has_one_where_releases_enter(machine: Machine, folder: Path) -> None:
+    served = {MODEL: {"release": None}}
+    for stack, images in (("dev", {IMAGE}), ("test", set()), ("prod", set())):
+        given = stack_values(stack)
+        given["models"] |= served
+        assert {name for name in builds(machine.run(given, stack)) if name.startswith("serve-")} == images
 
 
 def test_its_own_lock_is_installed(machine: Machine, folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 import ast
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +13,7 @@ from infra.composition.contexts import STAGED, stage
 from infra.composition.service import Build
 from infra.contract.columns import Output
 from infra.contract.model import HOOKS, Model, Models
-from infra.contract.problems import Problem
+from infra.contract.problems import KeyPath, Problem
 
 SERVING = "serving"
 LOCK = "requirements-serve.txt"
@@ -31,6 +31,11 @@ def image(model: str) -> str:
 def has_hooks(models: Models, model: str) -> bool:
     """Return whether a model has code of its own that runs where it is served."""
     return (models.folder / model / HOOKS).is_file()
+
+
+def builds(models: Models, named: Iterable[str]) -> dict[str, Build]:
+    """Return the images of those of the named models that have code of their own, by name."""
+    return {image(model): build(models, model) for model in named if has_hooks(models, model)}
 
 
 def build(models: Models, model: str) -> Build:
@@ -59,17 +64,17 @@ def digest(models: Models, model: str) -> str:
     return f"sha256:{state.hexdigest()}"
 
 
-def problems(models: Models, model: str) -> Iterator[Problem]:
-    """Yield what makes an image with which nothing could be served."""
+def problems(models: Models, model: str, key: KeyPath) -> Iterator[Problem]:
+    """Yield what makes an image with which nothing could be served; `key` is the one that wants it."""
     folder, place = models.folder / model, f"{models.name}/{model}/{HOOKS}"
     try:
         ast.parse((folder / HOOKS).read_bytes())
     except SyntaxError as error:
-        yield Problem(("training", model), f"{place}:{error.lineno}: {error.msg}", "Python", "correct that line")
+        yield Problem(key, f"{place}:{error.lineno}: {error.msg}", "Python", "correct that line")
     for name, imports in _imported(folder).items():
         if _TRAINING in imports:
             yield Problem(
-                ("training", model),
+                key,
                 f"{models.name}/{model}/{name}, which imports {_TRAINING}",
                 "modules without the framework, which no serving image has",
                 "move what both need into a module of its own",

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from infra.composition import hooks
 from infra.composition.context import Composition
 from infra.composition.contexts import STAGED, stage
 from infra.composition.handover import BuiltImages, Namespaces, ObjectStoreAccess, PullSecrets, TrackingAccess
@@ -16,7 +17,6 @@ from infra.contract.model import FILE, HOOKS, Framework, Models
 from infra.contract.problems import Problem, show, suggest
 from infra.contract.quantities import memory_bytes, milli_cores
 from infra.revision import covers
-from infra.services.training import hooks
 
 _ROOM = "training"
 _MODEL_IMAGE = f"{_ROOM}/model-image"
@@ -73,12 +73,7 @@ def _builds(environment: Environment, models: Models) -> dict[str, Build]:
         _framework_image(framework): _framework_build(framework) for framework in sorted(set(frameworks.values()))
     }
     builds |= {image(model): _model_build(model, framework, models) for model, framework in frameworks.items()}
-    return builds | {hooks.image(model): hooks.build(models, model) for model in _hooked(environment, models)}
-
-
-def _hooked(environment: Environment, models: Models) -> list[str]:
-    """Return the models that have a serving image of their own."""
-    return [model for model in pipelines(environment) if hooks.has_hooks(models, model)]
+    return builds | hooks.builds(models, pipelines(environment))
 
 
 def _framework_image(framework: Framework) -> str:
@@ -148,7 +143,7 @@ def _hook_problems(environment: Environment, model: str, models: Models) -> Iter
             "it those of models",
             "train it in the environment that has cluster.shared: false",
         )
-    yield from hooks.problems(models, model)
+    yield from hooks.problems(models, model, ("training", model))
 
 
 def _resources(model: str, pipeline: TrainingSection, models: Models) -> Resources:
