@@ -8,6 +8,7 @@ import inspect
 import json
 import os
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -22,8 +23,8 @@ from training import data, export, pipeline
 from training.author import Author, Rows, Run, read_author
 from training.document import Model, read_model
 from training.errors import TrainingError
+from training.exported import Exported
 from training.frameworks import Adapter, adapter
-from training.publish import digest_of
 
 # So many rows to train on and to hold out; beside them the first ones of each class, category and slice.
 ROWS = 500
@@ -50,22 +51,23 @@ def suite(folder: Path, shown: str, find: Callable[[str], Adapter] = adapter) ->
     `folder` has `model.json` and `train.py`, as the model's image has them; `shown` is what messages call it; `find`
     returns a framework's adapter.
     """
-    bench = _Bench(folder, find)
-    for name, step in bench.steps().items():
-        try:
-            value = step()
-        # Whatever a model's own code raises is its author's to read; it may try to end the process, too.
-        except (Exception, SystemExit) as error:
-            yield Check(name, False, _reason(error), bench.places(error, name, shown))
-            return
-        yield Check(name, True, value)
+    with tempfile.TemporaryDirectory(prefix="stellwerk-") as scratch:
+        bench = _Bench(folder, find, Path(scratch))
+        for name, step in bench.steps().items():
+            try:
+                value = step()
+            # Whatever a model's own code raises is its author's to read; it may try to end the process, too.
+            except (Exception, SystemExit) as error:
+                yield Check(name, False, _reason(error), bench.places(error, name, shown))
+                return
+            yield Check(name, True, value)
 
 
 class _Bench:
     """What the checks of one model hand on from one to the next."""
 
-    def __init__(self, folder: Path, find: Callable[[str], Adapter]) -> None:
-        self.folder, self.find = folder.resolve(), find
+    def __init__(self, folder: Path, find: Callable[[str], Adapter], scratch: Path) -> None:
+        self.folder, self.find, self.scratch = folder.resolve(), find, scratch
         self.author: Author | None = None
 
     def steps(self) -> dict[str, Callable[[], str]]:
@@ -111,26 +113,31 @@ class _Bench:
     def _export(self) -> str:
         # Before the export: an exporter may change the model.
         self.trained = self.adapter.answers(self.fitted, self.model, self.few.held_out.inputs)
-        self.content = self._exported(self.fitted)
-        return f"{len(self.content)} bytes, {digest_of(self.content)}"
+        self.exported = self._export_into("first", self.fitted)
+        (digest, *_), beside = self.exported.digests.values(), self.exported.beside
+        return f"{self.exported.path.stat().st_size} bytes, {digest}" + "".join(
+            f"; beside it {name}" for name in beside
+        )
 
-    def _exported(self, fitted: Any) -> bytes:
-        return pipeline.export_fitted(self.model, self.own, self.adapter, fitted, self.few.train)
+    def _export_into(self, name: str, fitted: Any) -> Exported:
+        folder = self.scratch / name
+        folder.mkdir()
+        return pipeline.export_fitted(self.model, self.own, self.adapter, fitted, self.few.train, folder)
 
     def _interface(self) -> str:
-        export.require_interface(self.content, self.model)
+        export.require_interface(self.exported.path, self.model)
         sides = (self.model.inputs, self.model.outputs)
         return " to ".join(", ".join(column.name for column in side) for side in sides)
 
     def _parity(self) -> str:
-        self.answers = export.answers_of(self.content, self.model, self.few.held_out.inputs)
+        self.answers = export.answers_of(self.exported.path, self.model, self.few.held_out.inputs)
         self.agreement = export.compare(self.trained, self.answers)
         return f"{self.agreement.rows} rows differ by {self.agreement.max_abs_difference:.2g} at most"
 
     def _rows(self) -> str:
         """Ask for one row alone: requests are small, and whoever asks beside must not matter."""
         first = {name: values[:1] for name, values in self.few.held_out.inputs.items()}
-        alone = export.answers_of(self.content, self.model, first)
+        alone = export.answers_of(self.exported.path, self.model, first)
         try:
             export.compare({name: values[:1] for name, values in self.answers.items()}, alone)
         except TrainingError as error:
@@ -145,10 +152,12 @@ class _Bench:
         return "; ".join(map(str, measured.gates)) + " (not judged: so few rows say nothing)"
 
     def _determinism(self) -> str:
-        digests = digest_of(self.content), digest_of(self._exported(self._fitted()))
-        if digests[0] != digests[1]:
+        first, second = self.exported.digests, self._export_into("second", self._fitted()).digests
+        different = [name for name in sorted({*first, *second}) if first.get(name) != second.get(name)]
+        if different:
+            given = " and ".join(digests.get(different[0], "no file") for digests in (first, second))
             raise TrainingError(
-                f"two fits with the same seed gave {' and '.join(digests)}; something random is not seeded, or the "
+                f"two fits with the same seed gave {given} of {different[0]}; something random is not seeded, or the "
                 "order of something is open"
             )
         return "two fits, one digest"

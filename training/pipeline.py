@@ -4,7 +4,7 @@ What a training Job runs, and what runs anywhere else: it needs neither cluster 
 """
 
 import json
-import tempfile
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +19,7 @@ from training.document import Model, read_model
 from training.errors import GateError, TrainingError
 from training.evaluation import GateResult
 from training.export import Parity
+from training.exported import MODEL_FILE, Exported, read_exported
 from training.frameworks import Adapter, adapter
 from training.log import emit
 
@@ -42,17 +43,28 @@ class Measured:
 
 @dataclass(frozen=True)
 class Product:
-    """What training makes: the exported file, its answers to the held-out rows by output, what was measured."""
+    """What training makes: the exported files, their answers to the held-out rows by output, what was measured."""
 
-    content: bytes
+    exported: Exported
     answers: Mapping[str, NDArray[Any]]
     measured: Measured
 
+    @property
+    def content(self) -> bytes:
+        """Return the model's file."""
+        return self.exported.path.read_bytes()
+
 
 def make(
-    model: Model, author: Author, framework: Adapter, dataset: Dataset, parameters: Mapping[str, int | float], run: Run
+    model: Model,
+    author: Author,
+    framework: Adapter,
+    dataset: Dataset,
+    parameters: Mapping[str, int | float],
+    run: Run,
+    folder: Path,
 ) -> Product:
-    """Return the trained, exported and measured model; gates that are missed are in it.
+    """Return the trained, exported and measured model, its files in `folder`; gates that are missed are in it.
 
     The same seed (the parameter `seed`, 0 without one) gives the same file on the same device type and library
     versions. Raise TrainingError on what the user can put right.
@@ -61,28 +73,28 @@ def make(
     fitted = author.fit(dataset.train, parameters, run)
     held_out = dataset.held_out
     trained = framework.answers(fitted, model, held_out.inputs)
-    content = export_fitted(model, author, framework, fitted, dataset.train)
+    files = export_fitted(model, author, framework, fitted, dataset.train, folder)
     # What is measured is the file that will be served, not the model it came from.
-    answers = export.answers_of(content, model, held_out.inputs)
+    answers = export.answers_of(files.path, model, held_out.inputs)
     parity = export.compare(trained, answers)
-    return Product(content, answers, measure(model, author, answers, held_out, parity))
+    return Product(files, answers, measure(model, author, answers, held_out, parity))
 
 
-def export_fitted(model: Model, author: Author, framework: Adapter, fitted: Any, rows: Rows) -> bytes:
-    """Return the model as ONNX, the same bytes for the same weights; raise TrainingError where it cannot be exported.
+def export_fitted(model: Model, author: Author, framework: Adapter, fitted: Any, rows: Rows, folder: Path) -> Exported:
+    """Return the model as ONNX in an empty folder, and what the author's `export` has written beside it.
 
-    The exporter is shown some of `rows`, of which there are two at least.
+    The model's file has the same bytes for the same weights. The exporter is shown some of `rows`, of which there are
+    two at least. Raise TrainingError where it cannot be exported.
     """
     sample = {name: values[_SAMPLE] for name, values in rows.inputs.items()}
-    with tempfile.TemporaryDirectory(prefix="stellwerk-") as folder:
-        path = Path(folder) / "model.onnx"
-        if author.export:
-            author.export(fitted, path)
-        else:
-            framework.export(fitted, model, sample, path)
-        if not path.is_file():
-            raise TrainingError("`export` has not written the file that it was given the path of")
-        return export.canonical(path.read_bytes(), model.name)
+    path = folder / MODEL_FILE
+    if author.export:
+        author.export(fitted, path)
+    else:
+        framework.export(fitted, model, sample, path)
+    files = read_exported(folder)
+    export.make_canonical(files.path, model.name)
+    return files
 
 
 def measure(model: Model, author: Author, answers: Mapping[str, NDArray[Any]], rows: Rows, parity: Parity) -> Measured:
@@ -115,14 +127,17 @@ def rehearse(
     """Train the model of a folder as a Job would, and write what it would publish into `output`.
 
     `folder` has `model.json` and `train.py`; `parameters` are those that differ from their defaults. The files are
-    `model.onnx`, `examples.json` and `evaluation.json`. Raise TrainingError as a Job does, GateError for a missed gate.
+    `model/model.onnx` and those beside it, `examples.json` and `evaluation.json`. Raise TrainingError as a Job does,
+    GateError for a missed gate.
     """
     model, author = read_model(folder), read_author(folder)
     dataset = data.load(model, author)
     run = Run(device, lambda metric, value, step: emit("info", f"step {step}: {metric} {value:.6g}"))
-    product = make(model, author, adapter(model.framework), dataset, model.defaults | dict(parameters or {}), run)
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "model.onnx").write_bytes(product.content)
+    given = model.defaults | dict(parameters or {})
+    place = output / "model"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    product = make(model, author, adapter(model.framework), dataset, given, run, place)
     (output / "examples.json").write_bytes(examples.build(model, dataset, product.answers))
     evaluated = asdict(product.measured) | {"data": {"digest": dataset.digest}}
     (output / "evaluation.json").write_text(json.dumps(evaluated, indent=2) + "\n", encoding="utf-8")
