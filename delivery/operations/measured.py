@@ -42,7 +42,8 @@ def measure(candidate: Candidate, path: Path, source: store.Store, model: models
     """Return what the file at `path` really is and does; raise DeliveryError when it cannot be served or run."""
     job = candidate.training.job
     try:
-        loaded = load(path, candidate.artefact.digest)
+        files = {file.name: file.digest for file in candidate.artefact.files}
+        loaded = load(path, candidate.artefact.digest, files=files)
     except StartError as error:
         raise DeliveryError(
             f"candidate of {job}: its model cannot be served: {_short(error)}; nothing is released"

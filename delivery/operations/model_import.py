@@ -3,11 +3,6 @@
 import getpass
 import hashlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,23 +12,26 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from delivery.clients import transfer
-from delivery.errors import DeliveryError, system_errors
+from delivery.errors import DeliveryError
 from delivery.operations import evaluation
 from delivery.operations.evaluation import Evaluated
+from delivery.operations.existing import require_files
+from delivery.operations.interfaces import Interface, interface_of, require_interface
+from delivery.operations.layout import Layout, lay_out, load_model
 from delivery.operations.release import identity_after, write
 from delivery.session import Session
-from infra.contract.artefact import MODEL_FILE, PICKLE_REASON, Artefact, ExampleRows, file_key, is_pickle, object_key
+from infra.contract.artefact import Artefact, ExampleRows, Format, object_key
+from infra.contract.model import Framework, Models
+from infra.contract.model import Model as Document
 from infra.contract.release import Release, Task
 from infra.services.serving import takes_unevaluated
-from serving.errors import StartError
-from serving.model import Model, load
 
 
 @dataclass(frozen=True)
 class Given:
     """What is imported: the model's file, those beside it, rows to evaluate it with, and where it comes from."""
 
-    file: Path
+    file: Path | None
     beside: tuple[Path, ...] = ()
     examples: Path | None = None
     task: Task | None = None
@@ -47,87 +45,65 @@ def bring(session: Session, model: str, given: Given, console: Console) -> str:
     The release is written last: before, nothing refers to what is in the store. Raise DeliveryError with nothing
     released.
     """
-    _refuse_pickles(given)
-    first = session.project.environments[0]
-    image = session.engine.outputs(first)["images"]["serving"]
-    artefact = _artefact(model, given)
-    with _staged(given) as folder:
-        loaded = _load(folder, artefact)
-        rated = evaluation.evaluate(session.project.models, model, loaded, given.examples, given.task)
-    releases = session.project.releases
+    project = session.project
+    document = project.models.load(model) if model in project.models.names() else None
+    layout = lay_out(given.file or require_files(project.models, model), given.beside)
+    first = project.environments[0]
+    image = _serving_image(session, first, model, layout.format)
+    artefact = layout.artefact(model)
+    if layout.format is Format.ONNX:
+        with layout.staged() as folder:
+            loaded = load_model(folder, artefact)
+            rated = evaluation.evaluate(project.models, model, loaded, given.examples, given.task)
+        interface = interface_of(loaded)
+    else:
+        rated, interface = None, _stated(project.models, model, document, layout, given)
+    if document and document.framework is Framework.NONE:
+        require_interface(project.models.file(model), document, interface)
+    releases = project.releases
     examples = rated and _examples(model, rated.content, rated.rows)
     for identity in releases.ids(model):
         known = releases.load(model, identity)
         if (known.artefact, known.serving.image, known.examples) == (artefact, image, examples):
             return identity
     identity = identity_after(releases.ids(model), artefact.digest)
-    document = _release(model, identity, artefact, image, loaded, rated, given)
-    _publish(session, first, given, document, rated, console)
-    write(releases, model, identity, document)
+    release = _release(model, identity, artefact, image, interface, rated, layout, given)
+    _publish(session, first, layout, release, rated, console)
+    write(releases, model, identity, release)
     if rated is None:
         _say_unevaluated(session, model, identity, console)
     return identity
 
 
-def _refuse_pickles(given: Given) -> None:
-    for path in (given.file, *given.beside):
-        if is_pickle(path.name):
-            raise DeliveryError(f"{path}: pickles are not imported: {PICKLE_REASON}")
-    if given.file.suffix != ".onnx":
-        raise DeliveryError(f"{given.file}: not an ONNX file (.onnx); export the model to ONNX")
-
-
-def _artefact(model: str, given: Given) -> Artefact:
-    """Return the artefact of the files, each hashed piece by piece."""
-    main = _hashed(given.file)
-    beside = [_hashed(path) | {"name": path.name} for path in given.beside]
-    document = {
-        **main,
-        "format": "onnx",
-        "key": object_key(model, main["digest"], "onnx"),
-        "files": [file | {"key": file_key(model, file["digest"])} for file in beside],
-    }
-    names = [path.name for path in given.beside]
-    if len(set(names)) < len(names):
-        raise DeliveryError(f"--data-file: two files of one name among {', '.join(names)}; each stands in one folder")
-    try:
-        return Artefact.model_validate_json(json.dumps(document))
-    except ValidationError as error:
-        details = error.errors()[0]
-        raise DeliveryError(f"{details['input']!r}: not a file of a model: {details['msg']}") from None
-
-
-def _hashed(path: Path) -> dict[str, Any]:
-    with system_errors("reading the model", "name a file that exists and that you may read"), path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"digest": f"sha256:{digest}", "size": os.fstat(file.fileno()).st_size}
-
-
-@contextmanager
-def _staged(given: Given) -> Iterator[Path]:
-    """Yield a folder with the files alone, as a pod has them: links where the disk allows it, else copies."""
-    names = [(given.file, MODEL_FILE), *((path, path.name) for path in given.beside)]
-    action = "make the folder of the model writable, or free its size in the temporary folder"
-    with system_errors("laying out the model", action):
-        beside = given.file.resolve().parent
-        place = beside if os.access(beside, os.W_OK) else None
-        with tempfile.TemporaryDirectory(prefix=".stellwerk-", dir=place) as folder:
-            for path, name in names:
-                try:
-                    os.link(path.resolve(), Path(folder) / name)
-                except OSError:
-                    shutil.copyfile(path, Path(folder) / name)
-            yield Path(folder)
-
-
-def _load(folder: Path, artefact: Artefact) -> Model:
-    try:
-        files = {file.name: file.digest for file in artefact.files}
-        return load(folder / MODEL_FILE, artefact.digest, files=files)
-    except StartError as error:
+def _serving_image(session: Session, environment: str, model: str, form: Format) -> str:
+    """Return the image that serves the model; raise DeliveryError where its format needs one that there is not."""
+    images: dict[str, str] = session.engine.outputs(environment)["images"]
+    if form is Format.ONNX:
+        return images["serving"]
+    own = f"serve-{model}"
+    if own not in images:
         raise DeliveryError(
-            f"the model cannot be served: {' '.join(str(error).split())}; nothing is imported"
-        ) from None
+            f"a model of the format {form} is answered by code of its own, and {environment} has built no image {own}; "
+            f"write models/{model}/serve.py with `predict`, run `pulumi up --stack {environment}`, and import it "
+            "again, or export the model to ONNX"
+        )
+    return images[own]
+
+
+def _stated(models: Models, model: str, document: Document | None, layout: Layout, given: Given) -> Interface:
+    """Return the interface that the model's document says: no such file says it."""
+    form = layout.format
+    if document is None:
+        raise DeliveryError(
+            f"{layout.model}: a model of the format {form} does not say what it takes and returns; write "
+            f"{models.file(model)} with framework: none, inputs and outputs"
+        )
+    if given.examples:
+        raise DeliveryError(
+            f"--examples {given.examples}: this command runs ONNX files alone; a model of the format {form} is "
+            "imported without an evaluation: leave --examples away"
+        )
+    return interface_of(document)
 
 
 def _examples(model: str, content: bytes, rows: int) -> ExampleRows:
@@ -136,17 +112,24 @@ def _examples(model: str, content: bytes, rows: int) -> ExampleRows:
 
 
 def _release(
-    model: str, identity: str, artefact: Artefact, image: str, loaded: Model, rated: Evaluated | None, given: Given
+    model: str,
+    identity: str,
+    artefact: Artefact,
+    image: str,
+    interface: Interface,
+    rated: Evaluated | None,
+    layout: Layout,
+    given: Given,
 ) -> Release:
     created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    imported = {"by": getpass.getuser(), "from": given.source or given.file.name, "note": given.note}
+    imported = {"by": getpass.getuser(), "from": given.source or (given.file or layout.model).name, "note": given.note}
     document: dict[str, Any] = {
         "apiVersion": "stellwerk.dev/v2",
         "kind": "Release",
         "metadata": {"model": model, "release": identity, "created": created},
         "artefact": artefact.model_dump(mode="json"),
         "serving": {"image": image},
-        "interface": {side: [one.metadata() for one in getattr(loaded, side)] for side in ("inputs", "outputs")},
+        "interface": interface,
         "reference": {"inputs": {}},
         "origin": {"imported": imported | {"created": created}},
     }
@@ -168,11 +151,11 @@ def _release(
 
 
 def _publish(
-    session: Session, environment: str, given: Given, document: Release, rated: Evaluated | None, console: Console
+    session: Session, environment: str, layout: Layout, document: Release, rated: Evaluated | None, console: Console
 ) -> None:
     """Bring every object into the store; what is there already, of an import that was interrupted, stays."""
     artefact = document.artefact
-    files = [*zip(given.beside, artefact.files, strict=True), (given.file, artefact)]
+    files = [*zip(layout.beside.values(), artefact.files, strict=True), (layout.model, artefact)]
     with session.store(environment) as target:
         for path, item in files:
             moved = transfer.upload(path, target, item)

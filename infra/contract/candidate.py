@@ -42,14 +42,15 @@ def contradictions(candidate: Candidate, model: str, job: str, experiment: str |
 
     `experiment` is what its tracking server calls the model, where that is not its name.
     """
+    artefact = candidate.artefact
     expected: list[tuple[KeyPath, object, object]] = [
         (("model",), candidate.model, model),
         (("training", "job"), candidate.training.job, job),
         (("run", "experiment"), candidate.run.experiment, experiment or model),
-        (("artefact", "key"), candidate.artefact.key, object_key(model, candidate.artefact.digest, "onnx")),
+        (("artefact", "key"), artefact.key, object_key(model, artefact.digest, artefact.format.ending)),
         *(
             (("artefact", "files", index, "key"), file.key, file_key(model, file.digest))
-            for index, file in enumerate(candidate.artefact.files)
+            for index, file in enumerate(artefact.files)
         ),
         (("examples", "key"), candidate.examples.key, object_key(model, candidate.examples.digest, "json")),
         (("evaluation", "parity", "rows"), candidate.evaluation.parity.rows, candidate.data.rows.held_out),

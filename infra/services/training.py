@@ -67,7 +67,8 @@ def _framework_sources(framework: Framework) -> tuple[str, ...]:
 
 def _builds(environment: Environment, models: Models) -> dict[str, Build]:
     """Return an image for each framework that the environment's models need, and one for each of the models."""
-    frameworks = {model: models.load(model).framework for model in pipelines(environment)}
+    known = {model: models.load(model).framework for model in pipelines(environment)}
+    frameworks = {model: framework for model, framework in known.items() if framework is not Framework.NONE}
     builds = {
         _framework_image(framework): _framework_build(framework) for framework in sorted(set(frameworks.values()))
     }
@@ -117,7 +118,16 @@ def _document_rules(environment: Environment, documents: Documents) -> Iterator[
     known = documents.models.names()
     for model, pipeline in pipelines(environment).items():
         if model in known:
-            yield from _never_admitted(environment, model, _resources(model, pipeline, documents.models))
+            resources = _resources(model, pipeline, documents.models)
+            if resources:
+                yield from _never_admitted(environment, model, resources)
+            else:
+                yield Problem(
+                    ("training", model),
+                    "a model that is an existing file (framework: none)",
+                    "models that are trained",
+                    f"remove the key; `stellwerk model import {model}` makes its releases",
+                )
             continue
         yield Problem(
             ("training", model),
@@ -127,9 +137,10 @@ def _document_rules(environment: Environment, documents: Documents) -> Iterator[
         )
 
 
-def _resources(model: str, pipeline: TrainingSection, models: Models) -> Resources:
-    """Return what a Job asks for: the environment's own numbers, else those of the model's document."""
-    return pipeline.resources or models.load(model).training.resources
+def _resources(model: str, pipeline: TrainingSection, models: Models) -> Resources | None:
+    """Return what a Job asks for: the environment's own numbers, else the document's; None of what is not trained."""
+    training = models.load(model).training
+    return (pipeline.resources or training.resources) if training else None
 
 
 def _placements(environment: Environment) -> Iterator[Placement]:
@@ -159,6 +170,8 @@ def _compose(context: Composition) -> None:
     images, models = context.get(BuiltImages), Models(context.root / "models")
     for model, pipeline in pipelines(context.environment).items():
         resources = _resources(model, pipeline, models)
+        if resources is None:
+            continue
         TrainingPipeline(
             f"train-{model}",
             {
