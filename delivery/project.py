@@ -12,7 +12,7 @@ from delivery import stackfile
 from delivery.errors import DeliveryError
 from infra.composition.service import Stack
 from infra.contract.environment import Environment
-from infra.contract.model import Models
+from infra.contract.model import Framework, Models
 from infra.contract.release import Release, Releases
 from infra.contract.stacks import BASE, StackFiles
 from infra.discovery import Services, known
@@ -134,8 +134,13 @@ class Project:
     def trainer(self, model: str, environment: str | None = None) -> str:
         """Return the environment that trains a model: the given one, else the only one that does.
 
-        Raise DeliveryError when none does, or several do.
+        Raise DeliveryError when none does, or several do, or the model is an existing file.
         """
+        if model in self.models.names() and self.models.load(model).framework is Framework.NONE:
+            raise DeliveryError(
+                f"{self.models.file(model)}: framework: none is an existing file, which nothing trains; `stellwerk "
+                f"model import {model}` makes its releases"
+            )
         names = self.environments if environment is None else (environment,)
         trained = {name: pipelines(self.environment(name)) for name in names}
         candidates = [name for name, known in trained.items() if model in known]

@@ -38,16 +38,24 @@ def verified(files: Mapping[Path, str]) -> Iterator[list[str]]:
 
 
 def check_folder(folder: Path, names: set[str]) -> None:
-    """Raise StartError if anything but regular files of these names is in `folder`: nobody has hashed it."""
-    with os.scandir(folder) as entries:
-        others = [
-            entry.name for entry in entries if entry.name not in names or not entry.is_file(follow_symlinks=False)
-        ]
+    """Raise StartError if anything but regular files of these paths is below `folder`: nobody has hashed it."""
+    others = sorted(_others(folder, names))
     if others:
         raise StartError(
-            f"{folder} holds what is no file of the artefact: {', '.join(sorted(others))}; with several files "
+            f"{folder} holds what is no file of the artefact: {', '.join(others)}; with several files "
             "(ARTEFACT_FILES) it must hold them alone, and no links"
         )
+
+
+def _others(folder: Path, names: set[str], above: str = "") -> Iterator[str]:
+    """Yield what is neither one of the files nor a folder of one; it is not looked into."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            name = above + entry.name
+            if entry.is_dir(follow_symlinks=False) and any(one.startswith(f"{name}/") for one in names):
+                yield from _others(Path(entry.path), names, f"{name}/")
+            elif name not in names or not entry.is_file(follow_symlinks=False):
+                yield name
 
 
 def _state(status: os.stat_result) -> tuple[int, ...]:

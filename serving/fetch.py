@@ -48,12 +48,17 @@ def fetch(store: "S3Client", wanted: settings.Fetch) -> int:
     Raises StartError when the store refuses, cannot be reached, or holds other content than a digest says; nothing of
     the artefact stands in the folder then.
     """
-    model = _Part(wanted.path, wanted.key, wanted.digest)
-    parts = [model, *[_Part(wanted.path.with_name(one.name), one.key, one.digest, one.size) for one in wanted.files]]
+    folder = wanted.path.parent
+    model = _Part(folder, wanted.path.name, wanted.key, wanted.digest)
+    parts = [model, *[_Part(folder, one.name, one.key, one.digest, one.size) for one in wanted.files]]
     try:
         size = sum([_download(store, wanted.bucket, part) for part in parts])
         for part in parts:
-            part.partial.replace(part.path)
+            path = folder / part.name
+            # Of the model's folder itself, whoever starts the fetcher takes care.
+            if path.parent != folder:
+                path.parent.mkdir(parents=True, exist_ok=True)
+            part.partial.replace(path)
     except OSError as error:
         raise StartError(
             f"artefact {wanted.bucket}/{wanted.key} cannot be written to {wanted.path}: {error}"
@@ -66,9 +71,10 @@ def fetch(store: "S3Client", wanted: settings.Fetch) -> int:
 
 @dataclass(frozen=True)
 class _Part:
-    """A file to fetch; `size` in bytes where it is known."""
+    """A file to fetch, by its path below the folder; `size` in bytes where it is known."""
 
-    path: Path
+    folder: Path
+    name: str
     key: str
     digest: str
     size: int | None = None
@@ -76,7 +82,7 @@ class _Part:
     @property
     def partial(self) -> Path:
         # No file of an artefact is called so.
-        return self.path.with_name(f".{self.path.name}.partial")
+        return self.folder / f".{self.name.replace('/', ':')}.partial"
 
 
 def _download(store: "S3Client", bucket: str, part: _Part) -> int:

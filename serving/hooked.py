@@ -76,5 +76,5 @@ def load_hooked(hooks: Hooks, path: Path, digest: str, intra_op_threads: int, fi
     """
     if "predict" not in hooks.functions:
         return HookedModel(hooks, load(path, digest, intra_op_threads, files), path.parent)
-    with verified({path: digest} | {path.with_name(name): wanted for name, wanted in files.items()}):
+    with verified({path: digest} | {path.parent / name: wanted for name, wanted in files.items()}):
         return HookedModel(hooks, None, path.parent)

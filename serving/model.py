@@ -233,7 +233,7 @@ def load(path: Path, digest: str, intra_op_threads: int = 1, files: Mapping[str,
         with verified({path: digest}) as (opened,):
             # By this name there is no folder in which ONNX Runtime could find further files that nobody hashed.
             return Model(opened, intra_op_threads)
-    with verified({path: digest} | {path.with_name(name): wanted for name, wanted in files.items()}):
+    with verified({path: digest} | {path.parent / name: wanted for name, wanted in files.items()}):
         # ONNX Runtime takes nothing from outside the model's folder.
         check_folder(path.parent, {path.name, *files})
         return Model(str(path), intra_op_threads, mapped=True)

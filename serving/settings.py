@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import orjson
 
@@ -12,12 +12,14 @@ from serving.errors import StartError, brief
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 DEFAULT_PATH = "/mnt/models/model.onnx"
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,254}")
+_PART = "[A-Za-z0-9_][A-Za-z0-9._-]*"
+_NAME = re.compile(rf"(?=.{{1,255}}$){_PART}(/{_PART})*")
 # What each key of a further file must be, and how that is said.
 _FILE_RULES: dict[str, tuple[Callable[[object], bool], str]] = {
     "name": (
         lambda value: isinstance(value, str) and bool(_NAME.fullmatch(value)),
-        "a file name of letters, digits, '.', '_' and '-', which begins with none of '.' and '-'",
+        "a path below the model's folder: names of letters, digits, '.', '_' and '-', which begin with none of '.' and "
+        "'-', with '/' between them; at most 255 characters",
     ),
     "digest": (
         lambda value: isinstance(value, str) and bool(DIGEST.fullmatch(value)),
@@ -30,7 +32,7 @@ _FILE_RULES: dict[str, tuple[Callable[[object], bool], str]] = {
 
 @dataclass(frozen=True)
 class File:
-    """A file of an artefact beside its model: its name in the folder, its digest, its size in bytes, and its key."""
+    """A file of an artefact beside its model: its path below the folder, its digest, its size in bytes, its key."""
 
     name: str
     digest: str
@@ -116,6 +118,8 @@ def _files(environ: Mapping[str, str], model: Path) -> tuple[File, ...]:
         if file.name in taken:
             raise StartError(f"environment: ARTEFACT_FILES names {file.name!r} twice, or as the model itself is called")
         taken.add(file.name)
+    for name in taken & {folder.as_posix() for file in files for folder in PurePosixPath(file.name).parents}:
+        raise StartError(f"environment: ARTEFACT_FILES has {name!r} as a file and as a folder")
     return files
 
 

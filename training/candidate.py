@@ -1,6 +1,7 @@
 """The candidate: everything a release says, but its number and its serving image, which the release adds."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from training.data import Dataset, column_statistics
@@ -30,11 +31,12 @@ class RunReference:
 
 @dataclass(frozen=True)
 class Published:
-    """What the run has stored: the artefact, and the first `rows` held-out rows as examples."""
+    """What the run has stored: the model's file, the files beside it by name, the first `rows` held-out rows."""
 
     artefact: StoredObject
     examples: StoredObject
     rows: int
+    files: Mapping[str, StoredObject] = field(default_factory=dict)
 
 
 def build(
@@ -47,7 +49,11 @@ def build(
         "kind": "Candidate",
         "model": model.name,
         "created": timestamp(),
-        "artefact": {"format": "onnx", **asdict(published.artefact)},
+        "artefact": {
+            "format": "onnx",
+            **asdict(published.artefact),
+            "files": [{"name": name, **asdict(stored)} for name, stored in published.files.items()],
+        },
         "training": {
             "image": place.image,
             "job": place.job,

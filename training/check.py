@@ -26,7 +26,6 @@ from training.errors import TrainingError
 from training.frameworks import Adapter, adapter
 from training.hooks import FILE as SERVE
 from training.hooks import HookError
-from training.publish import digest_of
 
 # So many rows to train on and to hold out; beside them the first ones of each class, category and slice.
 ROWS = 500
@@ -53,8 +52,8 @@ def suite(folder: Path, shown: str, find: Callable[[str], Adapter] = adapter) ->
     `folder` has `model.json` and `train.py`, as the model's image has them; `shown` is what messages call it; `find`
     returns a framework's adapter.
     """
-    with tempfile.TemporaryDirectory(prefix="stellwerk-") as files:
-        bench = _Bench(folder, find, Path(files))
+    with tempfile.TemporaryDirectory(prefix="stellwerk-") as scratch:
+        bench = _Bench(folder, find, Path(scratch))
         for name, step in bench.steps().items():
             try:
                 value = step()
@@ -67,10 +66,10 @@ def suite(folder: Path, shown: str, find: Callable[[str], Adapter] = adapter) ->
 
 
 class _Bench:
-    """What the checks of one model hand on from one to the next; `files` is the folder of the exported one."""
+    """What the checks of one model hand on from one to the next."""
 
-    def __init__(self, folder: Path, find: Callable[[str], Adapter], files: Path) -> None:
-        self.folder, self.find, self.files = folder.resolve(), find, files
+    def __init__(self, folder: Path, find: Callable[[str], Adapter], scratch: Path) -> None:
+        self.folder, self.find, self.scratch = folder.resolve(), find, scratch
         self.author: Author | None = None
 
     def steps(self) -> dict[str, Callable[[], str]]:
@@ -118,34 +117,42 @@ class _Bench:
         return self.own.fit(self.few.train, self.parameters, Run("cpu", lambda metric, value, step: None))
 
     def _export(self) -> str:
-        made = pipeline.export_fitted(self.model, self.own, self.adapter, self.fitted, self.few, self.files)
-        self.content, self.decoded, self.trained = made.content, made.decoded, made.trained
-        return f"{len(self.content)} bytes, {digest_of(self.content)}"
+        place = self._place("first")
+        self.asked = pipeline.export_and_ask(self.model, self.own, self.adapter, self.fitted, self.few, place)
+        self.exported = self.asked.files
+        (digest, *_), beside = self.exported.digests.values(), self.exported.beside
+        return f"{self.exported.path.stat().st_size} bytes, {digest}" + "".join(
+            f"; beside it {name}" for name in beside
+        )
+
+    def _place(self, name: str) -> Path:
+        folder = self.scratch / name
+        folder.mkdir()
+        return folder
 
     def _interface(self) -> str:
         if self.own.hooks.predict:
             return "not looked at: `predict` answers instead of the file"
-        export.require_interface(self.content, self.model.exported)
+        export.require_interface(self.exported.path, self.model.exported)
         sides = (self.model.exported.inputs, self.model.exported.outputs)
         return " to ".join(", ".join(column.name for column in side) for side in sides)
 
     def _parity(self) -> str:
-        self.given = pipeline.file_answers(self.model, self.own, self.content, self.decoded, self.files)
-        self.answers = self.given
-        self.agreement = export.compare(self.trained, self.given)
+        self.answers = pipeline.file_answers(self.model, self.own, self.exported, self.asked.decoded)
+        self.agreement = export.compare(self.asked.trained, self.answers)
         return f"{self.agreement.rows} rows differ by {self.agreement.max_abs_difference:.2g} at most"
 
     def _hooks(self) -> str:
-        self.answers = pipeline.encoded(self.model, self.own, self.given, self.files)
+        self.answers = pipeline.encoded(self.model, self.own, self.exported, self.answers)
         names = " and ".join(name for name, function in vars(self.own.hooks).items() if function)
         return f"{names}: {len(self.few.held_out)} rows, as the document says"
 
     def _rows(self) -> str:
         """Ask for one row alone: requests are small, and whoever asks beside must not matter."""
         first = {name: values[:1] for name, values in self.few.held_out.inputs.items()}
-        decoded = pipeline.decode(self.model, self.own, first, self.files)
-        given = pipeline.file_answers(self.model, self.own, self.content, decoded, self.files)
-        alone = pipeline.encoded(self.model, self.own, given, self.files)
+        decoded = pipeline.decode(self.model, self.own, first, self.exported.path.parent)
+        given = pipeline.file_answers(self.model, self.own, self.exported, decoded)
+        alone = pipeline.encoded(self.model, self.own, self.exported, given)
         try:
             export.compare({name: values[:1] for name, values in self.answers.items()}, alone)
         except TrainingError as error:
@@ -160,12 +167,14 @@ class _Bench:
         return "; ".join(map(str, measured.gates)) + " (not judged: so few rows say nothing)"
 
     def _determinism(self) -> str:
-        with tempfile.TemporaryDirectory(prefix="stellwerk-") as files:
-            again = pipeline.write_file(self.model, self.own, self.adapter, self._fitted(), self.few.train, Path(files))
-        digests = digest_of(self.content), digest_of(again)
-        if digests[0] != digests[1]:
+        fitted, place = self._fitted(), self._place("second")
+        again = pipeline.export_fitted(self.model, self.own, self.adapter, fitted, self.few.train, place)
+        first, second = self.exported.digests, again.digests
+        different = [name for name in sorted({*first, *second}) if first.get(name) != second.get(name)]
+        if different:
+            given = " and ".join(digests.get(different[0], "no file") for digests in (first, second))
             raise TrainingError(
-                f"two fits with the same seed gave {' and '.join(digests)}; something random is not seeded, or the "
+                f"two fits with the same seed gave {given} of {different[0]}; something random is not seeded, or the "
                 "order of something is open"
             )
         return "two fits, one digest"

@@ -1,12 +1,15 @@
 """The exported file: the same bytes for the same model, what it answers, and the proof that these are the model's."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
+from google.protobuf.message import DecodeError
 from numpy.typing import NDArray
 
 from training.columns import DTYPES
@@ -32,22 +35,40 @@ def canonical(content: bytes, name: str) -> bytes:
 
     Equal weights then have equal bytes. Raise TrainingError when the file is no valid ONNX model.
     """
+    with _refused():
+        stripped = _stripped(content, name)
+        onnx.checker.check_model(onnx.load_model_from_string(stripped), full_check=True)
+    return stripped
+
+
+def make_canonical(path: Path, name: str) -> None:
+    """Do the same to a file in its place, whose tensors may be in files beside it, which stay as they are."""
+    with _refused():
+        path.write_bytes(_stripped(path.read_bytes(), name))
+        onnx.checker.check_model(path, full_check=True)
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
     try:
-        model = onnx.load_model_from_string(content)
-        for graph in (model.graph, *model.functions):
-            _strip(graph)
-        model.graph.name = name
-        # Shapes of what is in between: made of the exporter's own counters, and inferred again by whoever loads it.
-        del model.graph.value_info[:]
-        model.producer_name, model.producer_version, model.domain = "stellwerk", "", ""
-        for field in (model.metadata_props, model.training_info):
-            del field[:]
-        model.doc_string = ""
-        onnx.checker.check_model(model, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError) as error:
+        yield
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError, ValueError, DecodeError) as error:
         raise TrainingError(f"export: the file is no valid ONNX model: {error}") from error
-    exported: bytes = model.SerializeToString(deterministic=True)
-    return exported
+
+
+def _stripped(content: bytes, name: str) -> bytes:
+    model = onnx.load_model_from_string(content)
+    for graph in (model.graph, *model.functions):
+        _strip(graph)
+    model.graph.name = name
+    # Shapes of what is in between: made of the exporter's own counters, and inferred again by whoever loads it.
+    del model.graph.value_info[:]
+    model.producer_name, model.producer_version, model.domain = "stellwerk", "", ""
+    for field in (model.metadata_props, model.training_info):
+        del field[:]
+    model.doc_string = ""
+    stripped: bytes = model.SerializeToString(deterministic=True)
+    return stripped
 
 
 def _strip(graph: Any) -> None:
@@ -78,25 +99,42 @@ def batches(inputs: Answers) -> Iterator[dict[str, NDArray[Any]]]:
         yield {name: values[start : start + BATCH] for name, values in inputs.items()}
 
 
-def require_interface(content: bytes, model: Model) -> None:
-    """Raise TrainingError when the file's inputs and outputs are not those of the model's document."""
-    _require_interface(_session(content), model)
+def require_interface(file: bytes | Path, model: Model) -> None:
+    """Raise TrainingError when the inputs and outputs of the file are not those of the model's document."""
+    _require_interface(_session(file, model), model)
 
 
-def answers_of(content: bytes, model: Model, inputs: Answers) -> dict[str, NDArray[Any]]:
+def answers_of(file: bytes | Path, model: Model, inputs: Answers) -> dict[str, NDArray[Any]]:
     """Return what ONNX Runtime computes from the exported file, by output.
 
-    Raise TrainingError when the file's inputs and outputs are not those of the model's document.
+    Raise TrainingError when the file's inputs and outputs are not those of the model's document, or it does not run.
     """
-    session = _session(content)
+    session = _session(file, model)
     _require_interface(session, model)
     names = [column.name for column in model.outputs]
-    parts = [session.run(names, dict(batch)) for batch in batches(inputs)]
+    with _running(model):
+        parts = [session.run(names, dict(batch)) for batch in batches(inputs)]
     return {name: np.concatenate([part[place] for part in parts]) for place, name in enumerate(names)}
 
 
-def _session(content: bytes) -> Any:
-    return onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+def _session(file: bytes | Path, model: Model) -> Any:
+    options = onnxruntime.SessionOptions()
+    # What it would write to standard error is raised, too.
+    options.log_severity_level = 4
+    # By its path it finds the files beside it.
+    source = file if isinstance(file, bytes) else str(file)
+    with _running(model):
+        return onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+
+
+@contextmanager
+def _running(model: Model) -> Iterator[None]:
+    try:
+        yield
+    # ONNX Runtime's exceptions share no base class but Exception.
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise TrainingError(f"export: ONNX Runtime does not run the exported file of {model.name}: {reason}") from error
 
 
 def _require_interface(session: Any, model: Model) -> None:

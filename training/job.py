@@ -1,6 +1,8 @@
 """A training Job: the pipeline, recorded by the tracking server, its results published as a candidate."""
 
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from training import candidate, examples, pipeline, publish
@@ -63,22 +65,24 @@ def run(job: Job) -> Outcome:
     tracked run then ends as failed, and nothing new stands under candidates.
     """
     try:
-        return _run(job)
+        with tempfile.TemporaryDirectory(prefix="stellwerk-") as folder:
+            return _run(job, Path(folder))
     except Exception as error:
         job.tracker.fail(str(error))
         raise
 
 
-def _run(job: Job) -> Outcome:
+def _run(job: Job, folder: Path) -> Outcome:
     request, dataset, model = job.request, job.dataset, job.request.model
     run_of_author = Run(job.place.device, job.tracker.log)
-    product = pipeline.make(model, job.author, job.framework, dataset, request.parameters, run_of_author)
+    product = pipeline.make(model, job.author, job.framework, dataset, request.parameters, run_of_author, folder)
     job.tracker.metrics(product.measured.metrics)
     pipeline.require_gates(model, product.measured)
     published = Published(
-        artefact=_put(job, product.content, "onnx", "artefact"),
+        artefact=_put(job, product.exported.path, "onnx", "artefact"),
         examples=_put(job, examples.build(model, dataset, product.answers), "json", "examples"),
         rows=examples.rows_of(dataset),
+        files={name: _put(job, path, "bin", f"file {name}") for name, path in product.exported.beside.items()},
     )
     reference = job.tracker.register(published.artefact, job.place.bucket)
     document = candidate.build(request, job.place, dataset, published, reference, product.measured)
@@ -90,10 +94,10 @@ def _run(job: Job) -> Outcome:
     return Outcome(document, stored.digest)
 
 
-def _put(job: Job, content: bytes, ending: str, what: str) -> StoredObject:
-    """Store a content under its digest, and say what was written."""
-    place, bucket = publish.stored_object(job.request.model.name, content, ending), job.place.bucket
-    kind = "application/json" if ending == "json" else "application/octet-stream"
-    written = publish.put_object(job.store, bucket, place.key, content, kind)
-    emit("info", f"{what} {bucket}/{place.key}: {written} of {len(content)} bytes written")
-    return place
+def _put(job: Job, content: bytes | Path, ending: str, what: str) -> StoredObject:
+    """Store a content, or a file's, under its digest, and say what was written."""
+    name, bucket = job.request.model.name, job.place.bucket
+    wanted = publish.stored_object(name, content, ending)
+    written = publish.put_object(job.store, bucket, wanted, content)
+    emit("info", f"{what} {bucket}/{wanted.key}: {written} of {wanted.size} bytes written")
+    return wanted

@@ -4,7 +4,7 @@ What a training Job runs, and what runs anywhere else: it needs neither cluster 
 """
 
 import json
-import tempfile
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from training.document import Model, read_model
 from training.errors import GateError, TrainingError
 from training.evaluation import GateResult
 from training.export import Parity
+from training.exported import MODEL_FILE, Exported, read_exported
 from training.frameworks import Adapter, adapter
 from training.log import emit
 
@@ -43,17 +44,28 @@ class Measured:
 
 @dataclass(frozen=True)
 class Product:
-    """What training makes: the exported file, its answers to the held-out rows by output, what was measured."""
+    """What training makes: the exported files, their answers to the held-out rows by output, what was measured."""
 
-    content: bytes
+    exported: Exported
     answers: Mapping[str, NDArray[Any]]
     measured: Measured
 
+    @property
+    def content(self) -> bytes:
+        """Return the model's file."""
+        return self.exported.path.read_bytes()
+
 
 def make(
-    model: Model, author: Author, framework: Adapter, dataset: Dataset, parameters: Mapping[str, int | float], run: Run
+    model: Model,
+    author: Author,
+    framework: Adapter,
+    dataset: Dataset,
+    parameters: Mapping[str, int | float],
+    run: Run,
+    folder: Path,
 ) -> Product:
-    """Return the trained, exported and measured model; gates that are missed are in it.
+    """Return the trained, exported and measured model, its files in `folder`; gates that are missed are in it.
 
     The same seed (the parameter `seed`, 0 without one) gives the same file on the same device type and library
     versions. Raise TrainingError on what the user can put right.
@@ -61,83 +73,73 @@ def make(
     framework.prepare(run.device, int(parameters.get("seed", 0)))
     author.hooks.require_declared(model)
     fitted = author.fit(dataset.train, parameters, run)
-    held_out = dataset.held_out
-    with tempfile.TemporaryDirectory(prefix="stellwerk-") as place:
-        folder = Path(place)
-        exported = export_fitted(model, author, framework, fitted, dataset, folder)
-        # What is measured is the file that will be served, not the model it came from.
-        given = file_answers(model, author, exported.content, exported.decoded, folder)
-        parity = export.compare(exported.trained, given)
-        answers = encoded(model, author, given, folder)
-    return Product(exported.content, answers, measure(model, author, answers, held_out, parity))
+    asked = export_and_ask(model, author, framework, fitted, dataset, folder)
+    # What is measured is the file that will be served, not the model it came from.
+    given = file_answers(model, author, asked.files, asked.decoded)
+    parity = export.compare(asked.trained, given)
+    answers = encoded(model, author, asked.files, given)
+    return Product(asked.files, answers, measure(model, author, answers, dataset.held_out, parity))
 
 
 @dataclass(frozen=True)
-class Exported:
-    """The exported file, its inputs of the held-out rows, and what the trained model itself answers to them."""
+class Asked:
+    """The exported files, the file's inputs of the held-out rows, and what the trained model itself answers to them."""
 
-    content: bytes
-    decoded: Mapping[str, NDArray[Any]]
-    trained: Mapping[str, NDArray[Any]]
+    files: Exported
+    decoded: export.Answers
+    trained: export.Answers
 
 
-def export_fitted(
+def export_and_ask(
     model: Model, author: Author, framework: Adapter, fitted: Any, dataset: Dataset, folder: Path
-) -> Exported:
-    """Return the model as ONNX, the same bytes for the same weights, and ask the trained one.
-
-    The file is in `folder`, too. Raise TrainingError where the model cannot be exported.
-    """
+) -> Asked:
+    """Export the model into an empty folder, and ask the trained one; raise TrainingError as `export_fitted` does."""
     # Files that `decode` reads are written by the author's own export. Otherwise the export comes last: an exporter
     # may change the model.
     first = author.export is not None and author.hooks.decode is not None
-    content = write_file(model, author, framework, fitted, dataset.train, folder) if first else b""
+    files = export_fitted(model, author, framework, fitted, dataset.train, folder) if first else None
     decoded = decode(model, author, dataset.held_out.inputs, folder)
     trained = framework.answers(fitted, model.exported, decoded)
-    if not first:
-        content = write_file(model, author, framework, fitted, dataset.train, folder)
-    return Exported(content, decoded, trained)
+    files = files or export_fitted(model, author, framework, fitted, dataset.train, folder)
+    return Asked(files, decoded, trained)
 
 
-def write_file(model: Model, author: Author, framework: Adapter, fitted: Any, rows: Rows, folder: Path) -> bytes:
-    """Write the exported file into `folder`, and return it.
+def export_fitted(model: Model, author: Author, framework: Adapter, fitted: Any, rows: Rows, folder: Path) -> Exported:
+    """Return the model as ONNX in an empty folder, and what the author's `export` has written beside it.
 
-    The exporter is shown some of `rows`, of which there are two at least.
+    The model's file has the same bytes for the same weights. The exporter is shown some of `rows`, of which there are
+    two at least. Raise TrainingError where it cannot be exported.
     """
-    path = folder / "model.onnx"
+    path = folder / MODEL_FILE
     if author.export:
         author.export(fitted, path)
     else:
         sample = {name: values[_SAMPLE] for name, values in rows.inputs.items()}
         framework.export(fitted, model.exported, author.hooks.decoded(model, sample, folder), path)
-    if not path.is_file():
-        raise TrainingError("`export` has not written the file that it was given the path of")
-    content = export.canonical(path.read_bytes(), model.name)
-    path.write_bytes(content)
-    return content
+    files = read_exported(folder)
+    export.make_canonical(files.path, model.name)
+    return files
 
 
-def decode(model: Model, author: Author, inputs: Mapping[str, NDArray[Any]], folder: Path) -> export.Answers:
+def decode(model: Model, author: Author, inputs: export.Answers, folder: Path) -> export.Answers:
     """Return the exported file's inputs, the rows in batches as requests have them."""
     if author.hooks.decode is None:
         return inputs
     return _in_batches(lambda batch: author.hooks.decoded(model, batch, folder), inputs)
 
 
-def file_answers(
-    model: Model, author: Author, content: bytes, decoded: Mapping[str, NDArray[Any]], folder: Path
-) -> export.Answers:
+def file_answers(model: Model, author: Author, files: Exported, decoded: export.Answers) -> export.Answers:
     """Return what the exported file answers, or the author's `predict` instead of it."""
     if author.hooks.predict is None:
-        return export.answers_of(content, model.exported, decoded)
-    return _in_batches(lambda batch: author.hooks.predicted(model, batch, folder), decoded)
+        return export.answers_of(files.path, model.exported, decoded)
+    return _in_batches(lambda batch: author.hooks.predicted(model, batch, files.path.parent), decoded)
 
 
-def encoded(model: Model, author: Author, given: Mapping[str, NDArray[Any]], folder: Path) -> export.Answers:
+def encoded(model: Model, author: Author, files: Exported, given: export.Answers) -> export.Answers:
     """Return what is answered, of the exported file's answers."""
     if author.hooks.encode is None:
         return given
-    return _in_batches(lambda batch: author.hooks.encoded(model, batch, folder), given)
+    return _in_batches(lambda batch: author.hooks.encoded(model, batch, files.path.parent), given)
 
 
 def _in_batches(function: Callable[[export.Answers], export.Answers], inputs: export.Answers) -> export.Answers:
@@ -175,14 +177,17 @@ def rehearse(
     """Train the model of a folder as a Job would, and write what it would publish into `output`.
 
     `folder` has `model.json` and `train.py`; `parameters` are those that differ from their defaults. The files are
-    `model.onnx`, `examples.json` and `evaluation.json`. Raise TrainingError as a Job does, GateError for a missed gate.
+    `model/model.onnx` and those beside it, `examples.json` and `evaluation.json`. Raise TrainingError as a Job does,
+    GateError for a missed gate.
     """
     model, author = read_model(folder), read_author(folder)
     dataset = data.load(model, author)
     run = Run(device, lambda metric, value, step: emit("info", f"step {step}: {metric} {value:.6g}"))
-    product = make(model, author, adapter(model.framework), dataset, model.defaults | dict(parameters or {}), run)
-    output.mkdir(parents=True, exist_ok=True)
-    (output / "model.onnx").write_bytes(product.content)
+    given = model.defaults | dict(parameters or {})
+    place = output / "model"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    product = make(model, author, adapter(model.framework), dataset, given, run, place)
     (output / "examples.json").write_bytes(examples.build(model, dataset, product.answers))
     evaluated = asdict(product.measured) | {"data": {"digest": dataset.digest}}
     (output / "evaluation.json").write_text(json.dumps(evaluated, indent=2) + "\n", encoding="utf-8")

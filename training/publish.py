@@ -4,17 +4,26 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
+from boto3.exceptions import Boto3Error
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from training.candidate import StoredObject
 from training.errors import TrainingError
+from training.exported import file_digest
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
+
+_CHUNK = 1 << 20
+# One part after the other: several at once would need the memory of several.
+_PARTS = TransferConfig(multipart_chunksize=8 << 20, use_threads=False)
 
 
 def connect(environ: Mapping[str, str] = os.environ) -> "S3Client":
@@ -43,38 +52,48 @@ def digest_of(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def stored_object(model: str, content: bytes, ending: str) -> StoredObject:
-    """Return digest, size and content-addressed key of a content."""
-    digest = digest_of(content)
-    return StoredObject(digest, len(content), f"{model}/{digest.replace(':', '-')}.{ending}")
+def stored_object(model: str, content: bytes | Path, ending: str) -> StoredObject:
+    """Return digest, size and content-addressed key of a content, or of a file's."""
+    if isinstance(content, bytes):
+        digest, size = digest_of(content), len(content)
+    else:
+        digest, size = file_digest(content), content.stat().st_size
+    return StoredObject(digest, size, f"{model}/{digest.replace(':', '-')}.{ending}")
 
 
-def _is_present(store: "S3Client", bucket: str, key: str, content: bytes) -> bool:
+def _is_present(store: "S3Client", bucket: str, wanted: StoredObject) -> bool:
     try:
-        head = store.head_object(Bucket=bucket, Key=key)
+        answer = store.get_object(Bucket=bucket, Key=wanted.key)
     except ClientError as error:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
             return False
         raise
-    if head["ContentLength"] != len(content):
-        return False
-    stored = hashlib.sha256(store.get_object(Bucket=bucket, Key=key)["Body"].read())
-    return stored.digest() == hashlib.sha256(content).digest()
+    with closing(answer["Body"]) as body:
+        if answer["ContentLength"] != wanted.size:
+            return False
+        state = hashlib.sha256()
+        for chunk in body.iter_chunks(_CHUNK):
+            state.update(chunk)
+    return f"sha256:{state.hexdigest()}" == wanted.digest
 
 
-def put_object(store: "S3Client", bucket: str, key: str, content: bytes, content_type: str) -> int:
-    """Store a content under its content-addressed key and return the bytes written.
+def put_object(store: "S3Client", bucket: str, wanted: StoredObject, content: bytes | Path) -> int:
+    """Store a content, or a file's, under its content-addressed key and return the bytes written.
 
     Write nothing (0) when the store already holds this very content; content under the key that is not what the
-    key says is replaced. Raise TrainingError when the store refuses or cannot be reached.
+    key says is replaced. A file is read part by part. Raise TrainingError when the store refuses or cannot be reached.
     """
+    kind = "application/json" if wanted.key.endswith(".json") else "application/octet-stream"
     try:
-        if _is_present(store, bucket, key, content):
+        if _is_present(store, bucket, wanted):
             return 0
-        store.put_object(Bucket=bucket, Key=key, Body=content, ContentType=content_type)
-    except (BotoCoreError, ClientError) as error:
-        raise TrainingError(f"object store: cannot store {bucket}/{key}: {error}") from error
-    return len(content)
+        if isinstance(content, bytes):
+            store.put_object(Bucket=bucket, Key=wanted.key, Body=content, ContentType=kind)
+        else:
+            store.upload_file(str(content), bucket, wanted.key, ExtraArgs={"ContentType": kind}, Config=_PARTS)
+    except (BotoCoreError, ClientError, Boto3Error) as error:
+        raise TrainingError(f"object store: cannot store {bucket}/{wanted.key}: {error}") from error
+    return wanted.size
 
 
 def put_candidate(store: "S3Client", bucket: str, candidate: Mapping[str, Any], job: str) -> StoredObject:

@@ -34,6 +34,8 @@ class InferenceServiceArgs(TypedDict):
     """Digest of the artefact; another one is not served."""
     artefact_size: int
     """Bytes of the artefact, all files together: a large one may take longer to start."""
+    artefact_file: NotRequired[str | None]
+    """What the model's file is called in the pod; model.onnx when absent."""
     artefact_files: NotRequired[str | None]
     """Files beside the model's, a JSON list of objects with name, digest, size and key; none when absent."""
     clients: pulumi.Input[str]

@@ -38,9 +38,10 @@ def predictor(
 
 
 def _files(args: InferenceServiceArgs) -> dict[str, str]:
-    """Return the variable that names the files beside the model's, none where there are none."""
-    files = args.get("artefact_files")
-    return {"ARTEFACT_FILES": files} if files else {}
+    """Return the variables that say how the model's file is called, if otherwise, and which ones are beside it."""
+    file, files = args.get("artefact_file"), args.get("artefact_files")
+    named = {"MODEL_PATH": f"{MODEL_FOLDER}/{file}"} if file else {}
+    return named | ({"ARTEFACT_FILES": files} if files else {})
 
 
 def _model(args: InferenceServiceArgs) -> Model:
@@ -53,6 +54,7 @@ def _model(args: InferenceServiceArgs) -> Model:
         **_files(args),
     }
     return {
+        # KServe's word for what the runtime takes; which formats it serves is a matter of the image.
         "modelFormat": {"name": "onnx", "version": "1"},
         "protocolVersion": "v2",
         "runtime": args["runtime"],

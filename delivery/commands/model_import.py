@@ -12,7 +12,13 @@ from infra.contract.release import Task
 def import_model(
     context: typer.Context,
     model: Model,
-    file: Annotated[Path, typer.Option("--file", dir_okay=False, help="The ONNX file.")],
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "--file",
+            help="The model: .onnx, .pt2, .safetensors, or a folder with all its files; default: models/<name>/model.",
+        ),
+    ] = None,
     data_file: Annotated[
         list[Path] | None, typer.Option("--data-file", help="A file that the model needs beside it; repeatable.")
     ] = None,
@@ -29,7 +35,7 @@ def import_model(
     note: Annotated[str | None, typer.Option(help="A few words for the release.")] = None,
     json: Json = False,
 ) -> None:
-    """Make a release of a model that was made elsewhere; no folder in models/ is needed."""
+    """Make a release of a model that was made elsewhere; an ONNX file needs no folder in models/."""
     from delivery.operations.model_import import Given, bring
 
     work = session(context)

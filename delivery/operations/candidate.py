@@ -14,7 +14,7 @@ from delivery.clients import store
 from delivery.clients.engine import Engine
 from delivery.clients.jobs import TrainingJobs, stated_digest
 from delivery.errors import DeliveryError, system_errors
-from delivery.operations import measured, train
+from delivery.operations import measured, pickles, train
 from infra.contract import candidate as contract
 from infra.contract import model as models
 from infra.contract.candidate import Candidate
@@ -74,13 +74,27 @@ def verify(published: Published, source: store.Store, jobs: TrainingJobs, engine
     job = _ended_job(candidate, jobs)
     _authenticate(published, job, jobs)
     _hold_against_job(candidate, job, jobs, _repository(engine, jobs.environment, model.name), model)
-    action = f"free {candidate.artefact.size} bytes in the temporary folder, or let TMPDIR name another"
+    action = f"free {candidate.artefact.total_size} bytes in the temporary folder, or let TMPDIR name another"
     with system_errors("verifying the artefact", action), tempfile.TemporaryDirectory(prefix="stellwerk-") as folder:
-        path = Path(folder) / "model.onnx"
-        with path.open("wb") as file:
-            store.fetch(source, candidate.artefact, file)
-        own = measured.measure(candidate, path, source, model)
+        files = {candidate.artefact.format.file: candidate.artefact} | {
+            one.name: one for one in candidate.artefact.files
+        }
+        for name, item in files.items():
+            path = Path(folder) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("wb") as file:
+                store.fetch(source, item, file)
+            _refuse_pickle(candidate, name, path)
+        own = measured.measure(candidate, Path(folder) / candidate.artefact.format.file, source, model)
     _refuse(candidate.training.job, different(measured.claims(candidate, own, model)))
+
+
+def _refuse_pickle(candidate: Candidate, name: str, path: Path) -> None:
+    reason = pickles.pickle_in(path)
+    if reason:
+        raise DeliveryError(
+            f"candidate of {candidate.training.job}: {name} is not released: {reason}; let `export` write another"
+        )
 
 
 def _repository(engine: Engine, environment: str, model: str) -> str:

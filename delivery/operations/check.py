@@ -13,6 +13,7 @@ from rich.console import Console
 from delivery.clients.frameworks import Interpreter
 from delivery.errors import DeliveryError, not_runnable
 from delivery.session import Session
+from infra.contract.model import Framework, Model, Models
 from infra.contract.problems import ConfigError
 from infra.services.training import staged
 
@@ -47,11 +48,27 @@ def checks(session: Session, model: str, confirmed: Callable[[Interpreter], bool
             yield Check("document", False, f"{models.name}/{model}/{source}: it has no lock; run `make lock`")
             return
     yield Check("document", True, f"{document.framework}, {document.task}")
+    if document.framework is Framework.NONE:
+        yield from _of_file(models, model, document)
+        return
     interpreter = session.interpreter(model)
     command = _command(interpreter, confirmed, console)
     with tempfile.TemporaryDirectory(prefix="stellwerk-") as temporary:
         place = staged(models, model, Path(temporary, model))
         yield from _run([*command, str(place), f"{models.name}/{model}"], interpreter)
+
+
+def _of_file(models: Models, model: str, document: Model) -> Iterator[Check]:
+    """Yield the checks of a model that is an existing file."""
+    from delivery.operations import existing
+
+    waiting = ["interface", "examples"]
+    try:
+        for name, value in existing.checks(models, model, document):
+            waiting.remove(name)
+            yield Check(name, True, value)
+    except DeliveryError as error:
+        yield Check(waiting[0], False, str(error))
 
 
 def _command(interpreter: Interpreter, confirmed: Callable[[Interpreter], bool], console: Console) -> list[str]:

@@ -16,6 +16,7 @@ from delivery.clients import store
 from delivery.errors import DeliveryError
 from delivery.operations import examples as rows
 from delivery.operations import metrics as tasks
+from delivery.operations.interfaces import Interface, interface_of
 from infra.contract import model as models
 from infra.contract.candidate import Candidate
 from infra.contract.examples import Examples, Values
@@ -23,8 +24,6 @@ from infra.contract.release import Gate
 from serving.errors import StartError
 from serving.model import Model, ModelError, load
 
-# By side, the tensors as the protocol's metadata.
-Interface = dict[str, list[dict[str, Any]]]
 # Relative to answers larger than 1; training refuses an export that differs by more from the trained model.
 _TOLERANCE = 1e-4
 
@@ -48,13 +47,14 @@ def measure(candidate: Candidate, path: Path, source: store.Store, model: models
     """Return what the file at `path` really is and does; raise DeliveryError when it cannot be served or run."""
     job = candidate.training.job
     try:
-        loaded = load(path, candidate.artefact.digest)
+        files = {file.name: file.digest for file in candidate.artefact.files}
+        loaded = load(path, candidate.artefact.digest, files=files)
     except StartError as error:
         raise DeliveryError(
             f"candidate of {job}: its model cannot be served: {_short(error)}; nothing is released"
         ) from None
     examples = rows.load(source, candidate.examples)
-    interface = _stated(model) if candidate.hooks else _real(loaded)
+    interface = interface_of(model if candidate.hooks else loaded)
     _require_fit(job, interface, examples)
     recorded = [rows.array(values) for values in examples.outputs]
     answers = recorded if candidate.hooks else _answers(job, loaded, examples)
@@ -64,22 +64,6 @@ def measure(candidate: Candidate, path: Path, source: store.Store, model: models
         metrics |= own
     believed = tuple(sorted(metrics.keys() - own.keys()))
     return Measured(interface, difference, allowed, metrics, believed)
-
-
-def _real(loaded: Model) -> Interface:
-    """Return the inputs and outputs of the file."""
-    return {side: [tensor.metadata() for tensor in getattr(loaded, side)] for side in ("inputs", "outputs")}
-
-
-def _stated(model: models.Model) -> Interface:
-    """Return the inputs and outputs of the model's document, which its hooks make of the file's."""
-    return {
-        side: [
-            {"name": name, "datatype": column.datatype.value, "shape": [-1, *column.shape]}
-            for name, column in columns.items()
-        ]
-        for side, columns in (("inputs", model.inputs), ("outputs", model.outputs))
-    }
 
 
 def _answers(job: str, loaded: Model, examples: Examples) -> list[NDArray[Any]]:

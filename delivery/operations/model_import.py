@@ -3,11 +3,6 @@
 import getpass
 import hashlib
 import json
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,25 +12,28 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from delivery.clients import transfer
-from delivery.errors import DeliveryError, system_errors
+from delivery.errors import DeliveryError
 from delivery.operations import evaluation
 from delivery.operations.evaluation import Evaluated
+from delivery.operations.existing import require_files
+from delivery.operations.interfaces import Interface, interface_of, require_interface
+from delivery.operations.layout import Layout, lay_out, load_model
 from delivery.operations.release import built, identity_after, write
 from delivery.session import Session
-from infra.composition.hooks import SERVING, has_hooks
-from infra.contract.artefact import MODEL_FILE, PICKLE_REASON, Artefact, ExampleRows, file_key, is_pickle, object_key
-from infra.contract.model import HOOKS
-from infra.contract.release import Release, Task
+from infra.composition.handover import HOOKS as BUILT
+from infra.composition.hooks import SERVING, digest, has_hooks, image
+from infra.contract.artefact import Artefact, ExampleRows, Format, object_key
+from infra.contract.model import HOOKS, Framework, Models
+from infra.contract.model import Model as Document
+from infra.contract.release import Release, Serving, Task
 from infra.services.serving import takes_unevaluated
-from serving.errors import StartError
-from serving.model import Model, load
 
 
 @dataclass(frozen=True)
 class Given:
     """What is imported: the model's file, those beside it, rows to evaluate it with, and where it comes from."""
 
-    file: Path
+    file: Path | None
     beside: tuple[Path, ...] = ()
     examples: Path | None = None
     task: Task | None = None
@@ -49,98 +47,72 @@ def bring(session: Session, model: str, given: Given, console: Console) -> str:
     The release is written last: before, nothing refers to what is in the store. Raise DeliveryError with nothing
     released.
     """
-    _refuse_pickles(given)
-    first = session.project.environments[0]
-    _refuse_hooks(session, model)
-    image = built(session.engine.outputs(first), first, SERVING)
-    artefact = _artefact(model, given)
-    with _staged(given) as folder:
-        loaded = _load(folder, artefact)
-        rated = evaluation.evaluate(session.project.models, model, loaded, given.examples, given.task)
-    releases = session.project.releases
+    project = session.project
+    document = project.models.load(model) if model in project.models.names() else None
+    layout = lay_out(given.file or require_files(project.models, model), given.beside)
+    first = project.environments[0]
+    serving = _serving(session, first, model, layout.format)
+    artefact = layout.artefact(model)
+    if serving.hooks is None:
+        with layout.staged() as folder:
+            loaded = load_model(folder, artefact)
+            rated = evaluation.evaluate(project.models, model, loaded, given.examples, given.task)
+        interface = interface_of(loaded)
+    else:
+        rated, interface = None, _stated(project.models, model, document, layout, given)
+    if document and document.framework is Framework.NONE:
+        require_interface(project.models.file(model), document, interface)
+    releases = project.releases
     examples = rated and _examples(model, rated.content, rated.rows)
     for identity in releases.ids(model):
         known = releases.load(model, identity)
-        if (known.artefact, known.serving.image, known.examples) == (artefact, image, examples):
+        if (known.artefact, known.serving, known.examples) == (artefact, serving, examples):
             return identity
     identity = identity_after(releases.ids(model), artefact.digest)
-    document = _release(model, identity, artefact, image, loaded, rated, given)
-    _publish(session, first, given, document, rated, console)
-    write(releases, model, identity, document)
+    release = _release(model, identity, artefact, serving, interface, rated, layout, given)
+    _publish(session, first, layout, release, rated, console)
+    write(releases, model, identity, release)
     if rated is None:
         _say_unevaluated(session, model, identity, console)
     return identity
 
 
-def _refuse_hooks(session: Session, model: str) -> None:
-    """Raise DeliveryError for a model with code of its own: what a file answers through it, only a Job measures."""
-    models = session.project.models
-    if has_hooks(models, model):
+def _serving(session: Session, environment: str, model: str, form: Format) -> Serving:
+    """Return the image that serves the model, its own where it has code around the file.
+
+    Raise DeliveryError where it needs one that there is not, or that has other code than this checkout.
+    """
+    outputs, models = session.engine.outputs(environment), session.project.models
+    if not has_hooks(models, model):
+        if form is Format.ONNX:
+            return Serving(image=built(outputs, environment, SERVING))
         raise DeliveryError(
-            f"{models.name}/{model}/{HOOKS}: a file is imported as it answers by itself; import it under another name, "
-            "or let `export` in train.py write the file, and train"
+            f"a model of the format {form} is answered by code of its own; write {models.name}/{model}/{HOOKS} with "
+            f"`predict`, run `pulumi up --stack {environment}`, and import it again, or export the model to ONNX"
         )
-
-
-def _refuse_pickles(given: Given) -> None:
-    for path in (given.file, *given.beside):
-        if is_pickle(path.name):
-            raise DeliveryError(f"{path}: pickles are not imported: {PICKLE_REASON}")
-    if given.file.suffix != ".onnx":
-        raise DeliveryError(f"{given.file}: not an ONNX file (.onnx); export the model to ONNX")
-
-
-def _artefact(model: str, given: Given) -> Artefact:
-    """Return the artefact of the files, each hashed piece by piece."""
-    main = _hashed(given.file)
-    beside = [_hashed(path) | {"name": path.name} for path in given.beside]
-    document = {
-        **main,
-        "format": "onnx",
-        "key": object_key(model, main["digest"], "onnx"),
-        "files": [file | {"key": file_key(model, file["digest"])} for file in beside],
-    }
-    names = [path.name for path in given.beside]
-    if len(set(names)) < len(names):
-        raise DeliveryError(f"--data-file: two files of one name among {', '.join(names)}; each stands in one folder")
-    try:
-        return Artefact.model_validate_json(json.dumps(document))
-    except ValidationError as error:
-        details = error.errors()[0]
-        raise DeliveryError(f"{details['input']!r}: not a file of a model: {details['msg']}") from None
-
-
-def _hashed(path: Path) -> dict[str, Any]:
-    with system_errors("reading the model", "name a file that exists and that you may read"), path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"digest": f"sha256:{digest}", "size": os.fstat(file.fileno()).st_size}
-
-
-@contextmanager
-def _staged(given: Given) -> Iterator[Path]:
-    """Yield a folder with the files alone, as a pod has them: links where the disk allows it, else copies."""
-    names = [(given.file, MODEL_FILE), *((path, path.name) for path in given.beside)]
-    action = "make the folder of the model writable, or free its size in the temporary folder"
-    with system_errors("laying out the model", action):
-        beside = given.file.resolve().parent
-        place = beside if os.access(beside, os.W_OK) else None
-        with tempfile.TemporaryDirectory(prefix=".stellwerk-", dir=place) as folder:
-            for path, name in names:
-                try:
-                    os.link(path.resolve(), Path(folder) / name)
-                except OSError:
-                    shutil.copyfile(path, Path(folder) / name)
-            yield Path(folder)
-
-
-def _load(folder: Path, artefact: Artefact) -> Model:
-    try:
-        files = {file.name: file.digest for file in artefact.files}
-        return load(folder / MODEL_FILE, artefact.digest, files=files)
-    except StartError as error:
+    own = image(model)
+    if outputs.get(BUILT, {}).get(own) != digest(models, model):
         raise DeliveryError(
-            f"the model cannot be served: {' '.join(str(error).split())}; nothing is imported"
-        ) from None
+            f"{environment} has built no image {own} with {models.name}/{model}/{HOOKS} as it is here; with {model} "
+            f"under stellwerk:models there, run `pulumi up --stack {environment}`, and import it again"
+        )
+    return Serving(image=built(outputs, environment, own), hooks=digest(models, model))
+
+
+def _stated(models: Models, model: str, document: Document | None, layout: Layout, given: Given) -> Interface:
+    """Return the interface that the model's document says: no such file says it."""
+    form = layout.format
+    if document is None:
+        raise DeliveryError(
+            f"{layout.model}: a model of the format {form} does not say what it takes and returns; write "
+            f"{models.file(model)} with framework: none, inputs and outputs"
+        )
+    if given.examples:
+        raise DeliveryError(
+            f"--examples {given.examples}: this command runs ONNX files alone, and no model's code; a model with "
+            f"{models.name}/{model}/{HOOKS} is imported without an evaluation: leave --examples away"
+        )
+    return interface_of(document)
 
 
 def _examples(model: str, content: bytes, rows: int) -> ExampleRows:
@@ -149,17 +121,24 @@ def _examples(model: str, content: bytes, rows: int) -> ExampleRows:
 
 
 def _release(
-    model: str, identity: str, artefact: Artefact, image: str, loaded: Model, rated: Evaluated | None, given: Given
+    model: str,
+    identity: str,
+    artefact: Artefact,
+    serving: Serving,
+    interface: Interface,
+    rated: Evaluated | None,
+    layout: Layout,
+    given: Given,
 ) -> Release:
     created = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    imported = {"by": getpass.getuser(), "from": given.source or given.file.name, "note": given.note}
+    imported = {"by": getpass.getuser(), "from": given.source or (given.file or layout.model).name, "note": given.note}
     document: dict[str, Any] = {
         "apiVersion": "stellwerk.dev/v2",
         "kind": "Release",
         "metadata": {"model": model, "release": identity, "created": created},
         "artefact": artefact.model_dump(mode="json"),
-        "serving": {"image": image},
-        "interface": {side: [one.metadata() for one in getattr(loaded, side)] for side in ("inputs", "outputs")},
+        "serving": serving.model_dump(mode="json"),
+        "interface": interface,
         "reference": {"inputs": {}},
         "origin": {"imported": imported | {"created": created}},
     }
@@ -181,11 +160,11 @@ def _release(
 
 
 def _publish(
-    session: Session, environment: str, given: Given, document: Release, rated: Evaluated | None, console: Console
+    session: Session, environment: str, layout: Layout, document: Release, rated: Evaluated | None, console: Console
 ) -> None:
     """Bring every object into the store; what is there already, of an import that was interrupted, stays."""
     artefact = document.artefact
-    files = [*zip(given.beside, artefact.files, strict=True), (given.file, artefact)]
+    files = [*zip(layout.beside.values(), artefact.files, strict=True), (layout.model, artefact)]
     with session.store(environment) as target:
         for path, item in files:
             moved = transfer.upload(path, target, item)

@@ -10,7 +10,7 @@ from delivery.operations.draft import How, Move, draft
 from delivery.project import Pointers
 from delivery.session import Session
 from infra.contract.release import Release
-from infra.services.serving import takes_unevaluated
+from infra.services.serving import memory_problem, takes_unevaluated
 from infra.values import file_name
 
 
@@ -24,6 +24,7 @@ def promote(session: Session, model: str, target: str, source: str | None, relea
     wanted = accepted(session, model, target, source, release)
     document = session.project.releases.load(model, wanted)
     _require_evaluation(session, model, target, document)
+    _require_memory(session, model, target, document)
     origin = session.project.source(target)
     if origin is not None:
         _bring_artefact(session, origin, target, document, how.console)
@@ -67,6 +68,17 @@ def _require_evaluation(session: Session, model: str, target: str, document: Rel
             f"release {release}: it was imported without an evaluation, and {target} takes no such release of {model}; "
             "import the model again with rows to evaluate it on, or set acceptsUnevaluated of "
             f"{model} in {file_name(target)} to true"
+        )
+
+
+def _require_memory(session: Session, model: str, target: str, document: Release) -> None:
+    """Raise DeliveryError for a release that the target's pods have no room for, before anything of it is copied."""
+    problem = memory_problem(model, session.project.model(target, model), document)
+    if problem:
+        key = ".".join(map(str, problem.path))
+        raise DeliveryError(
+            f"{file_name(target)}: {key} is {problem.given}; allowed: {problem.allowed}; {problem.action}; nothing was "
+            "changed"
         )
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from infra.contract.artefact import ExampleRows, ModelFile, object_key
+from infra.contract.artefact import Artefact, ExampleRows, file_key, object_key
 from infra.contract.evaluation import TrainedEvaluation
 from infra.contract.fields import Digest, Name, PinnedImage, ReleaseId, Section
 from infra.contract.problems import KeyPath, Problem
@@ -21,7 +21,7 @@ class Candidate(Section):
     kind: Literal["Candidate"] = Field(description="Candidate")
     model: Name
     created: Time
-    artefact: ModelFile
+    artefact: Artefact
     training: TrainingRecord
     data: Data
     run: Run
@@ -45,11 +45,16 @@ def contradictions(candidate: Candidate, model: str, job: str, experiment: str |
 
     `experiment` is what its tracking server calls the model, where that is not its name.
     """
+    artefact = candidate.artefact
     expected: list[tuple[KeyPath, object, object]] = [
         (("model",), candidate.model, model),
         (("training", "job"), candidate.training.job, job),
         (("run", "experiment"), candidate.run.experiment, experiment or model),
-        (("artefact", "key"), candidate.artefact.key, object_key(model, candidate.artefact.digest, "onnx")),
+        (("artefact", "key"), artefact.key, object_key(model, artefact.digest, artefact.format.ending)),
+        *(
+            (("artefact", "files", index, "key"), file.key, file_key(model, file.digest))
+            for index, file in enumerate(artefact.files)
+        ),
         (("examples", "key"), candidate.examples.key, object_key(model, candidate.examples.digest, "json")),
         (("evaluation", "parity", "rows"), candidate.evaluation.parity.rows, candidate.data.rows.held_out),
         (("examples", "rows"), candidate.examples.rows, min(candidate.examples.rows, candidate.data.rows.held_out)),

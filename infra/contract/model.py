@@ -24,13 +24,17 @@ _PARAMETER = r"^[a-z][a-z0-9_]{0,39}$"
 
 
 class Framework(StrEnum):
-    """What a model is trained with: each has an adapter and an image in `training/frameworks/`."""
+    """What a model is trained with: each but `none` has an adapter and an image in `training/frameworks/`.
+
+    A model of the framework `none` is an existing file: nothing trains it.
+    """
 
     PYTORCH = "pytorch"
     SCIKIT_LEARN = "scikit-learn"
     XGBOOST = "xgboost"
     LIGHTGBM = "lightgbm"
     KERAS = "keras"
+    NONE = "none"
 
     @property
     def package(self) -> str:
@@ -135,14 +139,17 @@ class Model(Section):
         description="hyperparameters by name",
         json_schema_extra={"propertyNames": {"pattern": _PARAMETER}},
     )
-    gates: tuple[Gate, ...] = Field(min_length=1, description="a list of gates, at least one")
-    training: Training
+    gates: tuple[Gate, ...] = Field(
+        default=(), description="a list of gates, at least one; with `framework: none` there may be none"
+    )
+    training: Training | None = Field(default=None, description="how it is trained; absent with `framework: none`")
     requirements: tuple[str, ...] = Field(default=(), description="a list of requirement ids")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.target.name in self.inputs:
             raise ValueError("a target that is no input")
+        self._check_training()
         if self.framework in (Framework.PYTORCH, Framework.KERAS):
             inputs, outputs = self.session.inputs or self.inputs, self.session.outputs or self.outputs
             if any(column.datatype is DataType.BYTES for column in (*inputs.values(), *outputs.values())):
@@ -152,6 +159,14 @@ class Model(Section):
                 )
         self._check_target()
         return self
+
+    def _check_training(self) -> None:
+        if self.framework is not Framework.NONE:
+            lacking = [name for name, given in (("gates", self.gates), ("training", self.training)) if not given]
+            if lacking:
+                raise ValueError(f"{' and '.join(lacking)}, which every model that is trained has")
+        elif self.training or self.parameters or self.data != DataSection():
+            raise ValueError("no training, parameters and data with `framework: none`: nothing trains an existing file")
 
     def _check_target(self) -> None:
         target, classes = self.target, self.target.size

@@ -14,7 +14,7 @@ from infra.contract.evaluation import Gate as Gate
 from infra.contract.evaluation import Operator as Operator
 from infra.contract.evaluation import Task as Task
 from infra.contract.fields import Digest, Name, PinnedImage, ReleaseId, Section
-from infra.contract.problems import ConfigError, KeyPath, Problem, Source, read_text, show, suggest
+from infra.contract.problems import ConfigError, KeyPath, Problem, Source, read_text, suggest
 from infra.contract.provenance import Data, Origin, Run, Time, TrainingRecord
 from infra.contract.reading import differing, parse, tree
 
@@ -205,7 +205,7 @@ def _contradictions(document: Release, model: str, release: str) -> list[Problem
         (("metadata", "model"), document.metadata.model, model),
         (("metadata", "release"), document.metadata.release, release),
         (("metadata", "release"), document.metadata.release.partition("-")[2], digest[:8]),
-        (("artefact", "key"), artefact.key, object_key(model, artefact.digest, artefact.format)),
+        (("artefact", "key"), artefact.key, object_key(model, artefact.digest, artefact.format.ending)),
         *(
             (("artefact", "files", index, "key"), file.key, file_key(model, file.digest))
             for index, file in enumerate(artefact.files)
@@ -218,11 +218,7 @@ def _contradictions(document: Release, model: str, release: str) -> list[Problem
 
 
 def _lacks(document: Release) -> Iterator[Problem]:
-    """Yield two files of one name, and what a trained release lacks or an imported one has too much."""
-    names = [file.name for file in document.artefact.files]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            yield Problem(("artefact", "files", index, "name"), show(name), "a name that no other file has", _RESTORE)
+    """Yield what a trained release lacks or an imported one has too much."""
     for key in ("training", "data", "run", "evaluation"):
         if document.origin is None and getattr(document, key) is None:
             yield Problem((key,), "nothing", "a value, or `origin` of a model that was imported", _RESTORE)

@@ -68,7 +68,8 @@ def _framework_sources(framework: Framework) -> tuple[str, ...]:
 
 def _builds(environment: Environment, models: Models) -> dict[str, Build]:
     """Return an image for each framework that the environment's models need, one for each of the models, and hooks'."""
-    frameworks = {model: models.load(model).framework for model in pipelines(environment)}
+    known = {model: models.load(model).framework for model in pipelines(environment)}
+    frameworks = {model: framework for model, framework in known.items() if framework is not Framework.NONE}
     builds = {
         _framework_image(framework): _framework_build(framework) for framework in sorted(set(frameworks.values()))
     }
@@ -122,7 +123,16 @@ def _document_rules(environment: Environment, documents: Documents) -> Iterator[
     known = documents.models.names()
     for model, pipeline in pipelines(environment).items():
         if model in known:
-            yield from _never_admitted(environment, model, _resources(model, pipeline, documents.models))
+            resources = _resources(model, pipeline, documents.models)
+            if resources:
+                yield from _never_admitted(environment, model, resources)
+            else:
+                yield Problem(
+                    ("training", model),
+                    "a model that is an existing file (framework: none)",
+                    "models that are trained",
+                    f"remove the key; `stellwerk model import {model}` makes its releases",
+                )
             if hooks.has_hooks(documents.models, model):
                 yield from _hook_problems(environment, model, documents.models)
             continue
@@ -146,9 +156,10 @@ def _hook_problems(environment: Environment, model: str, models: Models) -> Iter
     yield from hooks.problems(models, model, ("training", model))
 
 
-def _resources(model: str, pipeline: TrainingSection, models: Models) -> Resources:
-    """Return what a Job asks for: the environment's own numbers, else those of the model's document."""
-    return pipeline.resources or models.load(model).training.resources
+def _resources(model: str, pipeline: TrainingSection, models: Models) -> Resources | None:
+    """Return what a Job asks for: the environment's own numbers, else the document's; None of what is not trained."""
+    training = models.load(model).training
+    return (pipeline.resources or training.resources) if training else None
 
 
 def _placements(environment: Environment) -> Iterator[Placement]:
@@ -178,6 +189,8 @@ def _compose(context: Composition) -> None:
     images, models = context.get(BuiltImages), Models(context.root / "models")
     for model, pipeline in pipelines(context.environment).items():
         resources = _resources(model, pipeline, models)
+        if resources is None:
+            continue
         TrainingPipeline(
             f"train-{model}",
             {

@@ -90,13 +90,17 @@ def test_other_weights_make_another_release(
         ("model.pt", "pickles are not imported"),
         ("model.joblib", "pickles are not imported"),
         ("model.h5", "not an ONNX file"),
+        ("model.pt2", "a model of the format pt2, but is none"),
+        ("model.safetensors", "a model of the format safetensors, but is none"),
+        ("missing.onnx", "No such file"),
         ("model.onnx", "the model cannot be served"),
     ],
 )
 def test_what_cannot_be_served_is_refused_and_nothing_is_published(
     name: str, reason: str, tmp_path: Path, stellwerk: Command, stores: ObjectStores, releases: Releases
 ) -> None:
-    (tmp_path / name).write_bytes(b"no model")
+    if name != "missing.onnx":
+        (tmp_path / name).write_bytes(b"no model")
     before = releases.ids(MODEL)
     code, _, err = stellwerk("model", "import", MODEL, "--file", str(tmp_path / name))
     assert code == 1

@@ -1,7 +1,6 @@
 """`stellwerk release` of a model with `serve.py`: the image with the very code that it was measured with."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +9,6 @@ from delivery.errors import DeliveryError
 from infra.contract.release import Releases
 from tests.support.checkout import MODEL
 from tests.support.engine import FakeEngine
-from tests.support.session import Command
 from tests.support.training_jobs import SERVING, Jobs, artefact, jobs, refusal, store, stores
 
 __all__ = ["jobs", "store", "stores"]
@@ -91,12 +89,3 @@ def test_a_stack_without_the_servers_image_is_named(jobs: Jobs, pulumi: FakeEngi
     del pulumi.stack_outputs["images"]["serving"]
     with pytest.raises(DeliveryError, match="dev: its stack builds no image serving; releases are made"):
         jobs.release(jobs.done(1))
-
-
-def test_a_file_is_not_imported_for_a_model_with_hooks(stellwerk: Command, project: Any, tmp_path: Path) -> None:
-    (project.root / "models" / MODEL / "serve.py").write_text("def encode(outputs, folder):\n    return outputs\n")
-    file = tmp_path / "model.onnx"
-    file.write_bytes(artefact(1))
-    code, _, err = stellwerk("model", "import", MODEL, "--file", str(file))
-    assert code == 1
-    assert f"models/{MODEL}/serve.py: a file is imported as it answers by itself" in err

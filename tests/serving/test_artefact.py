@@ -47,6 +47,18 @@ def test_tensors_are_read_from_a_file_that_is_named(tmp_path: Path, location: st
     assert answer.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
 
 
+def test_tensors_may_be_in_a_folder_beside_the_model(tmp_path: Path) -> None:
+    path = artefact(tmp_path / "model", "tensors/weights.bin")
+    (path.parent / "tensors").mkdir()
+    (path.parent / "weights.bin").rename(path.parent / "tensors" / "weights.bin")
+    model = load_with(path, {"tensors/weights.bin": WEIGHTS})
+    (answer,) = model.run({"x": np.eye(4, dtype=np.float32)[:1]}, model.output_names)
+    assert answer.tolist() == [[0, 1, 2, 3]]
+    (path.parent / "tensors" / "more.bin").touch()
+    with pytest.raises(StartError, match=r"holds what is no file of the artefact: tensors/more\.bin; "):
+        load_with(path, {"tensors/weights.bin": WEIGHTS})
+
+
 @pytest.mark.parametrize("location", ["../weights.bin", "other.bin", "sub/weights.bin", "/etc/hostname", ""])
 def test_a_location_that_is_no_file_of_the_artefact_is_refused(tmp_path: Path, location: str) -> None:
     path = artefact(tmp_path / "model", location)

@@ -87,6 +87,18 @@ def test_further_files_are_fetched_into_the_same_folder_and_are_read_only(
     assert {path.stat().st_mode & 0o777 for path in files.values()} == {0o444}
 
 
+def test_files_have_the_folders_that_their_names_say(store: "S3Client", of_two_files: Fetch) -> None:
+    (weights,) = of_two_files.files
+    inner = replace(weights, name="variables/shards/one.bin")
+    assert fetch(store, replace(of_two_files, files=(weights, inner))) == len(CONTENT) + 2 * len(WEIGHTS)
+    folder = of_two_files.path.parent
+    assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()) == [
+        "model.onnx",
+        "variables/shards/one.bin",
+        "weights.bin",
+    ]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -45,8 +45,8 @@ STORE = {"MODEL_BUCKET": "models", "MODEL_KEY": "digits/model.onnx"}
 def test_an_artefact_may_have_further_files() -> None:
     environ = environment(Path("/m/model.onnx"), **STORE)
     assert serve(environ).files == fetch(environ).files == ()
-    environ["ARTEFACT_FILES"] = json.dumps([WEIGHTS, WEIGHTS | {"name": "b", "size": 0}])
-    files = (File("model.onnx.data", ZEROS, 7, "digits/weights"), File("b", ZEROS, 0, "digits/weights"))
+    environ["ARTEFACT_FILES"] = json.dumps([WEIGHTS, WEIGHTS | {"name": "a/b", "size": 0}])
+    files = (File("model.onnx.data", ZEROS, 7, "digits/weights"), File("a/b", ZEROS, 0, "digits/weights"))
     assert serve(environ).files == fetch(environ).files == files
 
 
@@ -58,9 +58,12 @@ def test_an_artefact_may_have_further_files() -> None:
         (["a"], r"entry 0 \(counted from 0\) is 'a'; expected an object with the keys name, digest, size, key"),
         ([WEIGHTS, {"name": "a"}], "entry 1 .* is {'name': 'a'}; expected an object with the keys"),
         ([WEIGHTS | {"mode": 7}], "entry 0 .*; expected an object with the keys"),
-        ([WEIGHTS | {"name": "../a"}], r"entry 0 .*: name is '\.\./a'; expected a file name"),
+        ([WEIGHTS | {"name": "../a"}], r"entry 0 .*: name is '\.\./a'; expected a path below"),
         ([WEIGHTS | {"name": ".."}], r"name is '\.\.'"),
-        ([WEIGHTS | {"name": "a/b"}], "name is 'a/b'"),
+        ([WEIGHTS | {"name": "a//b"}], "name is 'a//b'"),
+        ([WEIGHTS | {"name": "a/../b"}], r"name is 'a/\.\./b'"),
+        ([WEIGHTS | {"name": "a/b"}, WEIGHTS | {"name": "a"}], "has 'a' as a file and as a folder"),
+        ([WEIGHTS | {"name": "model.onnx/b"}], r"has 'model\.onnx' as a file and as a folder"),
         ([WEIGHTS | {"name": "/a"}], "name is '/a'"),
         ([WEIGHTS | {"name": ".a"}], r"name is '\.a'"),
         ([WEIGHTS | {"name": ""}], "name is ''"),

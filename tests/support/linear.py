@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
@@ -33,6 +34,12 @@ def answers(fitted: Layer, model: Model, inputs: Mapping[str, NDArray[Any]]) -> 
 
 def export(fitted: Layer, model: Model, sample: Mapping[str, NDArray[Any]], path: Path) -> None:
     path.write_bytes(to_onnx(fitted, model.name, model.inputs[0].name, model.outputs[0].name))
+
+
+def write_external(layer: Layer, path: Path, location: str) -> None:
+    """Write the file, its matrix in another one beside it."""
+    model = onnx.load_model_from_string(to_onnx(layer, "digits", "pixels", "scores"))
+    onnx.save_model(model, path, save_as_external_data=True, location=location, size_threshold=1024)
 
 
 def to_onnx(layer: Layer, name: str, given: str, answered: str, comment: str = "") -> bytes:

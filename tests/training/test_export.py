@@ -55,6 +55,20 @@ def test_another_interface_than_the_documents_is_refused(changed: dict[str, tupl
         answers_of(export(), replace(MODEL, **changed), {"pixels": np.zeros((1, 64), np.float32)})  # type: ignore[arg-type]
 
 
+def test_a_file_that_does_not_run_is_named_with_the_reason() -> None:
+    with pytest.raises(
+        TrainingError, match=r"ONNX Runtime does not run the exported file of digits: .*INVALID_PROTOBUF"
+    ):
+        answers_of(b"no model", MODEL, {"pixels": np.zeros((1, 64), np.float32)})
+    with pytest.raises(TrainingError, match=r"ONNX Runtime does not run the exported file of digits: .*dimensions"):
+        answers_of(export(), MODEL, {"pixels": np.zeros((1, 63), np.float32)})
+
+
+def test_what_is_no_protobuf_is_refused() -> None:
+    with pytest.raises(TrainingError, match="no valid ONNX model"):
+        canonical(b"no model", "digits")
+
+
 @pytest.mark.parametrize("broken", [1.001, np.nan])
 def test_answers_that_differ_are_refused(broken: float) -> None:
     given, other = np.ones((2, 2), np.float32), np.array([[1, 1], [1, broken]], np.float32)

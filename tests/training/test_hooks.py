@@ -1,6 +1,7 @@
 """A model with `serve.py`: trained, exported and measured as it is served, from what is asked to what is answered."""
 
 import json
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from infra.contract.examples import Examples
 from tests.support import linear
 from tests.support.models import HOOKED, place
 from training import candidate, data, examples, pipeline
-from training.author import Run, read_author
+from training.author import Author, Run, read_author
 from training.check import Check, suite
 from training.document import read_model
 from training.errors import TrainingError
@@ -28,9 +29,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 def make(folder: Path, **changed: Any) -> pipeline.Product:
-    model, author = read_model(folder), read_author(folder)
+    author = read_author(folder)
     author = replace(author, hooks=replace(author.hooks, **changed))
-    return pipeline.make(model, author, linear, data.load(model, author), model.defaults, RUN)
+    return made(folder, author)
+
+
+def made(folder: Path, author: Author) -> pipeline.Product:
+    model, output = read_model(folder), Path(tempfile.mkdtemp(dir=folder.parent))
+    return pipeline.make(model, author, linear, data.load(model, author), model.defaults, RUN, output)
 
 
 def test_what_is_measured_is_what_is_answered(folder: Path) -> None:
@@ -72,9 +78,10 @@ def test_an_author_exports_what_decode_reads(folder: Path) -> None:
         words = json.loads((place / "words.json").read_text())
         return {"counts": np.array([[text.count(word) for word in words] for text in inputs["text"]], np.float32)}
 
-    model, author = read_model(folder), read_author(folder)
+    author = read_author(folder)
     author = replace(author, export=export, hooks=replace(author.hooks, decode=decode))
-    product = pipeline.make(model, author, linear, data.load(model, author), model.defaults, RUN)
+    product = made(folder, author)
+    assert list(product.exported.beside) == ["words.json"]
     assert product.content == make(folder).content
 
 

@@ -77,6 +77,23 @@ def test_what_is_stored_is_what_the_candidate_says(what: str, job: Make, store: 
         validate(json.loads(content), "examples-v1")
 
 
+def test_files_beside_the_model_are_published_and_become_the_releases(job: Make, store: "S3Client") -> None:
+    def export(model: Layer, path: Path) -> None:
+        linear.write_external(model, path, "weights.bin")
+        (path.parent / "vocabulary.txt").write_text("zero one")
+
+    document = run(job(replace(AUTHOR, export=export))).candidate
+    validate(document, "candidate-v1")
+    candidate = Candidate.model_validate_json(json.dumps(document))
+    assert contradictions(candidate, "digits", "train-digits-1") == []
+    release = release_of(candidate, f"v1-{candidate.artefact.digest[7:15]}", f"r.test/serving@sha256:{'2' * 64}")
+    assert [file.name for file in release.artefact.files] == ["vocabulary.txt", "weights.bin"]
+    for file in release.artefact.files:
+        content = read(store, file.key)
+        assert (digest_of(content), len(content)) == (file.digest, file.size)
+    validate(release.model_dump(mode="json", by_alias=True, exclude_none=True), "release-v2")
+
+
 def test_what_is_published_is_a_candidate_and_becomes_a_release(job: Make) -> None:
     document = run(job(AUTHOR)).candidate
     validate(document, "candidate-v1")

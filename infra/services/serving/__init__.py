@@ -7,14 +7,15 @@ from infra.composition import hooks
 from infra.composition.context import Composition
 from infra.composition.handover import ModelUrls, Namespaces, ObjectStoreAccess, PullSecrets, ServingRuntime
 from infra.composition.service import Documents, Namespace, Placement, Service, Stack
+from infra.contract.artefact import Format
 from infra.contract.environment import PLATFORM, SERVING, Environment
 from infra.contract.problems import Problem, show
 from infra.contract.release import Release
-from infra.services.serving.capacity import never_admitted, too_large
+from infra.services.serving.capacity import memory_problem, never_admitted, too_large
 from infra.services.serving.endings import warn
 from infra.services.serving.section import SECTION, Model, digests, models, pointers, takes_unevaluated, unevaluated
 
-__all__ = ["APPLIED", "SERVICE", "Model", "digests", "models", "takes_unevaluated"]
+__all__ = ["APPLIED", "SERVICE", "Model", "digests", "memory_problem", "models", "takes_unevaluated"]
 
 # The output that says by digests with which values of each model the stack was applied.
 APPLIED = "modelDigests"
@@ -100,6 +101,7 @@ def _serve(context: Composition, name: str, model: Model, release: Release) -> N
             "artefact_key": release.artefact.key,
             "artefact_digest": release.artefact.digest,
             "artefact_size": release.artefact.total_size,
+            "artefact_file": None if release.artefact.format is Format.ONNX else release.artefact.format.file,
             "artefact_files": json.dumps(files) if files else None,
             "clients": namespaces[PLATFORM],
             "replicas": model.replicas,

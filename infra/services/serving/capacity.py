@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 
-from infra.contract.artefact import Artefact
+from infra.contract.artefact import Artefact, Format
 from infra.contract.environment import Environment
 from infra.contract.problems import Problem, show
 from infra.contract.quantities import cpu_text, memory_bytes, memory_text, milli_cores
 from infra.contract.release import Release
-from infra.services.serving.section import models
+from infra.services.serving.section import Model, models
 
-# What the server needs: the model's file read and laid out for inference, the interpreter, and requests in flight.
+# What the server needs: an ONNX file read and laid out for inference, the interpreter, and requests in flight.
 MEMORY_PER_ARTEFACT = 1.25
 # Files beside it are mapped, not copied: their pages count in the pod's memory while they are there, and without room
-# for all of them each request would read the disk again.
+# for all of them each request would read the disk again. Of a file in another format, which a model's own code opens,
+# nothing more is known.
 MEMORY_PER_FILE = 1
 MEMORY_OF_SERVER = 160 * 1024**2
 # A rolling update starts one pod before it ends another.
@@ -24,7 +25,8 @@ _NAMED = 8
 def needed_memory(artefact: Artefact) -> int:
     """Return the bytes that a pod needs for an artefact."""
     beside = artefact.total_size - artefact.size
-    return int(artefact.size * MEMORY_PER_ARTEFACT) + beside * MEMORY_PER_FILE + MEMORY_OF_SERVER
+    factor = MEMORY_PER_ARTEFACT if artefact.format is Format.ONNX else MEMORY_PER_FILE
+    return int(artefact.size * factor) + beside * MEMORY_PER_FILE + MEMORY_OF_SERVER
 
 
 def too_large(environment: Environment, releases: Mapping[tuple[str, str], Release]) -> Iterator[Problem]:
@@ -49,17 +51,23 @@ def never_admitted(environment: Environment) -> Iterator[Problem]:
 def _models(environment: Environment, releases: Mapping[tuple[str, str], Release]) -> Iterator[Problem]:
     for name, model in models(environment).items():
         release = releases.get((name, model.release or ""))
-        if release is None:
-            continue
-        needed, size = needed_memory(release.artefact), release.artefact.total_size
-        if memory_bytes(model.resources.memory) < needed:
-            enough = memory_text(needed)
-            yield Problem(
-                ("models", name, "resources", "memory"),
-                show(model.resources.memory),
-                f'at least "{enough}", because the artefact of {model.release} has {size / 1e6:,.0f} MB',
-                f'set models.{name}.resources.memory to "{enough}" or more',
-            )
+        problem = release and memory_problem(name, model, release)
+        if problem:
+            yield problem
+
+
+def memory_problem(name: str, model: Model, release: Release) -> Problem | None:
+    """Return that the release's files need more memory than the model's pods have, None if they do not."""
+    needed, size = needed_memory(release.artefact), release.artefact.total_size
+    if memory_bytes(model.resources.memory) >= needed:
+        return None
+    enough = memory_text(needed)
+    return Problem(
+        ("models", name, "resources", "memory"),
+        show(model.resources.memory),
+        f'at least "{enough}", because the artefact of {release.metadata.release} has {size / 1e6:,.0f} MB',
+        f'set models.{name}.resources.memory to "{enough}" or more',
+    )
 
 
 def _serving(environment: Environment) -> Iterator[Problem]:

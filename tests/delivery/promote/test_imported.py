@@ -56,6 +56,19 @@ def test_a_release_without_evaluation_needs_leave(
     assert f"file weights.bin {KEY}: {len(WEIGHTS)} bytes copied to prod" in words
 
 
+def test_a_release_that_the_pods_have_no_room_for_is_refused_before_anything_is_copied(
+    project: Checkout, releases: Releases, bench: Bench, stores: ObjectStores, imported: str, words: Words
+) -> None:
+    file = releases.file(MODEL, FIRST)
+    document = yaml().load(file)
+    document["artefact"]["files"][0]["size"] = 500 << 20
+    yaml().dump(document, file)
+    accept(project)
+    with pytest.raises(DeliveryError, match=r'models\.digits\.resources\.memory is "512Mi"; allowed: at least "661Mi"'):
+        move(bench, words, "prod")
+    assert stores.keys("prod") == []
+
+
 def test_every_file_is_needed(
     project: Checkout, bench: Bench, stores: ObjectStores, imported: str, words: Words
 ) -> None:
