@@ -93,6 +93,8 @@ def _settings(given: Mapping[str, str]) -> dict[str, str]:
         "PATH": path if path.startswith(first) else f"{first}{os.pathsep}{path}",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         names.PULUMI_PARALLEL_DIFF: given.get(names.PULUMI_PARALLEL_DIFF) or "true",
+        # By itself it works on four a processor: no more models would be waited for at a time.
+        names.PULUMI_PARALLEL: given.get(names.PULUMI_PARALLEL) or "64",
         # Nothing is overwritten that somebody else has set; unset, a preview would not say so of what it is to create.
         "PULUMI_K8S_ENABLE_PATCH_FORCE": "false",
     }

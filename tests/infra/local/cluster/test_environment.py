@@ -136,7 +136,8 @@ def test_the_engine_skips_checkpoints_on_the_local_cluster_alone(place: Layout) 
         assert not environment(given, place).keys() & set(ENGINE)
 
 
-@pytest.mark.parametrize("name", [*ENGINE, names.PULUMI_PARALLEL_DIFF])
+@pytest.mark.parametrize("name", [*ENGINE, names.PULUMI_PARALLEL, names.PULUMI_PARALLEL_DIFF])
 def test_how_the_engine_behaves_is_the_users_to_say(name: str, place: Layout) -> None:
     assert ask_for(place, {name: "own"})[name] == "own"
     assert environment(OWN, place)[names.PULUMI_PARALLEL_DIFF] == "true"
+    assert environment(OWN, place)[names.PULUMI_PARALLEL] == "64"
