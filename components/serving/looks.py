@@ -80,8 +80,8 @@ class Looks:
     async def at(self, model: str) -> Items:
         """Return a model's Deployment and pods, and the warnings of pods that have not started.
 
-        All of it is read after the call. Raise UnansweredError where the cluster gives no answer, NotServingError where
-        none can be had.
+        All of it is read after the call. Raise UnansweredError where the cluster gives no answer, NotServingError
+        where it cannot be asked.
         """
         self._wanted.add(model)
         if self._next is None:
