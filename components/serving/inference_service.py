@@ -102,7 +102,7 @@ class InferenceService(pulumi.ComponentResource):
         Until then every preview shows it as still to be done.
         """
         opts = child(self, [scale])
-        opts.hooks = self._before(f"{name}-serves", args, self._served)
+        opts.hooks = self._before(f"{name}-serves", args, rollout.until_served)
         model = args["model"]
         policy.v1.PodDisruptionBudget(
             f"{name}-budget",
@@ -122,14 +122,11 @@ class InferenceService(pulumi.ComponentResource):
             opts=opts,
         )
 
-    def _served(self, revision: rollout.Revision, shared: Looks) -> Awaitable[None]:
-        return rollout.until_served(revision, shared, lambda reason: pulumi.log.warn(reason, self))
-
     def _before(
         self,
         name: str,
         args: InferenceServiceArgs,
-        wait: Callable[[rollout.Revision, Looks], Awaitable[None]],
+        wait: Callable[[rollout.Revision, Looks, Callable[[str], None]], Awaitable[None]],
     ) -> pulumi.ResourceHookBinding:
         """Return hooks by which a resource is created or updated only once `wait` has returned, previews excepted."""
         seconds = _START_SECONDS + args["artefact_size"] / _BYTES_PER_SECOND
@@ -145,7 +142,8 @@ class InferenceService(pulumi.ComponentResource):
                 seconds=seconds,
                 deadline=args.get("deadline") or math.inf,
             )
-            await wait(revision, looks(args["context"], revision.namespace))
+            shared = looks(args["context"], revision.namespace)
+            await wait(revision, shared, lambda reason: pulumi.log.warn(reason, self))
 
         hook = pulumi.ResourceHook(name, before)
         return pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook])

@@ -53,27 +53,34 @@ class Observation:
     waiting: list[str] = field(default_factory=list)
 
 
-async def until_declared(revision: Revision, looks: Looks, seconds: float = 60) -> None:
+async def until_declared(
+    revision: Revision, looks: Looks, report: Callable[[str], None], patience: float = _PATIENCE
+) -> None:
     """Return once KServe has made the revision's Deployment, or changed it.
 
     What is set before that KServe takes back: its change sets the number of pods to one.
-    Raise NotServingError when it has made none, of any model waited for, for so many seconds, or at the deadline.
+    `report` is told once, after `patience` seconds in which it made none that is waited for; its controller may be busy
+    with others. Raise NotServingError after `revision.seconds` of that, or at the deadline.
     """
-    began, reason = time.monotonic(), ""
+    began, reported = time.monotonic(), False
     while True:
         try:
-            items = await looks.at(revision.model)
+            items, reason = await looks.at(revision.model), ""
         except UnansweredError as error:
-            items, reason = [], f"\n  {error}"
+            items, reason = [], f": {error}"
         if any(item["kind"] == "Deployment" and _is_declared(item, revision) for item in items):
             looks.advance()
             return
-        if looks.stalled(began) > seconds or time.time() > revision.deadline:
+        stalled, seconds = looks.stalled(began), time.monotonic() - began
+        if stalled > revision.seconds or time.time() > revision.deadline:
             raise NotServingError(
                 f"{revision.model}: KServe made no Deployment of this revision in {revision.namespace} "
-                f"in {time.monotonic() - began:.0f} s; look at its controller, "
+                f"in {seconds:.0f} s; look at its controller, "
                 f"and at `kubectl describe inferenceservice {revision.model}`{reason}"
             )
+        if stalled > patience and not reported:
+            reported = True
+            report(f"{revision.model}: KServe has made no Deployment of this revision after {seconds:.0f} s{reason}")
 
 
 async def until_served(

@@ -89,7 +89,7 @@ def test_there_is_one_look_at_a_time_and_whoever_comes_meanwhile_gets_the_next_o
         async def later(model: str, seconds: float) -> float:
             await asyncio.sleep(seconds)
             asked = time.monotonic()
-            await until_declared(revision(model), looks)
+            await until_declared(revision(model), looks, print)
             return asked
 
         asked = await asyncio.gather(later("model-0001", 0), *(later(model, 0.02) for model in MODELS[2:9]))
@@ -164,11 +164,11 @@ def test_a_model_has_its_time_again_whenever_another_one_gets_ready() -> None:
                 namespace.items.append(deployment(model))
 
         making = asyncio.ensure_future(make(MODELS[:6]))
-        await asyncio.gather(*(until_declared(revision(model), looks, seconds=0.4) for model in MODELS[:6]))
+        await asyncio.gather(*(until_declared(revision(model, 0.4), looks, print) for model in MODELS[:6]))
         assert time.monotonic() - began > 0.5
         await making
         with pytest.raises(NotServingError, match="model-0007: KServe made no Deployment"):
-            await until_declared(revision("model-0007"), looks, seconds=0.2)
+            await until_declared(revision("model-0007", 0.2), looks, print)
 
     asyncio.run(wait())
 
@@ -221,7 +221,7 @@ def test_a_look_needs_none_of_the_threads_in_which_the_sdk_waits() -> None:
         loop = asyncio.get_running_loop()
         loop.set_default_executor(ThreadPoolExecutor(1))
         waiting = loop.run_in_executor(None, asked.wait, 5)
-        await until_declared(revision("model-0001"), Looks(answer))
+        await until_declared(revision("model-0001"), Looks(answer), print)
         return await waiting
 
     assert asyncio.run(look())

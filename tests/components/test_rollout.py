@@ -94,8 +94,9 @@ class Cluster:
     def wait(self, revision: Revision = REVISION, patience: float = 0) -> None:
         asyncio.run(until_served(revision, Looks(self, rest=0), self.reported.append, patience))
 
-    def wait_for_deployment(self, seconds: float = 60) -> None:
-        asyncio.run(until_declared(REVISION, Looks(self, rest=0), seconds))
+    def wait_for_deployment(self, seconds: float = 60, patience: float = 60) -> None:
+        revision = replace(REVISION, seconds=seconds)
+        asyncio.run(until_declared(revision, Looks(self, rest=0), self.reported.append, patience))
 
 
 def without_annotation() -> dict[str, Any]:
@@ -202,12 +203,18 @@ def test_the_wait_ends_at_its_deadline_whatever_else_gets_ready() -> None:
     with pytest.raises(NotServingError, match="its pods are not ready"):
         Cluster([deployment(availableReplicas=0)]).wait(late)
     with pytest.raises(NotServingError, match="KServe made no Deployment"):
-        asyncio.run(until_declared(late, Looks(Cluster([]))))
+        asyncio.run(until_declared(late, Looks(Cluster([])), print))
 
 
 def test_a_deployment_that_never_comes_is_reported() -> None:
     with pytest.raises(NotServingError, match="KServe made no Deployment of this revision in x-serving"):
         Cluster([]).wait_for_deployment(seconds=-1)
+
+
+def test_a_deployment_that_takes_long_is_reported_once_and_waited_for() -> None:
+    cluster = Cluster([], [], NO_ANSWER, [deployment()])
+    cluster.wait_for_deployment(patience=-1)
+    assert cluster.reported == ["digits: KServe has made no Deployment of this revision after 0 s"]
 
 
 def test_the_number_of_pods_is_set_after_kserve_has_changed_the_deployment() -> None:
