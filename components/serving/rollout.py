@@ -59,8 +59,8 @@ async def until_declared(
     """Return once KServe has made the revision's Deployment, or changed it.
 
     What is set before that KServe takes back: its change sets the number of pods to one.
-    `report` is told once, after `patience` seconds in which it made none that is waited for; its controller may be busy
-    with others. Raise NotServingError after `revision.seconds` of that, or at the deadline.
+    Once `patience` seconds are over in which it made none that is waited for, `report` gets that: its controller may be
+    busy. Raise NotServingError after `revision.seconds` of it, or at the deadline.
     """
     began, reported = time.monotonic(), False
     while True:
