@@ -40,10 +40,14 @@ def ask_for(place: Layout, given: Mapping[str, str] = os.environ) -> dict[str, s
     """Make what the variables of the local target name: its folder, links and passphrase; return the variables."""
     # First of all: what is made below it later must not be readable by others.
     place.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    paths.set_link(place.tools, paths.view())
+    # What runs goes on with the tools that it has, until those of this checkout are there.
+    has_tools = paths.view().is_dir() or not place.tools.is_dir()
+    if has_tools:
+        paths.set_link(place.tools, paths.view())
     values = variables(place, given)
     if values[names.PULUMI_HOME] == str(place.pulumi_home):
-        _link_plugins(place)
+        if has_tools:
+            _link_plugins(place)
         _keep_no_log(place)
     if values.get(names.PULUMI_PASSPHRASE_FILE) == str(place.passphrase):
         _make_passphrase(place)

@@ -10,6 +10,7 @@ import pytest
 
 from infra.local.cluster.environment import ask_for, environment, variables
 from infra.local.cluster.layout import Layout
+from infra.local.toolchain import paths
 from infra.targets import variables as names
 from tests.support.tools import tool
 
@@ -73,6 +74,23 @@ def test_whoever_asks_gets_what_the_variables_name(place: Layout) -> None:
     made = passphrase.read_text()
     assert ask_for(place, {}) == values
     assert passphrase.read_text() == made, "what it opens would be lost"
+
+
+def test_tools_that_are_not_there_yet_replace_none(
+    place: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another checkout, or another cache: an update that runs would lose its plugins."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    paths.bin_folder().mkdir(parents=True)
+    ask_for(place, {})
+    before = tree(place.root)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    ask_for(place, {})
+    assert tree(place.root) == before
+    paths.bin_folder().mkdir(parents=True)
+    ask_for(place, {})
+    assert place.tools.readlink() == paths.view()
+    assert all(link.readlink().parent == paths.bin_folder() for link in place.pulumi_home.glob("plugins/*/*"))
 
 
 @pytest.mark.tools
