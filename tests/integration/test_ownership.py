@@ -114,6 +114,7 @@ def test_drift_is_seen_and_put_back(project: Project) -> None:
     assert project.answers("dev")
 
 
+@pytest.mark.lane("test")
 def test_a_kubeconfig_that_leads_nowhere_is_refused(project: Project, tmp_path: Path) -> None:
     other = tmp_path / "kubeconfig"
     text = Path(project.variables["KUBECONFIG"]).read_text()
