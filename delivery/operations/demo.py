@@ -111,7 +111,7 @@ def run(session: Session, console: Console, model: str, first: Sequence[str]) ->
     demo.step("Local cluster", session.local.start)
     demo.step("Credentials", partial(_init, demo))
     apply_environments(demo)
-    first, second = _releases(demo)
+    first, second = make_releases(demo)
     _story(demo, first, second)
     demo.step("Answers, and their log line", lambda: _look(demo, first))
     _summary(demo, time.monotonic() - began)
@@ -165,19 +165,27 @@ def _up(demo: Demo, name: str) -> None:
     demo.pulumi(*_update(name), *quiet)
 
 
-def _releases(demo: Demo) -> tuple[str, str]:
-    """Train and release two models; both commands find what exists already."""
-    releases: list[str] = []
+def make_releases(demo: Demo) -> tuple[str, str]:
+    """Train two models at the same time, then release them one after the other; the commands find what exists already.
 
-    def make(*parameters: str) -> None:
+    Where the quota has no room for both, one waits for the other.
+    """
+    releases: list[str] = []
+    given = [word for parameter in demo.first for word in ("--param", parameter)]
+
+    def release(*parameters: str) -> None:
         job = demo.ask("train", demo.model, "--wait", *parameters)["job"]
         answer = demo.ask("release", demo.model, "--job", job)
         releases.append(answer["release"])
         demo.console.print(f"release {answer['release']}: {answer['file']}", highlight=False)
 
-    given = [word for parameter in demo.first for word in ("--param", parameter)]
-    demo.step("First model: train, gate, release", lambda: make(*given))
-    demo.step("Second model: train, gate, release", make)
+    def begin() -> None:
+        for parameters in (given, ()):
+            demo.ask("train", demo.model, *parameters)
+        release(*given)
+
+    demo.step("First model: train, gate, release", begin)
+    demo.step("Second model: train, gate, release", release)
     return releases[0], releases[1]
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.support.onnx_models import layers_model
-from tests.support.project import Project
+from tests.support.project import Project, in_parallel
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 
@@ -30,7 +31,7 @@ def test_an_imported_model_with_data_beside_it_answers(project: Project, tmp_pat
         release = project.ask("model", "import", MODEL, *files)["release"]
         for name in PLACES:
             project.edit(name, _serve)
-            project.up(name)
+        in_parallel(*(partial(project.up, name) for name in PLACES))
         project.stellwerk("promote", MODEL, "--to", "dev", "--release", release, "--yes")
         refused = project.stellwerk("promote", MODEL, "--to", "test", "--yes", ok=False)
         assert "imported without an evaluation" in refused.stderr
@@ -43,8 +44,8 @@ def test_an_imported_model_with_data_beside_it_answers(project: Project, tmp_pat
             assert status["environments"][name]["models"][MODEL]["artefact"] == "intact"
     finally:
         for name, text in before.items():
-            project.stack_file(name).write_text(text)
-            project.up(name)
+            project.write(name, text)
+        in_parallel(*(partial(project.up, name) for name in PLACES))
         shutil.rmtree(project.release_file("any", MODEL).parent, ignore_errors=True)
 
 
