@@ -1,5 +1,6 @@
 """What the demo knows of the files that its commands write, and which of its commands run at the same time."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -74,4 +75,13 @@ def test_with_a_release_each_environment_waits_for_the_one_before(demo: Demo, be
     engine(tmp_path, others=1)
     bench.checkout.point("prod", SECOND)
     apply_environments(demo)
+    assert (tmp_path / "order").read_text().split() == ["dev", "test", "prod"]
+
+
+def test_a_release_of_each_model_of_the_demo_counts(demo: Demo, bench: Bench, tmp_path: Path) -> None:
+    engine(tmp_path, others=1)
+    for name in ("dev", "test", "prod"):
+        stated = {"release": SECOND if name == "prod" else None, "previous": None}
+        bench.checkout.edit(name, lambda values, stated=stated: values["models"].update(scorer=stated))
+    apply_environments(replace(demo, others=("scorer",)))
     assert (tmp_path / "order").read_text().split() == ["dev", "test", "prod"]
