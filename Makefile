@@ -13,7 +13,7 @@ test: setup ## All tests, on the real engine and a real cluster (root, Linux)
 	@.venv/bin/python -m tests
 
 test-models: setup ## Every model of models/: trained, released, served and asked, on a real cluster (root, Linux)
-	@.venv/bin/pytest -m long tests/integration/test_models.py
+	@.venv/bin/pytest -m long tests/integration/test_models.py tests/integration/test_own_model.py
 
 test-long: setup ## What takes too long for every run: thousands of requests, hundreds of interleavings (root, Linux)
 	@.venv/bin/pytest -m long

@@ -5,7 +5,6 @@ It needs the first environment alone, and no demo: `make test-models`. A framewo
 
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,21 +72,17 @@ class Team:
 
 
 @pytest.fixture(scope="module")
-def team(fresh: Project) -> Iterator[Team]:
-    subprocess.run(["make", "setup"], cwd=fresh.root, env=fresh.shell, check=True)
-    fresh.stellwerk("cluster", "up")
-    fresh.stellwerk("init", FIRST)
-    fresh.learn_variables()
-    before = fresh.stack_file(FIRST).read_text()
+def team(started: Project) -> Iterator[Team]:
+    before = started.stack_file(FIRST).read_text()
     for name in LACKING.values():
-        shutil.copytree(STAND_INS.folder / name, fresh.root / "models" / name, dirs_exist_ok=True)
-    fresh.edit(FIRST, _every_model)
-    fresh.up(FIRST)
-    yield Team(fresh)
-    fresh.stack_file(FIRST).write_text(before)
-    fresh.up(FIRST)
+        shutil.copytree(STAND_INS.folder / name, started.root / "models" / name, dirs_exist_ok=True)
+    started.edit(FIRST, _every_model)
+    started.up(FIRST)
+    yield Team(started)
+    started.stack_file(FIRST).write_text(before)
+    started.up(FIRST)
     for name in LACKING.values():
-        shutil.rmtree(fresh.root / "models" / name)
+        shutil.rmtree(started.root / "models" / name)
 
 
 def _every_model(config: Any) -> None:
