@@ -1,6 +1,6 @@
 """What the demo knows of the files that its commands write, and which of its commands run at the same time."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +100,12 @@ def test_both_models_train_before_one_is_waited_for(demo: Demo) -> None:
         ("release", MODEL, "--job", "epochs=3"), ("train", MODEL, "--wait"), ("release", MODEL, "--job", "usual"),
     ]  # fmt: skip
     assert [title.split(":")[0] for title, _ in asking.seconds] == ["First model", "Second model"]
+
+
+def test_a_release_of_each_model_of_the_demo_counts(demo: Demo, bench: Bench, tmp_path: Path) -> None:
+    engine(tmp_path, others=1)
+    for name in ("dev", "test", "prod"):
+        stated = {"release": SECOND if name == "prod" else None, "previous": None}
+        bench.checkout.edit(name, lambda values, stated=stated: values["models"].update(scorer=stated))
+    apply_environments(replace(demo, others=("scorer",)))
+    assert (tmp_path / "order").read_text().split() == ["dev", "test", "prod"]

@@ -60,6 +60,16 @@ def remove(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
+def started(fresh: Project) -> Project:
+    """With a node that runs and the environments' credentials; no environment is applied."""
+    subprocess.run(["make", "setup"], cwd=fresh.root, env=fresh.shell, check=True)
+    fresh.stellwerk("cluster", "up")
+    fresh.stellwerk("init", *ENVIRONMENTS)
+    fresh.learn_variables()
+    return fresh
+
+
+@pytest.fixture(scope="session")
 def project(fresh: Project, request: pytest.FixtureRequest) -> Project:
     """After `make demo`: the README's first command, on a checkout that nobody has used."""
     log = fresh.root.parent / "demo.log"
