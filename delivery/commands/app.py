@@ -49,6 +49,7 @@ for command in (
     models.predict,
     environments.status,
     plans.plan,
+    plans.diff,
     environments.drift,
     state.orphans,
     logs.logs,

@@ -35,3 +35,31 @@ def plan(
         typer.echo("\n".join(lines))
     else:
         answer.print("\n".join(lines), soft_wrap=True, markup=False)
+
+
+def diff(
+    context: typer.Context,
+    first: Named,
+    second: Named,
+    json: Json = False,
+) -> None:
+    """Show every difference between the values of two environments; exit code 1 when one is not intended."""
+    from delivery.operations.differences import differences
+    from infra.contract.differences import FILE
+    from infra.contract.problems import show
+
+    made = differences(session(context).project, first, second)
+    unintended = [each for each in made if not each.intended]
+    if json:
+        listed = [{**asdict(each), "intended": each.intended} for each in made]
+        print_json({"environments": [first, second], "differences": listed})
+    else:
+        for each in made:
+            sides = (f"{name} {show(value)}" for name, value in each.values.items())
+            verdict = f"intended: {each.reason}" if each.intended else "not intended"
+            absent = (f"{name} has no such key" for name in (first, second) if name not in each.values)
+            answer.print(f"{each.key}: {', '.join((*sides, *absent))} ({verdict})", soft_wrap=True, markup=False)
+        answer.print(f"{len(made)} differences, {len(unintended)} of them not intended")
+        if unintended:
+            answer.print(f"make the values equal, or say in {FILE} why they differ", soft_wrap=True)
+    raise typer.Exit(1 if unintended else 0)
