@@ -19,6 +19,12 @@ from infra.contract.versions import platform_image
 PLATFORM, TRAINING, SERVING = "platform", "training", "serving"
 # Of the controller whose rights reach across namespaces: no role has any there.
 KSERVE = "kserve"
+# What differs between any two environments, with the reason; ports and pointers the services know.
+OWN = {
+    "environment": "each has a name of its own",
+    "releasesFrom": "it is the place in the order of promotion",
+    "caCertificate": "each has an authority of its own",
+}
 
 Value = TypeVar("Value")
 
