@@ -105,6 +105,8 @@ def run(session: Session, console: Console, model: str, first: Sequence[str]) ->
 
     Raise DeliveryError naming the command that failed; another run goes on with it.
     """
+    # Before anything is made: an environment, and the model in it.
+    session.project.model(session.project.first, model)
     demo = Demo(session, console, model, first)
     began = time.monotonic()
     demo.step("Toolchain and base image", lambda: session.local.prepare(console))

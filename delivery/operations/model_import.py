@@ -48,7 +48,7 @@ def bring(session: Session, model: str, given: Given, console: Console) -> str:
     released.
     """
     _refuse_pickles(given)
-    first = session.project.environments[0]
+    first = session.project.first
     image = session.engine.outputs(first)["images"]["serving"]
     artefact = _artefact(model, given)
     with _staged(given) as folder:
