@@ -250,6 +250,6 @@ def test_an_environment_is_made_of_the_locks(tmp_path: Path, words: Words) -> No
     assert [place.name for place in interpreter.environment.parent.iterdir()] == [interpreter.environment.name]
     (room / "requirements.txt").write_text(f"measure==1.0 \\\n    --hash=sha256:{'0' * 64}\n")
     other = Interpreter(tmp_path, Framework.PYTORCH, tmp_path / "model", os.environ | variables)
-    with pytest.raises(DeliveryError, match="`uv pip install` ended with"):
+    with pytest.raises(DeliveryError, match=r"^training/frameworks/pytorch/requirements\.txt: `uv pip install` ended"):
         other.make(words.console)
     assert [place.name for place in interpreter.environment.parent.iterdir()] == [interpreter.environment.name]

@@ -159,7 +159,12 @@ def test_runs_and_logs_of_services_that_are_known_by_url_and_login(project: Proj
         trusted = project.authority("dev")
         project.edit(LAB, partial(_elsewhere, tracking=server.url, logs=logs, trusted=trusted))
         project.stellwerk("init", LAB, **logins)
+        before = project.output("images", LAB)
+        with (project.root / "models" / PARCELS / "train.py").open("a") as code:
+            code.write("\n# Looked at again.\n")
         project.up(LAB)
+        after = project.output("images", LAB)
+        assert {name for name in after if after[name] != before[name]} == {f"model-{PARCELS}"}
         job = project.ask("train", PARCELS, "--param", "seed=8", "--wait")["job"]
         by_the_job = len(server.passed)
         assert by_the_job > 5, "the Job has recorded its run elsewhere"
