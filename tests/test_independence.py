@@ -72,7 +72,8 @@ def test_what_looks_at_the_checkout_holds_in_any(checkout: Path) -> None:
     passes(checkout, _CHOSEN)
 
 
-def test_every_test_is_found_in_any_checkout(checkout: Path) -> None:
+@pytest.mark.parametrize("checkout", ["nobody's"], indirect=True)
+def test_every_test_is_found_in_a_checkout_without_anything_of_a_team(checkout: Path) -> None:
     passes(checkout, ["--collect-only", "-qq"])
 
 
