@@ -25,6 +25,12 @@ pytestmark = [pytest.mark.integration, pytest.mark.lane("alone"), pytest.mark.ti
 NAME, SOURCE = "pre-prod", "test"
 # The second team: its environment, and the model that it trains there.
 TEAM, LAB, PARCELS = "vision", "vision-lab", "parcels"
+_TRAINS_AND_SERVES = f"""\
+  stellwerk:images: {{basePython: {{build: true}}}}
+  stellwerk:training: {{{PARCELS}: {{}}}}
+  stellwerk:models:
+    {PARCELS}: {{release: null}}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -77,21 +83,17 @@ def test_a_fourth_environment_takes_serves_and_goes(project: Project) -> None:
 def lab(project: Project, files: dict[str, str]) -> str:
     """The second team's environment serves a model that was trained in it; the release."""
     project.stellwerk("model", "new", PARCELS, "--template", "torch")
-    project.edit(LAB, _train_and_serve)
+    text, nothing = project.stack_file(LAB).read_text(), "  stellwerk:models: {}\n"
+    assert nothing in text
+    project.stack_file(LAB).write_text(text.replace(nothing, _TRAINS_AND_SERVES))
     # Who builds images needs the login that pushes them.
     project.stellwerk("init", LAB)
     project.up(LAB)
     job = project.ask("train", PARCELS, "--wait")["job"]
     release: str = project.ask("release", PARCELS, "--job", job)["release"]
     project.stellwerk("promote", PARCELS, "--to", LAB, "--release", release, "--yes")
-    assert [run["job"] for run in project.ask("runs", PARCELS)["runs"]] == [job]
+    assert project.ask("runs", PARCELS)["runs"][0]["job"] == job
     return release
-
-
-def _train_and_serve(config: Any) -> None:
-    config["stellwerk:images"] = {"basePython": {"build": True}}
-    config["stellwerk:training"] = {PARCELS: {}}
-    config["stellwerk:models"][PARCELS] = {"release": None, "previous": None}
 
 
 def test_a_second_team_trains_and_serves_in_an_environment_of_its_own(project: Project, lab: str) -> None:
