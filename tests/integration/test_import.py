@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from components.kit.names import MODEL_LABEL
 from tests.support.object_store import BUCKET, client
 from tests.support.onnx_models import layers_model
 from tests.support.project import MODEL as OTHER
-from tests.support.project import Project, eventually
+from tests.support.project import Project, eventually, in_parallel
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 
@@ -66,7 +67,7 @@ def test_an_imported_model_answers_and_is_removed_and_another_one_is_left_alone(
         release = project.ask("model", "import", MODEL, *files)["release"]
         for name in PLACES:
             project.edit(name, _serve)
-            project.up(name)
+        in_parallel(*(partial(project.up, name) for name in PLACES))
         project.stellwerk("promote", MODEL, "--to", "dev", "--release", release, "--yes")
         refused = project.stellwerk("promote", MODEL, "--to", "test", "--yes", ok=False)
         assert "imported without an evaluation" in refused.stderr
@@ -83,8 +84,8 @@ def test_an_imported_model_answers_and_is_removed_and_another_one_is_left_alone(
         assert {name: project.values(name) for name in PLACES} == values
     finally:
         for name, text in before.items():
-            project.stack_file(name).write_text(text)
-            project.up(name)
+            project.write(name, text)
+        in_parallel(*(partial(project.up, name) for name in PLACES))
         shutil.rmtree(project.release_file("any", MODEL).parent, ignore_errors=True)
 
 
