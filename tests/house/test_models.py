@@ -2,8 +2,8 @@
 
 import re
 
-from tests.house.tree import hold, written
-from tests.support.documents import ENVIRONMENTS, whole_values
+from tests.house.tree import ROOT, hold, written
+from tests.support.documents import ENVIRONMENTS, MODEL, TEAM, whole_values
 
 _ROOMS = ("components/", "delivery/", "infra/", "serving/", "training/")
 # Figures of a number are digits, too.
@@ -18,6 +18,12 @@ def test_no_file_of_the_framework_names_a_team() -> None:
     groups = {group for name in ENVIRONMENTS for role in whole_values(name)["roles"].values() for group in role}
     assert groups
     hold("teams", _naming(re.compile(rf"\b({'|'.join(sorted(groups))})\b"), "it is a group of a team's"))
+
+
+def test_the_demo_trains_what_the_tests_of_the_cluster_have() -> None:
+    """Which model that is stands in the Makefile; a checkout need not have it."""
+    assert re.findall(r"stellwerk demo (\S+)", (ROOT / "Makefile").read_text()) == [MODEL]
+    assert (TEAM / "demo" / MODEL / "model.yaml").is_file()
 
 
 def _naming(words: re.Pattern[str], wrong: str) -> dict[str, str]:

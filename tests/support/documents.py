@@ -14,6 +14,8 @@ from infra.contract.stacks import NAMESPACE, StackFiles, file_name
 # A checkout's folders that are the team's: what this checkout has of its own is no matter of the framework's tests.
 TEAM = Path(__file__).parent / "team"
 ENVIRONMENTS = StackFiles(TEAM).ordered()
+# What the demo of the Makefile trains, too.
+MODEL = "digits"
 
 
 class _Representer(RoundTripRepresenter):

@@ -23,10 +23,10 @@ from infra.contract.release import Release, Releases
 from infra.contract.stacks import NAMESPACE, StackFiles
 from tests.support import traces
 from tests.support.documents import ENVIRONMENTS as ENVIRONMENTS
+from tests.support.documents import MODEL as MODEL
 from tests.support.documents import TEAM
 
 ROOT = Path(__file__).parents[2]
-MODEL = "digits"
 RELEASE_HEADER = "x-stellwerk-release"
 
 
