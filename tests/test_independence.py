@@ -13,6 +13,8 @@ import pytest
 from tests.support.documents import TEAM
 from tests.support.project import copy_checkout
 
+# On an idle machine some seconds each; `make test` leaves them what the cluster does not need.
+pytestmark = pytest.mark.timeout(600)
 # The other team's words for those of the tests' own one; its node ports are others, too.
 _WORDS = {r"\bdev\b": "lab-eu", r"\btest\b": "serving", r"\bprod\b": "live", "digits": "prices", "30([49])": r"31\1"}
 _PYTEST = (
