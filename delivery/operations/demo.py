@@ -114,6 +114,9 @@ def run(session: Session, console: Console, models: Sequence[str], first: Sequen
 
     Raise DeliveryError naming the command that failed; another run goes on with it.
     """
+    for given in models:
+        # Before anything is made: an environment, and the models in it.
+        session.project.model(session.project.first, given)
     model, *others = models
     demo = Demo(session, console, model, first, others)
     began = time.monotonic()

@@ -21,6 +21,7 @@ from delivery.errors import DeliveryError, system_errors
 from delivery.operations import evaluation
 from delivery.operations.evaluation import Evaluated
 from delivery.operations.release import identity_after, write
+from delivery.operations.serving_image import serving_image
 from delivery.session import Session
 from infra.contract.artefact import MODEL_FILE, PICKLE_REASON, Artefact, ExampleRows, file_key, is_pickle, object_key
 from infra.contract.release import Release, Task
@@ -48,8 +49,8 @@ def bring(session: Session, model: str, given: Given, console: Console) -> str:
     released.
     """
     _refuse_pickles(given)
-    first = session.project.environments[0]
-    image = session.engine.outputs(first)["images"]["serving"]
+    first = session.project.first
+    image = serving_image(session, first)
     artefact = _artefact(model, given)
     with _staged(given) as folder:
         loaded = _load(folder, artefact)

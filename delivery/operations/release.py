@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 
 from delivery.errors import DeliveryError, system_errors
+from delivery.operations.serving_image import serving_image
 from delivery.session import Session
 from infra.contract.candidate import release_of
 from infra.contract.release import Release, Releases
@@ -29,7 +30,7 @@ def release(session: Session, environment: str, model: str, job: str) -> str:
     releases, experiment = project.releases, project.environment(environment).shared_name(model)
     with session.store(environment) as source:
         published = candidates.read(source, model, job, experiment)
-        digest, image = published.candidate.artefact.digest, engine.outputs(environment)["images"]["serving"]
+        digest, image = published.candidate.artefact.digest, serving_image(session, environment)
         known = releases.ids(model)
         for identity in known:
             existing = releases.load(model, identity)

@@ -19,11 +19,7 @@ SERVES = f"serving.kserve.io/inferenceservice={MODEL}"
 
 @pytest.fixture
 def kubectl(project: Project) -> rights.Kubectl:
-    def call(*arguments: str, stdin: str = "") -> tuple[int, str]:
-        done = project.run("kubectl", *arguments, stdin=stdin)
-        return done.returncode, done.stdout + done.stderr
-
-    return call
+    return rights.administrator(project)
 
 
 @pytest.fixture
