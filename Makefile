@@ -1,7 +1,7 @@
-.PHONY: help setup demo test test-long check lock down
+.PHONY: help setup demo test test-models test-long check lock down
 
 help: ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Python environment only (seconds)
 	@infra/local/bootstrap
@@ -11,6 +11,9 @@ demo: setup ## Everything: toolchain, cluster, dev/test/prod, train, release, pr
 
 test: setup ## All tests, on the real engine and a real cluster (root, Linux)
 	@.venv/bin/python -m tests
+
+test-models: setup ## Every model of models/: trained, released, served and asked, on a real cluster (root, Linux)
+	@.venv/bin/pytest -m long tests/integration/test_models.py tests/integration/test_own_model.py
 
 test-long: setup ## What takes too long for every run: thousands of requests, hundreds of interleavings (root, Linux)
 	@.venv/bin/pytest -m long

@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,9 +15,15 @@ from benchmarks.made_models import ENVIRONMENT, NODE, SOURCE
 from benchmarks.measure import ROOT, of_checkout, output, timed
 from delivery.commands.app import open_session
 from infra.targets.variables import LOCAL_CONTEXT
+from infra.values import SERVING
 
 _KUBECTL = ("kubectl", "--context", LOCAL_CONTEXT)
 _LEFT_OUT = (".git", ".venv", ".toolchain", ".contexts", "__pycache__", "tests", "*_cache")
+_READY = (
+    f"--namespace={ENVIRONMENT}-{SERVING}",
+    '--output=jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}',
+)
+_QUIET_SECONDS, _POLL_SECONDS = 60, 5
 # What a checkout links to.
 _LINKS = (".venv", ".toolchain")
 
@@ -43,6 +50,19 @@ class Place:
     def stellwerk(self, *arguments: str, fine: tuple[int, ...] = (0,)) -> dict[str, float]:
         """Run and time the command."""
         return self.python("delivery.cli", *arguments, fine=fine)
+
+    def settle(self, count: int) -> None:
+        """Wait until KServe has done with `count` new models: what is measured next would wait for its turn.
+
+        Where it says of none of them more for a minute that it is ready, nothing more is waited for.
+        """
+        ready, since = -1, time.monotonic()
+        while ready < count and time.monotonic() - since < _QUIET_SECONDS:
+            answer = output([*_KUBECTL, "get", "inferenceservices", *_READY], ROOT, self.env)
+            if answer.count("True") > ready:
+                ready, since = answer.count("True"), time.monotonic()
+            time.sleep(_POLL_SECONDS)
+        print(f"{ready:,} of {count:,} models are ready", file=sys.stderr)
 
     def grow(self, count: int) -> None:
         """Have the environment's file name `count` models in all."""

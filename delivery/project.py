@@ -61,6 +61,13 @@ class Project:
         """The environments, each after the one that it takes releases from."""
         return self.files.ordered()
 
+    @property
+    def first(self) -> str:
+        """The first environment, where releases enter; raise DeliveryError where there is none."""
+        if not self.environments:
+            raise DeliveryError(f"this checkout has no environment: write {BASE} and {file_name('<environment>')}")
+        return self.environments[0]
+
     @cached_property
     def releases(self) -> KnownReleases:
         """The folder of releases."""

@@ -182,6 +182,18 @@ def without_model(text: str, name: str, model: str) -> str:
     return edited
 
 
+def entry_of(text: str, name: str, model: str) -> str | None:
+    """Return file and line of a model's entry, served or trained, as messages name them; None where it has none."""
+    document = Document(text, name)
+    config = document.root.find("config")
+    for key in (_MODELS, _TRAINING):
+        if config is not None and model in ((document.tree["config"] or {}).get(key) or {}):
+            pair = config[1].find(key)
+            entry = pair and pair[1].find(model)
+            return document.place((entry or pair or config)[0])
+    return None
+
+
 def without_secrets(text: str, name: str) -> str:
     """Return the file's text without what only the passphrase of another stack opens."""
     document = Document(text, name)

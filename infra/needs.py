@@ -1,5 +1,7 @@
 """What the environments that run on the embedded cluster ask of its node."""
 
+from pathlib import Path
+
 from infra.composition.service import Stack
 from infra.contract.stacks import StackFiles
 from infra.services import images, registry
@@ -8,13 +10,13 @@ from infra.targets.variables import LOCAL_CONTEXT
 from infra.values import ROOT, from_file
 
 
-def local_needs() -> Needs:
-    """Return the needs of all environments of this project whose context is the embedded cluster's.
+def local_needs(root: Path = ROOT) -> Needs:
+    """Return the needs of all environments of the checkout at `root` whose context is the embedded cluster's.
 
     Raise ConfigError when a stack file is wrong.
     """
-    files = StackFiles(ROOT)
-    stacks = [from_file(name, files=files, only=()).stack for name in files.ordered()]
+    files = StackFiles(root)
+    stacks = [from_file(name, root, files=files, only=()).stack for name in files.ordered()]
     return needs([stack for stack in stacks if stack.environment.cluster.context == LOCAL_CONTEXT])
 
 

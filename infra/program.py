@@ -25,7 +25,7 @@ def main(root: Path = ROOT, services: Services | None = None, target: Target | N
 
 def run(root: Path, services: Services, target: Target) -> None:
     """Compose the stack of the running program; raise ConfigError before anything is declared that cannot be."""
-    loaded, credentials = from_program(root, services, target.moved())
+    loaded, credentials = from_program(target.documents(root), services, target.moved())
     require_context(loaded.environment.cluster.context, loaded.source, target.variables)
     target.deadline()
     for folder in loaded.stack.folders():

@@ -31,8 +31,10 @@ def revisions(root: Path, sources: Mapping[str, Sequence[str]]) -> dict[str, str
     try:
         # All at once: a process takes longer to start than to answer.
         where = _start(root, "rev-parse", "--show-toplevel", "--show-prefix", "HEAD", "--git-path", "shallow")
-        status = _start(root, "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", *_only(every))
-        logs = {name: _start(root, "log", "-1", "--format=%H", *_only(given)) for name, given in sources.items()}
+        status = _start(
+            root, "status", "--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", *pathspecs(every)
+        )
+        logs = {name: _start(root, "log", "-1", "--format=%H", *pathspecs(given)) for name, given in sources.items()}
     except OSError:
         return dict.fromkeys(sources, UNKNOWN)
     repository, changes = _answer(where), _answer(status)
@@ -60,7 +62,7 @@ def covers(sources: Sequence[str], path: str) -> bool:
     return not left_out and any(_covers(source, path) for source in sources)
 
 
-def _only(sources: Sequence[str]) -> tuple[str, ...]:
+def pathspecs(sources: Sequence[str]) -> tuple[str, ...]:
     """Return the sources as git's pathspecs: a `*` stops at a slash."""
     return ("--", *(f":(glob,exclude){source[1:]}" if source[0] == "!" else f":(glob){source}" for source in sources))
 
@@ -86,10 +88,15 @@ def _digest(top: Path, prefix: str, paths: Sequence[str]) -> str:
 
 
 def _start(root: Path, *arguments: str) -> "subprocess.Popen[bytes]":
-    # Inside a hook these name another repository or index.
-    variables = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
     command = ["git", "--no-optional-locks", *arguments]
-    return subprocess.Popen(command, cwd=root, env=variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(
+        command, cwd=root, env=variables_of_no_hook(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+
+
+def variables_of_no_hook() -> dict[str, str]:
+    """Return the variables of a git process: inside a hook some name another repository or index."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
 
 
 def _answer(process: "subprocess.Popen[bytes]") -> str | None:

@@ -3,6 +3,7 @@
 import math
 import warnings
 from itertools import chain
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from serving.model import Tensor
 warnings.filterwarnings("ignore", "(overflow|invalid value) encountered in (cast|reduce)", RuntimeWarning)
 
 # Which JSON values a tensor of a NumPy kind may be given as: b booleans, i and u integers, f numbers, O strings.
-ACCEPTED: dict[str, set[type]] = {"b": {bool}, "i": {int}, "u": {int}, "f": {int, float}, "O": {str}}
+# JSON has no NaN: null is a number that is missing, as clients write it and as binary data may have it.
+ACCEPTED: dict[str, set[type]] = {"b": {bool}, "i": {int}, "u": {int}, "f": {int, float, NoneType}, "O": {str}}
 # Text turned into Python objects at a time: a few hundred kilobytes of objects, about a millisecond.
 PIECE_BYTES = 32 * 1024
 _NUMBERS = b"+-.0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -127,7 +129,8 @@ def _convert(tensor: Tensor, values: list[Any], checked: bool = False) -> NDArra
         array: NDArray[Any] = np.array(values, tensor.dtype)
     except OverflowError as error:
         raise _outside(tensor) from error
-    if tensor.dtype.kind == "f" and not numbers.finite(array):
+    # What is NaN was null: an infinite value is one that the type has no room for.
+    if tensor.dtype.kind == "f" and not numbers.finite(array) and np.isinf(array).any():
         raise _outside(tensor)
     return array
 

@@ -1,8 +1,8 @@
 """Runs all tests, as `make test` does: those that need the cluster here, all others beside them with what is idle.
 
-The integration tests take turns by what they change: first the story of the demo, with everything at rest; then prod's
-beside those of dev and test, and those that bring stacks of their own; then those that want the cluster for themselves,
-and the last one, which takes it down.
+The integration tests take turns by what they change: first the story of the demo, with everything at rest; then those
+of dev, test and prod side by side, and those that bring stacks of their own; then those that want the cluster for
+themselves, and the last one, which takes it down.
 """
 
 import os
@@ -20,7 +20,7 @@ from tests.support.cluster import KEPT, remove
 _PYTEST = (sys.executable, "-m", "pytest")
 # Where they are: to read all other tests as well takes each lane some seconds.
 FOLDERS = ("tests/integration", "tests/faults")
-_TURNS = (("story",), ("others", "prod", "own"), ("alone",))
+_TURNS = (("story",), ("dev", "prod", "test", "own"), ("alone",))
 # pytest's own codes: all passed, some failed.
 _GOES_ON = (0, 1)
 

@@ -29,6 +29,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _lane(item: pytest.Item) -> str:
-    """Return the lane of a test; `others` unless it is marked."""
+    """Return the lane of a test; `dev` unless it is marked."""
     mark = item.get_closest_marker("lane")
-    return str(mark.args[0]) if mark else "others"
+    return str(mark.args[0]) if mark else "dev"

@@ -1,6 +1,8 @@
 """Tracking of a run in MLflow, and the model version in its registry."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mlflow.entities import Dataset as DatasetEntity
@@ -24,9 +26,7 @@ class MlflowTracker:
         """Start the run with parameters, commit, image and data digest; raise MlflowException if refused."""
         self._client = MlflowClient(place.tracking_uri)
         self._model = place.experiment or request.model.name
-        experiment = self._client.get_experiment_by_name(self._model)
-        experiment_id = experiment.experiment_id if experiment else self._client.create_experiment(self._model)
-        self.run_id: str = self._client.create_run(experiment_id, run_name=place.job).info.run_id
+        self.run_id: str = self._client.create_run(self._experiment(), run_name=place.job).info.run_id
         tags = {
             "mlflow.source.git.commit": place.commit,
             "stellwerk.job": place.job,
@@ -41,6 +41,15 @@ class MlflowTracker:
         )
         self._client.log_inputs(self.run_id, [DatasetInput(_entity(dataset), [])])
 
+    def _experiment(self) -> str:
+        """Return the id of the model's experiment, which the first run makes; others may begin at the same moment."""
+        known = self._client.get_experiment_by_name(self._model)
+        if known is None:
+            with _made_by_another():
+                return str(self._client.create_experiment(self._model))
+            known = self._client.get_experiment_by_name(self._model)
+        return str(known.experiment_id)
+
     def log(self, metric: str, value: float, step: int) -> None:
         """Log how far the training is."""
         self._client.log_metric(self.run_id, metric, value, step=step)
@@ -52,11 +61,8 @@ class MlflowTracker:
 
     def register(self, artefact: StoredObject, bucket: str) -> RunReference:
         """Create the model version; its source is the published, content-addressed artefact itself."""
-        try:
+        with _made_by_another():
             self._client.create_registered_model(self._model)
-        except MlflowException as error:
-            if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
-                raise
         version = self._client.create_model_version(
             self._model,
             source=f"s3://{bucket}/{artefact.key}",
@@ -76,6 +82,16 @@ class MlflowTracker:
         """End the run as failed, with the reason as a tag."""
         self._client.set_tag(self.run_id, "stellwerk.failure", reason)
         self._client.set_terminated(self.run_id, "FAILED")
+
+
+@contextmanager
+def _made_by_another() -> Iterator[None]:
+    """Go on where what was to be made exists already: another run may have made it a moment ago."""
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+            raise
 
 
 def _entity(dataset: Dataset) -> DatasetEntity:

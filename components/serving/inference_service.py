@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-import time
 from collections.abc import Awaitable, Callable
 
 import pulumi
@@ -16,6 +15,7 @@ from components.kit.options import child
 from components.kit.workload import Workload
 from components.serving import rollout
 from components.serving.arguments import InferenceServiceArgs
+from components.serving.looks import SERVICE_LABEL, Looks, looks
 from components.serving.predictor import predictor
 
 # How long a revision may take to serve; the store gives at least a mebibyte a second.
@@ -56,7 +56,7 @@ class InferenceService(pulumi.ComponentResource):
         allow_ingress(
             f"{name}-ingress",
             meta.v1.ObjectMetaArgs(name=f"allow-{model}", namespace=namespace),
-            {rollout.SERVICE_LABEL: model},
+            {SERVICE_LABEL: model},
             [ports.MODEL],
             [namespace_peer(args["clients"])],
             self,
@@ -102,7 +102,7 @@ class InferenceService(pulumi.ComponentResource):
         Until then every preview shows it as still to be done.
         """
         opts = child(self, [scale])
-        opts.hooks = self._before(f"{name}-serves", args, self._served)
+        opts.hooks = self._before(f"{name}-serves", args, rollout.until_served)
         model = args["model"]
         policy.v1.PodDisruptionBudget(
             f"{name}-budget",
@@ -117,19 +117,16 @@ class InferenceService(pulumi.ComponentResource):
                 },
             ),
             spec=policy.v1.PodDisruptionBudgetSpecArgs(
-                max_unavailable=1, selector=meta.v1.LabelSelectorArgs(match_labels={rollout.SERVICE_LABEL: model})
+                max_unavailable=1, selector=meta.v1.LabelSelectorArgs(match_labels={SERVICE_LABEL: model})
             ),
             opts=opts,
         )
-
-    def _served(self, revision: rollout.Revision, run: rollout.Kubectl) -> Awaitable[None]:
-        return rollout.until_served(revision, run, lambda reason: pulumi.log.warn(reason, self))
 
     def _before(
         self,
         name: str,
         args: InferenceServiceArgs,
-        wait: Callable[[rollout.Revision, rollout.Kubectl], Awaitable[None]],
+        wait: Callable[[rollout.Revision, Looks, Callable[[str], None]], Awaitable[None]],
     ) -> pulumi.ResourceHookBinding:
         """Return hooks by which a resource is created or updated only once `wait` has returned, previews excepted."""
         seconds = _START_SECONDS + args["artefact_size"] / _BYTES_PER_SECOND
@@ -142,9 +139,11 @@ class InferenceService(pulumi.ComponentResource):
                 model=args["model"],
                 digest=annotations.get(rollout.REVISION) or annotations[rollout.REPLICAS_OF],
                 replicas=args["replicas"],
-                seconds=min(seconds, (args.get("deadline") or math.inf) - time.time()),
+                seconds=seconds,
+                deadline=args.get("deadline") or math.inf,
             )
-            await wait(revision, rollout.kubectl(args["context"], revision.namespace))
+            shared = looks(args["context"], revision.namespace)
+            await wait(revision, shared, lambda reason: pulumi.log.warn(reason, self))
 
         hook = pulumi.ResourceHook(name, before)
         return pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook])

@@ -3,25 +3,23 @@
 KServe's own condition holds as long as pods of any revision serve, and names no reason.
 """
 
-import asyncio
 import json
-import subprocess
+import math
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from components.kit import pod_state
 from components.kit.pod_state import Fault, FaultKind
-
-Value = TypeVar("Value")
+from components.serving.looks import Items, Kubectl, Looks, NotServingError, UnansweredError, beside
 
 REVISION = "stellwerk.dev/revision"
 # On what is not of the revision itself, but set for it.
 REPLICAS_OF = "stellwerk.dev/replicas-of"
-# KServe's label of the pods and what they belong to.
-SERVICE_LABEL = "serving.kserve.io/inferenceservice"
+# Seconds that a reason may stand which does not pass by itself: a registry may answer at the second try, and a pod that
+# ends may free what the next one needs.
+_PATIENCE = 45
 # What only events report: the pod itself waits in silence.
 _BEFORE_START = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")
 
@@ -33,24 +31,17 @@ def deployment_name(model: str) -> str:
 
 @dataclass(frozen=True)
 class Revision:
-    """One revision of a model: where it runs, and how many pods it has."""
+    """One revision of a model: where it runs, how many pods it has, and how long it may take to serve.
+
+    `seconds` count while nothing else gets ready either; `deadline` is a time, in seconds since 1970.
+    """
 
     namespace: str
     model: str
     digest: str
     replicas: int
     seconds: float
-
-
-@dataclass(frozen=True)
-class Pace:
-    """Seconds between two looks, and how long a reason that does not pass by itself may stand.
-
-    A registry may answer at the second try, and a pod that ends may free what the next one needs.
-    """
-
-    poll: float = 2
-    patience: float = 45
+    deadline: float = math.inf
 
 
 @dataclass
@@ -62,89 +53,70 @@ class Observation:
     waiting: list[str] = field(default_factory=list)
 
 
-class NotServingError(RuntimeError):
-    """The revision does not serve; the text is the whole message."""
-
-
-Kubectl = Callable[..., str]
-# Threads of its own: in the loop's the SDK waits until the engine has made a resource, and the engine for what is asked
-# here. With more models than threads nothing would go on.
-_THREADS = ThreadPoolExecutor(16, thread_name_prefix="rollout")
-
-
-async def _beside(ask: Callable[..., Value], *arguments: Any) -> Value:
-    """Return what a blocking function returns, while the loop goes on."""
-    return await asyncio.get_running_loop().run_in_executor(_THREADS, ask, *arguments)
-
-
-def kubectl(context: str, namespace: str) -> Kubectl:
-    """Return a function that runs kubectl in a namespace; raises NotServingError with its error output."""
-
-    def run(*arguments: str) -> str:
-        words = ["kubectl", "--context", context, "--namespace", namespace, "--request-timeout=20s", *arguments]
-        try:
-            done = subprocess.run(words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
-        except FileNotFoundError:
-            raise NotServingError("kubectl is not on PATH, so it is not known whether the pods serve") from None
-        if done.returncode != 0:
-            raise NotServingError(f"kubectl {' '.join(arguments)}: {done.stderr.strip() or done.stdout.strip()}")
-        return done.stdout
-
-    return run
-
-
-async def until_declared(revision: Revision, run: Kubectl, seconds: float = 60) -> None:
-    """Return once KServe has made the revision's Deployment, or changed it; raises NotServingError when it does not.
+async def until_declared(
+    revision: Revision, looks: Looks, report: Callable[[str], None], patience: float = _PATIENCE
+) -> None:
+    """Return once KServe has made the revision's Deployment, or changed it.
 
     What is set before that KServe takes back: its change sets the number of pods to one.
+    Once `patience` seconds are over in which it made none that is waited for, `report` gets that: its controller may be
+    busy. Raise NotServingError after `revision.seconds` of it, or at the deadline.
     """
-    end = time.monotonic() + seconds
-    annotation = REVISION.replace(".", r"\.")
-    declared = f"jsonpath={{.spec.template.metadata.annotations.{annotation}}}"
-    words = ("get", "deployment", deployment_name(revision.model), "-o", declared, "--ignore-not-found")
-    while await _beside(run, *words) != revision.digest:
-        if time.monotonic() > end:
+    began, reported = time.monotonic(), False
+    while True:
+        try:
+            items, reason = await looks.at(revision.model), ""
+        except UnansweredError as error:
+            items, reason = [], f": {error}"
+        if any(item["kind"] == "Deployment" and _is_declared(item, revision) for item in items):
+            looks.advance()
+            return
+        stalled, seconds = looks.stalled(began), time.monotonic() - began
+        if stalled > revision.seconds or time.time() > revision.deadline:
             raise NotServingError(
                 f"{revision.model}: KServe made no Deployment of this revision in {revision.namespace} "
                 f"in {seconds:.0f} s; look at its controller, "
-                f"and at `kubectl describe inferenceservice {revision.model}`"
+                f"and at `kubectl describe inferenceservice {revision.model}`{reason}"
             )
-        await asyncio.sleep(0.5)
+        if stalled > patience and not reported:
+            reported = True
+            report(f"{revision.model}: KServe has made no Deployment of this revision after {seconds:.0f} s{reason}")
 
 
-async def until_served(revision: Revision, run: Kubectl, report: Callable[[str], None], pace: Pace = Pace()) -> None:
+async def until_served(
+    revision: Revision, looks: Looks, report: Callable[[str], None], patience: float = _PATIENCE
+) -> None:
     """Return once all pods of the revision serve and none of another is left.
 
-    `report` gets every new reason at once. Raises NotServingError when a reason has stood for `pace.patience` seconds,
-    or after `revision.seconds`.
+    `report` gets every new reason at once. Raise NotServingError when a reason has stood for `patience` seconds, when
+    `revision.seconds` were over in which no model waited for came to serve, or at the deadline.
     """
-    begin, since, said = time.monotonic(), None, set[str]()
+    began, since, said = time.monotonic(), None, set[str]()
     while True:
+        items, seen = await _look(revision, looks)
         now = time.monotonic()
-        items = await _beside(_look, revision, run)
-        seen = observe(items, revision)
         if seen.serves:
+            looks.advance()
             return
         for reason in (*seen.problems, *seen.waiting):
             if reason not in said:
                 said.add(reason)
                 report(f"{revision.model} does not serve yet: {reason}")
         since = (since or now) if seen.problems else None
-        if now - begin > revision.seconds or (since is not None and now - since > pace.patience):
+        late = looks.stalled(began) > revision.seconds or time.time() > revision.deadline
+        if late or (since is not None and now - since > patience):
             reasons = [*seen.problems, *seen.waiting] or ["its pods are not ready"]
-            reasons += await _beside(_details, revision, items, run)
-            raise NotServingError(_message(revision, reasons, now - begin))
-        await asyncio.sleep(pace.poll)
+            reasons += await beside(_details, revision, items, looks.run)
+            raise NotServingError(_message(revision, reasons, now - began))
 
 
-def _look(revision: Revision, run: Kubectl) -> list[Any]:
-    """Return the Deployment and the pods of the model; while they do not serve, the warnings of pods as well."""
-    pods = run("get", "deployments,pods", "-l", f"{SERVICE_LABEL}={revision.model}", "-o", "json")
-    items: list[Any] = json.loads(pods)["items"]
-    if observe(items, revision).serves:
-        return items
-    events = run("get", "events", "--field-selector", "involvedObject.kind=Pod,type=Warning", "-o", "json")
-    return [*items, *json.loads(events)["items"]]
+async def _look(revision: Revision, looks: Looks) -> tuple[Items, Observation]:
+    """Return what there is of the model, and the judgement of it; no answer is a reason that may pass."""
+    try:
+        items = await looks.at(revision.model)
+    except UnansweredError as error:
+        return [], Observation(problems=[str(error)])
+    return items, observe(items, revision)
 
 
 def observe(items: Sequence[Any], revision: Revision) -> Observation:
@@ -175,11 +147,17 @@ def _events(items: Sequence[Any], pod: Any) -> list[tuple[str, str]]:
     return sorted(reasons)
 
 
+def _is_declared(deployment: Any, revision: Revision) -> bool:
+    """Return whether KServe has made the Deployment one of this revision."""
+    declared: str | None = deployment["spec"]["template"]["metadata"].get("annotations", {}).get(REVISION)
+    return declared == revision.digest
+
+
 def _complete(deployment: Any, revision: Revision) -> bool:
     """Return whether a rollout of this revision is over, as `kubectl rollout status` sees it."""
     metadata, spec, status = deployment["metadata"], deployment["spec"], deployment.get("status", {})
     complete: bool = (
-        spec["template"]["metadata"].get("annotations", {}).get(REVISION) == revision.digest
+        _is_declared(deployment, revision)
         and status.get("observedGeneration", 0) >= metadata["generation"]
         and spec["replicas"] == revision.replicas
         and status.get("updatedReplicas", 0) == status.get("replicas", 0) == revision.replicas
@@ -229,8 +207,15 @@ def _details(revision: Revision, items: Sequence[Any], run: Kubectl) -> list[str
                 # A container that was killed at its start has no log; the node's answer is none.
                 lines = "" if lines.startswith("unable to retrieve") else lines
                 details += [f"log of {container['name']}: {line[:500]}" for line in lines.splitlines()]
-        details += [f"event: {text}" for _, text in _events(items, pod)]
+        details += [f"event: {text}" for _, text in _events(_warnings(name, run), pod)]
     return details
+
+
+def _warnings(pod: str, run: Kubectl) -> Items:
+    selector = f"involvedObject.kind=Pod,involvedObject.name={pod},type=Warning"
+    answer = _try(run, "get", "events", "--field-selector", selector, "--output", "json")
+    events: Items = json.loads(answer)["items"] if answer else []
+    return events
 
 
 def _try(run: Kubectl, *arguments: str) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components.kit import pods, ports
-from components.kit.kubernetes import apps, batch, core
+from components.kit.kubernetes import batch, core
 from components.kit.network import app_peer
 from components.kit.volumes import claim_volume, scratch_volume, secret_volume
 from components.kit.workload import Workload, one_at_a_time
@@ -33,7 +33,7 @@ def uri(password: pulumi.Output[str]) -> pulumi.Output[str]:
     return password.apply(lambda word: f"postgresql+psycopg2://{_OWNER}:{word}@{_APP}:{ports.TRACKING_DATABASE}/mlflow")
 
 
-def declare_database(server: Workload, storage: str, database: Database) -> apps.v1.Deployment:
+def declare_database(server: Workload, storage: str, database: Database) -> None:
     """Declare PostgreSQL on a volume of `storage` bytes (with a binary unit); server and restore alone reach it."""
     workload = Workload(f"{server.name}-database", _APP, server.namespace, server.parent)
     container = pods.container(
@@ -59,7 +59,7 @@ def declare_database(server: Workload, storage: str, database: Database) -> apps
     workload.allow([ports.TRACKING_DATABASE], [app_peer(server.app), app_peer(_RESTORE)])
     pod = pods.pod([container], volumes, pull_secret=database.pull_secret)
     # Two databases on one volume would damage it.
-    return workload.deployment(pods.template(_APP, pod), strategy=one_at_a_time())
+    workload.deployment(pods.template(_APP, pod), strategy=one_at_a_time())
 
 
 def declare_backups(server: Workload, database: Database) -> pulumi.Output[str]:

@@ -59,7 +59,7 @@ class TrackingServer(pulumi.ComponentResource):
         password = pulumi.Output.secret(args["database_password"])
         secret = workload.secret({"password": password, "uri": uri(password), **store_access.secret_data(store)})
         database = Database(args["database_image"], args["image"], args["pull_secret"], secret)
-        depends_on = [declare_database(workload, args["storage"], database)]
+        declare_database(workload, args["storage"], database)
         pod = pods.pod(
             [_server(args, secret)],
             [
@@ -71,8 +71,9 @@ class TrackingServer(pulumi.ComponentResource):
             pull_secret=args["pull_secret"],
             account=store_access.store_account(workload, TRACKING, store),
         )
-        # Its one pod has a name that is known: a role lets people forward a port to it, and to no other.
-        server = workload.stateful_set(pods.template(TRACKING, pod), depends_on)
+        # Its one pod has a name that is known: a role lets people forward a port to it, and to no other. Its first step
+        # waits for the database: both images are pulled at the same time.
+        server = workload.stateful_set(pods.template(TRACKING, pod))
         service = workload.service(ports.TRACKING, ports.TRACKING)
         workload.allow([ports.TRACKING], [namespace_peer(client) for client in args["clients"]])
         ready = pulumi.Output.all(namespace, server.metadata.name, service.metadata.name)

@@ -20,7 +20,14 @@ from delivery.clients.plan import Plan, parse, stored
 from delivery.clients.process import call
 from delivery.clock import Clock
 from delivery.errors import DeliveryError, not_runnable, system_errors
-from infra.targets.variables import DEADLINE, PULUMI_BACKEND_URL, PULUMI_PASSPHRASE, PULUMI_PASSPHRASE_FILE, WORK
+from infra.targets.variables import (
+    DEADLINE,
+    PULUMI_BACKEND_URL,
+    PULUMI_PASSPHRASE,
+    PULUMI_PASSPHRASE_FILE,
+    STACKS,
+    WORK,
+)
 
 _PASSPHRASE = ("incorrect passphrase", PULUMI_PASSPHRASE)
 KEY = "stellwerk:credentials"
@@ -123,14 +130,19 @@ class Engine:
         given = {**self.variables, **_EVENT_LOG, **(variables or {})}
         return call(command, self.root, given, stdout=stdout, stop=stop)
 
-    def preview(self, environment: str, text: str, *, shown: bool, part: Part | None = None) -> Plan:
+    def preview(
+        self, environment: str, text: str, *, shown: bool, part: Part | None = None, documents: Path | None = None
+    ) -> Plan:
         """Return what an update with `text` as the stack file would do; the file itself stays as it is.
 
         The user sees the diff when it is `shown`; where it is about a `part` of the stack, nothing else is looked at.
+        What environments share and releases are read in the folder `documents`, the checkout unless it is given.
         Raise DeliveryError when the preview fails.
         """
         with self._workspace(environment, text) as (config, events):
             variables = part.preview_variables(config.parent, self.project, environment) if part else {}
+            if documents is not None:
+                variables[STACKS] = str(documents)
             arguments = ["preview", "--stack", environment, "--config-file", str(config), "--event-log", str(events)]
             if shown:
                 if not self.show(*arguments, "--diff", variables=variables):

@@ -82,21 +82,22 @@ class Interpreter:
             place.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as folder:
                 partial = Path(folder, place.name)
-                self._run(uv, "venv", "--quiet", "--relocatable", "--python", sys.executable, str(partial))
+                self._run(place.name, uv, "venv", "--quiet", "--relocatable", "--python", sys.executable, str(partial))
                 for lock in self._locks:
-                    console.print(f"{self.framework}: installing {lock.relative_to(self.root)}", highlight=False)
+                    name = str(lock.relative_to(self.root))
+                    console.print(f"{self.framework}: installing {name}", highlight=False)
                     # A lock says all of it, and leaves out on purpose what is not needed.
                     how = ("--require-hashes", "--no-deps", "--python", str(partial / "bin" / "python"))
-                    self._run(uv, "pip", "install", *how, "--requirements", str(lock))
+                    self._run(name, uv, "pip", "install", *how, "--requirements", str(lock))
                 if not place.exists():
                     partial.rename(place)
 
-    def _run(self, *command: str) -> None:
+    def _run(self, made_of: str, *command: str) -> None:
         code = call(command, self.root, self.variables, stdout=2)
         if code != 0:
             raise DeliveryError(
-                f"`uv {' '.join(command[1:3])}` ended with {code}, see above; make the package index reachable "
-                "(UV_DEFAULT_INDEX, SSL_CERT_FILE), and run the command again"
+                f"{made_of}: `uv {' '.join(command[1:3])}` ended with {code}, see above; correct the requirements.in "
+                "and run `make lock`, or make the package index reachable (UV_DEFAULT_INDEX, SSL_CERT_FILE)"
             )
 
 

@@ -1,14 +1,15 @@
-"""What an update would do, from the engine's own step events; and whose resources that are."""
+"""What an update would do, from the engine's own events; and whose resources that are."""
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
 # In the state once a program asks the engine something.
 OWN_PROVIDER = "pulumi:providers:pulumi"
-_ENGINE = ("pulumi:pulumi:Stack", OWN_PROVIDER)
+_STACK = "pulumi:pulumi:Stack"
+_ENGINE = (_STACK, OWN_PROVIDER)
 _MODEL = "stellwerk:index:InferenceService"
 # Steps that change nothing.
 _QUIET = ("same", "read", "read-replacement", "read-discard", "refresh")
@@ -22,6 +23,7 @@ class Step:
     """What happens to one resource; `content` says which values change, and to what, without being readable.
 
     `declared` are namespace and name of the Kubernetes object that the program declares, as far as it says them.
+    `paths` name the properties that change, those that force a replacement alone where there are such.
     """
 
     urn: str
@@ -31,6 +33,8 @@ class Step:
     exists: bool
     content: str
     declared: tuple[str | None, str] | None = None
+    paths: tuple[str, ...] = ()
+    is_component: bool = False
 
     @property
     def name(self) -> str:
@@ -45,10 +49,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps of an update in the engine's order, and each resource's parent."""
+    """The steps of an update in the engine's order, each resource's parent, the stack's outputs before and after."""
 
     steps: tuple[Step, ...]
     parents: Mapping[str, str]
+    before: Mapping[str, Any] = field(default_factory=dict)
+    after: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def changes(self) -> list[Step]:
@@ -63,18 +69,18 @@ class Plan:
 
     def of(self, model: str) -> list[Step]:
         """Return the steps of a model's own resources: its InferenceService component and what descends from it."""
-        return [step for step in self.steps if self._model(step.urn) == model]
+        return [step for step in self.steps if self.model(step.urn) == model]
 
     def of_others(self, model: str) -> list[Step]:
         """Return the steps of all other models' resources."""
-        return [step for step in self.steps if self._model(step.urn) not in (None, model)]
+        return [step for step in self.steps if self.model(step.urn) not in (None, model)]
 
     def others(self, model: str) -> list[Step]:
         """Return the changes to anything but the model's own resources."""
         own = {step.urn for step in self.of(model)}
         return [step for step in self.changes if step.urn not in own]
 
-    def _model(self, urn: str) -> str | None:
+    def model(self, urn: str) -> str | None:
         """Return the model that a resource belongs to."""
         return next((member.rpartition("::")[2] for member in self._line(urn) if _type(member) == _MODEL), None)
 
@@ -90,17 +96,39 @@ class Plan:
 def parse(text: str) -> Plan:
     """Return the plan in an event log of the engine, one JSON event a line."""
     steps, parents = [], {}
+    before: Mapping[str, Any] = {}
+    after: Mapping[str, Any] = {}
     for line in text.splitlines():
         event: dict[str, Any] = json.loads(line)
-        step = (event.get("resourcePreEvent") or {}).get("metadata")
-        if step is None:
-            continue
-        old, new = step.get("old") or {}, step.get("new") or {}
-        parents[step["urn"]] = new.get("parent") or old.get("parent") or ""
-        identity = old.get("id") or ""
-        declared = _declared(new.get("inputs") or {})
-        steps.append(Step(step["urn"], step["op"], step["type"], identity, bool(identity), _content(step), declared))
-    return Plan(tuple(steps), parents)
+        if (begins := (event.get("resourcePreEvent") or {}).get("metadata")) is not None:
+            parents[begins["urn"]] = _parent(begins)
+            steps.append(_step(begins))
+        ends = (event.get("resOutputsEvent") or {}).get("metadata") or {}
+        if ends.get("type") == _STACK:
+            # The last such event counts: until the program has ended, its outputs are those of before.
+            before, after = ((ends.get(side) or {}).get("outputs") or {} for side in ("old", "new"))
+    return Plan(tuple(steps), parents, before, after)
+
+
+def _parent(metadata: Mapping[str, Any]) -> str:
+    parents = ((metadata.get(side) or {}).get("parent") for side in ("new", "old"))
+    return next(filter(None, parents), "")
+
+
+def _step(metadata: Mapping[str, Any]) -> Step:
+    old, new = metadata.get("old") or {}, metadata.get("new") or {}
+    identity = old.get("id") or ""
+    return Step(
+        metadata["urn"],
+        metadata["op"],
+        metadata["type"],
+        identity,
+        bool(identity),
+        _content(metadata),
+        _declared(new.get("inputs") or {}),
+        _paths(metadata),
+        is_component=not (new or old).get("custom", False),
+    )
 
 
 def stored(document: Mapping[str, Any]) -> Plan:
@@ -120,7 +148,12 @@ def summary(steps: list[Step]) -> str:
     return ", ".join(words[:_NAMED]) + more
 
 
-def _content(step: dict[str, Any]) -> str:
+def _paths(step: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the paths of the properties that change, without their values."""
+    return tuple(sorted(step.get("keys") or step.get("detailedDiff") or step.get("diffs") or ()))
+
+
+def _content(step: Mapping[str, Any]) -> str:
     """Return a digest: the engine masks secret values, and what remains is not for messages either."""
     inputs = (step.get("new") or {}).get("inputs")
     parts = [step.get("diffs"), step.get("detailedDiff"), step.get("keys"), inputs]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from delivery.commands import demo, documents, environments, logs, model_folders, model_import, models, state
+from delivery.commands import demo, documents, environments, logs, model_folders, model_import, models, plans, state
 from delivery.errors import system_errors
 from delivery.failures import EXPECTED, INTERRUPTED, report_unexpected
 from delivery.terminal import console
@@ -48,6 +48,8 @@ for command in (
     models.rollback,
     models.predict,
     environments.status,
+    plans.plan,
+    plans.diff,
     environments.drift,
     state.orphans,
     logs.logs,

@@ -120,7 +120,7 @@ def drift(
 
     work = session(context)
     names = [work.project.files.require(environment)] if environment else drifts.applied(work)
-    drifted = {name: drifts.drift(work, name) for name in names}
+    drifted = drifts.drift_of_all(work, names)
     if json:
         print_json({"environments": {name: [asdict(item) for item in items] for name, items in drifted.items()}})
     else:

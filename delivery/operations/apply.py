@@ -48,11 +48,12 @@ def apply(session: Session, draft: Draft, how: How, began: float) -> None:
 
 
 def _require_unchanged(session: Session, draft: Draft, how: How) -> None:
-    """Raise DeliveryError when the file or the state is not what was previewed."""
+    """Raise DeliveryError when the file, what environments share, or the state is not what was previewed."""
     environment = draft.environment
     wait(session, environment, how.console)
     session.project.reload(environment)
-    if session.backend.state(environment) != draft.state or session.project.text(environment) != draft.text_before:
+    now = (session.backend.state(environment), session.project.text(environment), session.project.files.base())
+    if now != (draft.state, draft.text_before, draft.base):
         raise changed(environment)
 
 

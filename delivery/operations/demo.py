@@ -29,17 +29,24 @@ _TOLERANCE = 1e-5
 
 @dataclass
 class Demo:
-    """A run with one model: what it showed, and how long each step took.
+    """A run: what it showed, and how long each step took.
 
-    `first` are the parameters of a first training, key=value, which make it worse than the second one's defaults do.
+    `first` are the parameters of a first training of `model`, key=value, which make it worse than the second one's
+    defaults do. Of each of the `others` one release is made, beside it.
     """
 
     session: Session
     console: Console
     model: str
     first: Sequence[str]
+    others: Sequence[str] = ()
     seconds: list[tuple[str, float]] = field(default_factory=list)
     facts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def models(self) -> Sequence[str]:
+        """Return all models of the run."""
+        return (self.model, *self.others)
 
     @property
     def last(self) -> str:
@@ -100,19 +107,27 @@ class Demo:
             self.session.project.reload(name)
 
 
-def run(session: Session, console: Console, model: str, first: Sequence[str]) -> None:
-    """Make everything from nothing with a model; a second run changes nothing where nothing changed.
+def run(session: Session, console: Console, models: Sequence[str], first: Sequence[str]) -> None:
+    """Make everything from nothing with the models; a second run changes nothing where nothing changed.
+
+    The first of them has two releases, one of which is rolled back; each other one has one.
 
     Raise DeliveryError naming the command that failed; another run goes on with it.
     """
-    demo = Demo(session, console, model, first)
+    for given in models:
+        # Before anything is made: an environment, and the models in it.
+        session.project.model(session.project.first, given)
+    model, *others = models
+    demo = Demo(session, console, model, first, others)
     began = time.monotonic()
     demo.step("Toolchain and base image", lambda: session.local.prepare(console))
     demo.step("Local cluster", session.local.start)
     demo.step("Credentials", partial(_init, demo))
     apply_environments(demo)
-    first, second = _releases(demo)
+    first, second = make_releases(demo)
     _story(demo, first, second)
+    for other in others:
+        demo.step(f"{other}: train, gate, release, promote", partial(_along, demo, other))
     demo.step("Answers, and their log line", lambda: _look(demo, first))
     _summary(demo, time.monotonic() - began)
 
@@ -121,10 +136,12 @@ def _init(demo: Demo) -> None:
     """Make credentials; pointers of a cluster that is gone start at null: their artefacts are gone with it."""
     project = demo.session.project
     for name in set(project.environments) - demo.session.engine.stacks():
-        text = project.point(name, demo.model, Pointers(None, None))
-        if text != project.text(name):
-            demo.console.print(f"{name}: a new stack has no artefacts yet: its pointers start at null", highlight=False)
-            project.write(name, text)
+        for model in demo.models:
+            text = project.point(name, model, Pointers(None, None))
+            if text != project.text(name):
+                shown = f"{name}: a new stack has no artefacts yet: its pointers to {model} start at null"
+                demo.console.print(shown, highlight=False)
+                project.write(name, text)
     demo.stellwerk("init", *project.environments)
 
 
@@ -135,7 +152,8 @@ def apply_environments(demo: Demo) -> None:
     """
     project = demo.session.project
     first, *others = project.environments
-    if not others or any(project.pointers(name, demo.model).release for name in project.environments):
+    stated = [project.pointers(name, model).release for name in project.environments for model in demo.models]
+    if not others or any(stated):
         for name in project.environments:
             demo.step(f"Environment {name}", partial(_up, demo, name))
         return
@@ -165,20 +183,38 @@ def _up(demo: Demo, name: str) -> None:
     demo.pulumi(*_update(name), *quiet)
 
 
-def _releases(demo: Demo) -> tuple[str, str]:
-    """Train and release two models; both commands find what exists already."""
+def make_releases(demo: Demo) -> tuple[str, str]:
+    """Train all models at the same time, then release those of the story one after the other.
+
+    The commands find what exists already. Where the quota has no room for all, one waits for the other.
+    """
     releases: list[str] = []
-
-    def make(*parameters: str) -> None:
-        job = demo.ask("train", demo.model, "--wait", *parameters)["job"]
-        answer = demo.ask("release", demo.model, "--job", job)
-        releases.append(answer["release"])
-        demo.console.print(f"release {answer['release']}: {answer['file']}", highlight=False)
-
     given = [word for parameter in demo.first for word in ("--param", parameter)]
-    demo.step("First model: train, gate, release", lambda: make(*given))
-    demo.step("Second model: train, gate, release", make)
+
+    def begin() -> None:
+        for model, *parameters in ((demo.model, *given), (demo.model,), *((other,) for other in demo.others)):
+            demo.ask("train", model, *parameters)
+        releases.append(_released(demo, demo.model, *given))
+
+    demo.step("First model: train, gate, release", begin)
+    demo.step("Second model: train, gate, release", lambda: releases.append(_released(demo, demo.model)))
     return releases[0], releases[1]
+
+
+def _released(demo: Demo, model: str, *parameters: str) -> str:
+    job = demo.ask("train", model, "--wait", *parameters)["job"]
+    answer = demo.ask("release", model, "--job", job)
+    demo.console.print(f"release {answer['release']}: {answer['file']}", highlight=False)
+    release: str = answer["release"]
+    return release
+
+
+def _along(demo: Demo, model: str) -> None:
+    """Bring one more model to all environments, and ask the last one."""
+    release = _released(demo, model)
+    for name in demo.session.project.environments:
+        _promote(demo, model, release, name)
+    _answers(demo, model, release)
 
 
 def _story(demo: Demo, first: str, second: str) -> None:
@@ -193,41 +229,48 @@ def _story(demo: Demo, first: str, second: str) -> None:
         return
     for name in names:
         if not named[name] & {first, second}:
-            demo.step(f"Promote {first} to {name}", partial(_promote, demo, first, name))
+            demo.step(f"Promote {first} to {name}", partial(_promote, demo, demo.model, first, name))
     for name in names:
         if pointers[name]["release"] != second:
             demo.step(f"Promote {second} to {name}", partial(_under_load, demo, second, name))
     demo.step(f"Roll {last} back", lambda: demo.stellwerk("rollback", demo.model, "--env", last, "--yes"))
 
 
-def _promote(demo: Demo, release: str, target: str) -> None:
+def _promote(demo: Demo, model: str, release: str, target: str) -> None:
     source = ("--release", release) if demo.session.project.source(target) is None else ()
-    demo.stellwerk("promote", demo.model, "--to", target, *source, "--yes")
+    demo.stellwerk("promote", model, "--to", target, *source, "--yes")
 
 
 def _under_load(demo: Demo, release: str, target: str) -> None:
     """Promote while a client keeps asking; the last environment must not fail a single request."""
     if target != demo.last:
-        _promote(demo, release, target)
+        _promote(demo, demo.model, release, target)
         return
     with Load(demo.session, target, demo.model) as load:
-        _promote(demo, release, target)
+        _promote(demo, demo.model, release, target)
     demo.facts[f"requests during the promotion to {target}"] = f"{load.answered} answered, {load.failed} failed"
     demo.console.print(f"while promoting: {load.answered} requests answered by {load.releases}, {load.failed} failed")
     if load.failed:
         raise DeliveryError(f"{load.failed} requests failed during the promotion, the first with: {load.first_failure}")
 
 
-def _look(demo: Demo, release: str) -> None:
-    """Ask the last environment with all held-out rows, then find one of the predictions in the log store."""
-    answer = demo.ask("predict", demo.model, "--env", demo.last, "--all-held-out")
+def _answers(demo: Demo, model: str, release: str) -> Any:
+    """Return the last environment's answer to all held-out rows, which is as the release says."""
+    answer = demo.ask("predict", model, "--env", demo.last, "--all-held-out")
     if answer["release"] != release:
         raise DeliveryError(f"{demo.last} answers with release {answer['release']}, not with {release}")
     measured, expected = answer["metrics"], answer["expected_metrics"]
     if expected is None or any(abs(measured[name] - expected[name]) > _TOLERANCE for name in measured):
         raise DeliveryError(f"{demo.last}'s metrics are {measured}, the release says {expected}")
     for name, value in measured.items():
-        demo.facts[f"{name} in {demo.last}, all held-out rows"] = f"{value:.4f} ({answer['rows']} rows), as released"
+        rows = f"({answer['rows']} rows), as released"
+        demo.facts[f"{name} of {model} in {demo.last}, all held-out rows"] = f"{value:.4f} {rows}"
+    return answer
+
+
+def _look(demo: Demo, release: str) -> None:
+    """Ask the last environment with all held-out rows, then find one of the predictions in the log store."""
+    answer = _answers(demo, demo.model, release)
     request = answer["request_ids"][0]
     line = demo.ask("logs", "--request-id", request, "--wait")["hits"][0]
     demo.facts["log line of a prediction"] = f"request {request} on pod {line[POD_FIELD]}"

@@ -42,7 +42,10 @@ class Move:
 
 @dataclass(frozen=True)
 class Draft:
-    """A move as it was previewed: the pointers and the file's text before and after, and what the engine would do."""
+    """A move as it was previewed: the pointers and the file's text before and after, and what the engine would do.
+
+    `base` is the text of what environments share.
+    """
 
     environment: str
     model: str
@@ -50,6 +53,7 @@ class Draft:
     after: Pointers
     text_before: str
     text_after: str
+    base: str | None
     plan: Plan
     state: object
     part: Part | None
@@ -69,6 +73,7 @@ def draft(session: Session, move: Move, how: How, *, shown: bool) -> Draft | Non
     before = project.pointers(environment, model)
     after = move.wanted(before)
     text, edited = project.text(environment), project.point(environment, model, after)
+    base = project.files.base()
     if shown and before == after and _is_done(session, environment, model, after.release):
         how.console.print(f"{environment} answers with {after.release} already: nothing to do", highlight=False)
         return None
@@ -83,7 +88,7 @@ def draft(session: Session, move: Move, how: How, *, shown: bool) -> Draft | Non
             f"This checkout and what is applied differ: bring {file_name(environment)} up to date, or run `pulumi up "
             f"--stack {environment}` first; --allow-other-changes applies it all the same"
         )
-    return Draft(environment, model, before, after, text, edited, plan, state, part)
+    return Draft(environment, model, before, after, text, edited, base, plan, state, part)
 
 
 def look(

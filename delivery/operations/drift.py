@@ -1,7 +1,7 @@
 """`stellwerk drift`: what runs compared with what the stack's state says, and how it is put back."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,6 +18,8 @@ from delivery.session import Session
 # Fields that somebody else has set are left alone, unless an update takes them over by force.
 _FORCE = {"PULUMI_K8S_ENABLE_PATCH_FORCE": "true"}
 _FORCED = " ".join(f"{name}={value}" for name, value in _FORCE.items())
+# Each takes an engine with its plugins: some 300 MB.
+_AT_ONCE = 3
 _CHANGES = {"delete": "deleted", "update": "changed"}
 
 
@@ -41,6 +43,12 @@ def applied(session: Session) -> list[str]:
     """Return the environments that have a stack."""
     known = session.engine.stacks()
     return [name for name in session.project.environments if name in known]
+
+
+def drift_of_all(session: Session, environments: Sequence[str]) -> dict[str, list[Drifted]]:
+    """Return the drift of each of the environments, a few of which are compared at a time."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return dict(zip(environments, pool.map(lambda name: drift(session, name), environments), strict=True))
 
 
 def drift(session: Session, environment: str) -> list[Drifted]:

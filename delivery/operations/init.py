@@ -13,9 +13,9 @@ from delivery.operations.new_environment import Wanted, provide_file
 from delivery.session import Session
 from infra.composition.draft import Draft, Neighbours
 from infra.composition.service import Stack
-from infra.services import registry, tracking
+from infra.services import registry
 from infra.targets.target import Target
-from infra.values import TRAINING, file_name
+from infra.values import file_name
 
 
 def init(session: Session, environment: str, console: Console, wanted: Wanted | None = None) -> None:
@@ -27,9 +27,6 @@ def init(session: Session, environment: str, console: Console, wanted: Wanted | 
     if provide_file(project, environment, wanted or Wanted()):
         console.print(f"{environment}: wrote {file_name(environment)}; commit it", highlight=False)
     stack = project.stack(environment)
-    if wanted and wanted.team and (url := tracking.external_url(stack.environment)):
-        clients = f"stellwerk:tracking.clients of who runs it has to name {stack.environment.namespace(TRAINING)}"
-        console.print(f"{environment}: Jobs reach {url} when {clients}", highlight=False, soft_wrap=True)
     _make_stack(session, environment, console)
     draft = Draft(stack.environment, _existing(session, environment), _neighbours(session, environment, console))
     certificate = _authority(draft)

@@ -18,10 +18,11 @@ from delivery.operations.evaluation import Evaluated
 from delivery.operations.existing import require_files
 from delivery.operations.interfaces import Interface, interface_of, require_interface
 from delivery.operations.layout import Layout, lay_out, load_model
-from delivery.operations.release import built, identity_after, write
+from delivery.operations.release import identity_after, write
+from delivery.operations.serving_image import serving_image
 from delivery.session import Session
 from infra.composition.handover import HOOKS as BUILT
-from infra.composition.hooks import SERVING, digest, has_hooks, image
+from infra.composition.hooks import digest, has_hooks, image
 from infra.contract.artefact import Artefact, ExampleRows, Format, object_key
 from infra.contract.model import HOOKS, Framework, Models
 from infra.contract.model import Model as Document
@@ -50,7 +51,7 @@ def bring(session: Session, model: str, given: Given, console: Console) -> str:
     project = session.project
     document = project.models.load(model) if model in project.models.names() else None
     layout = lay_out(given.file or require_files(project.models, model), given.beside)
-    first = project.environments[0]
+    first = project.first
     serving = _serving(session, first, model, layout.format)
     artefact = layout.artefact(model)
     if serving.hooks is None:
@@ -85,7 +86,7 @@ def _serving(session: Session, environment: str, model: str, form: Format) -> Se
     outputs, models = session.engine.outputs(environment), session.project.models
     if not has_hooks(models, model):
         if form is Format.ONNX:
-            return Serving(image=built(outputs, environment, SERVING))
+            return Serving(image=serving_image(session, environment))
         raise DeliveryError(
             f"a model of the format {form} is answered by code of its own; write {models.name}/{model}/{HOOKS} with "
             f"`predict`, run `pulumi up --stack {environment}`, and import it again, or export the model to ONNX"
@@ -96,7 +97,7 @@ def _serving(session: Session, environment: str, model: str, form: Format) -> Se
             f"{environment} has built no image {own} with {models.name}/{model}/{HOOKS} as it is here; with {model} "
             f"under stellwerk:models there, run `pulumi up --stack {environment}`, and import it again"
         )
-    return Serving(image=built(outputs, environment, own), hooks=digest(models, model))
+    return Serving(image=outputs["images"][own], hooks=digest(models, model))
 
 
 def _stated(models: Models, model: str, document: Document | None, layout: Layout, given: Given) -> Interface:

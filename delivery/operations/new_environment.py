@@ -66,7 +66,9 @@ def provide_file(project: Project, environment: str, wanted: Wanted) -> bool:
             f"{name}: there is no such file; `stellwerk init {environment} --after <environment>` writes it, and names "
             f"the environment that it takes releases from; environments: {known}"
         )
-    text = _HEAD + yaml.safe_dump({"config": _config(project, environment, wanted)}, sort_keys=False)
+    text = _HEAD + yaml.safe_dump(
+        {"config": _config(project, environment, wanted)}, sort_keys=False, default_flow_style=None, width=120
+    )
     stackfile.write(project.file(environment), name, text)
     return True
 

@@ -67,7 +67,8 @@ def _fill(folder: Path, model: str) -> None:
 
 def next_steps(project: Project, model: str) -> str:
     """Return what to do next: the checks, and the lines that stack files need."""
-    first, *others = project.environments
+    others = project.environments[1:]
+    first = project.environments[0] if project.environments else "<environment>"
     lines = [
         f"next: put your data and your model into it; `stellwerk model check {model}` takes seconds.",
         f"To train and to serve it in {first}, two lines in {file_name(first)}:",

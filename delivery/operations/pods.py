@@ -10,7 +10,7 @@ from rich.console import Console
 
 from components.kit import pod_state
 from components.kit.pod_state import Fault, FaultKind
-from components.serving.rollout import SERVICE_LABEL as _LABEL
+from components.serving.looks import SERVICE_LABEL as _LABEL
 from delivery.clients.kubectl import Kubectl
 from delivery.clock import Clock
 from delivery.errors import DeliveryError

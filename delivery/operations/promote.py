@@ -25,8 +25,9 @@ def promote(session: Session, model: str, target: str, source: str | None, relea
     document = session.project.releases.load(model, wanted)
     _require_evaluation(session, model, target, document)
     _require_memory(session, model, target, document)
-    origin = session.project.source(target)
-    if origin is not None:
+    # Where releases enter, too: what was imported is in the first environment's store.
+    origin = session.project.source(target) or session.project.first
+    if origin != target:
         _bring_artefact(session, origin, target, document, how.console)
 
     def forward(now: Pointers) -> Pointers:

@@ -2,17 +2,16 @@
 
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedSeq
 
 from delivery.errors import DeliveryError, system_errors
+from delivery.operations.serving_image import image_of
 from delivery.session import Session
-from infra.composition import hooks
-from infra.composition.handover import HOOKS
-from infra.contract.candidate import Candidate, release_of
+from infra.contract.candidate import release_of
 from infra.contract.release import Release, Releases
 
 
@@ -32,7 +31,7 @@ def release(session: Session, environment: str, model: str, job: str) -> str:
     with session.store(environment) as source:
         published = candidates.read(source, model, job, experiment)
         digest = published.candidate.artefact.digest
-        image = serving_image(engine.outputs(environment), environment, published.candidate)
+        image = image_of(session, environment, published.candidate)
         known = releases.ids(model)
         for identity in known:
             existing = releases.load(model, identity)
@@ -44,35 +43,6 @@ def release(session: Session, environment: str, model: str, job: str) -> str:
     # What was verified is what is written, not another reading of the same text.
     write(releases, model, identity, release_of(published.candidate, identity, image))
     return identity
-
-
-def serving_image(outputs: Mapping[str, Any], environment: str, candidate: Candidate) -> str:
-    """Return the image that serves a candidate: with the hooks that it was measured with, or the one without any.
-
-    Raise DeliveryError when the stack has built none, or the hooks have changed since.
-    """
-    model, own = candidate.model, hooks.image(candidate.model)
-    known: str | None = outputs.get(HOOKS, {}).get(own)
-    if candidate.hooks != known:
-        measured = "one serve.py" if candidate.hooks else "no serve.py"
-        served = "another serve.py" if known else "none"
-        raise DeliveryError(
-            f"candidate of {candidate.training.job}: it was measured with {measured}, and {environment} has built its "
-            f"serving image with {served}; nothing is released: run `pulumi up --stack {environment}` and `stellwerk "
-            f"train {model} --wait`, then release the new candidate"
-        )
-    return built(outputs, environment, own if known else hooks.SERVING)
-
-
-def built(outputs: Mapping[str, Any], environment: str, name: str) -> str:
-    """Return an image that serves by digest; raise DeliveryError when the stack builds none of this name."""
-    image: str | None = outputs["images"].get(name)
-    if image is None:
-        raise DeliveryError(
-            f"{environment}: its stack builds no image {name}; releases are made where the stack owns the cluster "
-            "(cluster.shared: false)"
-        )
-    return image
 
 
 def identity_after(known: Sequence[str], digest: str) -> str:

@@ -20,6 +20,7 @@ from delivery.session import Session
 from infra.contract import candidate
 from infra.contract.model import require_name
 from infra.contract.problems import suggest
+from infra.contract.stacks import BASE
 from infra.values import file_name
 
 
@@ -36,12 +37,14 @@ class How:
 class Change:
     """What happens to an environment: the text of its file, and what the engine, the cluster and the store lose.
 
-    `plan` and `state` are None for an environment that was never applied.
+    `base` is what environments share, which stays as it is. `plan` and `state` are None for an environment that was
+    never applied.
     """
 
     environment: str
     before: str
     after: str
+    base: str | None
     plan: Plan | None = None
     state: object = None
     jobs: Sequence[str] = ()
@@ -56,7 +59,7 @@ class Change:
     def content(self) -> object:
         """What is equal as long as the same change would be made."""
         digest = self.plan.digest if self.plan else None
-        return self.environment, self.before, self.after, digest, self.jobs, self.objects
+        return self.environment, self.before, self.after, self.base, digest, self.jobs, self.objects
 
 
 @dataclass(frozen=True)
@@ -76,14 +79,20 @@ class Removal:
 def plan_removal(session: Session, how: How) -> Removal:
     """Return what the removal would do, with the engine's previews shown; change nothing.
 
-    Raise DeliveryError for a model of which there is no trace, where an environment cannot be asked, and where a
-    preview changes what is not the model's.
+    Raise DeliveryError for a model of which there is no trace, or that environments share, where an environment cannot
+    be asked, and where a preview changes what is not the model's.
     """
     require_name(how.model)
     project = session.project
+    base = project.files.base()
+    if base is not None and (place := stackfile.entry_of(base, BASE, how.model)):
+        raise DeliveryError(
+            f"{place}: {how.model} stands here for every environment, and would come back; write it into the stack "
+            "files that serve or train it, remove it here, and run the command again"
+        )
     texts = {name: _texts(session, name, how.model) for name in reversed(project.environments)}
     folder = project.models.folder / how.model
-    named = any(before != after for before, after in texts.values())
+    named = any(before != after for before, after, _ in texts.values())
     if not (named or folder.is_dir() or project.releases.ids(how.model)):
         known = project.models.names()
         action = suggest(how.model, known, "name one of them")
@@ -100,11 +109,11 @@ def plan_removal(session: Session, how: How) -> Removal:
     return Removal([change for change in changes if not change.is_none], folder, files)
 
 
-def _texts(session: Session, environment: str, model: str) -> tuple[str, str]:
-    """Return the stack file's text of now, and without the model."""
+def _texts(session: Session, environment: str, model: str) -> tuple[str, str, str | None]:
+    """Return the stack file's text of now, and without the model, and that of what environments share."""
     session.project.reload(environment)
     text = session.project.text(environment)
-    return text, stackfile.without_model(text, file_name(environment), model)
+    return text, stackfile.without_model(text, file_name(environment), model), session.project.files.base()
 
 
 def _applied(session: Session, how: How, *, named: bool) -> set[str]:
@@ -123,7 +132,7 @@ def _change(session: Session, how: How, environment: str, *, shown: bool) -> Cha
     """Return what happens to an environment that was applied."""
     engine = session.engine
     wait(session, environment, how.console)
-    before, after = _texts(session, environment, how.model)
+    before, after, base = _texts(session, environment, how.model)
     session.kubectl(environment).require()
     # A removal that was interrupted has written the file: what is not applied yet is the removal's own.
     pending = [] if before == after or how.other_changes else engine.preview(environment, before, shown=False).changes
@@ -136,7 +145,7 @@ def _change(session: Session, how: How, environment: str, *, shown: bool) -> Cha
     state = session.backend.state(environment)
     plan = engine.preview(environment, after, shown=shown)
     jobs = session.jobs(environment).of(how.model)
-    return Change(environment, before, after, plan, state, jobs, _objects(session, environment, how.model))
+    return Change(environment, before, after, base, plan, state, jobs, _objects(session, environment, how.model))
 
 
 def _objects(session: Session, environment: str, model: str) -> list[str]:
@@ -178,7 +187,7 @@ def remove(session: Session, how: How, removal: Removal, confirmed: Callable[[],
 
 
 def _require_unedited(session: Session, how: How, change: Change) -> None:
-    if _texts(session, change.environment, how.model) != (change.before, change.after):
+    if _texts(session, change.environment, how.model) != (change.before, change.after, change.base):
         raise changed(change.environment)
 
 
@@ -196,6 +205,7 @@ def _apply(session: Session, how: How, change: Change) -> None:
     again = _change(session, how, environment, shown=False)
     if (again.content, again.state) != (change.content, change.state):
         raise changed(environment)
+    _require_unedited(session, how, change)
     _write(session, change)
     if change.plan and change.plan.changes:
         update = session.engine.update(environment, change.after)

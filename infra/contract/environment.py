@@ -19,6 +19,12 @@ from infra.contract.versions import platform_image
 PLATFORM, TRAINING, SERVING = "platform", "training", "serving"
 # Of the controller whose rights reach across namespaces: no role has any there.
 KSERVE = "kserve"
+# What differs between any two environments, with the reason; ports and pointers the services know.
+OWN = {
+    "environment": "each has a name of its own",
+    "releasesFrom": "it is the place in the order of promotion",
+    "caCertificate": "each has an authority of its own",
+}
 
 Value = TypeVar("Value")
 
@@ -141,8 +147,7 @@ class Environment(Section):
     @property
     def scope(self) -> str:
         """Return what the environment is called on its cluster, where other teams have environments, too."""
-        named = self.team is None or f"{self.environment}-".startswith(f"{self.team}-")
-        return self.environment if named else f"{self.team}-{self.environment}"
+        return scope(self.environment, self.team)
 
     def namespace(self, purpose: str) -> str:
         """Return the name of the environment's namespace for a purpose."""
@@ -151,6 +156,12 @@ class Environment(Section):
     def shared_name(self, name: str) -> str:
         """Return what a service that several teams may share calls something of this team's."""
         return f"{self.team}-{name}" if self.team else name
+
+
+def scope(environment: str, team: str | None) -> str:
+    """Return what an environment of a team is called on its cluster."""
+    named = team is None or f"{environment}-".startswith(f"{team}-")
+    return environment if named else f"{team}-{environment}"
 
 
 def document(sections: Iterable[SectionField[Any]], images: Iterable[PlatformImage]) -> type[Environment]:

@@ -7,6 +7,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from infra.contract.candidate import Candidate
+from infra.contract.differences import Differences
 from infra.contract.environment import Environment
 from infra.contract.evidence import Evidence
 from infra.contract.examples import Examples
@@ -15,7 +16,7 @@ from infra.contract.release import Release, ReleaseV1
 
 FOLDER = Path(__file__).parent / "schemas"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_KINDS: tuple[type[BaseModel], ...] = (Model, Candidate, Examples, ReleaseV1, Release, Evidence)
+_KINDS: tuple[type[BaseModel], ...] = (Model, Candidate, Examples, ReleaseV1, Release, Evidence, Differences)
 
 
 def environment_schema(document: type[Environment]) -> dict[str, Any]:

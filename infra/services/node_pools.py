@@ -10,6 +10,9 @@ from infra.contract.environment import Environment, SectionField
 from infra.contract.fields import Name, Section
 from infra.contract.problems import Problem, show, suggest
 
+# The output that says how many nodes each pool has, and what one costs per hour where its price is known.
+NODES = "nodePools"
+
 
 class NodePool(Section):
     """Nodes of one kind: simulated by this stack, or run by somebody else."""
@@ -20,6 +23,9 @@ class NodePool(Section):
     nodes: int = Field(ge=1, le=1000, description="number of nodes, 1 to 1000")
     simulated: bool = Field(default=False, description="true: nodes without hardware, for scheduling and previews")
     external: bool = Field(default=False, description="true: the nodes exist and are run by the cluster's owner")
+    price_per_hour: float | None = Field(
+        default=None, ge=0, description="what one node costs per hour: a number, in the currency that all prices are in"
+    )
 
 
 SECTION: SectionField[tuple[NodePool, ...]] = SectionField(
@@ -84,6 +90,7 @@ def runs(environment: Environment) -> bool:
 def _compose(context: Composition) -> None:
     from components.cluster import node_pool
 
+    _export(context)
     for pool in pools(context.environment):
         if pool.simulated:
             node_pool.NodePool(
@@ -91,4 +98,16 @@ def _compose(context: Composition) -> None:
             )
 
 
-SERVICE = Service("node-pools", section=SECTION, runs=runs, rules=_rules, compose=_compose)
+def _export(context: Composition) -> None:
+    """Export what the pools cost: a plan compares it with what was applied before."""
+    import pulumi
+
+    pulumi.export(NODES, {pool.name: _priced(pool) for pool in pools(context.environment)})
+
+
+def _priced(pool: NodePool) -> dict[str, float]:
+    price = {} if pool.price_per_hour is None else {"pricePerHour": pool.price_per_hour}
+    return {"nodes": pool.nodes, **price}
+
+
+SERVICE = Service("node-pools", section=SECTION, runs=runs, rules=_rules, compose=_compose, connect=_export)

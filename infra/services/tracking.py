@@ -1,6 +1,7 @@
 """The tracking server, MLflow, with its database; or one that runs elsewhere."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from enum import StrEnum
 from functools import partial
 from typing import Annotated, Any
@@ -14,9 +15,10 @@ from infra.composition.credentials import CredentialsPart
 from infra.composition.draft import Draft, password
 from infra.composition.handover import BuiltImages, Namespaces, ObjectStoreAccess, PullSecrets, TrackingAccess
 from infra.composition.service import Build, Service, Stack, Switch
-from infra.contract.environment import PLATFORM, TRAINING, Environment, SectionField
+from infra.contract.environment import PLATFORM, TRAINING, Environment, SectionField, scope
 from infra.contract.fields import NamespaceName, Section
 from infra.contract.problems import ConfigError, Problem, proved, required
+from infra.contract.stacks import StackFiles
 
 _STORAGE = "5Gi"
 _KEY = "tracking"
@@ -138,11 +140,30 @@ def _compose(context: Composition) -> None:
             "clients": [
                 namespaces.by_purpose.get(TRAINING, namespaces[PLATFORM]),
                 *_section(context.environment).clients,
+                *_users(context.environment, StackFiles(context.root)),
             ],
         },
         context.opts,
     )
     context.give(TrackingAccess({"uri": server.uri}))
+
+
+def _users(owner: Environment, files: StackFiles) -> Iterator[str]:
+    """Yield the namespace of Jobs of each other environment of the checkout that uses this server, on this cluster."""
+    url = url_inside(owner)
+    for name in files.names():
+        values: Mapping[str, Any] = {}
+        # What is wrong with another one's file is an error of that one.
+        with suppress(ConfigError):
+            values = files.values(name)
+        section, cluster = values.get(_KEY), values.get("cluster")
+        if (
+            isinstance(section, Mapping)
+            and isinstance(cluster, Mapping)
+            and (section.get("mode"), section.get("url")) == (TrackingMode.EXTERNAL, url)
+            and cluster.get("context") == owner.cluster.context
+        ):
+            yield f"{scope(name, values.get('team'))}-{TRAINING}"
 
 
 def _connect(context: Composition) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.contract.problems import ConfigError
-from infra.targets.variables import BUILD_SECRETS, DEADLINE, LOCAL_CONTEXT, MOVE, POD_LOGS, REGISTRY_CA
+from infra.targets.variables import BUILD_SECRETS, DEADLINE, LOCAL_CONTEXT, MOVE, POD_LOGS, REGISTRY_CA, STACKS
 
 _SECRET_FILES = {"ca": "ca.crt", "pip": "pip.conf", "apt": "apt.sources"}
 _NAMED = re.compile(r"^(index-url|extra-index-url|trusted-host)\s*[=:](.*(?:\n[ \t]+\S.*)*)", re.MULTILINE)
@@ -81,6 +81,21 @@ class Target:
                 f"{MOVE}: there is no file {given}; it is set by `stellwerk promote` and `rollback` alone, for one "
                 f"update of one model; run: unset {MOVE}"
             ) from None
+
+    def documents(self, root: Path) -> Path:
+        """Return the folder whose `stacks/` is read: the checkout, unless a preview is of another revision's.
+
+        Raise ConfigError where the variable names no such folder: the checkout's files are not what was asked about.
+        """
+        given = self.variables.get(STACKS)
+        if not given:
+            return root
+        if not Path(given, "stacks").is_dir():
+            raise ConfigError(
+                f"{STACKS}: there is no folder {given}/stacks; it is set by `stellwerk plan --from-git` alone, for one "
+                f"preview; run: unset {STACKS}"
+            )
+        return Path(given)
 
     def pod_logs(self, context: str) -> str | None:
         """Return the nodes' folder of pod logs, where the cluster of this context keeps them elsewhere than others."""

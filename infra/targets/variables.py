@@ -24,6 +24,8 @@ PULUMI_BACKEND_URL = "PULUMI_BACKEND_URL"
 PULUMI_SKIP_CHECKPOINTS = "PULUMI_SKIP_CHECKPOINTS"
 # Whether the engine compares resources side by side.
 PULUMI_PARALLEL_DIFF = "PULUMI_PARALLEL_DIFF"
+# How many resources the engine is at work on at a time: most of them wait, for pods of models say.
+PULUMI_PARALLEL = "PULUMI_PARALLEL"
 # Requests a second that the Kubernetes provider makes at most, and how many at once before that counts.
 KUBERNETES_RATE = "PULUMI_K8S_CLIENT_QPS"
 KUBERNETES_BURST = "PULUMI_K8S_CLIENT_BURST"
@@ -48,3 +50,6 @@ DEADLINE = "STELLWERK_DEADLINE"
 # File that names the one model which an update moves: the program declares no other. The command makes it for one call
 # of the engine that is confined to this model, and removes it with the call: a variable that is left names no file.
 MOVE = "STELLWERK_MOVE"
+# Folder with the `stacks/` and `models/` that the program reads instead of the checkout's: the stack files of another
+# revision. The command makes it for one preview, and removes it with the call.
+STACKS = "STELLWERK_STACKS"

@@ -3,17 +3,18 @@
 import asyncio
 import copy
 import json
-import threading
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from components.serving.rollout import NotServingError, Pace, Revision, observe, until_declared, until_served
+from components.serving.looks import Looks, NotServingError, UnansweredError
+from components.serving.rollout import Revision, observe, until_declared, until_served
 
 REVISION = Revision(namespace="x-serving", model="digits", digest="new", replicas=2, seconds=300)
-FAST = Pace(poll=0, patience=0)
+LABELS = {"serving.kserve.io/inferenceservice": "digits"}
 
 
 def deployment(**status: Any) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def deployment(**status: Any) -> dict[str, Any]:
     complete = {"observedGeneration": 7, "replicas": 2, "updatedReplicas": 2, "availableReplicas": 2}
     return {
         "kind": "Deployment",
-        "metadata": {"name": "digits-predictor", "generation": 7},
+        "metadata": {"name": "digits-predictor", "labels": LABELS, "generation": 7},
         "spec": {"replicas": 2, "template": {"metadata": {"annotations": {"stellwerk.dev/revision": "new"}}}},
         "status": complete | status,
     }
@@ -30,7 +31,11 @@ def deployment(**status: Any) -> dict[str, Any]:
 def pod(*containers: dict[str, Any], digest: str = "new", **status: Any) -> dict[str, Any]:
     return {
         "kind": "Pod",
-        "metadata": {"name": "digits-predictor-1", "annotations": {"stellwerk.dev/revision": digest}},
+        "metadata": {
+            "name": "digits-predictor-1",
+            "labels": LABELS,
+            "annotations": {"stellwerk.dev/revision": digest},
+        },
         "spec": {"containers": [{"name": "kserve-container", "resources": {"limits": {"memory": "64Mi"}}}]},
         "status": {"containerStatuses": list(containers)} | status,
     }
@@ -67,9 +72,9 @@ EVENTS = [
 
 
 class Cluster:
-    """Answers kubectl: `looks` one after the other, the last one for ever."""
+    """Answers kubectl: `looks` one after the other, the last one for ever; an error is no answer."""
 
-    def __init__(self, *looks: Sequence[Any]) -> None:
+    def __init__(self, *looks: Sequence[Any] | Exception) -> None:
         self.looks = list(looks)
         self.asked: list[tuple[str, ...]] = []
         self.reported: list[str] = []
@@ -77,14 +82,21 @@ class Cluster:
     def __call__(self, *words: str) -> str:
         self.asked.append(words)
         if words[:2] == ("get", "deployments,pods"):
-            return json.dumps({"items": self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]})
+            answer = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
+            if isinstance(answer, Exception):
+                raise answer
+            return json.dumps({"items": answer})
         if words[:2] == ("get", "events"):
             return json.dumps({"items": EVENTS})
         assert words[0] == "logs"
         return "reading the artefact\nit does not exist\n"
 
-    def wait(self, revision: Revision = REVISION, pace: Pace = FAST) -> None:
-        asyncio.run(until_served(revision, self, self.reported.append, pace))
+    def wait(self, revision: Revision = REVISION, patience: float = 0) -> None:
+        asyncio.run(until_served(revision, Looks(self, rest=0), self.reported.append, patience))
+
+    def wait_for_deployment(self, seconds: float = 60, patience: float = 60) -> None:
+        revision = replace(REVISION, seconds=seconds)
+        asyncio.run(until_declared(revision, Looks(self, rest=0), self.reported.append, patience))
 
 
 def without_annotation() -> dict[str, Any]:
@@ -171,7 +183,7 @@ def test_what_passes_by_itself_does_not_end_the_wait() -> None:
 
 def test_a_reason_that_goes_away_is_no_failure() -> None:
     broken = [deployment(availableReplicas=0), pod(PULL)]
-    Cluster(broken, broken, broken, [deployment()]).wait(pace=Pace(poll=0, patience=60))
+    Cluster(broken, broken, broken, [deployment()]).wait(patience=60)
 
 
 def test_pods_of_the_revision_before_are_no_reason() -> None:
@@ -186,33 +198,55 @@ def test_the_wait_ends_after_its_time() -> None:
         Cluster([deployment(availableReplicas=0)]).wait(late)
 
 
+def test_the_wait_ends_at_its_deadline_whatever_else_gets_ready() -> None:
+    late = replace(REVISION, deadline=time.time() - 1)
+    with pytest.raises(NotServingError, match="its pods are not ready"):
+        Cluster([deployment(availableReplicas=0)]).wait(late)
+    with pytest.raises(NotServingError, match="KServe made no Deployment"):
+        asyncio.run(until_declared(late, Looks(Cluster([])), print))
+
+
 def test_a_deployment_that_never_comes_is_reported() -> None:
     with pytest.raises(NotServingError, match="KServe made no Deployment of this revision in x-serving"):
-        asyncio.run(until_declared(REVISION, lambda *_: "", seconds=-1))
+        Cluster([]).wait_for_deployment(seconds=-1)
+
+
+def test_a_deployment_that_takes_long_is_reported_once_and_waited_for() -> None:
+    cluster = Cluster([], [], NO_ANSWER, [deployment()])
+    cluster.wait_for_deployment(patience=-1)
+    assert cluster.reported == ["digits: KServe has made no Deployment of this revision after 0 s"]
 
 
 def test_the_number_of_pods_is_set_after_kserve_has_changed_the_deployment() -> None:
     """KServe's change sets it to one, and takes away whatever else is not its own."""
-    seen = iter(["old", "old", "new"])
-    asyncio.run(until_declared(REVISION, lambda *_: next(seen), seconds=60))
-    assert list(seen) == []
+    cluster = Cluster([], [without_annotation()], [of_another_revision()], [deployment()])
+    cluster.wait_for_deployment()
+    assert len(cluster.asked) == 4
     with pytest.raises(NotServingError, match="of this revision"):
-        asyncio.run(until_declared(REVISION, lambda *_: "old", seconds=-1))
+        Cluster([of_another_revision()]).wait_for_deployment(seconds=-1)
 
 
-def test_a_look_at_pods_needs_none_of_the_threads_in_which_the_sdk_waits() -> None:
-    """As many models as the loop has threads, each waiting for a resource: whoever looks at their pods goes on."""
-    asked = threading.Event()
+NO_ANSWER = UnansweredError("kubectl get: the server is currently unable to handle the request")
 
-    def answer(*_: str) -> str:
-        asked.set()
-        return REVISION.digest
 
-    async def look() -> bool:
-        loop = asyncio.get_running_loop()
-        loop.set_default_executor(ThreadPoolExecutor(1))
-        waiting = loop.run_in_executor(None, asked.wait, 5)
-        await until_declared(REVISION, answer)
-        return await waiting
+def test_a_look_without_an_answer_is_reported_and_the_next_one_may_have_it() -> None:
+    cluster = Cluster(NO_ANSWER, NO_ANSWER, [deployment()])
+    cluster.wait(patience=60)
+    assert cluster.reported == [f"digits does not serve yet: {NO_ANSWER}"]
+    Cluster(NO_ANSWER, [deployment()]).wait_for_deployment()
 
-    assert asyncio.run(look())
+
+def test_a_cluster_that_never_answers_ends_the_wait_with_its_words() -> None:
+    with pytest.raises(NotServingError, match="unable to handle the request"):
+        Cluster(NO_ANSWER).wait()
+    with pytest.raises(NotServingError, match="unable to handle the request"):
+        Cluster(NO_ANSWER).wait_for_deployment(seconds=-1)
+
+
+def test_without_kubectl_nothing_is_waited_for() -> None:
+    cluster = Cluster(NotServingError("kubectl is not on PATH"))
+    with pytest.raises(NotServingError, match="not on PATH"):
+        cluster.wait(patience=60)
+    with pytest.raises(NotServingError, match="not on PATH"):
+        cluster.wait_for_deployment()
+    assert cluster.reported == []

@@ -1,12 +1,14 @@
 """What the demo knows of the files that its commands write, and which of its commands run at the same time."""
 
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from delivery.clients.engine import Engine
 from delivery.errors import DeliveryError
-from delivery.operations.demo import Demo, apply_environments
+from delivery.operations.demo import Demo, apply_environments, make_releases
 from tests.support.checkout import MODEL, SECOND
 from tests.support.session import Bench, FakeSession, Words
 
@@ -74,4 +76,36 @@ def test_with_a_release_each_environment_waits_for_the_one_before(demo: Demo, be
     engine(tmp_path, others=1)
     bench.checkout.point("prod", SECOND)
     apply_environments(demo)
+    assert (tmp_path / "order").read_text().split() == ["dev", "test", "prod"]
+
+
+@dataclass
+class Asking(Demo):
+    """A demo whose commands answer at once: a Job is named by its parameters, a release by its Job."""
+
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+
+    def ask(self, *arguments: str) -> Any:
+        self.asked.append(arguments)
+        named = "-".join(word for word in arguments[2:] if not word.startswith("--")) or "usual"
+        return {"job": named, "release": f"of-{named}", "file": named}
+
+
+def test_both_models_train_before_one_is_waited_for(demo: Demo) -> None:
+    asking = Asking(demo.session, demo.console, MODEL, ("epochs=3",))
+    assert make_releases(asking) == ("of-epochs=3", "of-usual")
+    first = ("--param", "epochs=3")
+    assert asking.asked == [
+        ("train", MODEL, *first), ("train", MODEL), ("train", MODEL, "--wait", *first),
+        ("release", MODEL, "--job", "epochs=3"), ("train", MODEL, "--wait"), ("release", MODEL, "--job", "usual"),
+    ]  # fmt: skip
+    assert [title.split(":")[0] for title, _ in asking.seconds] == ["First model", "Second model"]
+
+
+def test_a_release_of_each_model_of_the_demo_counts(demo: Demo, bench: Bench, tmp_path: Path) -> None:
+    engine(tmp_path, others=1)
+    for name in ("dev", "test", "prod"):
+        stated = {"release": SECOND if name == "prod" else None, "previous": None}
+        bench.checkout.edit(name, lambda values, stated=stated: values["models"].update(scorer=stated))
+    apply_environments(replace(demo, others=("scorer",)))
     assert (tmp_path / "order").read_text().split() == ["dev", "test", "prod"]

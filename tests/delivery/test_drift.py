@@ -136,6 +136,12 @@ def test_nothing_was_changed(pulumi: Callable[..., list[str]], stellwerk: Comman
     assert (code, json.loads(out)) == (0, {"environments": {"dev": [], "prod": []}})
 
 
+def test_environments_are_compared_side_by_side(pulumi: Any, stellwerk: Command, tmp_path: Path) -> None:
+    count = f"echo >> {tmp_path}/begun; for _ in $(seq 100); do [ $(wc -l < {tmp_path}/begun) = 2 ] && exit; sleep 0.1"
+    pulumi(answers=f"{count}; done; exit 255")
+    assert stellwerk("drift")[0] == 0
+
+
 def test_each_resource_is_named_with_its_fields(pulumi: Callable[..., list[str]], stellwerk: Command) -> None:
     pulumi(GONE, CHANGED, CLUSTER_WIDE)
     code, out, _ = stellwerk("drift", "--env", "dev")

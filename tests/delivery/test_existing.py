@@ -218,8 +218,8 @@ def test_other_formats_need_a_document_hooks_and_no_rows(
     assert code == 1
     assert "this command runs ONNX files alone" in err
     assert pulumi.stack_outputs
-    del pulumi.stack_outputs["images"]["serve-scorer"]
-    assert "dev: its stack builds no image serve-scorer" in stellwerk(*given)[2]
+    del pulumi.stack_outputs["hooks"]
+    assert "dev has built no image serve-scorer with models/scorer/serve.py as it is here" in stellwerk(*given)[2]
     (folder / "model.yaml").unlink()
     assert "models/scorer/model.yaml: there is no such file" in stellwerk(*given)[2]
     (folder / "serve.py").unlink()

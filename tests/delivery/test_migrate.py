@@ -6,7 +6,8 @@ import pytest
 
 from delivery.errors import DeliveryError
 from delivery.operations import migrate
-from infra.values import ROOT
+from tests.support.documents import TEAM
+from tests.support.models import MODELS
 
 OLD = """\
 # The team's comment.
@@ -154,5 +155,6 @@ def test_a_file_that_changed_meanwhile_stays(file: Path) -> None:
     assert file.read_text() == f"{OLD}more: 1\n"
 
 
-def test_this_checkout_has_todays_form() -> None:
-    assert migrate.changes(ROOT) == []
+def test_files_in_todays_form_stay_as_they_are() -> None:
+    assert [*(TEAM / "stacks").iterdir(), *MODELS.iterdir()]
+    assert migrate.changes(TEAM) == []

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -59,6 +60,16 @@ def test_the_lines_that_are_shown_are_all_that_an_environment_needs(project: Che
     assert set(project.project().served("dev")) == {MODEL, "parcels"}
 
 
+def test_a_checkout_without_environments_gets_its_first_model(project: Checkout, stellwerk: Command) -> None:
+    shutil.rmtree(project.root / "stacks")
+    code, _, err = stellwerk("model", "new", "parcels", "--template", TEMPLATES[0])
+    assert code == 0
+    assert "two lines in stacks/Pulumi.<environment>.yaml:" in err
+    assert stellwerk("model", "list")[0] == 0
+    code, _, err = stellwerk("demo", "parcels", "--first", "epochs=3")
+    assert (code, err.splitlines()[0][:41]) == (1, "error: this checkout has no environment: ")
+
+
 @pytest.mark.parametrize(
     ("name", "template", "reason"),
     [
@@ -106,7 +117,7 @@ def test_the_list_says_where_a_model_is_served_and_trained(
     models = json.loads(out)["models"]
     assert models[MODEL]["environments"]["dev"] == {"release": FIRST, "trains": True}
     assert models[MODEL]["environments"]["prod"] == {"release": None, "trains": False}
-    assert models["parcels"]["owner"] == "ml-engineers"
+    assert models["parcels"]["owner"] == "the team that answers for it"
     assert not any(state["trains"] or state["release"] for state in models["parcels"]["environments"].values())
     code, out, _ = stellwerk("model", "list")
     assert code == 0
@@ -240,6 +251,6 @@ def test_an_environment_is_made_of_the_locks(tmp_path: Path, words: Words) -> No
     assert [place.name for place in interpreter.environment.parent.iterdir()] == [interpreter.environment.name]
     (room / "requirements.txt").write_text(f"measure==1.0 \\\n    --hash=sha256:{'0' * 64}\n")
     other = Interpreter(tmp_path, Framework.PYTORCH, tmp_path / "model", os.environ | variables)
-    with pytest.raises(DeliveryError, match="`uv pip install` ended with"):
+    with pytest.raises(DeliveryError, match=r"^training/frameworks/pytorch/requirements\.txt: `uv pip install` ended"):
         other.make(words.console)
     assert [place.name for place in interpreter.environment.parent.iterdir()] == [interpreter.environment.name]

@@ -9,8 +9,9 @@ from delivery.clients.engine import Update
 from delivery.errors import DeliveryError
 from delivery.operations.remove import How, plan_removal, remove
 from infra.contract.release import Releases
+from infra.contract.stacks import BASE
 from tests.support.checkout import FIRST, MODEL, SECOND, Checkout
-from tests.support.documents import ENVIRONMENTS
+from tests.support.documents import ENVIRONMENTS, yaml
 from tests.support.engine import FakeEngine
 from tests.support.session import Bench, Command, FakeCluster, Words
 from tests.support.stores import ObjectStores
@@ -118,6 +119,52 @@ def test_what_was_changed_while_the_question_waited_is_refused(
         taken_out(bench, words, confirmed)
     assert project.pointers("prod") == (SECOND, None)
     assert bench.engine.changes == []
+
+
+def test_what_environments_share_is_watched_while_the_question_waits(
+    served: ObjectStores, project: Checkout, bench: Bench, words: Words
+) -> None:
+    def confirmed() -> bool:
+        (project.root / BASE).write_text("config: {}\n")
+        return True
+
+    before = project.text("prod")
+    with pytest.raises(DeliveryError, match="prod: the environment changed since the preview"):
+        taken_out(bench, words, confirmed)
+    assert project.text("prod") == before
+    assert bench.engine.changes == []
+
+
+@pytest.mark.parametrize("key", ["models", "training"])
+def test_a_model_that_environments_share_would_come_back(
+    key: str, served: ObjectStores, project: Checkout, bench: Bench, words: Words
+) -> None:
+    entry = "{release: null}" if key == "models" else "{}"
+    (project.root / BASE).write_text(f"# shared\nconfig:\n  stellwerk:{key}:\n    {MODEL}: {entry}\n")
+    before = everything(project)
+    with pytest.raises(DeliveryError, match=rf"^{BASE}:4: {MODEL} stands here for every environment, and would come"):
+        taken_out(bench, words)
+    assert everything(project) == before
+    assert bench.engine.shown == []
+
+
+def test_every_file_of_a_release_stays_and_every_other_one_goes(
+    served: ObjectStores, releases: Releases, stellwerk: Command
+) -> None:
+    """Files beside the model's, too, by their content: `needed` is a release's, the other one nobody's."""
+    needed, stray = (f"{MODEL}/sha256-{digit * 64}.bin" for digit in "23")
+    file = releases.file(MODEL, FIRST)
+    document = yaml().load(file)
+    document["apiVersion"] = "stellwerk.dev/v2"
+    beside = {"name": "weights.bin", "digest": f"sha256:{'2' * 64}", "size": 6, "key": needed}
+    document["artefact"]["files"] = [beside]
+    yaml().dump(document, file)
+    for key in (needed, stray):
+        served.put("test", key, b"tensor")
+    code, out, _ = stellwerk("model", "remove", MODEL, "--yes")
+    assert code == 0
+    assert "test: delete 3 objects of the store that no release names" in out.splitlines()
+    assert needed in served.keys("test") and stray not in served.keys("test")
 
 
 def test_an_update_that_has_not_begun_leaves_the_file_as_it_was(

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from delivery.errors import DeliveryError
 from infra.contract.release import Releases
 from tests.support.checkout import MODEL
 from tests.support.engine import FakeEngine
@@ -83,9 +82,3 @@ def test_hooks_that_have_changed_since_are_refused(
     message = refusal(jobs.done(1, forge=measured_with(measured)), jobs, store)
     assert words in message
     assert f"stellwerk train {MODEL} --wait" in message
-
-
-def test_a_stack_without_the_servers_image_is_named(jobs: Jobs, pulumi: FakeEngine) -> None:
-    del pulumi.stack_outputs["images"]["serving"]
-    with pytest.raises(DeliveryError, match="dev: its stack builds no image serving; releases are made"):
-        jobs.release(jobs.done(1))

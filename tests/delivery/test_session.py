@@ -32,4 +32,4 @@ def test_a_session_has_the_user_s_own_variables(tmp_path: Path, monkeypatch: pyt
         monkeypatch.setenv(name, value)
     session = open_session()
     assert session.engine.backend_url == f"file://{tmp_path}/backend"
-    assert session.kubectl("prod").variables["KUBECONFIG"] == str(tmp_path / "kubeconfig")
+    assert session.variables["KUBECONFIG"] == str(tmp_path / "kubeconfig")

@@ -7,9 +7,9 @@ import pytest
 from delivery import stackfile
 from delivery.errors import DeliveryError
 from delivery.project import Pointers
-from infra.values import ROOT, file_name
+from infra.values import file_name
 from tests.support.checkout import FIRST, MODEL, SECOND, Checkout
-from tests.support.documents import ENVIRONMENTS
+from tests.support.documents import ENVIRONMENTS, TEAM
 
 SECURE = "v1:8jQ2fJc7dQ0=:" + "A1b2/C3d4+" * 900 + "=="
 MADE = f"""\
@@ -57,7 +57,7 @@ def changed(before: str, after: str) -> list[str]:
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_a_real_stack_file_changes_in_its_two_pointers_alone(environment: str, project: Checkout) -> None:
-    text = (ROOT / file_name(environment)).read_text()
+    text = (TEAM / file_name(environment)).read_text()
     project.file(environment).write_text(text)
     empty = project.project().point(environment, MODEL, Pointers(None, None))
     project.file(environment).write_text(empty)

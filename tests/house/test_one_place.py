@@ -5,8 +5,13 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
+
+from delivery.project import Project
 from tests.house.tree import ROOT, hold, modules, written
+from tests.support.documents import ENVIRONMENTS, TEAM, whole_text
 
 _MANIFEST, _VERSIONS = "infra/local/toolchain/manifest.toml", "infra/versions.toml"
 # Documentation may show a version; tests of infra/contract hold the pins of packages against infra/versions.toml.
@@ -43,12 +48,12 @@ def _plain(text: str) -> str:
 
 
 def test_a_node_port_stands_in_the_stack_files_alone() -> None:
-    ports = {port for name in _stacks() for port in _NODE_PORT.findall(written()[name])}
+    ports = {port for name in ENVIRONMENTS for port in _NODE_PORT.findall(whole_text(name))}
     assert ports, "no stack file names a node port"
     offenders = {
         f"{port} in {name}": "this node port stands in a stack file already"
         for name, text in written().items()
-        if not name.startswith(("stacks/", "docs/")) and name != "README.md" and not _fixture(name)
+        if not name.startswith("docs/") and name != "README.md" and not _fixture(name)
         for port in ports.intersection(_NODE_PORT.findall(text))
     }
     hold("node ports", offenders)
@@ -59,8 +64,12 @@ def _fixture(name: str) -> bool:
     return name.startswith("tests/") and name.endswith(".yaml")
 
 
-def test_no_two_services_of_the_stack_files_have_one_node_port() -> None:
-    ports = Counter(re.findall(r"nodePort: (\d+)", "".join(written()[name] for name in _stacks())))
+@pytest.mark.parametrize("root", [ROOT, TEAM], ids=["this checkout", "the tests"])
+def test_no_two_services_of_a_cluster_have_one_node_port(root: Path) -> None:
+    """A checkout may have no environment."""
+    project = Project(root)
+    stacks = [project.stack(name) for name in project.environments]
+    ports = Counter((stack.environment.cluster.context, port.port) for stack in stacks for port in stack.node_ports())
     assert not [port for port, count in ports.items() if count > 1]
 
 
@@ -83,9 +92,3 @@ def _numbers(nodes: list[ast.AST]) -> Iterator[int]:
             yield node.value
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield from map(int, re.findall(r":(\d{4,5})\b", node.value))
-
-
-def _stacks() -> list[str]:
-    files = [name for name in written() if re.fullmatch(r"stacks/Pulumi\.\w+\.yaml", name)]
-    assert len(files) == len(list((ROOT / "stacks").glob("Pulumi.*.yaml")))
-    return files

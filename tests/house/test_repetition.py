@@ -15,8 +15,7 @@ _RUN = 8
 def test_no_eight_lines_stand_in_two_places() -> None:
     places: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
     for name in written():
-        # A team's models begin as copies: of a template, or of one another.
-        if not name.startswith(("tests/", "models/")):
+        if not name.startswith("tests/"):
             lines = list(_lines(name))
             for start in range(len(lines) - _RUN + 1):
                 places[tuple(lines[start : start + _RUN])].append(name)
@@ -42,8 +41,7 @@ def test_images_take_build_secrets_in_one_way() -> None:
 
 def _allowed(first: str, second: str) -> bool:
     """Return whether docs/decisions/0011-equal-lines.md names such a pair, and why it stays."""
-    stacks = all(name.startswith("stacks/") for name in (first, second))
-    return first != second and (stacks or {PurePath(first).name, PurePath(second).name} == {"Dockerfile"})
+    return first != second and {PurePath(first).name, PurePath(second).name} == {"Dockerfile"}
 
 
 def _lines(name: str) -> Iterator[str]:

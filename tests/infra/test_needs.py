@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from infra.needs import local_needs
-from tests.support.documents import ENVIRONMENTS, whole_values
+from tests.support.documents import ENVIRONMENTS, TEAM, whole_values
 
 
 def configurations() -> dict[str, dict[str, Any]]:
@@ -23,7 +23,7 @@ def node_ports(value: Any) -> Iterator[int]:
 
 
 def test_the_node_s_ports_and_registry_are_those_of_the_stack_files() -> None:
-    needs, files = local_needs(), configurations()
+    needs, files = local_needs(TEAM), configurations()
     (registry,) = {config["registry"]["address"] for config in files.values()}
     ports = {port for config in files.values() for port in node_ports(config)}
     assert needs.ports.keys() == ports | {int(registry.rpartition(":")[2])}
@@ -34,4 +34,4 @@ def test_the_node_s_ports_and_registry_are_those_of_the_stack_files() -> None:
 
 def test_a_base_image_is_made_where_an_environment_builds_on_it() -> None:
     wanted = [config.get("images", {}).get("basePython") or {} for config in configurations().values()]
-    assert local_needs().builds_base == any(base.get("build", False) for base in wanted)
+    assert local_needs(TEAM).builds_base == any(base.get("build", False) for base in wanted)

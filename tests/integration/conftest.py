@@ -1,6 +1,16 @@
 """Fixtures of the tests that need the cluster."""
 
-from tests.support.cluster import edited, fresh, project, restored, settled
+from tests.support.cluster import another_checkout, beside, edited, fresh, project, restored, settled, started
 from tests.support.object_store import service_names
 
-__all__ = ["edited", "fresh", "project", "restored", "service_names", "settled"]
+__all__ = [
+    "another_checkout",
+    "beside",
+    "edited",
+    "fresh",
+    "project",
+    "restored",
+    "service_names",
+    "settled",
+    "started",
+]

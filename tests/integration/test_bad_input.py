@@ -2,51 +2,46 @@
 
 import socket
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.project import MODEL, Project
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.integration, pytest.mark.lane("test"), pytest.mark.timeout(3600)]
+ENVIRONMENT = "test"
 
 
 def refused(project: Project, *expected: str) -> None:
-    """Fail unless an update of dev ends at its preview with these words, without a traceback, and changes nothing."""
-    state = project.engine_state("dev")
-    done = project.pulumi("up", "--stack", "dev", "--yes", ok=False)
+    """Fail unless an update ends at its preview with these words, without a traceback, and changes nothing."""
+    state = project.engine_state(ENVIRONMENT)
+    done = project.pulumi("up", "--stack", ENVIRONMENT, "--yes", ok=False)
     assert done.returncode != 0
     output = done.stdout + done.stderr
     assert not [text for text in expected if text not in output], output[-3000:]
     assert "Traceback" not in output
-    assert project.engine_state("dev") == state
+    assert project.engine_state(ENVIRONMENT) == state
 
 
-# What is edited is dev's: a promotion to prod, which another lane is at, reads test's file.
-def test_an_unknown_key(project: Project, edited: Callable[[str, str], None]) -> None:
-    text, section = project.expected["dev"], "  stellwerk:gateway:\n"
-    edited("dev", text.replace(section, f"  stellwerk:gatewy: {{}}\n{section}"))
-    refused(project, "stacks/Pulumi.dev.yaml:", "stellwerk:gatewy", "did you mean gateway?")
+def test_an_unknown_key(beside: Project) -> None:
+    section = "  stellwerk:gateway:\n"
+    beside.write(ENVIRONMENT, beside.expected[ENVIRONMENT].replace(section, f"  stellwerk:gatewy: {{}}\n{section}"))
+    refused(beside, f"stacks/Pulumi.{ENVIRONMENT}.yaml:", "stellwerk:gatewy", "did you mean gateway?")
 
 
-def test_an_unknown_release(project: Project, edited: Callable[[str, str], None]) -> None:
-    release = project.pointers("dev")[0]
-    edited("dev", project.expected["dev"].replace(f"release: {release}", "release: v9-00000000"))
-    refused(project, "models.digits.release", "v9-00000000", "there is no such release", release)
+def test_an_unknown_release(beside: Project) -> None:
+    release = beside.pointers(ENVIRONMENT)[0]
+    text = beside.expected[ENVIRONMENT].replace(f"release: {release}", "release: v9-00000000")
+    beside.write(ENVIRONMENT, text)
+    refused(beside, "models.digits.release", "v9-00000000", "there is no such release", release)
 
 
-@pytest.mark.lane("alone")
-def test_a_release_without_digest(project: Project) -> None:
-    release = project.pointers("dev")[0]
-    file = project.release_file(release)
-    before = file.read_text()
-    lines = [line for line in before.splitlines(keepends=True) if not line.strip().startswith("digest: sha256:")]
-    file.write_text("".join(lines))
-    try:
-        refused(project, f"stacks/releases/{MODEL}/{release}.yaml", "artefact.digest")
-    finally:
-        file.write_text(before)
+def test_a_release_without_digest(beside: Project) -> None:
+    release = beside.pointers(ENVIRONMENT)[0]
+    file = beside.release_file(release)
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(line for line in lines if not line.strip().startswith("digest: sha256:")))
+    refused(beside, f"stacks/releases/{MODEL}/{release}.yaml", "artefact.digest")
 
 
 def test_a_wrong_passphrase(project: Project) -> None:
@@ -152,11 +147,11 @@ def test_a_second_cluster_is_refused_and_taking_it_down_leaves_the_first_one_alo
     assert project.answers("test")
 
 
-def test_a_failed_preview_leaves_the_pointer(project: Project, edited: Callable[[str, str], None]) -> None:
+def test_a_failed_preview_leaves_the_pointer(beside: Project) -> None:
     section = "  stellwerk:gateway:\n"
-    changed = project.expected["dev"].replace(section, f"  stellwerk:team: No Team\n{section}")
-    edited("dev", changed)
-    done = project.stellwerk("rollback", MODEL, "--env", "dev", "--yes", ok=False)
+    changed = beside.expected[ENVIRONMENT].replace(section, f"  stellwerk:team: No Team\n{section}")
+    beside.write(ENVIRONMENT, changed)
+    done = beside.stellwerk("rollback", MODEL, "--env", ENVIRONMENT, "--yes", ok=False)
     assert done.returncode == 1
     assert "stellwerk:team" in done.stderr
-    assert project.stack_file("dev").read_text() == changed
+    assert beside.stack_file(ENVIRONMENT).read_text() == changed

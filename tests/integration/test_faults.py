@@ -83,19 +83,20 @@ def move_killed(project: Project, seconds: float, release: str, *command: str) -
     project.assert_no_changes("prod")
 
 
+@pytest.mark.lane("test")
 def test_an_interrupted_preview_says_so_and_no_more(project: Project) -> None:
     """Ctrl-C while resources are compared; the terminal sends it to the engine and the program alike.
 
     How the engine ends depends on the moment: "preview canceled", or the error of a provider that was asked just then.
     """
-    process = project.start("pulumi", "preview", "--stack", "dev", "--non-interactive", "--show-sames")
+    process = project.start("pulumi", "preview", "--stack", "test", "--non-interactive", "--show-sames")
     output = read_until(process, lambda text: "stellwerk:index:" in text, seconds=60)
     os.killpg(process.pid, signal.SIGINT)
     output += process.communicate(timeout=60)[0]
     assert process.returncode != 0, output
     assert "^C received" in output
     assert "Traceback" not in output
-    project.assert_no_changes("dev")
+    project.assert_no_changes("test")
 
 
 @pytest.mark.lane("alone")
@@ -119,6 +120,7 @@ def resources(project: Project, environment: str) -> dict[str, str | None]:
     return {resource["urn"]: resource.get("id") for resource in checkpoint["latest"]["resources"]}
 
 
+@pytest.mark.lane("test")
 def test_the_log_shipper_goes_on_where_it_was(project: Project) -> None:
     """A new shipper pod neither loses nor repeats lines."""
     first = project.ask("predict", MODEL, "--env", "prod", "--rows", "1")["request_ids"][0]
@@ -130,6 +132,7 @@ def test_the_log_shipper_goes_on_where_it_was(project: Project) -> None:
     assert len(project.ask("logs", "--request-id", first)["hits"]) == 1
 
 
+@pytest.mark.lane("test")
 def test_what_the_store_holds_is_whole(project: Project) -> None:
     """Nothing half made is ever taken for a tool."""
     view = Path(project.variables["PATH"].split(os.pathsep)[0])

@@ -7,7 +7,7 @@ import pytest
 from tests.support.load import load_on
 from tests.support.project import Project
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.integration, pytest.mark.lane("test"), pytest.mark.timeout(3600)]
 
 
 def test_no_request_is_lost_when_pods_of_a_gateway_are_deleted_and_rolled_out(project: Project) -> None:

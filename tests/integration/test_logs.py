@@ -12,7 +12,7 @@ from infra.local.cluster.layout import HELPER_IMAGE
 from tests.support.lines import TRACEBACK, ecs
 from tests.support.project import Project
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.lane("test")]
 Wanted = Callable[[dict[str, Any]], bool]
 Find = Callable[[Wanted, int], list[dict[str, Any]]]
 SPACE, MODEL = "test-serving", f"x-logs-{uuid.uuid4().hex[:6]}"

@@ -19,11 +19,7 @@ SERVES = f"serving.kserve.io/inferenceservice={MODEL}"
 
 @pytest.fixture
 def kubectl(project: Project) -> rights.Kubectl:
-    def call(*arguments: str, stdin: str = "") -> tuple[int, str]:
-        done = project.run("kubectl", *arguments, stdin=stdin)
-        return done.returncode, done.stdout + done.stderr
-
-    return call
+    return rights.administrator(project)
 
 
 @pytest.fixture
@@ -48,6 +44,7 @@ def test_roles_have_the_rights_of_their_table_and_no_other(kubectl: rights.Kubec
             assert rights.rights(kubectl, rights.GROUPS[role], namespace) == set(), f"{role} in {namespace}"
 
 
+@pytest.mark.lane("test")
 @pytest.mark.parametrize("role", rights.GROUPS)
 def test_no_role_gets_to_the_node_or_to_other_people_s_data(role: str, kubectl: rights.Kubectl) -> None:
     for what, arguments in rights.ESCALATIONS.items():
@@ -132,6 +129,7 @@ def ready_pod(project: Project) -> str:
     return answering[0] if len(answering) == 1 else ""
 
 
+@pytest.mark.lane("test")
 def test_pods_with_the_node_s_means_are_refused_where_no_label_says_so(kubectl: rights.Kubectl) -> None:
     for namespace in ("default", "kube-system", "local-path-storage"):
         code, said = kubectl("run", "mine", "--image=busybox", "-n", namespace, "--dry-run=server")
@@ -157,6 +155,7 @@ def test_a_namespace_s_node_ports_and_a_pod_s_processes_are_bounded(project: Pro
         assert {file.read_text().strip() for file in limits if file.exists()} == {"1024"}
 
 
+@pytest.mark.lane("test")
 def test_the_node_s_own_ports_do_not_answer_to_pods() -> None:
     """What listens on the node's address is what pods reach; these are on the loopback interface, or off."""
     for port in (8181, 10247, 10248, 10249, 10256, 10257, 10259):

@@ -2,11 +2,12 @@
 
 import time
 from functools import partial
+from typing import Any
 
 import pytest
 
 from tests.support import traces
-from tests.support.project import Project, in_parallel
+from tests.support.project import Project, eventually, in_parallel
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 
@@ -19,9 +20,15 @@ def test_destroy_and_down_leave_the_machine_as_it_was(project: Project) -> None:
         spaces = project.objects("namespaces", "-l", f"stellwerk.dev/environment={environment}")
         assert spaces == [], f"{environment} has left namespaces"
 
-    # What test and prod use of dev, its controller and its registry, goes last.
-    in_parallel(partial(destroy, "prod"), partial(destroy, "test"))
-    destroy("dev")
+    def destroy_dev() -> None:
+        # Its controller takes away what test and prod serve: it goes after that.
+        eventually("test and prod serve nothing", 120, lambda: not (served("test") or served("prod")))
+        destroy("dev")
+
+    def served(environment: str) -> list[dict[str, Any]]:
+        return project.objects("inferenceservices", "-n", f"{environment}-serving")
+
+    in_parallel(partial(destroy, "prod"), partial(destroy, "test"), destroy_dev)
     assert project.objects("nodes", "-l", "stellwerk.dev/simulated=true") == []
     assert "serving.kserve.io" not in project.kubectl("get", "customresourcedefinitions", "-o", "name")
     project.stellwerk("cluster", "down")

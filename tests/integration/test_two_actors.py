@@ -13,7 +13,7 @@ import pytest
 from tests.support.object_store import BUCKET, client
 from tests.support.project import MODEL, Project, copy_release
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.integration, pytest.mark.lane("test"), pytest.mark.timeout(3600)]
 ENVIRONMENT = "test"
 SECOND = "letters"
 CHANGED = "the environment changed since the preview, look again; nothing was changed"

@@ -1,7 +1,8 @@
-"""What the stack files' values alone do: three environments are changed, looked at, and put back, side by side."""
+"""What the stack files' values alone do: one more model, on GPU nodes, one more environment, and one more pod."""
 
-import re
-from collections.abc import Iterator
+import json
+import shutil
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 
 from tests.support.project import ENVIRONMENTS, MODEL, Project, copy_release, in_parallel
 
-pytestmark = [pytest.mark.integration, pytest.mark.lane("alone"), pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 GPU_MODEL = "digits-gpu"
+NAME, SOURCE = "pre-prod", "dev"
 
 
 def serve_on_gpus(project: Project) -> None:
@@ -25,32 +27,35 @@ def serve_on_gpus(project: Project) -> None:
     project.edit("dev", change)
 
 
-def serve_nothing(project: Project) -> None:
-    """test's models lose their releases."""
-    file = project.stack_file("test")
-    file.write_text(re.sub(r"(release|previous): v\S+", r"\1: null", file.read_text()))
-
-
-def serve_twice(project: Project) -> None:
-    """prod's model gets a second pod."""
-    project.edit("prod", lambda config: config["stellwerk:models"][MODEL].update(replicas=2))
-
-
 @pytest.fixture(scope="module")
 def changed(project: Project) -> Iterator[None]:
-    """All three environments with changed values, applied; put back at the end of the module."""
-    before = dict(project.expected)
+    """dev with changed values, and a fourth environment after it, for which dev's registry has a login.
+
+    At the end of the module the one is as before, and nothing is left of the other.
+    """
+    before = project.expected
     try:
-        for change in (serve_on_gpus, serve_nothing, serve_twice):
-            change(project)
-        project.expected = {name: project.stack_file(name).read_text() for name in ENVIRONMENTS}
-        in_parallel(*(partial(project.up, name) for name in ENVIRONMENTS))
+        project.stellwerk("init", NAME, "--after", SOURCE)
+        serve_on_gpus(project)
+        project.expected = {**before, "dev": project.stack_file("dev").read_text()}
+        # Without a release the one needs nothing of the other.
+        in_parallel(partial(project.up, "dev"), partial(project.up, NAME))
         yield
     finally:
         project.expected = before
-        for name, text in before.items():
-            project.stack_file(name).write_text(text)
-        in_parallel(*(partial(project.up, name) for name in ENVIRONMENTS))
+        project.write("dev", before["dev"])
+        in_parallel(partial(project.up, "dev"), partial(take_away, project))
+        shutil.rmtree(project.release_file("any", GPU_MODEL).parent, ignore_errors=True)
+
+
+def take_away(project: Project) -> None:
+    """Destroy the fourth environment; fail if it leaves anything."""
+    if NAME in project.pulumi("stack", "ls").stdout:
+        project.pulumi("destroy", "--stack", NAME, "--yes", "--skip-preview")
+        project.pulumi("stack", "rm", NAME, "--yes")
+    assert not project.stack_file(NAME).exists()
+    assert f"{NAME}-" not in project.kubectl("get", "namespaces", "-o", "name")
+    assert project.answers(SOURCE)
 
 
 @pytest.mark.usefixtures("changed")
@@ -71,20 +76,43 @@ def test_a_job_and_an_inference_service_land_on_the_node_pool_they_name(project:
 
 
 @pytest.mark.usefixtures("changed")
-def test_an_environment_whose_models_have_no_release_comes_up(project: Project) -> None:
-    assert project.kubectl("-n", "test-serving", "get", "inferenceservices", "-o", "name") == ""
-    assert project.kubectl("-n", "test-serving", "get", "resourcequota", "-o", "name").strip()
-    status = project.status("test")
+def test_a_fourth_environment_comes_up_without_a_release_takes_one_and_serves_it(project: Project) -> None:
+    text = project.stack_file(NAME).read_text()
+    assert text.partition("  stellwerk:caCertificate")[0].count("\n") <= 15
+    serves_nothing(project)
+    project.stellwerk("promote", MODEL, "--to", NAME, "--yes")
+    assert project.pointers(NAME)[0] == project.pointers(SOURCE)[0]
+    answer = project.ask("predict", MODEL, "--env", NAME)
+    assert answer["release"] == project.pointers(SOURCE)[0]
+    (line, *_) = project.ask("logs", "--request-id", answer["request_ids"][0], "--wait")["hits"]
+    assert line["service.environment"] == NAME
+    assert project.ask("drift", "--env", NAME) == {"environments": {NAME: []}}
+
+
+def serves_nothing(project: Project) -> None:
+    """Fail unless the fourth environment is up, and each command says that it has no release yet."""
+    serving = ("-n", f"{NAME}-serving", "get")
+    assert project.kubectl(*serving, "inferenceservices", "-o", "name") == ""
+    assert project.kubectl(*serving, "resourcequota", "-o", "name").strip()
+    # Other lanes may be at a moment in which not all of theirs is well.
+    shown = json.loads(project.stellwerk("status", "--json", ok=False).stdout)["environments"]
+    assert set(shown) == {*ENVIRONMENTS, NAME}
+    status = shown[NAME]["models"][MODEL]
     assert status["release"] is None
     assert not status["ready"]
-    project.assert_no_changes("test")
-    done = project.stellwerk("predict", MODEL, "--env", "test", ok=False)
+    project.assert_no_changes(NAME)
+    done = project.stellwerk("predict", MODEL, "--env", NAME, ok=False)
     assert done.returncode != 0
-    assert "test has no release of digits yet" in done.stderr
+    assert f"{NAME} has no release of digits yet" in done.stderr
 
 
-@pytest.mark.usefixtures("changed")
-def test_the_number_of_pods_follows_the_values_without_an_autoscaler(project: Project) -> None:
+@pytest.mark.lane("prod")
+def test_the_number_of_pods_follows_the_values_without_an_autoscaler(
+    project: Project, restored: Callable[[str], None]
+) -> None:
+    restored("prod")
+    project.edit("prod", lambda config: config["stellwerk:models"][MODEL].update(replicas=2))
+    project.up("prod")
     served = ("-n", "prod-serving", "-l", f"serving.kserve.io/inferenceservice={MODEL}")
     (deployment,) = project.objects("deployments", *served)
     assert deployment["status"]["availableReplicas"] == 2

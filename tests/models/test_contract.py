@@ -19,6 +19,9 @@ TRAINED = [name for name in MODELS.names() if MODELS.load(name).framework is not
 def test_code_and_data_are_what_the_document_says(model: str, tmp_path: Path) -> None:
     checks = suite(staged(MODELS, model, tmp_path / model), f"models/{model}")
     seen = list(takewhile(lambda check: check.check != "framework", checks))
+    lacking = Interpreter(ROOT, MODELS.load(model).framework, MODELS.folder / model, {}).lacking
+    if lacking and "ModuleNotFoundError" in seen[-1].value:
+        pytest.skip(f"it imports what is not in this environment; `stellwerk model check {model}` has it")
     assert [check for check in seen if not check.passed] == []
     assert [check.check for check in seen] == ["code", "data"]
 

@@ -8,13 +8,14 @@ import pytest
 
 from infra.contract.stacks import BASE, StackFiles
 from tests.program.conftest import STACKS, Machine, Programs
-from tests.program.harness import ROOT, stack_values
+from tests.program.harness import stack_values
+from tests.support.documents import TEAM
 
 
 @pytest.fixture
 def based(machine: Machine) -> Iterator[Machine]:
-    """The machine, whose checkout has the base of this one as long as the test lasts."""
-    shutil.copy(ROOT / BASE, machine.root / BASE)
+    """The machine, whose checkout has the base as long as the test lasts."""
+    shutil.copy(TEAM / BASE, machine.root / BASE)
     yield machine
     (machine.root / BASE).unlink()
 
@@ -22,7 +23,7 @@ def based(machine: Machine) -> Iterator[Machine]:
 @pytest.mark.parametrize("stack", STACKS)
 def test_what_differs_makes_the_same_program_as_the_whole(stack: str, based: Machine, programs: Programs) -> None:
     whole = stack_values(stack)
-    own = StackFiles(ROOT).own(stack)
+    own = StackFiles(TEAM).own(stack)
     given = {key: whole[key] for key in (*own, "credentials", "caCertificate")}
     for key, value in own.items():
         given[key] = whole[key] if key == "models" else value

@@ -13,7 +13,7 @@ import yaml as plain
 from delivery.clients.engine import KEY, Engine
 from infra.contract.stacks import BASE, StackFiles, file_name
 from tests.program.harness import ROOT, certificate, credentials
-from tests.support.documents import whole_values, yaml
+from tests.support.documents import TEAM, whole_values, yaml
 from tests.support.tools import tool
 
 STACK = "prod"
@@ -23,14 +23,14 @@ STACK = "prod"
 def engine(tmp_path: Path) -> Engine:
     """The real one, in a project of its own with this checkout's program, and a kubeconfig without the context."""
     folder = tmp_path / "project"
-    shutil.copytree(ROOT / "stacks", folder / "stacks", ignore=shutil.ignore_patterns("releases"))
+    shutil.copytree(TEAM / "stacks", folder / "stacks")
     project = yaml().load(ROOT / "Pulumi.yaml")
     project["main"] = str(ROOT / "infra")
     (folder / ".venv").symlink_to(sys.prefix)
     yaml().dump(project, folder / "Pulumi.yaml")
     kubeconfig = {"contexts": [{"name": "other", "context": {"cluster": "other"}}], "clusters": []}
     (folder / "kubeconfig").write_text(json.dumps(kubeconfig))
-    own = StackFiles(ROOT).own(STACK)
+    own = StackFiles(TEAM).own(STACK)
     pointers = {"digits": {"release": None, "previous": None}}
     values = own | {"releasesFrom": None, "models": pointers, "caCertificate": certificate("ca")}
     config = {f"stellwerk:{key}": value for key, value in values.items()}
@@ -59,5 +59,5 @@ def test_what_is_shared_is_known_to_the_program_and_null_is_null(engine: Engine)
     done = subprocess.run(command, cwd=engine.root, env=engine.variables, capture_output=True, text=True, check=False)
     message = done.stdout + done.stderr
     assert done.returncode != 0, message
-    line = (ROOT / BASE).read_text().splitlines().index("    context: stellwerk") + 1
+    line = (TEAM / BASE).read_text().splitlines().index("    context: stellwerk") + 1
     assert f"{BASE}:{line}: stellwerk:cluster.context" in message, message

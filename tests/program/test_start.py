@@ -7,6 +7,7 @@ from pathlib import Path
 
 from infra.targets.variables import KUBECONFIG
 from tests.program.harness import PREFIX, ROOT, stack_values
+from tests.support.documents import TEAM
 
 # Each takes longer to load than a service to compose; what needs one loads it where it needs it.
 HEAVY = ("cryptography", "jsonschema", "pulumi_docker_build", "pulumi_kubernetes", "rich", "ruamel", "typer")
@@ -30,7 +31,9 @@ def test_a_program_loads_nothing_that_it_does_not_need(tmp_path: Path) -> None:
     named = {"name": "stellwerk"}
     kubeconfig = {"contexts": [{**named, "context": {"cluster": "stellwerk"}}], "clusters": [{**named, "cluster": {}}]}
     (tmp_path / "kubeconfig").write_text(json.dumps(kubeconfig))
-    command = [sys.executable, "-c", PROGRAM, str(ROOT / "infra"), str(file)]
+    program = tmp_path / "program.py"
+    program.write_text(f"from pathlib import Path\nfrom infra.program import main\nmain(Path({str(TEAM)!r}))\n")
+    command = [sys.executable, "-c", PROGRAM, str(program), str(file)]
     variables = {KUBECONFIG: str(tmp_path / "kubeconfig")}
     done = subprocess.run(command, env=variables, cwd=ROOT, capture_output=True, text=True, check=True)
     registered, loaded = (json.loads(line) for line in done.stdout.splitlines())

@@ -1,12 +1,15 @@
 """The tracking server of a stack: what happens before it starts, and where backups stay."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from tests.program.conftest import Run
-from tests.program.harness import SENTINEL, Recording, leaks, stack_values
+from infra.contract.stacks import file_name
+from tests.program.conftest import Machine, Run
+from tests.program.harness import PREFIX, SENTINEL, Recording, leaks, stack_values
+from tests.support.documents import whole_values
 
 
 @pytest.fixture
@@ -66,6 +69,32 @@ def test_training_reaches_a_server_that_runs_elsewhere_with_its_login(external: 
 def test_namespaces_of_other_stacks_reach_the_server_where_they_are_named(run: Run) -> None:
     given = stack_values("dev")
     given["tracking"] = {"mode": "embedded", "clients": ["vision-training"]}
-    (rule,) = run(given, "dev").of_kind("NetworkPolicy")["tracking-ingress"]["spec"]["ingress"]
-    peers = [peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for peer in rule["from"]]
-    assert peers == ["dev-training", "vision-training"]
+    assert _clients(run(given, "dev")) == ["dev-training", "vision-training"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "clients"),
+    [
+        ({}, ["dev-training", "vision-lab-training"]),
+        ({"team": None}, ["dev-training", "lab-training"]),
+        ({"tracking": {"mode": "off"}}, ["dev-training"]),
+        ({"tracking": "external"}, ["dev-training"]),
+        ({"cluster": {"context": "another", "address": "198.18.0.1", "shared": True}}, ["dev-training"]),
+    ],
+)
+def test_environments_of_the_checkout_that_use_the_server_reach_it(
+    changed: dict[str, Any], clients: list[str], run: Run, machine: Machine
+) -> None:
+    url = "http://tracking.dev-platform.svc.cluster.local:5000"
+    values = {**whole_values("test"), "team": "vision", "tracking": {"mode": "external", "url": url}, **changed}
+    file = machine.root / file_name("lab")
+    file.write_text(json.dumps({"config": {f"{PREFIX}{key}": value for key, value in values.items()}}))
+    try:
+        assert _clients(run(stack_values("dev"), "dev")) == clients
+    finally:
+        file.unlink()
+
+
+def _clients(program: Recording) -> list[str]:
+    (rule,) = program.of_kind("NetworkPolicy")["tracking-ingress"]["spec"]["ingress"]
+    return [peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for peer in rule["from"]]

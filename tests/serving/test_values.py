@@ -120,7 +120,7 @@ def test_a_long_body_is_the_same_as_a_short_one(doubling: Model, separators: tup
         (b"[" + b"1,2,3," * 9_999 + b"1,2,3]3]", "data is not JSON"),
         (b"[" + b"1,2,3," * 9_999 + b"1,2,NaN]", "data is not JSON"),
         (b"[" + b"1,2,3," * 9_999 + b"1,2,1e999]", "data is not JSON"),
-        (b"[" + b"1,2,3," * 9_999 + b"1,2,null]", "not FP32, such as None"),
+        (b"[" + b"1,2,3," * 9_999 + b"1,null,1e39]", "outside FP32"),
         (b"[" + b"1,2,3," * 9_999 + b"1,2,true]", "not FP32, such as True"),
         (b"[" + b"1,2,3," * 9_999 + b"1,2,1e39]", "outside FP32"),
         (b"[1" + b"0" * 99_999 + b"]", "expected 30000 values for shape .*, got 1"),
@@ -133,6 +133,25 @@ def test_a_long_body_that_is_wrong_is_refused(doubling: Model, data: bytes, mess
     body = request("FP32", "@", [10_000, 3], "pixels").replace(b'"@"', data)
     with pytest.raises(RequestError, match=message):
         decode(body, doubling)
+
+
+@pytest.mark.parametrize("rows", [2, 10_000])
+@pytest.mark.parametrize("flat", [True, False])
+def test_a_number_that_is_missing_is_null(doubling: Model, rows: int, flat: bool) -> None:
+    given = np.arange(rows * 3, dtype=np.float32).reshape(rows, 3)
+    given[1, 2] = given[-1, 0] = np.nan
+    nested = [[None if np.isnan(value) else float(value) for value in row] for row in given]
+    data = [value for row in nested for value in row] if flat else nested
+    feeds = decode(request("FP32", data, [rows, 3], "pixels"), doubling).feeds
+    np.testing.assert_array_equal(feeds["pixels"], given)
+
+
+@pytest.mark.parametrize(("kind", "data"), [("INT64", [1, None]), ("BOOL", [True, None])])
+@pytest.mark.parametrize("times", [1, 10_000])
+def test_other_values_are_not_null(kind: str, data: list[Any], times: int) -> None:
+    model = Model(copy_model(KINDS[kind]))
+    with pytest.raises(RequestError, match=f"not {kind}, such as None"):
+        decode(request(kind, data * times, [2 * times]), model)
 
 
 @pytest.mark.parametrize("body", [b'"data":[' * 100_000, b'{"data":[1],"inputs":' * 5_000, b'"data":' * 100_000])

@@ -16,9 +16,9 @@ from delivery.project import Project
 from infra.contract.release import Releases
 from infra.values import file_name
 from tests.support.documents import ENVIRONMENTS, write_stacks, yaml
+from tests.support.documents import MODEL as MODEL
 from tests.support.models import copy_models
 
-MODEL = "digits"
 # The artefacts of two releases; a release's id has the beginning of its artefact's digest.
 ARTEFACTS = {f"v{number}-{sha256(content).hexdigest()[:8]}": content for number, content in
              enumerate((b"1" * 12345, b"2" * 12345), 1)}  # fmt: skip

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from tests.support.project import ENVIRONMENTS, Project, copy_checkout
 # A folder whose project is kept: the first run makes it, later ones use it (docs/find-your-room.md).
 KEPT = "STELLWERK_TEST_PROJECT"
 # The environments that the tests of a lane change; what else there is belongs to no lane that runs beside them.
-LANES = {"story": (), "prod": ("prod",), "others": ("dev", "test"), "own": (), "alone": ENVIRONMENTS}
+LANES = {"story": (), "prod": ("prod",), "dev": ("dev",), "test": ("test",), "own": (), "alone": ENVIRONMENTS}
 
 
 @pytest.fixture(scope="session")
@@ -56,6 +57,16 @@ def remove(folder: Path) -> None:
     if Path(project.command).exists():
         subprocess.run([project.command, "cluster", "down"], cwd=project.root, env=project.shell, check=False)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def started(fresh: Project) -> Project:
+    """With a node that runs and the environments' credentials; no environment is applied."""
+    subprocess.run(["make", "setup"], cwd=fresh.root, env=fresh.shell, check=True)
+    fresh.stellwerk("cluster", "up")
+    fresh.stellwerk("init", *ENVIRONMENTS)
+    fresh.learn_variables()
+    return fresh
 
 
 @pytest.fixture(scope="session")
@@ -104,7 +115,7 @@ def settled(request: pytest.FixtureRequest) -> None:
     project: Project = request.getfixturevalue("project")
     for name in LANES[request.config.getoption("lane") or "alone"]:
         if project.state.exists() and project.stack_file(name).read_text() != project.expected[name]:
-            project.stack_file(name).write_text(project.expected[name])
+            project.write(name, project.expected[name])
             project.pulumi("cancel", "--stack", name, "--yes", ok=False)
             project.up(name, ok=False)
 
@@ -119,7 +130,7 @@ def restored(project: Project) -> Iterator[Callable[[str], None]]:
 
     yield keep
     for environment, text in changed.items():
-        project.stack_file(environment).write_text(text)
+        project.write(environment, text)
         project.up(environment)
 
 
@@ -130,8 +141,31 @@ def edited(project: Project) -> Iterator[Callable[[str, str], None]]:
 
     def write(environment: str, text: str) -> None:
         before.setdefault(environment, project.stack_file(environment).read_text())
-        project.stack_file(environment).write_text(text)
+        project.write(environment, text)
 
     yield write
     for environment, text in before.items():
-        project.stack_file(environment).write_text(text)
+        project.write(environment, text)
+
+
+@pytest.fixture(scope="session")
+def another_checkout(project: Project, tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A second checkout of the project, for the same cluster and the same state of the engine."""
+    root = tmp_path_factory.mktemp("another") / "checkout"
+    root.mkdir()
+    copy_checkout(root)
+    for name in (".venv", ".toolchain"):
+        (root / name).symlink_to(project.root / name)
+    return replace(project, root=root, variables={**project.variables, "PYTHONPATH": str(root)})
+
+
+@pytest.fixture
+def beside(project: Project, another_checkout: Project) -> Project:
+    """The second checkout with the files of the first: what a test makes of them no other lane reads."""
+    for name, text in project.expected.items():
+        another_checkout.write(name, text)
+    shutil.rmtree(another_checkout.release_file("any").parent, ignore_errors=True)
+    another_checkout.release_file("any").parent.mkdir(parents=True)
+    for release in project.pointers("dev"):
+        shutil.copy(project.release_file(release), another_checkout.release_file(release))
+    return another_checkout

@@ -1,4 +1,4 @@
-"""The documents of this checkout's environments, for a checkout that a test makes."""
+"""The environments of a team, as tests of the framework have them: for a checkout that a test makes."""
 
 import copy
 import io
@@ -10,9 +10,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.representer import RoundTripRepresenter
 
 from infra.contract.stacks import NAMESPACE, StackFiles, file_name
-from infra.values import ROOT
 
-ENVIRONMENTS = StackFiles(ROOT).ordered()
+# A checkout's folders that are the team's: what this checkout has of its own is no matter of the framework's tests.
+TEAM = Path(__file__).parent / "team"
+ENVIRONMENTS = StackFiles(TEAM).ordered()
+# What the demo of the Makefile trains, too.
+MODEL = "digits"
 
 
 class _Representer(RoundTripRepresenter):
@@ -35,7 +38,7 @@ def yaml() -> YAML:
 def whole_values(environment: str) -> dict[str, Any]:
     """Return all values of an environment as before anything was made or promoted with it, by their keys."""
     # What was read is shared, and tests change it.
-    values = copy.deepcopy(StackFiles(ROOT).values(environment))
+    values = copy.deepcopy(StackFiles(TEAM).values(environment))
     values.pop("caCertificate", None)
     models = {name: {**model, "release": None, "previous": None} for name, model in values["models"].items()}
     return {**values, "models": models}
@@ -51,7 +54,7 @@ def whole_text(environment: str) -> str:
 
 
 def write_stacks(root: Path) -> None:
-    """Give the checkout at `root` the environments of this one, each with all its values in its stack file."""
+    """Give the checkout at `root` the environments, each with all its values in its stack file."""
     (root / "stacks").mkdir(parents=True, exist_ok=True)
     for name in ENVIRONMENTS:
         (root / file_name(name)).write_text(whole_text(name))

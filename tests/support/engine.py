@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from delivery.clients.engine import KEY, Engine, Update
 from delivery.clients.part import Part
-from delivery.clients.plan import Plan, Step
+from delivery.clients.plan import Plan, Step, parse
 from delivery.clock import Clock
 from delivery.errors import DeliveryError
 from tests.support.checkout import MODEL, Checkout, config
@@ -44,6 +45,8 @@ class FakeEngine(Engine):
         self.refreshed: list[tuple[str, ...]] = []
         # To which part of the stack each preview and update was confined.
         self.parts: list[Part | None] = []
+        # The events that a preview reads; None: what is applied, and what the given text names.
+        self.recorded: str | None = None
 
     def run(self, *arguments: str, stdin: str | None = None, variables: Mapping[str, str] | None = None) -> str:
         self.commands.append(arguments)
@@ -81,7 +84,9 @@ class FakeEngine(Engine):
         document["config"][KEY] = {"secure": f"v1:{hash(text):x}:AAAA/BBBB+CCCC=="}
         yaml().dump(document, self.checkout.file(name))
 
-    def preview(self, environment: str, text: str, *, shown: bool, part: Part | None = None) -> Plan:
+    def preview(
+        self, environment: str, text: str, *, shown: bool, part: Part | None = None, documents: Path | None = None
+    ) -> Plan:
         self.parts.append(part)
         if self.before_preview:
             self.before_preview()
@@ -90,6 +95,8 @@ class FakeEngine(Engine):
             self.previewed.append(text.encode())
         if not self._result("preview"):
             raise DeliveryError(f"the preview of {environment} failed, see above; nothing was changed")
+        if self.recorded is not None:
+            return parse(self.recorded)
         return plan(self.applied_in(environment), models(text), self.drifted.get(environment, ()))
 
     def update(

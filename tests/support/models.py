@@ -7,15 +7,16 @@ from pathlib import Path
 
 from infra.contract.model import Models
 from infra.services.training import staged
+from tests.support.documents import TEAM
 from training.author import read_author
 from training.data import Dataset, load
 from training.document import Model, read_model
 
-MODELS = Path(__file__).parent / "team" / "models"
+MODELS = TEAM / "models"
 # One with code of its own where it is served.
-HOOKED = Path(__file__).parent / "team" / "hooked"
+HOOKED = TEAM / "hooked"
 # One that the team has not added yet.
-LATER = Path(__file__).parent / "team" / "later"
+LATER = TEAM / "later"
 
 
 def copy_models(root: Path) -> None:

@@ -1,5 +1,6 @@
 """A checkout with a cluster, used as a user would: by its commands."""
 
+import io
 import json
 import os
 import shutil
@@ -22,9 +23,10 @@ from infra.contract.release import Release, Releases
 from infra.contract.stacks import NAMESPACE, StackFiles
 from tests.support import traces
 from tests.support.documents import ENVIRONMENTS as ENVIRONMENTS
+from tests.support.documents import MODEL as MODEL
+from tests.support.documents import TEAM
 
 ROOT = Path(__file__).parents[2]
-MODEL = "digits"
 RELEASE_HEADER = "x-stellwerk-release"
 
 
@@ -137,8 +139,15 @@ class Project:
         yaml.width = 1 << 20
         document = yaml.load(self.stack_file(environment))
         change(document["config"])
-        with self.stack_file(environment).open("w") as file:
-            yaml.dump(document, file)
+        text = io.StringIO()
+        yaml.dump(document, text)
+        self.write(environment, text.getvalue())
+
+    def write(self, environment: str, text: str) -> None:
+        """Write the environment's file in one step: tests of other lanes read it."""
+        partial = self.root.parent / f"{self.stack_file(environment).name}.{os.getpid()}"
+        partial.write_text(text)
+        partial.replace(self.stack_file(environment))
 
     def pointers(self, environment: str, model: str = MODEL) -> tuple[str, str]:
         """Return release and previous as they stand in the environment's file."""
@@ -213,14 +222,20 @@ class Project:
 
 
 def copy_checkout(target: Path) -> None:
-    """Copy what git tracks and what it does not ignore, as a repository of its own with one commit."""
+    """Copy what git tracks and what it does not ignore, as a repository of its own with one commit.
+
+    Its stack files, and the model that the Makefile's demo trains, are the tests': this checkout may have others, or
+    none.
+    """
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     names = subprocess.run(listing, cwd=ROOT, capture_output=True, check=True).stdout.decode().split("\0")
     for name in filter(None, names):
         source = ROOT / name
-        if source.is_file():
+        if source.is_file() and not name.startswith("stacks/"):
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target / name)
+    shutil.copytree(TEAM / "stacks", target / "stacks")
+    shutil.copytree(TEAM / "demo", target / "models", dirs_exist_ok=True)
     identity = ["-c", "user.name=test", "-c", "user.email=test@localhost"]
     # Images carry the commit: another day must not make other images.
     dates = {name: "2026-01-01T00:00:00Z" for name in ("GIT_AUTHOR_DATE", "GIT_COMMITTER_DATE")}

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Callable, Mapping
 
+from tests.support.project import Project
+
 # kubectl with its arguments, and what it reads from standard input: exit code, and both outputs.
 Kubectl = Callable[..., tuple[int, str]]
 # verb, resource with its group, names it is limited to
@@ -70,6 +72,16 @@ RAW: Mapping[str, str] = {
     "a container in a running pod": "/api/v1/namespaces/dev-platform/pods/tracking-0/ephemeralcontainers",
     "the proxy of the API server": "/api/v1/namespaces/dev-platform/services/tracking/proxy/",
 }
+
+
+def administrator(project: Project) -> Kubectl:
+    """Return kubectl as the cluster's administrator has it."""
+
+    def call(*arguments: str, stdin: str = "") -> tuple[int, str]:
+        done = project.run("kubectl", *arguments, stdin=stdin)
+        return done.returncode, done.stdout + done.stderr
+
+    return call
 
 
 def impersonated(kubectl: Kubectl, group: str | None, *arguments: str, stdin: str = "") -> tuple[int, str]:

@@ -56,6 +56,7 @@ FAIL = "    raise ValueError('no such file')\n"
         ("code", ("import numpy as np", "import numpy as np\nimport nowhere"), "ModuleNotFoundError: No module named"),
         ("data", ("    bunch =", f"{FAIL}    bunch ="), "ValueError: no such file"),
         ("data", ("bunch.data.astype", "-bunch.data.astype"), "pixels"),
+        ("data", ('"digit": bunch', '"digits": bunch'), "digit"),
         ("data", ("    bunch =", "    raise SystemExit(0)\n    bunch ="), "SystemExit: 0"),
         ("fit", ("    inputs =", f"{FAIL}    inputs ="), "ValueError: no such file"),
         ("interface", ("8.0 * np.eye(10)", "8.0 * np.eye(11)"), "exported file are scores FP32 [-1, 11]"),

@@ -40,10 +40,14 @@ def ask_for(place: Layout, given: Mapping[str, str] = os.environ) -> dict[str, s
     """Make what the variables of the local target name: its folder, links and passphrase; return the variables."""
     # First of all: what is made below it later must not be readable by others.
     place.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    paths.set_link(place.tools, paths.view())
+    # What runs goes on with the tools that it has, until those of this checkout are there.
+    has_tools = paths.view().is_dir() or not place.tools.is_dir()
+    if has_tools:
+        paths.set_link(place.tools, paths.view())
     values = variables(place, given)
     if values[names.PULUMI_HOME] == str(place.pulumi_home):
-        _link_plugins(place)
+        if has_tools:
+            _link_plugins(place)
         _keep_no_log(place)
     if values.get(names.PULUMI_PASSPHRASE_FILE) == str(place.passphrase):
         _make_passphrase(place)
@@ -93,6 +97,8 @@ def _settings(given: Mapping[str, str]) -> dict[str, str]:
         "PATH": path if path.startswith(first) else f"{first}{os.pathsep}{path}",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         names.PULUMI_PARALLEL_DIFF: given.get(names.PULUMI_PARALLEL_DIFF) or "true",
+        # By itself it works on four a processor: no more models would be waited for at a time.
+        names.PULUMI_PARALLEL: given.get(names.PULUMI_PARALLEL) or "64",
         # Nothing is overwritten that somebody else has set; unset, a preview would not say so of what it is to create.
         "PULUMI_K8S_ENABLE_PATCH_FORCE": "false",
     }

@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 from infra.contract.versions import platform_image
 from infra.local.cluster.commands import Tools, run
 from infra.local.cluster.layout import HELPER_IMAGE, PAUSE_IMAGE, Layout
+
+_AT_ONCE = 3
 
 
 @dataclass(frozen=True)
@@ -78,31 +81,41 @@ def _store(tools: Tools, layout: Layout) -> list[str | Path]:
 
 
 def build(tools: Tools, layout: Layout, progress: Callable[[str], None]) -> None:
-    """Build what is missing or made from another binary."""
+    """Build what is missing or made from another binary, a few at a time: much of it is waiting for the disk."""
     record_file = layout.data / "platform-images.json"
     record = json.loads(record_file.read_text()) if record_file.exists() else {}
     stored = present(tools, layout)
-    for image in IMAGES:
-        binary = tools.path(image.tool)
-        key = _key(image, binary)
-        if record.get(image.reference) == key and image.reference in stored:
-            continue
-        progress(f"image {image.reference}")
-        with tempfile.TemporaryDirectory(dir=layout.run) as folder:
-            _stage(image, binary, Path(folder))
-            built = Path(folder, "image.tar")
-            run(
-                [
-                    tools.path("buildctl"), "--addr", f"unix://{layout.buildkit_socket}", "build",
-                    "--frontend", "dockerfile.v0", "--local", f"context={folder}", "--local", f"dockerfile={folder}",
-                    "--opt", "build-arg:SOURCE_DATE_EPOCH=0",
-                    "--output",
-                    f"type=oci,dest={built},name={image.reference},rewrite-timestamp=true,compression=uncompressed",
-                ],
-                timeout=300,
-            )  # fmt: skip
-            run([*_store(tools, layout), "import", built], timeout=300)
-            # No registry has it: a kubelet that is short of disk must not remove it.
-            run([*_store(tools, layout), "label", image.reference, "io.cri-containerd.pinned=pinned"])
-        record[image.reference] = key
-        record_file.write_text(json.dumps(record, indent=1))
+    known = {reference: key for reference, key in record.items() if reference in stored}
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        keys = pool.map(lambda image: _provide(image, known.get(image.reference), tools, layout, progress), IMAGES)
+        for image, key in zip(IMAGES, keys, strict=True):
+            record[image.reference] = key
+            record_file.write_text(json.dumps(record, indent=1))
+
+
+def _provide(
+    image: PlatformImage, known: str | None, tools: Tools, layout: Layout, progress: Callable[[str], None]
+) -> str:
+    """Put the image into the node's store, unless the one there is `known` to be this one; return its key."""
+    binary = tools.path(image.tool)
+    key = _key(image, binary)
+    if known == key:
+        return key
+    progress(f"image {image.reference}")
+    with tempfile.TemporaryDirectory(dir=layout.run) as folder:
+        _stage(image, binary, Path(folder))
+        built = Path(folder, "image.tar")
+        run(
+            [
+                tools.path("buildctl"), "--addr", f"unix://{layout.buildkit_socket}", "build",
+                "--frontend", "dockerfile.v0", "--local", f"context={folder}", "--local", f"dockerfile={folder}",
+                "--opt", "build-arg:SOURCE_DATE_EPOCH=0",
+                "--output",
+                f"type=oci,dest={built},name={image.reference},rewrite-timestamp=true,compression=uncompressed",
+            ],
+            timeout=300,
+        )  # fmt: skip
+        run([*_store(tools, layout), "import", built], timeout=300)
+        # No registry has it: a kubelet that is short of disk must not remove it.
+        run([*_store(tools, layout), "label", image.reference, "io.cri-containerd.pinned=pinned"])
+    return key

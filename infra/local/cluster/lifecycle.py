@@ -3,8 +3,11 @@
 import os
 import re
 import shutil
+import socket
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +44,14 @@ def up(layout: Layout, tools: Tools, needs: Needs, progress: Progress) -> None:
     progress("processes")
     configured = supervision.write(layout, parts(layout, tools), tools.path("setpriv"))
     supervision.start(layout, configured)
-    progress("API server")
-    _wait(layout, "the API server", lambda: kubectl(tools, layout, "get", "--raw", "/readyz", check=False) == "ok")
-    progress("storage class and rights")
-    addons.apply(tools, layout)
-    progress("image builder")
-    _wait(layout, "BuildKit", layout.buildkit_socket.exists)
-    images.build(tools, layout, progress)
+    with ThreadPoolExecutor(1) as beside:
+        # It needs nothing of the API server.
+        built = beside.submit(_build_images, layout, tools, progress)
+        progress("API server")
+        _wait(layout, "the API server", lambda: kubectl(tools, layout, "get", "--raw", "/readyz", check=False) == "ok")
+        progress("storage class and rights")
+        addons.apply(tools, layout)
+        built.result()
     progress("node")
     ready = '{.status.conditions[?(@.type=="Ready")].status}'
     _wait(
@@ -55,6 +59,19 @@ def up(layout: Layout, tools: Tools, needs: Needs, progress: Progress) -> None:
         "the node",
         lambda: kubectl(tools, layout, "get", "node", "stellwerk", "-o", f"jsonpath={ready}", check=False) == "True",
     )
+
+
+def _build_images(layout: Layout, tools: Tools, progress: Progress) -> None:
+    # What a killed node has left of a socket is there, and nobody listens.
+    for name, place in (("containerd", layout.containerd_socket), ("BuildKit", layout.buildkit_socket)):
+        _wait(layout, name, partial(listens, place))
+    images.build(tools, layout, progress)
+
+
+def listens(place: Path) -> bool:
+    """Return whether somebody answers at a Unix socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(place)) == 0
 
 
 def _wait(layout: Layout, what: str, done: Callable[[], bool], seconds: float = 120) -> None:

@@ -7,7 +7,7 @@ from delivery.errors import DeliveryError
 from delivery.project import Pointers
 from infra.contract.release import Releases
 from tests.delivery.promote.conftest import move
-from tests.support.checkout import ARTEFACTS, FIRST, MODEL, Checkout
+from tests.support.checkout import ARTEFACTS, FIRST, MODEL, SECOND, Checkout
 from tests.support.engine import FakeEngine
 from tests.support.examples import name_examples
 from tests.support.session import Bench, Words
@@ -27,6 +27,21 @@ def test_bytes_are_moved_once(
     again.write("prod", again.point("prod", MODEL, Pointers(None, None)))
     move(bench, words, "prod")
     assert "0 bytes copied to prod" in words
+
+
+def test_where_releases_enter_the_artefact_comes_from_the_first_environment_unless_it_is_there(
+    project: Checkout, bench: Bench, releases: Releases, stores: ObjectStores, words: Words
+) -> None:
+    """Another team's environment: what it has trained itself is in its store, what was imported is not."""
+    project.edit("prod", lambda config: config.update(releasesFrom=None))
+    trained, imported = (releases.load(MODEL, release).artefact.key for release in ARTEFACTS)
+    stores.put("prod", trained, ARTEFACTS[FIRST])
+    stores.put("dev", imported, ARTEFACTS[SECOND])
+    for release in ARTEFACTS:
+        move(bench, words, "prod", release=release)
+        assert project.pointers("prod")[0] == release
+    assert stores.get("prod", imported) == ARTEFACTS[SECOND]
+    assert trained not in stores.keys("dev")
 
 
 def test_an_artefact_that_the_source_lost_stops_the_promotion(

@@ -12,6 +12,7 @@ from delivery.errors import DeliveryError
 from delivery.operations.draft import How
 from delivery.project import Pointers
 from infra.contract.release import Releases
+from infra.contract.stacks import BASE
 from tests.delivery.promote.conftest import move, roll_back, yes
 from tests.support.checkout import FIRST, MODEL, SECOND, Checkout, write_release
 from tests.support.engine import FakeEngine
@@ -155,6 +156,18 @@ def test_an_update_that_came_in_between_preview_and_update_is_noticed(
     state = tmp_path / "state" / "backend" / ".pulumi" / "stacks" / "stellwerk" / "prod.json"
     state.parent.mkdir(parents=True)
     pulumi.before_preview = lambda: state.write_text("{}")
+    before = project.text("prod")
+    with pytest.raises(DeliveryError, match=CHANGED):
+        move(bench, words, "prod")
+    assert project.text("prod") == before
+    assert pulumi.changes == []
+
+
+def test_what_environments_share_is_noticed_when_it_changes_between_preview_and_update(
+    project: Checkout, pulumi: FakeEngine, bench: Bench, words: Words
+) -> None:
+    project.point("test", SECOND)
+    pulumi.before_preview = lambda: (project.root / BASE).write_text("config: {}\n")
     before = project.text("prod")
     with pytest.raises(DeliveryError, match=CHANGED):
         move(bench, words, "prod")

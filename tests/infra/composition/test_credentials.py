@@ -10,6 +10,7 @@ from infra.contract.problems import ConfigError
 from infra.services.object_store import OwnObjectStoreKeys
 from infra.services.registry import RegistryLogins
 from infra.values import from_file
+from tests.support.documents import TEAM
 
 PAIR = {"certificate": "-----BEGIN CERTIFICATE-----", "key": "very-secret"}
 READER = {"accessKey": "very-secret", "secretKey": "very-secret"}
@@ -32,12 +33,12 @@ def dev() -> dict[str, Any]:
 
 def refusal(environment: str, raw: str | None) -> str:
     with pytest.raises(ConfigError) as raised:
-        read(raw, from_file(environment).stack, f"stacks/Pulumi.{environment}.yaml")
+        read(raw, from_file(environment, TEAM).stack, f"stacks/Pulumi.{environment}.yaml")
     return str(raised.value)
 
 
 def test_dev_and_its_values_are_hidden() -> None:
-    credentials = read(json.dumps(dev()), from_file("dev").stack, "stacks/Pulumi.dev.yaml")
+    credentials = read(json.dumps(dev()), from_file("dev", TEAM).stack, "stacks/Pulumi.dev.yaml")
     assert credentials.get(OwnObjectStoreKeys).reader.access_key.get_secret_value() == "very-secret"
     assert set(credentials.key_pairs) == {"gateway", "objectStore", "registry", "logStore", "kserveWebhook"}
     assert "very-secret" not in repr(credentials)
@@ -47,7 +48,7 @@ def test_prod_needs_less() -> None:
     values = dev()
     del values["tracking"], values["logStore"], values["registry"]["htpasswd"]
     values["tls"] = {name: PAIR for name in ("gateway", "objectStore")}
-    credentials = read(json.dumps(values), from_file("prod").stack, "stacks/Pulumi.prod.yaml")
+    credentials = read(json.dumps(values), from_file("prod", TEAM).stack, "stacks/Pulumi.prod.yaml")
     assert set(credentials.parts) == {OwnObjectStoreKeys, RegistryLogins}
 
 

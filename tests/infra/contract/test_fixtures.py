@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 
 from infra.contract.problems import ConfigError
 from infra.values import Loaded, from_file
-from tests.support.documents import whole_values, write_stacks
+from tests.support.documents import TEAM, whole_values, write_stacks
 from tests.support.models import copy_models
 
 HERE = Path(__file__).parent
@@ -94,7 +94,7 @@ def test_an_absent_file_is_named(tmp_path: Path) -> None:
 
 def test_an_unknown_environment_is_refused() -> None:
     with pytest.raises(ConfigError, match="did you mean prod"):
-        from_file("prd")
+        from_file("prd", TEAM)
 
 
 def test_text_that_is_not_yaml_is_refused_by_line(tmp_path: Path) -> None:

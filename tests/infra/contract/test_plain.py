@@ -6,15 +6,16 @@ from typing import Any
 
 import pytest
 
+from delivery.operations.new_model import TEMPLATES
 from infra.contract.plain import Unsure, read_plain
 from infra.contract.positions import parse_text
 from infra.contract.problems import ConfigError
 from infra.contract.reading import tree
+from tests.support.documents import TEAM
 
-ROOT = Path(__file__).resolve().parents[3]
 DOCUMENTS = [
-    *sorted((ROOT / "stacks").glob("**/*.yaml")),
-    *sorted((ROOT / "models").glob("**/*.yaml")),
+    *sorted(TEAM.glob("**/*.yaml")),
+    *sorted(TEMPLATES.glob("**/*.yaml")),
     *sorted(Path(__file__).parent.glob("**/*.yaml")),
 ]
 PIECES = [

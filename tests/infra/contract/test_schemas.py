@@ -9,8 +9,10 @@ from ruamel.yaml import YAML
 
 from infra.contract.release import Release, Releases, ReleaseV1
 from infra.contract.schema import documents, environment_schema, schema_of
+from infra.contract.stacks import StackFiles, file_name
 from infra.discovery import known
 from infra.values import ROOT, from_file
+from tests.support.documents import TEAM
 
 RELEASES = Path(__file__).parent / "releases"
 yaml = YAML(typ="safe")
@@ -22,15 +24,16 @@ def test_the_written_schemas_are_up_to_date() -> None:
     assert not stale, "run: python -m infra.schemas"
 
 
-@pytest.mark.parametrize("environment", ["dev", "test", "prod"])
-def test_the_stack_files_are_valid(environment: str) -> None:
-    document = yaml.load(ROOT / "stacks" / f"Pulumi.{environment}.yaml")
+@pytest.mark.parametrize("environment", StackFiles(ROOT).names())
+def test_the_stack_files_of_this_checkout_are_valid(environment: str) -> None:
+    """There may be none."""
+    document = yaml.load(ROOT / file_name(environment))
     jsonschema.Draft202012Validator(environment_schema(known().document)).validate(document)
     assert from_file(environment).environment.environment == environment
 
 
 def test_the_schema_refuses_what_the_loader_refuses() -> None:
-    document = yaml.load(ROOT / "stacks" / "Pulumi.dev.yaml")
+    document = yaml.load(TEAM / file_name("dev"))
     document["config"]["stellwerk:modells"] = {}
     document["config"]["stellwerk:gateway"]["nodePort"] = 443
     errors = jsonschema.Draft202012Validator(environment_schema(known().document)).iter_errors(document)

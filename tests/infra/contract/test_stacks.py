@@ -12,17 +12,17 @@ from infra.contract.problems import ConfigError
 from infra.contract.schema import environment_schema
 from infra.contract.stacks import BASE, StackFiles, file_name, overlay
 from infra.discovery import known
-from infra.values import ROOT, from_file
-from tests.support.documents import ENVIRONMENTS, whole_values, write_stacks, yaml
+from infra.values import from_file
+from tests.support.documents import ENVIRONMENTS, TEAM, whole_values, write_stacks, yaml
 from tests.support.models import copy_models
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A checkout with the stack files and the base of this one."""
+    """A checkout with the stack files and the base."""
     (tmp_path / "stacks").mkdir()
     for name in (BASE, *map(file_name, ENVIRONMENTS)):
-        shutil.copy(ROOT / name, tmp_path / name)
+        shutil.copy(TEAM / name, tmp_path / name)
     copy_models(tmp_path)
     return tmp_path
 
@@ -71,9 +71,9 @@ def test_a_stack_file_that_says_everything_needs_no_base(environment: str, root:
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_a_stack_file_says_only_what_differs(environment: str) -> None:
-    own, whole = StackFiles(ROOT).own(environment), whole_values(environment)
+    own, whole = StackFiles(TEAM).own(environment), whole_values(environment)
     assert own.keys() < whole.keys()
-    text = (ROOT / file_name(environment)).read_text()
+    text = (TEAM / file_name(environment)).read_text()
     written = r"^  stellwerk:(caCertificate|credentials):.*\n(    .*\n)+|^encryptionsalt.*\n"
     assert re.sub(written, "", text, flags=re.MULTILINE).count("\n") <= 25
 
@@ -134,4 +134,4 @@ def test_a_base_that_is_not_yaml_is_refused_by_line(root: Path) -> None:
 @pytest.mark.parametrize("name", [BASE, *map(file_name, ENVIRONMENTS)])
 def test_each_part_is_valid_for_the_schema(name: str) -> None:
     schema = environment_schema(known().document)
-    jsonschema.Draft202012Validator(schema).validate(yaml().load(ROOT / name))
+    jsonschema.Draft202012Validator(schema).validate(yaml().load(TEAM / name))

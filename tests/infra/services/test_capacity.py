@@ -12,6 +12,7 @@ from infra.services.serving import Model
 from infra.services.serving.capacity import needed_memory, too_large
 from infra.values import from_file
 from tests.infra.contract.test_fixtures import HERE
+from tests.support.documents import TEAM
 
 RELEASE = "v2-3f2a9c1d"
 SMALL = Resources(cpu="50m", memory="512Mi")
@@ -32,7 +33,7 @@ def broken(models: dict[str, int], quota: Quota) -> list[str]:
     """The keys of the problems of models with these replicas, all of one release."""
     release = Releases(HERE / "releases").load("digits", RELEASE)
     served = {name: Model(release=RELEASE, replicas=replicas, resources=SMALL) for name, replicas in models.items()}
-    environment = from_file("prod").environment.model_copy(update={"models": served, "quota": quota})
+    environment = from_file("prod", TEAM).environment.model_copy(update={"models": served, "quota": quota})
     return [str(problem.path[1]) for problem in too_large(environment, {(name, RELEASE): release for name in models})]
 
 

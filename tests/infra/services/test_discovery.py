@@ -13,7 +13,7 @@ from infra.contract.schema import environment_schema
 from infra.discovery import CompositionError, discover, known, ordered
 from infra.values import Loaded, file_name, from_file
 from tests.support import made_up
-from tests.support.documents import whole_values
+from tests.support.documents import TEAM, whole_values
 from tests.support.made_up.feature_store import SECTION
 from tests.support.models import copy_models
 
@@ -94,7 +94,7 @@ def test_its_section_is_checked_with_file_and_line(value: object, expected: str,
 
 
 def test_its_node_port_is_its_own(tmp_path: Path) -> None:
-    taken = from_file("dev").stack.node_ports()[-1]
+    taken = from_file("dev", TEAM).stack.node_ports()[-1]
     with pytest.raises(ConfigError) as raised:
         load(tmp_path, featureStore={"nodePort": taken.port})
     message = str(raised.value)

@@ -200,3 +200,13 @@ def test_a_part_that_is_being_brought_back_is_not_started_again() -> None:
     supervision._start(Server(Faults.ALREADY_STARTED), "kube-proxy")
     with pytest.raises(xmlrpc.client.Fault):
         supervision._start(Server(Faults.SPAWN_ERROR), "kube-proxy")
+
+
+def test_a_socket_that_a_killed_part_has_left_does_not_count(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as part:
+        part.bind(str(tmp_path / "x.sock"))
+        part.listen()
+        assert lifecycle.listens(tmp_path / "x.sock")
+    assert (tmp_path / "x.sock").exists()
+    assert not lifecycle.listens(tmp_path / "x.sock")
+    assert not lifecycle.listens(tmp_path / "none.sock")

@@ -10,6 +10,7 @@ import pytest
 
 from infra.local.cluster.environment import ask_for, environment, variables
 from infra.local.cluster.layout import Layout
+from infra.local.toolchain import paths
 from infra.targets import variables as names
 from tests.support.tools import tool
 
@@ -75,6 +76,23 @@ def test_whoever_asks_gets_what_the_variables_name(place: Layout) -> None:
     assert passphrase.read_text() == made, "what it opens would be lost"
 
 
+def test_tools_that_are_not_there_yet_replace_none(
+    place: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another checkout, or another cache: an update that runs would lose its plugins."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    paths.bin_folder().mkdir(parents=True)
+    ask_for(place, {})
+    before = tree(place.root)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "other"))
+    ask_for(place, {})
+    assert tree(place.root) == before
+    paths.bin_folder().mkdir(parents=True)
+    ask_for(place, {})
+    assert place.tools.readlink() == paths.view()
+    assert all(link.readlink().parent == paths.bin_folder() for link in place.pulumi_home.glob("plugins/*/*"))
+
+
 @pytest.mark.tools
 def test_the_engine_keeps_no_log_of_its_own(place: Layout) -> None:
     """Half of its work in a preview: each value, written several times. Whoever wants it makes a folder."""
@@ -136,7 +154,8 @@ def test_the_engine_skips_checkpoints_on_the_local_cluster_alone(place: Layout) 
         assert not environment(given, place).keys() & set(ENGINE)
 
 
-@pytest.mark.parametrize("name", [*ENGINE, names.PULUMI_PARALLEL_DIFF])
+@pytest.mark.parametrize("name", [*ENGINE, names.PULUMI_PARALLEL, names.PULUMI_PARALLEL_DIFF])
 def test_how_the_engine_behaves_is_the_users_to_say(name: str, place: Layout) -> None:
     assert ask_for(place, {name: "own"})[name] == "own"
     assert environment(OWN, place)[names.PULUMI_PARALLEL_DIFF] == "true"
+    assert environment(OWN, place)[names.PULUMI_PARALLEL] == "64"
