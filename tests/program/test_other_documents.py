@@ -23,6 +23,6 @@ def test_releases_are_those_of_the_given_folder(run: Run, refused: Refused, tmp_
 def test_a_variable_that_is_left_over_stops_the_program(refused: Refused, tmp_path: Path) -> None:
     message = refused("test", stack_values("test"), STELLWERK_STACKS=str(tmp_path / "gone"))
     assert message == (
-        f"STELLWERK_STACKS: there is no folder {tmp_path}/gone/stacks; it is set by `stellwerk plan --from-git` alone, for one "
-        f"preview; run: unset STELLWERK_STACKS"
+        f"STELLWERK_STACKS: there is no folder {tmp_path}/gone/stacks; it is set by `stellwerk plan --from-git` alone, "
+        "for one preview; run: unset STELLWERK_STACKS"
     )
