@@ -15,9 +15,11 @@ from serving import settings
 from serving.app import Application
 from serving.connection import DirectProtocol
 from serving.errors import StartError
+from serving.hooked import load_hooked
+from serving.hooks import read_hooks
 from serving.log import EcsHandler, EcsLog
 from serving.memory import Budget, limit, return_large_blocks, shares
-from serving.model import limit_runs, load
+from serving.model import Runner, limit_runs, load
 
 # Above the idle timeout of gateways, so that they close idle connections, never this side in mid-request.
 KEEP_ALIVE_SECONDS = 75
@@ -56,7 +58,7 @@ def run(wanted: settings.Serve, log: EcsLog) -> None:
     size = (wanted.path.stat().st_size if wanted.path.exists() else 0) + sum(file.size for file in wanted.files)
     share = shares(size, limit())
     limit_runs(share.runs)
-    model = load(wanted.path, wanted.digest, wanted.intra_op_threads, {file.name: file.digest for file in wanted.files})
+    model = _load(wanted)
     cold = model.warm_up()
     if cold is not None:
         log.emit("warn", f"the model was not run before its first request: {cold}")
@@ -82,6 +84,14 @@ def run(wanted: settings.Serve, log: EcsLog) -> None:
     gc.freeze()
     DrainingServer(config, application, wanted.drain_seconds).run()
     log.emit("info", "drained")
+
+
+def _load(wanted: settings.Serve) -> Runner:
+    files = {file.name: file.digest for file in wanted.files}
+    if wanted.hooks is None:
+        return load(wanted.path, wanted.digest, wanted.intra_op_threads, files)
+    # Only in a model's own image: the standard one has no model's code, and imports none.
+    return load_hooked(read_hooks(wanted.hooks), wanted.path, wanted.digest, wanted.intra_op_threads, files)
 
 
 def main() -> int:

@@ -24,10 +24,11 @@ from serving.body import (
 from serving.direct import MOST_ANSWER_VALUES, Direct
 from serving.document import SMALL_BYTES
 from serving.errors import RequestError
+from serving.hooks import HookError
 from serving.inline import SHORT_NANOSECONDS
 from serving.log import EcsLog
 from serving.memory import Budget, Reservation
-from serving.model import Model, ModelError
+from serving.model import ModelError, Runner
 from serving.protocol import InferenceRequest, decode
 from serving.record import Records
 from serving.settings import Serve
@@ -45,7 +46,7 @@ def _nothing() -> None:
 class Application:
     """Open Inference Protocol v2 for one model; set `draining` to close each connection after its response."""
 
-    def __init__(self, settings: Serve, model: Model, log: EcsLog, budget: Budget) -> None:
+    def __init__(self, settings: Serve, model: Runner, log: EcsLog, budget: Budget) -> None:
         """Prepare every answer that does not depend on a request; requests hold what `budget` allows."""
         self.draining = False
         self._settings, self._model, self._budget, self._records = settings, model, budget, Records(log)
@@ -109,7 +110,7 @@ class Application:
 
     async def _infer(self, scope: Message, receive: Receive, send: Send) -> None:
         started = time.perf_counter_ns()
-        request, json_bytes, error, status = None, None, None, 200
+        request, json_bytes, error, status, place = None, None, None, 200, None
         body: bytes | bytearray = b""
         headers, held, abort = NO_HEADERS, Reservation(self._budget), scope.get("abort", _nothing)
         try:
@@ -118,7 +119,9 @@ class Application:
                 request = await self._read(receive, headers, held, abort)
                 body, json_bytes = await self._run(request, held)
             except RequestError as refused:
-                status, error = refused.status, str(refused)
+                status, error, place = refused.status, str(refused), refused.place
+            except HookError as failure:
+                status, error, place = 500, f"the model's {failure}", failure.place
             except ModelError as failure:
                 status, error = 422, f"the model has no result for these inputs: {failure}"
             except MemoryError:
@@ -135,7 +138,9 @@ class Application:
             await self._respond(send, status, body, request_id, _extra(status, json_bytes), kind, abort)
         finally:
             held.lower_to(0)
-        self._records.add(request_id, request, status, time.perf_counter_ns() - started, error)
+        # Where the model's own code has failed is for those who have the log.
+        logged = f"{error} ({place})" if place else error
+        self._records.add(request_id, request, status, time.perf_counter_ns() - started, logged)
 
     async def _read(
         self, receive: Receive, headers: Headers, held: Reservation, abort: Callable[[], None]

@@ -6,7 +6,7 @@ from serving.answer import Identity, Writer
 from serving.document import SMALL_BYTES, memory
 from serving.inline import SHORT_NANOSECONDS
 from serving.memory import Budget
-from serving.model import Model
+from serving.model import Runner
 from serving.plain import Bodies, Head, Heads
 from serving.protocol import InferenceRequest
 from serving.record import Records
@@ -21,7 +21,7 @@ class Direct:
     """Answers a plain request whose run surely is short; whatever else there is has to go the general way."""
 
     def __init__(
-        self, settings: Serve, model: Model, records: Records, budget: Budget, paths: frozenset[str], most_body: int
+        self, settings: Serve, model: Runner, records: Records, budget: Budget, paths: frozenset[str], most_body: int
     ) -> None:
         """Answer requests for `paths` of at most `most_body` bytes by `model`."""
         self.budget = budget

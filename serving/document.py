@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from serving import strings
 from serving.errors import RequestError, brief, kind
-from serving.model import BYTES, Model, Tensor
+from serving.model import BYTES, Runner, Tensor
 from serving.values import from_binary, from_list, from_text
 
 # JSON this short is turned into objects as a whole: a megabyte of them at most, in about a millisecond.
@@ -40,7 +40,7 @@ _OPENING = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*\[")
 _LEFT_OUT = secrets.token_hex(16)
 
 
-def factors(model: Model) -> Factors:
+def factors(model: Runner) -> Factors:
     """Return what bodies for `model` need."""
     if not model.takes_strings:
         return NUMBERS

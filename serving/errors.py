@@ -8,10 +8,10 @@ class StartError(Exception):
 class RequestError(Exception):
     """The request cannot be answered; the message names the tensor, what is expected and what was given."""
 
-    def __init__(self, message: str, status: int = 400) -> None:
-        """Keep the message and the HTTP status that says whose fault it is."""
+    def __init__(self, message: str, status: int = 400, place: str | None = None) -> None:
+        """Keep the message, the HTTP status that says whose fault it is, and for the log which code has refused it."""
         super().__init__(message)
-        self.status = status
+        self.status, self.place = status, place
 
 
 def brief(value: object) -> str:

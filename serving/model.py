@@ -1,7 +1,7 @@
 """An ONNX model in ONNX Runtime: what it takes, what it returns, and its execution."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from serving.artefact import check_folder, verified
-from serving.errors import StartError
+from serving.errors import RequestError, StartError
 from serving.inline import ShortRuns
 
 # Strings: what the protocol calls them.
@@ -76,7 +76,57 @@ class Tensor:
         return {"name": self.name, "datatype": self.datatype, "shape": shape}
 
 
-class Model:
+class Runner:
+    """What answers requests: what it takes, what it returns, and its execution."""
+
+    def __init__(
+        self,
+        inputs: tuple[Tensor, ...],
+        outputs: tuple[Tensor, ...],
+        clock: Callable[[], int],
+        short_runs: ShortRuns,
+    ) -> None:
+        """Take `inputs` and return `outputs`; `clock` has the nanoseconds of a run, `short_runs` which are short."""
+        self.inputs, self.outputs = inputs, outputs
+        self.output_names = [output.name for output in self.outputs]
+        self.takes_strings = any(tensor.datatype == BYTES for tensor in self.inputs)
+        self.returns_strings = any(tensor.datatype == BYTES for tensor in self.outputs)
+        self._clock, self.short_runs = clock, short_runs
+
+    def run(self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> list[NDArray[Any]]:
+        """Return the named outputs for `feeds` (input names to arrays of the input's dtype).
+
+        Raises ModelError when the model has no result for these inputs, and MemoryError when they need more memory
+        than there is.
+        """
+        raise NotImplementedError
+
+    def warm_up(self, feeds: Mapping[str, NDArray[Any]] | None = None) -> str | None:
+        """Run twice, so that the first request finds the model warm; return why that was not possible, or None.
+
+        `feeds` are example rows. Without them every open dimension and every value is 1 (a string: "1"), which not
+        every model allows: a run that fails is no reason not to serve, only the first requests are slower then.
+        """
+        if feeds is None:
+            feeds = {tensor.name: _ones(tensor) for tensor in self.inputs}
+        size = sizes(feeds)
+        try:
+            self.run(feeds, self.output_names)
+            self.short_runs.record(size, self.timed_run(feeds, self.output_names)[1])
+        except (ModelError, MemoryError, RequestError) as error:
+            return str(error)
+        return None
+
+    def timed_run(self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> tuple[list[NDArray[Any]], int]:
+        """Return what `run` does, and its nanoseconds.
+
+        With one thread its own processor time counts, so that what else the machine does has no part in it.
+        """
+        started = self._clock()
+        return self.run(feeds, outputs), self._clock() - started
+
+
+class Model(Runner):
     """A loaded model."""
 
     def __init__(self, source: bytes | str, intra_op_threads: int = 1, mapped: bool = False) -> None:
@@ -106,29 +156,12 @@ class Model:
             raise StartError(_why_not_loaded(error)) from error
         # The session's own run looks at names and types again, which are checked where a request is read.
         self._run = self._session._sess.run
-        self.inputs = tuple(_tensor("input", value) for value in self._session.get_inputs())
-        self.outputs = tuple(_tensor("output", value) for value in self._session.get_outputs())
-        self.output_names = [output.name for output in self.outputs]
-        self.takes_strings = any(tensor.datatype == BYTES for tensor in self.inputs)
-        self.returns_strings = any(tensor.datatype == BYTES for tensor in self.outputs)
-        self._clock = time.thread_time_ns if intra_op_threads == 1 else time.perf_counter_ns
-        self.short_runs = ShortRuns()
-
-    def warm_up(self, feeds: Mapping[str, NDArray[Any]] | None = None) -> str | None:
-        """Run twice, so that the first request finds the model warm; return why that was not possible, or None.
-
-        `feeds` are example rows. Without them every open dimension and every value is 1 (a string: "1"), which not
-        every model allows: a run that fails is no reason not to serve, only the first requests are slower then.
-        """
-        if feeds is None:
-            feeds = {tensor.name: _ones(tensor) for tensor in self.inputs}
-        size = sizes(feeds)
-        try:
-            self.run(feeds, self.output_names)
-            self.short_runs.record(size, self.timed_run(feeds, self.output_names)[1])
-        except (ModelError, MemoryError) as error:
-            return str(error)
-        return None
+        super().__init__(
+            tuple(_tensor("input", value) for value in self._session.get_inputs()),
+            tuple(_tensor("output", value) for value in self._session.get_outputs()),
+            time.thread_time_ns if intra_op_threads == 1 else time.perf_counter_ns,
+            ShortRuns(),
+        )
 
     def run(self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> list[NDArray[Any]]:
         """Return the named outputs for `feeds` (input names to arrays of the input's dtype).
@@ -146,14 +179,6 @@ class Model:
         except UnicodeDecodeError as error:
             raise ModelError(f"it returns a string that is not UTF-8: {error}") from error
         return results
-
-    def timed_run(self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> tuple[list[NDArray[Any]], int]:
-        """Return what `run` does, and its nanoseconds.
-
-        With one thread its own processor time counts, so that what else the machine does has no part in it.
-        """
-        started = self._clock()
-        return self.run(feeds, outputs), self._clock() - started
 
 
 def sizes(feeds: Mapping[str, NDArray[Any]]) -> tuple[int, ...]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from serving import numbers
 from serving.errors import RequestError
-from serving.model import Model, Tensor
+from serving.model import Runner, Tensor
 from serving.protocol import MAX_ID_LENGTH, InferenceRequest, check
 
 MOST_HEAD_BYTES = 8 * 1024
@@ -102,7 +102,7 @@ class Layout(NamedTuple):
 class Bodies:
     """Reads bodies with a list of numbers for each input; what stands around the numbers mostly is as before."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Runner) -> None:
         """Read those for `model`."""
         self._model = model
         self._known: dict[bytes, Layout] = {}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from serving.document import Document
 from serving.errors import RequestError, brief, kind
-from serving.model import Model, Tensor, sizes
+from serving.model import Runner, Tensor, sizes
 
 MAX_ID_LENGTH = 128
 
@@ -54,7 +54,7 @@ def check_id(text: object, where: str) -> str:
     raise RequestError(f"{where}: expected 1 to {MAX_ID_LENGTH} printable ASCII characters")
 
 
-def decode(body: bytes | bytearray, model: Model, json_bytes: int | None = None) -> InferenceRequest:
+def decode(body: bytes | bytearray, model: Runner, json_bytes: int | None = None) -> InferenceRequest:
     """Return the request; raises RequestError that names the tensor, what is expected and what was given.
 
     `json_bytes` is how much of the body is JSON, when binary tensors follow it; None when all of it is.
@@ -62,7 +62,7 @@ def decode(body: bytes | bytearray, model: Model, json_bytes: int | None = None)
     return check(Document(body, json_bytes, model.takes_strings), model)
 
 
-def check(document: Source, model: Model) -> InferenceRequest:
+def check(document: Source, model: Runner) -> InferenceRequest:
     """Return the request that `document` is; raises RequestError as decode does."""
     fields = document.fields
     given = _named(fields.get("inputs"), "inputs", [tensor.name for tensor in model.inputs])

@@ -56,7 +56,8 @@ class Fetch:
 class Serve:
     """What to serve and as what; `drain_seconds` is how long the server goes on after SIGTERM.
 
-    `null_if_not_finite`: outputs that are not finite are null in JSON instead of a refusal.
+    `null_if_not_finite`: outputs that are not finite are null in JSON instead of a refusal. `hooks` is the folder of
+    the model's own code, in an image that has some.
     """
 
     model: str
@@ -71,6 +72,7 @@ class Serve:
     max_body_bytes: int
     null_if_not_finite: bool
     files: tuple[File, ...] = ()
+    hooks: Path | None = None
 
 
 def _text(environ: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
@@ -151,4 +153,5 @@ def serve(environ: Mapping[str, str] = os.environ) -> Serve:
         max_body_bytes=_number(environ, "MAX_BODY_BYTES", 16 * 1024**2, 1024, 1024**3),
         null_if_not_finite=_choice(environ, "NONFINITE_OUTPUTS", ("refuse", "null")) == "null",
         files=_files(environ, path),
+        hooks=Path(environ["MODEL_HOOKS"]) if environ.get("MODEL_HOOKS") else None,
     )

@@ -6,20 +6,24 @@ def fit(rows: Rows, parameters: Mapping[str, int | float], run: Run) -> <the fra
 def evaluate(answers: Mapping[str, NDArray], rows: Rows) -> Mapping[str, float]: ...    # optional: own metrics
 def export(model: <the framework's model>, path: Path) -> None: ...                     # optional: own ONNX export
 ```
+
+`serve.py` beside it is optional, too: `training/hooks.py` has its functions.
 """
 
 import hashlib
 import importlib
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from numpy.typing import NDArray
 
+from training import hooks
 from training.errors import TrainingError
+from training.hooks import Hooks
 
 FILE = "train.py"
 
@@ -63,33 +67,40 @@ class Run:
 
 @dataclass(frozen=True)
 class Author:
-    """The functions of a model's `train.py`."""
+    """The functions of a model's `train.py`, and those of its `serve.py`."""
 
     load: Callable[[], Mapping[str, NDArray[Any]]]
     fit: Callable[[Rows, Mapping[str, int | float], Run], Any]
     evaluate: Callable[[Mapping[str, NDArray[Any]], Rows], Mapping[str, float]] | None = None
     export: Callable[[Any, Path], None] | None = None
+    hooks: Hooks = field(default_factory=Hooks)
 
 
 def read_author(folder: Path) -> Author:
-    """Return the functions of `train.py`; raise TrainingError when there is no such file, or one that it needs lacks.
+    """Return the functions of `train.py`, and of `serve.py` where there is one.
+
+    Raise TrainingError when there is no `train.py`, or a function that is needed lacks.
 
     The folder is a package of its own: `from . import features` takes `features.py` beside it.
     """
     file = folder / FILE
     if not file.is_file():
         raise TrainingError(f"{file}: there is no such file; a model's folder needs one with `load` and `fit`")
-    module = _import(folder, file)
+    package = _package(folder)
+    module = importlib.import_module(f"{package}.{file.stem}")
     given = {name: getattr(module, name, None) for name in ("load", "fit", "evaluate", "export")}
     lacking = [name for name in ("load", "fit") if not callable(given[name])]
     if lacking:
         raise TrainingError(f"{file}: it has no function {' and no function '.join(lacking)}; docs/models.md has both")
-    return Author(**given)  # type: ignore[arg-type]
+    served = folder / hooks.FILE
+    own = hooks.hooks_of(importlib.import_module(f"{package}.{served.stem}"), served) if served.is_file() else Hooks()
+    return Author(**given, hooks=own)  # type: ignore[arg-type]
 
 
-def _import(folder: Path, file: Path) -> ModuleType:
+def _package(folder: Path) -> str:
+    """Return the name under which the modules of a folder are imported."""
     # Named by its place: tests load several models, and each has its own `train`.
     package = ModuleType(f"model_{hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]}")
     package.__path__ = [str(folder)]
     sys.modules[package.__name__] = package
-    return importlib.import_module(f"{package.__name__}.{file.stem}")
+    return package.__name__

@@ -75,6 +75,7 @@ def build(
         "reference": {"inputs": _statistics(model, dataset)},
         "examples": {**asdict(published.examples), "rows": published.rows},
         "requirements": list(request.requirements),
+        **({"hooks": model.hooks} if model.hooks else {}),
     }
 
 

@@ -8,6 +8,7 @@ import inspect
 import json
 import os
 import sys
+import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,8 @@ from training.author import Author, Rows, Run, read_author
 from training.document import Model, read_model
 from training.errors import TrainingError
 from training.frameworks import Adapter, adapter
+from training.hooks import FILE as SERVE
+from training.hooks import HookError
 from training.publish import digest_of
 
 # So many rows to train on and to hold out; beside them the first ones of each class, category and slice.
@@ -50,26 +53,29 @@ def suite(folder: Path, shown: str, find: Callable[[str], Adapter] = adapter) ->
     `folder` has `model.json` and `train.py`, as the model's image has them; `shown` is what messages call it; `find`
     returns a framework's adapter.
     """
-    bench = _Bench(folder, find)
-    for name, step in bench.steps().items():
-        try:
-            value = step()
-        # Whatever a model's own code raises is its author's to read; it may try to end the process, too.
-        except (Exception, SystemExit) as error:
-            yield Check(name, False, _reason(error), bench.places(error, name, shown))
-            return
-        yield Check(name, True, value)
+    with tempfile.TemporaryDirectory(prefix="stellwerk-") as files:
+        bench = _Bench(folder, find, Path(files))
+        for name, step in bench.steps().items():
+            try:
+                value = step()
+            # Whatever a model's own code raises is its author's to read; it may try to end the process, too.
+            except (Exception, SystemExit) as error:
+                failed = "hooks" if isinstance(error, HookError) else name
+                yield Check(failed, False, _reason(error), bench.places(error, name, shown))
+                return
+            yield Check(name, True, value)
 
 
 class _Bench:
-    """What the checks of one model hand on from one to the next."""
+    """What the checks of one model hand on from one to the next; `files` is the folder of the exported one."""
 
-    def __init__(self, folder: Path, find: Callable[[str], Adapter]) -> None:
-        self.folder, self.find = folder.resolve(), find
+    def __init__(self, folder: Path, find: Callable[[str], Adapter], files: Path) -> None:
+        self.folder, self.find, self.files = folder.resolve(), find, files
         self.author: Author | None = None
 
     def steps(self) -> dict[str, Callable[[], str]]:
         """Return the checks by name, in their order."""
+        hooks = {"hooks": self._hooks} if (self.folder / SERVE).is_file() else {}
         return {
             "code": self._code,
             "data": self._data,
@@ -78,6 +84,7 @@ class _Bench:
             "export": self._export,
             "interface": self._interface,
             "parity": self._parity,
+            **hooks,
             "rows": self._rows,
             "gates": self._gates,
             "determinism": self._determinism,
@@ -86,7 +93,9 @@ class _Bench:
     def _code(self) -> str:
         self.model = read_model(self.folder)
         self.author = self.own = read_author(self.folder)
-        return ", ".join(name for name, function in vars(self.own).items() if function)
+        self.own.hooks.require_declared(self.model)
+        functions = vars(self.own) | vars(self.own.hooks)
+        return ", ".join(name for name, function in functions.items() if inspect.isfunction(function))
 
     def _data(self) -> str:
         whole = data.load(self.model, self.own)
@@ -109,28 +118,34 @@ class _Bench:
         return self.own.fit(self.few.train, self.parameters, Run("cpu", lambda metric, value, step: None))
 
     def _export(self) -> str:
-        # Before the export: an exporter may change the model.
-        self.trained = self.adapter.answers(self.fitted, self.model, self.few.held_out.inputs)
-        self.content = self._exported(self.fitted)
+        made = pipeline.export_fitted(self.model, self.own, self.adapter, self.fitted, self.few, self.files)
+        self.content, self.decoded, self.trained = made.content, made.decoded, made.trained
         return f"{len(self.content)} bytes, {digest_of(self.content)}"
 
-    def _exported(self, fitted: Any) -> bytes:
-        return pipeline.export_fitted(self.model, self.own, self.adapter, fitted, self.few.train)
-
     def _interface(self) -> str:
-        export.require_interface(self.content, self.model)
-        sides = (self.model.inputs, self.model.outputs)
+        if self.own.hooks.predict:
+            return "not looked at: `predict` answers instead of the file"
+        export.require_interface(self.content, self.model.exported)
+        sides = (self.model.exported.inputs, self.model.exported.outputs)
         return " to ".join(", ".join(column.name for column in side) for side in sides)
 
     def _parity(self) -> str:
-        self.answers = export.answers_of(self.content, self.model, self.few.held_out.inputs)
-        self.agreement = export.compare(self.trained, self.answers)
+        self.given = pipeline.file_answers(self.model, self.own, self.content, self.decoded, self.files)
+        self.answers = self.given
+        self.agreement = export.compare(self.trained, self.given)
         return f"{self.agreement.rows} rows differ by {self.agreement.max_abs_difference:.2g} at most"
+
+    def _hooks(self) -> str:
+        self.answers = pipeline.encoded(self.model, self.own, self.given, self.files)
+        names = " and ".join(name for name, function in vars(self.own.hooks).items() if function)
+        return f"{names}: {len(self.few.held_out)} rows, as the document says"
 
     def _rows(self) -> str:
         """Ask for one row alone: requests are small, and whoever asks beside must not matter."""
         first = {name: values[:1] for name, values in self.few.held_out.inputs.items()}
-        alone = export.answers_of(self.content, self.model, first)
+        decoded = pipeline.decode(self.model, self.own, first, self.files)
+        given = pipeline.file_answers(self.model, self.own, self.content, decoded, self.files)
+        alone = pipeline.encoded(self.model, self.own, given, self.files)
         try:
             export.compare({name: values[:1] for name, values in self.answers.items()}, alone)
         except TrainingError as error:
@@ -145,7 +160,9 @@ class _Bench:
         return "; ".join(map(str, measured.gates)) + " (not judged: so few rows say nothing)"
 
     def _determinism(self) -> str:
-        digests = digest_of(self.content), digest_of(self._exported(self._fitted()))
+        with tempfile.TemporaryDirectory(prefix="stellwerk-") as files:
+            again = pipeline.write_file(self.model, self.own, self.adapter, self._fitted(), self.few.train, Path(files))
+        digests = digest_of(self.content), digest_of(again)
         if digests[0] != digests[1]:
             raise TrainingError(
                 f"two fits with the same seed gave {' and '.join(digests)}; something random is not seeded, or the "
@@ -157,10 +174,13 @@ class _Bench:
         """Return the lines of the model's own code on the way to an error; else where the function stands."""
         if isinstance(error, SyntaxError) and error.filename and Path(error.filename).is_relative_to(self.folder):
             return [f"{shown}/{Path(error.filename).relative_to(self.folder)}:{error.lineno}"]
-        frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+        failed = error.__cause__ if isinstance(error, HookError) and error.__cause__ else error
+        frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(failed.__traceback__)]
         own = [(file, line) for file, line in frames if file.is_relative_to(self.folder)]
         if not own and self.author and name != "framework":
-            function = self.author.load if name == "data" else self.author.fit
+            function: Callable[..., Any] = self.author.load if name == "data" else self.author.fit
+            if isinstance(error, HookError):
+                function = error.function
             if inspect.isfunction(function) and Path(inspect.getfile(function)).is_relative_to(self.folder):
                 own = [(Path(inspect.getfile(function)), inspect.getsourcelines(function)[1])]
         return [f"{shown}/{file.relative_to(self.folder)}:{line}" for file, line in own]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,11 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Model:
-    """What a training run reads of a model's document; `digest` is the data set's, where it is pinned."""
+    """What a training run reads of a model's document; `digest` is the data set's, where it is pinned.
+
+    `session_inputs` and `session_outputs` are the exported file's own, where `serve.py` makes others of them; `hooks`
+    is the digest of that code, as the serving image has it.
+    """
 
     name: str
     description: str
@@ -74,6 +78,15 @@ class Model:
     parameters: tuple[Parameter, ...]
     gates: tuple[Gate, ...]
     requirements: tuple[str, ...]
+    session_inputs: tuple[Column, ...] | None = None
+    session_outputs: tuple[Column, ...] | None = None
+    hooks: str | None = None
+
+    @property
+    def exported(self) -> "Model":
+        """Return the model as the exported file has it: its own inputs and outputs."""
+        inputs, outputs = self.session_inputs or self.inputs, self.session_outputs or self.outputs
+        return replace(self, inputs=inputs, outputs=outputs)
 
     @property
     def defaults(self) -> dict[str, int | float]:
@@ -88,8 +101,8 @@ def read_model(folder: Path) -> Model:
         document = json.loads(file.read_text(encoding="utf-8"))
         return Model(
             **{key: document[key] for key in ("name", "description", "framework", "task")},
-            inputs=tuple(_column(name, values) for name, values in document["inputs"].items()),
-            outputs=tuple(_column(name, values) for name, values in document["outputs"].items()),
+            inputs=_columns(document["inputs"]),
+            outputs=_columns(document["outputs"]),
             target=_column(document["target"]["name"], document["target"]),
             held_out=HeldOut(**document["data"]["heldOut"]),
             digest=document["data"]["digest"],
@@ -97,9 +110,16 @@ def read_model(folder: Path) -> Model:
             parameters=tuple(_parameter(name, values) for name, values in document["parameters"].items()),
             gates=tuple(Gate(**gate) for gate in document["gates"]),
             requirements=tuple(document["requirements"]),
+            session_inputs=_columns(document["session"]["inputs"]) or None,
+            session_outputs=_columns(document["session"]["outputs"]) or None,
+            hooks=document.get("hooks"),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(f"{file}: not a model's document ({error!r}); build the image again") from error
+
+
+def _columns(given: Mapping[str, Any] | None) -> tuple[Column, ...]:
+    return tuple(_column(name, values) for name, values in (given or {}).items())
 
 
 def _column(name: str, values: Mapping[str, Any]) -> Column:

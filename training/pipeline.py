@@ -5,11 +5,12 @@ What a training Job runs, and what runs anywhere else: it needs neither cluster 
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from training import data, evaluation, examples, export, metrics
@@ -58,31 +59,90 @@ def make(
     versions. Raise TrainingError on what the user can put right.
     """
     framework.prepare(run.device, int(parameters.get("seed", 0)))
+    author.hooks.require_declared(model)
     fitted = author.fit(dataset.train, parameters, run)
     held_out = dataset.held_out
-    trained = framework.answers(fitted, model, held_out.inputs)
-    content = export_fitted(model, author, framework, fitted, dataset.train)
-    # What is measured is the file that will be served, not the model it came from.
-    answers = export.answers_of(content, model, held_out.inputs)
-    parity = export.compare(trained, answers)
-    return Product(content, answers, measure(model, author, answers, held_out, parity))
+    with tempfile.TemporaryDirectory(prefix="stellwerk-") as place:
+        folder = Path(place)
+        exported = export_fitted(model, author, framework, fitted, dataset, folder)
+        # What is measured is the file that will be served, not the model it came from.
+        given = file_answers(model, author, exported.content, exported.decoded, folder)
+        parity = export.compare(exported.trained, given)
+        answers = encoded(model, author, given, folder)
+    return Product(exported.content, answers, measure(model, author, answers, held_out, parity))
 
 
-def export_fitted(model: Model, author: Author, framework: Adapter, fitted: Any, rows: Rows) -> bytes:
-    """Return the model as ONNX, the same bytes for the same weights; raise TrainingError where it cannot be exported.
+@dataclass(frozen=True)
+class Exported:
+    """The exported file, its inputs of the held-out rows, and what the trained model itself answers to them."""
+
+    content: bytes
+    decoded: Mapping[str, NDArray[Any]]
+    trained: Mapping[str, NDArray[Any]]
+
+
+def export_fitted(
+    model: Model, author: Author, framework: Adapter, fitted: Any, dataset: Dataset, folder: Path
+) -> Exported:
+    """Return the model as ONNX, the same bytes for the same weights, and ask the trained one.
+
+    The file is in `folder`, too. Raise TrainingError where the model cannot be exported.
+    """
+    # Files that `decode` reads are written by the author's own export. Otherwise the export comes last: an exporter
+    # may change the model.
+    first = author.export is not None and author.hooks.decode is not None
+    content = write_file(model, author, framework, fitted, dataset.train, folder) if first else b""
+    decoded = decode(model, author, dataset.held_out.inputs, folder)
+    trained = framework.answers(fitted, model.exported, decoded)
+    if not first:
+        content = write_file(model, author, framework, fitted, dataset.train, folder)
+    return Exported(content, decoded, trained)
+
+
+def write_file(model: Model, author: Author, framework: Adapter, fitted: Any, rows: Rows, folder: Path) -> bytes:
+    """Write the exported file into `folder`, and return it.
 
     The exporter is shown some of `rows`, of which there are two at least.
     """
-    sample = {name: values[_SAMPLE] for name, values in rows.inputs.items()}
-    with tempfile.TemporaryDirectory(prefix="stellwerk-") as folder:
-        path = Path(folder) / "model.onnx"
-        if author.export:
-            author.export(fitted, path)
-        else:
-            framework.export(fitted, model, sample, path)
-        if not path.is_file():
-            raise TrainingError("`export` has not written the file that it was given the path of")
-        return export.canonical(path.read_bytes(), model.name)
+    path = folder / "model.onnx"
+    if author.export:
+        author.export(fitted, path)
+    else:
+        sample = {name: values[_SAMPLE] for name, values in rows.inputs.items()}
+        framework.export(fitted, model.exported, author.hooks.decoded(model, sample, folder), path)
+    if not path.is_file():
+        raise TrainingError("`export` has not written the file that it was given the path of")
+    content = export.canonical(path.read_bytes(), model.name)
+    path.write_bytes(content)
+    return content
+
+
+def decode(model: Model, author: Author, inputs: Mapping[str, NDArray[Any]], folder: Path) -> export.Answers:
+    """Return the exported file's inputs, the rows in batches as requests have them."""
+    if author.hooks.decode is None:
+        return inputs
+    return _in_batches(lambda batch: author.hooks.decoded(model, batch, folder), inputs)
+
+
+def file_answers(
+    model: Model, author: Author, content: bytes, decoded: Mapping[str, NDArray[Any]], folder: Path
+) -> export.Answers:
+    """Return what the exported file answers, or the author's `predict` instead of it."""
+    if author.hooks.predict is None:
+        return export.answers_of(content, model.exported, decoded)
+    return _in_batches(lambda batch: author.hooks.predicted(model, batch, folder), decoded)
+
+
+def encoded(model: Model, author: Author, given: Mapping[str, NDArray[Any]], folder: Path) -> export.Answers:
+    """Return what is answered, of the exported file's answers."""
+    if author.hooks.encode is None:
+        return given
+    return _in_batches(lambda batch: author.hooks.encoded(model, batch, folder), given)
+
+
+def _in_batches(function: Callable[[export.Answers], export.Answers], inputs: export.Answers) -> export.Answers:
+    parts = [function(batch) for batch in export.batches(inputs)]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def measure(model: Model, author: Author, answers: Mapping[str, NDArray[Any]], rows: Rows, parity: Parity) -> Measured:

@@ -63,6 +63,8 @@ class ImageBuild(pulumi.ComponentResource):
 
     reference: pulumi.Output[str]
     """The image by digest: registry/repository@sha256:…; known once it is pushed."""
+    arguments: pulumi.Output[Mapping[str, str]]
+    """The Dockerfile's arguments that the image was built with."""
 
     def __init__(self, name: str, args: ImageBuildArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellwerk:index:ImageBuild", name, None, opts)
@@ -108,6 +110,7 @@ class ImageBuild(pulumi.ComponentResource):
         )
         # The provider's own `ref` stays empty with an export of our own.
         self.reference = pulumi.Output.concat(target, "@", image.digest)
+        self.arguments = image.build_args.apply(lambda given: given or {})
         self.register_outputs({"reference": self.reference})
 
 

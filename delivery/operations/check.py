@@ -42,9 +42,10 @@ def checks(session: Session, model: str, confirmed: Callable[[Interpreter], bool
         yield Check("document", False, str(error))
         return
     folder = models.folder / model
-    if (folder / "requirements.in").is_file() and not (folder / "requirements.txt").is_file():
-        yield Check("document", False, f"{models.name}/{model}/requirements.in: it has no lock; run `make lock`")
-        return
+    for source in ("requirements.in", "requirements-serve.in"):
+        if (folder / source).is_file() and not (folder / source).with_suffix(".txt").is_file():
+            yield Check("document", False, f"{models.name}/{model}/{source}: it has no lock; run `make lock`")
+            return
     yield Check("document", True, f"{document.framework}, {document.task}")
     interpreter = session.interpreter(model)
     command = _command(interpreter, confirmed, console)

@@ -1,4 +1,8 @@
-"""What the command measures by itself of a candidate's model: interface, answers to the examples, metrics, gates."""
+"""What the command measures by itself of a candidate's model: interface, answers to the examples, metrics, gates.
+
+It runs no model's code. Where answers come through `serve.py`, the Job's answers to the examples are taken for the
+model's, and metrics and gates are measured of them.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,6 +23,8 @@ from infra.contract.release import Gate
 from serving.errors import StartError
 from serving.model import Model, ModelError, load
 
+# By side, the tensors as the protocol's metadata.
+Interface = dict[str, list[dict[str, Any]]]
 # Relative to answers larger than 1; training refuses an export that differs by more from the trained model.
 _TOLERANCE = 1e-4
 
@@ -31,7 +37,7 @@ class Measured:
     nobody but the Job has measured: of the model's own code.
     """
 
-    interface: dict[str, list[dict[str, object]]]
+    interface: Interface
     difference: float
     allowed: float
     metrics: dict[str, float]
@@ -48,21 +54,42 @@ def measure(candidate: Candidate, path: Path, source: store.Store, model: models
             f"candidate of {job}: its model cannot be served: {_short(error)}; nothing is released"
         ) from None
     examples = rows.load(source, candidate.examples)
-    _require_fit(job, loaded, examples)
-    outputs = [values.name for values in examples.outputs]
+    interface = _stated(model) if candidate.hooks else _real(loaded)
+    _require_fit(job, interface, examples)
+    recorded = [rows.array(values) for values in examples.outputs]
+    answers = recorded if candidate.hooks else _answers(job, loaded, examples)
+    difference, allowed = difference_of(answers, recorded)
+    metrics, own = dict(candidate.evaluation.metrics), _metrics(job, model, answers[0], examples)
+    if examples.rows == candidate.data.rows.held_out:
+        metrics |= own
+    believed = tuple(sorted(metrics.keys() - own.keys()))
+    return Measured(interface, difference, allowed, metrics, believed)
+
+
+def _real(loaded: Model) -> Interface:
+    """Return the inputs and outputs of the file."""
+    return {side: [tensor.metadata() for tensor in getattr(loaded, side)] for side in ("inputs", "outputs")}
+
+
+def _stated(model: models.Model) -> Interface:
+    """Return the inputs and outputs of the model's document, which its hooks make of the file's."""
+    return {
+        side: [
+            {"name": name, "datatype": column.datatype.value, "shape": [-1, *column.shape]}
+            for name, column in columns.items()
+        ]
+        for side, columns in (("inputs", model.inputs), ("outputs", model.outputs))
+    }
+
+
+def _answers(job: str, loaded: Model, examples: Examples) -> list[NDArray[Any]]:
+    """Return what the file answers to the example rows, in the order of their outputs."""
     try:
-        answers = [np.asarray(answer) for answer in loaded.run(rows.inputs(examples), outputs)]
+        return [np.asarray(one) for one in loaded.run(rows.inputs(examples), [each.name for each in examples.outputs])]
     except (ModelError, MemoryError) as error:
         raise DeliveryError(
             f"candidate of {job}: its model does not run on the example rows: {_short(error)}; nothing is released"
         ) from None
-    difference, allowed = difference_of(answers, [rows.array(values) for values in examples.outputs])
-    metrics, own = dict(candidate.evaluation.metrics), _metrics(job, model, answers[0], examples)
-    if examples.rows == candidate.data.rows.held_out:
-        metrics |= own
-    interface = {side: [tensor.metadata() for tensor in getattr(loaded, side)] for side in ("inputs", "outputs")}
-    believed = tuple(sorted(metrics.keys() - own.keys()))
-    return Measured(interface, difference, allowed, metrics, believed)
 
 
 def _metrics(job: str, model: models.Model, answers: NDArray[Any], examples: Examples) -> dict[str, float]:
@@ -76,13 +103,14 @@ def _metrics(job: str, model: models.Model, answers: NDArray[Any], examples: Exa
         ) from None
 
 
-def _require_fit(job: str, model: Model, examples: Examples) -> None:
+def _require_fit(job: str, interface: Interface, examples: Examples) -> None:
     """Raise DeliveryError unless the examples are of the model's inputs and outputs."""
-    for side in ("inputs", "outputs"):
-        tensors = {tensor.name: tensor for tensor in getattr(model, side)}
+    for side, stated in interface.items():
+        tensors = {tensor["name"]: tensor for tensor in stated}
         given: tuple[Values, ...] = getattr(examples, side)
         fits = set(tensors) == {values.name for values in given} and all(
-            values.datatype == tensors[values.name].datatype and len(values.shape) == len(tensors[values.name].shape)
+            values.datatype == tensors[values.name]["datatype"]
+            and len(values.shape) == len(tensors[values.name]["shape"])
             for values in given
         )
         if not fits:

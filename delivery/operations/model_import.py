@@ -23,7 +23,9 @@ from delivery.operations.evaluation import Evaluated
 from delivery.operations.release import identity_after, write
 from delivery.operations.serving_image import serving_image
 from delivery.session import Session
+from infra.composition.hooks import has_hooks
 from infra.contract.artefact import MODEL_FILE, PICKLE_REASON, Artefact, ExampleRows, file_key, is_pickle, object_key
+from infra.contract.model import HOOKS
 from infra.contract.release import Release, Task
 from infra.services.serving import takes_unevaluated
 from serving.errors import StartError
@@ -50,6 +52,7 @@ def bring(session: Session, model: str, given: Given, console: Console) -> str:
     """
     _refuse_pickles(given)
     first = session.project.first
+    _refuse_hooks(session, model)
     image = serving_image(session, first)
     artefact = _artefact(model, given)
     with _staged(given) as folder:
@@ -68,6 +71,16 @@ def bring(session: Session, model: str, given: Given, console: Console) -> str:
     if rated is None:
         _say_unevaluated(session, model, identity, console)
     return identity
+
+
+def _refuse_hooks(session: Session, model: str) -> None:
+    """Raise DeliveryError for a model with code of its own: what a file answers through it, only a Job measures."""
+    models = session.project.models
+    if has_hooks(models, model):
+        raise DeliveryError(
+            f"{models.name}/{model}/{HOOKS}: a file is imported as it answers by itself; import it under another name, "
+            "or let `export` in train.py write the file, and train"
+        )
 
 
 def _refuse_pickles(given: Given) -> None:

@@ -30,7 +30,7 @@ def release(session: Session, environment: str, model: str, job: str) -> str:
     releases, experiment = project.releases, project.environment(environment).shared_name(model)
     with session.store(environment) as source:
         published = candidates.read(source, model, job, experiment)
-        digest, image = published.candidate.artefact.digest, serving_image(session, environment)
+        digest, image = published.candidate.artefact.digest, serving_image(session, environment, published.candidate)
         known = releases.ids(model)
         for identity in known:
             existing = releases.load(model, identity)

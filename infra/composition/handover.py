@@ -41,6 +41,10 @@ class PullSecrets:
         return self.by_purpose[purpose]
 
 
+# The output that says by image which hooks of a model it has, as a digest.
+HOOKS = "hooks"
+
+
 @dataclass(frozen=True)
 class BuiltImages:
     """References by digest of the images that this stack builds, and what each was built from, by name."""

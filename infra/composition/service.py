@@ -99,7 +99,8 @@ class Build:
     `parent` is the name of another image of this stack that it is built on, its Dockerfile's argument PARENT_IMAGE.
     `sources` are what of the checkout goes into it, its folder unless given: the last commit that touched it is its
     revision, and of the folder they choose what the build gets. `installs`: its Dockerfile installs Python packages,
-    with the uv that the argument UV names.
+    with the uv that the argument UV names. `hooks` is the digest of a model's code that runs where it is served,
+    which its Dockerfile gets as the argument HOOKS.
     """
 
     folder: str
@@ -109,6 +110,7 @@ class Build:
     arguments: Mapping[str, str] = field(default_factory=dict)
     sets_times: bool = False
     installs: bool = False
+    hooks: str | None = None
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,8 @@ class Service:
     folders: Callable[[Environment], Iterable[Folder]] = lambda _: ()
     # None where it never builds any; a parent comes before what is built on it.
     builds: Callable[[Environment, Models], Mapping[str, Build]] | None = None
+    # Whether it builds any where it runs.
+    builds_in: Callable[[Environment], bool] = lambda _: True
     compose: Callable[["Composition"], None] = lambda _: None
     connect: Callable[["Composition"], None] | None = None
     # Whether there is anything to connect to where this stack does not run it.
@@ -187,5 +191,9 @@ class Stack:
 
     def builds(self, models: Models) -> dict[str, Build]:
         """Return the images that the services are built as, by name."""
-        given = [service.builds(self.environment, models) for service in self.running() if service.builds]
+        given = [service.builds(self.environment, models) for service in self.builders() if service.builds]
         return {name: build for builds in given for name, build in builds.items()}
+
+    def builders(self) -> list[Service]:
+        """Return the services of this stack that are built as images."""
+        return [service for service in self.running() if service.builds and service.builds_in(self.environment)]

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from infra.contract.artefact import ExampleRows, ModelFile, object_key
 from infra.contract.evaluation import TrainedEvaluation
-from infra.contract.fields import Name, PinnedImage, ReleaseId, Section
+from infra.contract.fields import Digest, Name, PinnedImage, ReleaseId, Section
 from infra.contract.problems import KeyPath, Problem
 from infra.contract.provenance import Data, Run, Time, TrainingRecord
 from infra.contract.reading import differing
@@ -30,6 +30,9 @@ class Candidate(Section):
     reference: Reference
     examples: ExampleRows
     requirements: tuple[str, ...] = Field(description="a list of requirement ids")
+    hooks: Digest | None = Field(
+        default=None, description="digest of the model's code around the file that it was measured with, if it has any"
+    )
 
 
 def key(model: str, job: str) -> str:
@@ -56,13 +59,14 @@ def contradictions(candidate: Candidate, model: str, job: str, experiment: str |
 
 def release_of(candidate: Candidate, release: ReleaseId, serving_image: PinnedImage) -> Release:
     """Return the release that the candidate becomes with this id and this serving image."""
-    parts = candidate.model_dump(mode="json", by_alias=True, exclude={"api_version", "kind", "model", "created"})
+    left_out = {"api_version", "kind", "model", "created", "hooks"}
+    parts = candidate.model_dump(mode="json", by_alias=True, exclude=left_out)
     metadata = {"model": candidate.model, "release": release, "created": candidate.created}
     document = {
         "apiVersion": "stellwerk.dev/v2",
         "kind": "Release",
         "metadata": metadata,
-        "serving": {"image": serving_image},
+        "serving": {"image": serving_image, "hooks": candidate.hooks},
         **parts,
     }
     return Release.model_validate_json(json.dumps(document))

@@ -12,11 +12,13 @@ from pydantic import Field, field_validator, model_validator
 from infra.contract.columns import Column, DataSection, Output, Target
 from infra.contract.environment import Resources
 from infra.contract.fields import NAME, NAME_RULE, Name, Section
-from infra.contract.problems import ConfigError, read_text, show, suggest
+from infra.contract.problems import ConfigError, Problem, read_text, show, suggest
 from infra.contract.reading import differing, read, tree
 from infra.contract.release import DataType, Operator, Task
 
 FILE = "model.yaml"
+# Beside it where the model has code of its own around the exported file, or instead of it.
+HOOKS = "serve.py"
 _VERSION = "stellwerk.dev/v2"
 _PARAMETER = r"^[a-z][a-z0-9_]{0,39}$"
 
@@ -96,6 +98,17 @@ class Gate(Section):
     threshold: float = Field(description="a number")
 
 
+class Session(Section):
+    """What the exported file itself takes and gives, where `serve.py` stands between it and who asks."""
+
+    inputs: dict[str, Output] | None = Field(
+        default=None, min_length=1, description="what decode returns, by name, in the order the exported file takes it"
+    )
+    outputs: dict[str, Output] | None = Field(
+        default=None, min_length=1, description="what encode gets, by name, in the order the exported file gives it"
+    )
+
+
 class Training(Section):
     """How the model is trained."""
 
@@ -114,6 +127,7 @@ class Model(Section):
     task: Task = Field(description=", ".join(Task))
     inputs: dict[str, Column] = Field(min_length=1, description="inputs by name, in the order the model takes them")
     outputs: dict[str, Output] = Field(min_length=1, description="outputs by name, in the order the model gives them")
+    session: Session = Session()
     target: Target
     data: DataSection = DataSection()
     parameters: dict[str, Parameter] = Field(
@@ -130,9 +144,12 @@ class Model(Section):
         if self.target.name in self.inputs:
             raise ValueError("a target that is no input")
         if self.framework in (Framework.PYTORCH, Framework.KERAS):
-            columns = (*self.inputs.values(), *self.outputs.values())
-            if any(column.datatype is DataType.BYTES for column in columns):
-                raise ValueError(f"inputs and outputs of numbers: {self.framework} has no tensors of texts (BYTES)")
+            inputs, outputs = self.session.inputs or self.inputs, self.session.outputs or self.outputs
+            if any(column.datatype is DataType.BYTES for column in (*inputs.values(), *outputs.values())):
+                raise ValueError(
+                    f"inputs and outputs of numbers: {self.framework} has no tensors of texts (BYTES); {HOOKS} makes "
+                    "numbers of texts, and texts of numbers"
+                )
         self._check_target()
         return self
 
@@ -187,6 +204,11 @@ class Models:
         _refuse_older(tree(read_text(file, name), name), name)
         document, source = read(file, name, Model)
         wrong = differing([(("name",), document.name, model)], "the name is the folder's: change one of them")
+        if document.session != Session() and not (self.folder / model / HOOKS).is_file():
+            hooks = f"{self.name}/{model}/{HOOKS}"
+            wrong.append(
+                Problem(("session",), f"a session, and no {hooks}", "none", f"write {hooks}, or remove the key")
+            )
         if wrong:
             raise source.error(wrong)
         return document

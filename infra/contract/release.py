@@ -13,7 +13,7 @@ from infra.contract.evaluation import Evaluation, TrainedEvaluation
 from infra.contract.evaluation import Gate as Gate
 from infra.contract.evaluation import Operator as Operator
 from infra.contract.evaluation import Task as Task
-from infra.contract.fields import Name, PinnedImage, ReleaseId, Section
+from infra.contract.fields import Digest, Name, PinnedImage, ReleaseId, Section
 from infra.contract.problems import ConfigError, KeyPath, Problem, Source, read_text, show, suggest
 from infra.contract.provenance import Data, Origin, Run, Time, TrainingRecord
 from infra.contract.reading import differing, parse, tree
@@ -56,6 +56,9 @@ class Serving(Section):
     """What serves the artefact."""
 
     image: PinnedImage
+    hooks: Digest | None = Field(
+        default=None, description="digest of the model's own code in the image, through which every answer comes"
+    )
 
 
 class Tensor(Section):

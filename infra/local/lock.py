@@ -20,9 +20,10 @@ _OPTIONS = (
 def locks() -> dict[Path, tuple[str, ...]]:
     """Return each lock of the tree and what it is compiled from (paths relative to the root)."""
     sources: dict[Path, tuple[str, ...]] = {Path("requirements/dev.txt"): ("--group", "dev", "pyproject.toml")}
-    patterns = ("*", "training/frameworks/*", "components/*/images/*", "models/*")
-    # In this order: a framework's packages fit those of training, and a model's those of its framework.
-    for source in (file for pattern in patterns for file in sorted(ROOT.glob(f"{pattern}/requirements.in"))):
+    folders = ("*", "training/frameworks/*", "components/*/images/*", "models/*")
+    # In this order: a framework's packages fit those of training, a model's those of its framework or the server's.
+    patterns = [*(f"{folder}/requirements.in" for folder in folders), "models/*/requirements-serve.in"]
+    for source in (file for pattern in patterns for file in sorted(ROOT.glob(pattern))):
         relative = source.relative_to(ROOT)
         sources[relative.with_suffix(".txt")] = (str(relative),)
     return sources

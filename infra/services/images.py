@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from infra.composition.context import Composition
 from infra.composition.contexts import STAGED, stage
-from infra.composition.handover import BuiltImages, RegistryAccess
+from infra.composition.handover import HOOKS, BuiltImages, RegistryAccess
 from infra.composition.service import Build, Service, Stack
 from infra.contract.environment import Environment
 from infra.contract.model import Models
@@ -20,7 +21,9 @@ from infra.targets.variables import BUILD_CONTEXTS
 if TYPE_CHECKING:
     import pulumi
 
-_BASE = "base-python"
+    from components.registry.image_build import ImageBuild
+
+_BASE, _HOOKS = "base-python", "HOOKS"
 _BASE_FOLDER = Folder(BUILD_CONTEXTS, _BASE)
 
 
@@ -41,15 +44,13 @@ def _rules(stack: Stack) -> Iterator[Problem]:
             yield Problem(path, show(image), "a tag other than latest, or a digest", "name the version you tested")
     if runs(stack.environment):
         return
-    for service in stack.running():
-        if service.builds:
-            yield Problem(
-                ("images", "basePython"),
-                "nothing",
-                f"{{build: true}} or {{image: <reference>}}, because {service.name} needs an image that this stack "
-                "builds",
-                f"set basePython, or change {service.switch.key}" if service.switch else "set basePython",
-            )
+    for service in stack.builders():
+        yield Problem(
+            ("images", "basePython"),
+            "nothing",
+            f"{{build: true}} or {{image: <reference>}}, because {service.name} needs an image that this stack builds",
+            f"set basePython, or change {service.switch.key}" if service.switch else "set basePython",
+        )
 
 
 def _references(environment: Environment) -> dict[KeyPath, str]:
@@ -68,17 +69,29 @@ def _compose(context: Composition) -> None:
     base_python = context.environment.images.base_python
     base: pulumi.Input[str] | None = base_python.image if base_python else None
     if builds_base(context.environment):
-        base = _image(context, _BASE, context.target.folder(_BASE_FOLDER), None)
+        base = _image(context, _BASE, context.target.folder(_BASE_FOLDER), None).reference
     images: dict[str, pulumi.Output[str]] = {}
     builds = context.stack.builds(Models(context.root / "models"))
     built_from = revisions(context.root, {name: build.sources or (build.folder,) for name, build in builds.items()})
-    for name, build in builds.items():
+    hooks: dict[str, pulumi.Output[str]] = {}
+    # Another service may build what one is built on.
+    parents = {name: [build.parent] if build.parent else [] for name, build in builds.items()}
+    for name in TopologicalSorter(parents).static_order():
+        build = builds[name]
         arguments: dict[str, pulumi.Input[str]] = dict(build.arguments)
         if build.parent:
             arguments["PARENT_IMAGE"] = images[build.parent]
         if build.installs:
             arguments["UV"] = locked(context.root, "uv")
-        images[name] = _image(context, name, _stage(context, name, build), base, build, built_from[name], arguments)
+        if build.hooks:
+            arguments[_HOOKS] = build.hooks
+        made = _image(context, name, _stage(context, name, build), base, build, built_from[name], arguments)
+        images[name] = made.reference
+        if build.hooks:
+            # As it was built, which an update of something else leaves as it is.
+            hooks[name] = made.arguments.apply(lambda given: given.get(_HOOKS, ""))
+    if hooks:
+        pulumi.export(HOOKS, hooks)
     _hand_over(context, BuiltImages(images, built_from))
 
 
@@ -100,11 +113,11 @@ def _image(
     build: Build | None = None,
     revision: str | None = None,
     arguments: "Mapping[str, pulumi.Input[str]] | None" = None,
-) -> "pulumi.Output[str]":
+) -> "ImageBuild":
     from components.registry.image_build import ImageBuild
 
     registry = context.get(RegistryAccess)
-    image = ImageBuild(
+    return ImageBuild(
         name,
         {
             "repository": name,
@@ -120,7 +133,6 @@ def _image(
             "secrets": context.target.build_secrets(),
         },
     )
-    return image.reference
 
 
 def locked(root: Path, package: str) -> str:

@@ -50,7 +50,10 @@ SERVICE = Service(
     certificates=(Certificate("kserveWebhook", (KSERVE_WEBHOOK,), KSERVE),),
     namespaces=(Namespace(KSERVE, pulls=False),),
     folders=lambda _: [_MANIFESTS],
-    builds=lambda *_: {"serving": Build("serving", sets_times=True, installs=True)},
+    # Images of models that have code of their own there are built on it.
+    builds=lambda *_: {
+        "serving": Build("serving", sources=("serving", "!serving/model-image"), sets_times=True, installs=True)
+    },
     compose=_compose,
     connect=_connect,
 )

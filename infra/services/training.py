@@ -6,13 +6,14 @@ from pathlib import Path
 
 from pydantic import Field
 
+from infra.composition import hooks
 from infra.composition.context import Composition
 from infra.composition.contexts import STAGED, stage
 from infra.composition.handover import BuiltImages, Namespaces, ObjectStoreAccess, PullSecrets, TrackingAccess
 from infra.composition.service import Build, Documents, Namespace, Placement, Service, Switch
 from infra.contract.environment import TRAINING, Environment, Resources, SectionField
 from infra.contract.fields import Name, Section
-from infra.contract.model import FILE, Framework, Models
+from infra.contract.model import FILE, HOOKS, Framework, Models
 from infra.contract.problems import Problem, show, suggest
 from infra.contract.quantities import memory_bytes, milli_cores
 from infra.revision import covers
@@ -20,7 +21,7 @@ from infra.revision import covers
 _ROOM = "training"
 _MODEL_IMAGE = f"{_ROOM}/model-image"
 # What people have beside a model: none of it makes another image.
-_BESIDE = ("tests", "notebooks", "*.ipynb", "*.md", "requirements.in")
+_BESIDE = ("tests", "notebooks", "*.ipynb", "*.md", "requirements.in", "requirements-serve.in", hooks.LOCK)
 
 
 class TrainingSection(Section):
@@ -66,12 +67,13 @@ def _framework_sources(framework: Framework) -> tuple[str, ...]:
 
 
 def _builds(environment: Environment, models: Models) -> dict[str, Build]:
-    """Return an image for each framework that the environment's models need, and one for each of the models."""
+    """Return an image for each framework that the environment's models need, one for each of the models, and hooks'."""
     frameworks = {model: models.load(model).framework for model in pipelines(environment)}
     builds = {
         _framework_image(framework): _framework_build(framework) for framework in sorted(set(frameworks.values()))
     }
-    return builds | {image(model): _model_build(model, framework, models) for model, framework in frameworks.items()}
+    builds |= {image(model): _model_build(model, framework, models) for model, framework in frameworks.items()}
+    return builds | hooks.builds(models, pipelines(environment))
 
 
 def _framework_image(framework: Framework) -> str:
@@ -104,11 +106,14 @@ def staged(models: Models, model: str, place: Path) -> Path:
     """Make `place` what a model's image has of its folder: the document as JSON, its code and its data files."""
     document = models.load(model)
     chosen = sources(model, document.framework)
+    stated = document.model_dump(mode="json", by_alias=True)
+    if hooks.has_hooks(models, model):
+        stated["hooks"] = hooks.digest(models, model)
     return stage(
         models.folder / model,
         place,
         lambda path: path != FILE and covers(chosen, f"models/{model}/{path}"),
-        {"model.json": document.model_dump(mode="json", by_alias=True)},
+        {"model.json": stated},
     )
 
 
@@ -118,6 +123,8 @@ def _document_rules(environment: Environment, documents: Documents) -> Iterator[
     for model, pipeline in pipelines(environment).items():
         if model in known:
             yield from _never_admitted(environment, model, _resources(model, pipeline, documents.models))
+            if hooks.has_hooks(documents.models, model):
+                yield from _hook_problems(environment, model, documents.models)
             continue
         yield Problem(
             ("training", model),
@@ -125,6 +132,18 @@ def _document_rules(environment: Environment, documents: Documents) -> Iterator[
             ", ".join(known) or "none: no model has a document yet",
             suggest(model, known, f"write {documents.models.file(model)}, or remove the key"),
         )
+
+
+def _hook_problems(environment: Environment, model: str, models: Models) -> Iterator[Problem]:
+    if environment.cluster.shared:
+        yield Problem(
+            ("training", model),
+            f"a model with {models.name}/{model}/{HOOKS}",
+            "models that the standard serving image serves: it is built by the stack that owns the cluster, and with "
+            "it those of models",
+            "train it in the environment that has cluster.shared: false",
+        )
+    yield from hooks.problems(models, model, ("training", model))
 
 
 def _resources(model: str, pipeline: TrainingSection, models: Models) -> Resources:

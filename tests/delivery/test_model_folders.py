@@ -174,10 +174,11 @@ def test_code_that_ends_the_process_is_an_error(status: int, project: Checkout, 
     assert f"the checks ended with {status} before their last one" in err
 
 
-def test_packages_of_the_models_own_need_a_lock(project: Checkout, stellwerk: Command) -> None:
-    (project.root / "models" / MODEL / "requirements.in").write_text("tqdm\n")
+@pytest.mark.parametrize("source", ["requirements.in", "requirements-serve.in"])
+def test_packages_of_the_models_own_need_a_lock(source: str, project: Checkout, stellwerk: Command) -> None:
+    (project.root / "models" / MODEL / source).write_text("tqdm\n")
     code, out, _ = stellwerk("model", "check", MODEL)
-    assert (code, out) == (1, f"✗ document    models/{MODEL}/requirements.in: it has no lock; run `make lock`\n")
+    assert (code, out) == (1, f"✗ document    models/{MODEL}/{source}: it has no lock; run `make lock`\n")
 
 
 class Bare(FakeSession):

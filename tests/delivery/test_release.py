@@ -27,7 +27,7 @@ def test_a_release_says_what_the_candidate_says(jobs: Jobs, store: Releases) -> 
     assert identity == f"v1-{hash_of(1)[:8]}"
     written = store.load(MODEL, identity).model_dump(mode="json", by_alias=True)
     assert written["metadata"] == {"model": MODEL, "release": identity, "created": given["created"]}
-    assert written["serving"] == {"image": SERVING}
+    assert written["serving"] == {"image": SERVING, "hooks": None}
     assert written["apiVersion"] == "stellwerk.dev/v2"
     assert (written["artefact"].pop("files"), written["origin"]) == ([], None)
     parts = ("artefact", "training", "data", "run", "interface", "evaluation", "reference", "examples", "requirements")

@@ -13,6 +13,8 @@ from training.data import Dataset, load
 from training.document import Model, read_model
 
 MODELS = TEAM / "models"
+# One with code of its own where it is served.
+HOOKED = TEAM / "hooked"
 # One that the team has not added yet.
 LATER = TEAM / "later"
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 
+from infra.composition import hooks
 from infra.composition.context import Composition
 from infra.composition.handover import ModelUrls, Namespaces, ObjectStoreAccess, PullSecrets, ServingRuntime
 from infra.composition.service import Documents, Namespace, Placement, Service, Stack
@@ -42,7 +43,15 @@ def _rules(stack: Stack) -> Iterator[Problem]:
     yield from never_admitted(environment)
 
 
+def _builds_hooks(environment: Environment) -> bool:
+    """Return whether models with code of their own get their images here: where releases enter, on the server's."""
+    return environment.releases_from is None and not environment.cluster.shared
+
+
 def _document_rules(environment: Environment, documents: Documents) -> Iterator[Problem]:
+    for name in models(environment) if _builds_hooks(environment) else ():
+        if hooks.has_hooks(documents.models, name):
+            yield from hooks.problems(documents.models, name, ("models", name))
     yield from too_large(environment, documents.releases)
     yield from unevaluated(environment, documents.releases)
 
@@ -114,5 +123,7 @@ SERVICE = Service(
     document_rules=_document_rules,
     placements=_placements,
     namespaces=(Namespace(SERVING),),
+    builds=lambda environment, documents: hooks.builds(documents, models(environment)),
+    builds_in=_builds_hooks,
     compose=_compose,
 )

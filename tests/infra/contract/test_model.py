@@ -164,6 +164,37 @@ def test_a_parameter_is_read_from_text(name: str, text: str, value: float | None
         assert type(parameter.read(text)) is type(value)
 
 
+SESSION = "session: {inputs: {tokens: {datatype: INT64, shape: [40]}}}\n" + TARGET
+TEXTS = (("FP32, shape: [64], minimum: 0, maximum: 16, unit: grey level", "BYTES"), (TARGET, SESSION))
+
+
+def test_a_session_is_of_numbers_where_requests_are_texts(models: Models) -> None:
+    text = TEXT
+    for old, new in TEXTS:
+        text = text.replace(old, new)
+    folder = models.folder / "digits"
+    (folder / "model.yaml").write_text(text)
+    with pytest.raises(ConfigError) as raised:
+        models.load("digits")
+    message = str(raised.value)
+    assert "model.yaml:13: session\n" in message
+    assert "a session, and no models/digits/serve.py" in message
+    (folder / "serve.py").write_text("def decode(inputs, folder): ...\n")
+    tokens = models.load("digits").session.inputs
+    assert tokens and tokens["tokens"].shape == (40,)
+    (folder / "model.yaml").write_text(text.replace("INT64, shape: [40]", "BYTES"))
+    with pytest.raises(ConfigError, match=r"pytorch has no tensors of texts .*serve\.py makes numbers of texts"):
+        models.load("digits")
+
+
+@pytest.mark.parametrize("given", ["{inputs: {}}", "{input: {}}", "{inputs: {tokens: {datatype: text}}}"])
+def test_a_session_that_is_none_is_named(given: str, models: Models) -> None:
+    (models.folder / "digits" / "serve.py").write_text("def decode(inputs, folder): ...\n")
+    (models.folder / "digits" / "model.yaml").write_text(TEXT.replace(TARGET, f"session: {given}\n{TARGET}"))
+    with pytest.raises(ConfigError, match=r"model\.yaml:13: session\.input"):
+        models.load("digits")
+
+
 def test_every_model_of_this_checkout_is_valid() -> None:
     """There may be none."""
     models = Models(ROOT / "models")

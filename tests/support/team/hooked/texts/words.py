@@ -1,0 +1,3 @@
+"""What of a text counts."""
+
+COUNTED = ("good", "bad", "dull")
