@@ -207,15 +207,15 @@ class _Clock(Clock):
 class _Project(Project):
     """The actor's checkout, whose file is JSON: model to pointers."""
 
+    environments = (ENVIRONMENT,)
+    source = staticmethod(lambda _: None)
+
     def __init__(self, world: World) -> None:
         super().__init__(world.folder)
         object.__setattr__(self, "world", world)
 
     def text(self, environment: str) -> str:
         return str(self.world.path().read_text())
-
-    def source(self, environment: str) -> str | None:
-        return None
 
     def write(self, environment: str, text: str) -> None:
         self.world.write(text)
