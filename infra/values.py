@@ -21,6 +21,7 @@ from infra.contract.release import Release, Releases
 from infra.contract.stacks import NAMESPACE as NAMESPACE
 from infra.contract.stacks import StackFiles
 from infra.contract.stacks import file_name as file_name
+from infra.contract.testset import TestSets
 from infra.discovery import Services, known
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,11 +47,14 @@ class Folders:
 
     releases: Releases
     models: Models
+    test_sets: TestSets
 
     @classmethod
     def of(cls, root: Path) -> "Folders":
         """Return those of the checkout at `root`."""
-        return cls(Releases(root / "stacks" / "releases"), Models(root / "models"))
+        return cls(
+            Releases(root / "stacks" / "releases"), Models(root / "models"), TestSets(root / "stacks" / "testsets")
+        )
 
 
 def from_file(
@@ -96,7 +100,7 @@ def validate(
         )
     if broken:
         raise source.error(broken)
-    documents = Documents(_releases(stack, source, folders.releases, only), folders.models)
+    documents = Documents(_releases(stack, source, folders.releases, only), folders.models, folders.test_sets)
     if broken := list(document_violations(stack, documents)):
         raise source.error(broken)
     return Loaded(stack, documents.releases, source)

@@ -1,7 +1,7 @@
 """The author's interface: what a model's `train.py` gives, and what its functions are given.
 
 ```python
-def load() -> Mapping[str, NDArray]: ...
+def load() -> Mapping[str, NDArray]: ...                # where the document names a file: load(file), or none at all
 def fit(rows: Rows, parameters: Mapping[str, int | float], run: Run) -> <the framework's model>: ...
 def evaluate(answers: Mapping[str, NDArray], rows: Rows) -> Mapping[str, float]: ...    # optional: own metrics
 def export(model: <the framework's model>, path: Path) -> None: ...                     # optional: own ONNX export
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from training.errors import TrainingError
 
 FILE = "train.py"
+FUNCTIONS = ("load", "fit", "evaluate", "export")
 
 
 @dataclass(frozen=True)
@@ -63,28 +64,35 @@ class Run:
 
 @dataclass(frozen=True)
 class Author:
-    """The functions of a model's `train.py`."""
+    """The functions of a model's `train.py`, and the folder that it stands in."""
 
-    load: Callable[[], Mapping[str, NDArray[Any]]]
+    folder: Path
+    load: Callable[..., Mapping[str, NDArray[Any]]]
     fit: Callable[[Rows, Mapping[str, int | float], Run], Any]
     evaluate: Callable[[Mapping[str, NDArray[Any]], Rows], Mapping[str, float]] | None = None
     export: Callable[[Any, Path], None] | None = None
 
 
+def no_load() -> Mapping[str, NDArray[Any]]:
+    """Stand in for the `load` of a model whose document names a file; raise TrainingError where it does not."""
+    raise TrainingError(
+        f"{FILE} has no function load, and the model's document no data.source; docs/models.md has both"
+    )
+
+
 def read_author(folder: Path) -> Author:
-    """Return the functions of `train.py`; raise TrainingError when there is no such file, or one that it needs lacks.
+    """Return the functions of `train.py`; raise TrainingError when there is no such file, or it has no `fit`.
 
     The folder is a package of its own: `from . import features` takes `features.py` beside it.
     """
     file = folder / FILE
     if not file.is_file():
-        raise TrainingError(f"{file}: there is no such file; a model's folder needs one with `load` and `fit`")
+        raise TrainingError(f"{file}: there is no such file; a model's folder needs one with `fit`")
     module = _import(folder, file)
-    given = {name: getattr(module, name, None) for name in ("load", "fit", "evaluate", "export")}
-    lacking = [name for name in ("load", "fit") if not callable(given[name])]
-    if lacking:
-        raise TrainingError(f"{file}: it has no function {' and no function '.join(lacking)}; docs/models.md has both")
-    return Author(**given)  # type: ignore[arg-type]
+    given = {name: getattr(module, name, None) for name in FUNCTIONS}
+    if not callable(given["fit"]):
+        raise TrainingError(f"{file}: it has no function fit; docs/models.md has it")
+    return Author(folder, **given | {"load": given["load"] or no_load})
 
 
 def _import(folder: Path, file: Path) -> ModuleType:

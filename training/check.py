@@ -19,7 +19,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from training import data, export, pipeline
-from training.author import Author, Rows, Run, read_author
+from training.author import FUNCTIONS, Author, Rows, Run, no_load, read_author
 from training.document import Model, read_model
 from training.errors import TrainingError
 from training.frameworks import Adapter, adapter
@@ -86,12 +86,14 @@ class _Bench:
     def _code(self) -> str:
         self.model = read_model(self.folder)
         self.author = self.own = read_author(self.folder)
-        return ", ".join(name for name, function in vars(self.own).items() if function)
+        return ", ".join(name for name in FUNCTIONS if getattr(self.own, name) not in (None, no_load))
 
     def _data(self) -> str:
         whole = data.load(self.model, self.own)
         self.few = replace(whole, train=_few(self.model, whole.train), held_out=_few(self.model, whole.held_out))
-        return f"{len(whole.train)} rows to train on, {len(whole.held_out)} held out, {whole.digest}"
+        return "; ".join(
+            [f"{len(whole.train)} rows to train on, {len(whole.held_out)} held out, {whole.digest}", *whole.notes]
+        )
 
     def _framework(self) -> str:
         self.adapter = self.find(self.model.framework)

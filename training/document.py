@@ -59,7 +59,11 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Model:
-    """What a training run reads of a model's document; `digest` is the data set's, where it is pinned."""
+    """What a training run reads of a model's document.
+
+    `source` is the file with the data, where it is not the author's `load` that gives it; `digest` is the data set's,
+    where it is pinned.
+    """
 
     name: str
     description: str
@@ -69,6 +73,7 @@ class Model:
     outputs: tuple[Column, ...]
     target: Column
     held_out: HeldOut
+    source: str | None
     digest: str | None
     slices: tuple[str, ...]
     parameters: tuple[Parameter, ...]
@@ -92,6 +97,7 @@ def read_model(folder: Path) -> Model:
             outputs=tuple(_column(name, values) for name, values in document["outputs"].items()),
             target=_column(document["target"]["name"], document["target"]),
             held_out=HeldOut(**document["data"]["heldOut"]),
+            source=document["data"]["source"],
             digest=document["data"]["digest"],
             slices=tuple(document["data"]["slices"]),
             parameters=tuple(_parameter(name, values) for name, values in document["parameters"].items()),

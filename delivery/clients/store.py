@@ -112,6 +112,24 @@ def read_json(store: Store, key: str) -> bytes:
             raise
 
 
+def download(store: Store, key: str, file: IO[bytes]) -> str:
+    """Write an object of which nothing is known into a file, and return its digest; raise DeliveryError without one."""
+    state = hashlib.sha256()
+    with store.asked() as client:
+        try:
+            answer = client.get_object(Bucket=store.bucket, Key=key)
+        except ClientError as error:
+            if is_absent(error):
+                raise DeliveryError(f"{store.name}: there is no {store.bucket}/{key}") from None
+            raise
+        with closing(answer["Body"]) as body:
+            for chunk in body.iter_chunks(_CHUNK):
+                state.update(chunk)
+                file.write(chunk)
+    file.flush()
+    return f"sha256:{state.hexdigest()}"
+
+
 def is_absent(error: ClientError) -> bool:
     """Return whether the store answered that there is no such object."""
     return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] == 404)

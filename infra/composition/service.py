@@ -11,6 +11,7 @@ from infra.contract.errors import StellwerkError
 from infra.contract.model import Models
 from infra.contract.problems import KeyPath, Problem
 from infra.contract.release import Release
+from infra.contract.testset import TestSets
 from infra.targets.target import Folder
 
 if TYPE_CHECKING:
@@ -78,10 +79,11 @@ class Switch:
 
 @dataclass(frozen=True)
 class Documents:
-    """The documents beside the environments that rules need: the releases it points to, and the models."""
+    """The documents beside the environments that rules need: the releases it points to, models and test sets."""
 
     releases: Mapping[tuple[str, str], Release]
     models: Models
+    test_sets: TestSets
 
 
 @dataclass(frozen=True)

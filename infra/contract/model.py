@@ -9,10 +9,11 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from infra.contract import data
 from infra.contract.columns import Column, DataSection, Output, Target
 from infra.contract.environment import Resources
 from infra.contract.fields import NAME, NAME_RULE, Name, Section
-from infra.contract.problems import ConfigError, read_text, show, suggest
+from infra.contract.problems import ConfigError, Problem, read_text, show, suggest
 from infra.contract.reading import differing, read, tree
 from infra.contract.release import DataType, Operator, Task
 
@@ -187,6 +188,13 @@ class Models:
         _refuse_older(tree(read_text(file, name), name), name)
         document, source = read(file, name, Model)
         wrong = differing([(("name",), document.name, model)], "the name is the folder's: change one of them")
+        given = document.data.source
+        if given and not data.is_remote(given) and not (file.parent / given).is_file():
+            wrong.append(
+                Problem(
+                    ("data", "source"), f"{given}, and there is no such file", data.SOURCE_RULE, "put the file there"
+                )
+            )
         if wrong:
             raise source.error(wrong)
         return document

@@ -11,7 +11,16 @@ from infra.contract.problems import Problem, show
 from infra.contract.release import Release
 from infra.services.serving.capacity import never_admitted, too_large
 from infra.services.serving.endings import warn
-from infra.services.serving.section import SECTION, Model, digests, models, pointers, takes_unevaluated, unevaluated
+from infra.services.serving.section import (
+    SECTION,
+    Model,
+    digests,
+    models,
+    pointers,
+    takes_unevaluated,
+    unevaluated,
+    without_test_set,
+)
 
 __all__ = ["APPLIED", "SERVICE", "Model", "digests", "models", "takes_unevaluated"]
 
@@ -45,6 +54,7 @@ def _rules(stack: Stack) -> Iterator[Problem]:
 def _document_rules(environment: Environment, documents: Documents) -> Iterator[Problem]:
     yield from too_large(environment, documents.releases)
     yield from unevaluated(environment, documents.releases)
+    yield from without_test_set(environment, documents.test_sets)
 
 
 def _placements(environment: Environment) -> Iterator[Placement]:
