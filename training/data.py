@@ -66,7 +66,9 @@ def dataset(model: Model, given: Mapping[str, NDArray[Any]], pinned: str | None 
     rows = Rows(inputs, _classes(model.target, columns[model.target.name]), further)
     notes = [*leakage.require_inputs(model, columns)]
     held_out = _held_out(model.held_out, columns, list(inputs))
-    notes += leakage.equal_rows(list(_contents([*inputs.values(), columns[model.target.name]])), held_out)
+    # By row, equal ones stand on one side.
+    if model.held_out.by != "row":
+        notes += leakage.equal_rows(_contents([*inputs.values(), columns[model.target.name]]), held_out)
     if held_out.all() or not held_out.any():
         raise TrainingError(
             f"data of {model.name}: {int(held_out.sum())} of {len(rows)} rows are held out, and both parts need some; "

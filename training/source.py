@@ -80,6 +80,8 @@ def _fetch(source: str, place: str, bucket: Bucket | None, file: IO[bytes]) -> N
     try:
         for chunk in bucket.client.get_object(Bucket=name, Key=key)["Body"].iter_chunks(_CHUNK):
             file.write(chunk)
+        file.flush()
     except (BotoCoreError, ClientError) as error:
         raise TrainingError(f"{place}: it cannot be read: {error}; `stellwerk data push` brings it there") from error
-    file.flush()
+    except OSError as error:
+        raise TrainingError(f"{place}: it cannot be kept: {error.strerror}; it has to fit /tmp") from error

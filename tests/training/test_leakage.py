@@ -45,6 +45,15 @@ def test_an_input_that_nearly_is_the_target_is_told() -> None:
     assert "the input size" not in " ".join(made({"size": nearly}).notes)
 
 
+def test_widths_and_types_of_numbers_do_not_hide_the_target() -> None:
+    model = replace(MODEL, inputs=(Column("size", "FP32"),), target=Column("price", "FP64"), task="regression")
+    price = DAY / 10
+    with pytest.raises(TrainingError, match="the input size is the target price in all 400 rows"):
+        dataset(model, {"size": price, "price": price})
+    digit = replace(model, inputs=(Column("size", "BOOL"),), target=Column("price", "INT64"))
+    assert dataset(digit, {"size": DAY % 10 > 0, "price": DAY % 10}).notes == ()
+
+
 def test_held_out_rows_that_are_trained_on_are_told() -> None:
     """By row equal rows stand together; by time they need not."""
     again = {"size": DAY % 330, "colour": np.full(400, "red"), "label": DAY % 330 % 2}
