@@ -27,13 +27,12 @@ def train(request: Request) -> None:
     # The command line answers --help and its errors without waiting seconds for PyTorch.
     from mlflow.exceptions import MlflowException
 
-    from training import author, data, frameworks, job, publish, tracking
-    from training.source import Bucket
+    from training import author, data, frameworks, job, publish, stores, tracking
 
     framework = frameworks.adapter(request.model.framework)
     code = author.read_author(FOLDER)
     store = publish.connect()
-    dataset = data.load(request.model, code, Bucket(store, place.bucket))
+    dataset = data.load(request.model, code, stores.buckets(store, place.bucket))
     for note in dataset.notes:
         emit("warning", f"data of {request.model.name}: {note}", {"stellwerk.model": request.model.name})
     try:

@@ -36,15 +36,15 @@ class Dataset:
     notes: tuple[str, ...] = ()
 
 
-def load(model: Model, author: Author, bucket: Bucket | None = None) -> Dataset:
-    """Return the data: of the file that the document names, in the model's folder or in the bucket, else the author's.
+def load(model: Model, author: Author, buckets: Sequence[Bucket] = ()) -> Dataset:
+    """Return the data: of the file that the document names, in the model's folder or in a bucket, else the author's.
 
     The author's `load` is given the file; without one it is a table. Raise TrainingError naming each column and row
     that breaks the document.
     """
     if model.source is None:
         return dataset(model, author.load())
-    with opened(model, author.folder, bucket) as file:
+    with opened(model, author.folder, buckets) as file:
         given = table.read(file.path, model) if author.load is no_load else author.load(file.path)
         return dataset(model, given, file.digest)
 

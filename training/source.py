@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +16,17 @@ if TYPE_CHECKING:
 
 _SCHEME = "s3://"
 # A Job's login opens the whole bucket, its code this part of it alone: neither models nor what they are tested on.
-_FOLDER = "data/"
+FOLDER = "data/"
 _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """A bucket of a store."""
+    """A bucket of a store; nothing is read of it but keys that begin with `folder`."""
 
     client: "S3Client"
     name: str
+    folder: str = ""
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class File:
 
 
 @contextmanager
-def opened(model: Model, folder: Path, bucket: Bucket | None = None) -> Iterator[File]:
-    """Yield the file that the document names: of the model's folder, or of the bucket, fetched for as long.
+def opened(model: Model, folder: Path, buckets: Sequence[Bucket] = ()) -> Iterator[File]:
+    """Yield the file that the document names: of the model's folder, or of a bucket, fetched for as long.
 
     Raise TrainingError when it is absent, or is not the one whose digest the document pins.
     """
@@ -46,7 +47,7 @@ def opened(model: Model, folder: Path, bucket: Bucket | None = None) -> Iterator
     place = f"data of {model.name}: {source}"
     with tempfile.NamedTemporaryFile(prefix="stellwerk-", suffix=Path(source).suffix) as fetched:
         if source.startswith(_SCHEME):
-            _fetch(source, place, bucket, fetched)
+            _fetch(source, place, buckets, fetched)
             path = Path(fetched.name)
         else:
             path = folder / source
@@ -63,22 +64,22 @@ def opened(model: Model, folder: Path, bucket: Bucket | None = None) -> Iterator
         yield File(path, digest)
 
 
-def _fetch(source: str, place: str, bucket: Bucket | None, file: IO[bytes]) -> None:
+def _fetch(source: str, place: str, buckets: Sequence[Bucket], file: IO[bytes]) -> None:
     """Write the object into the file; raise TrainingError when it may not be read, or cannot be."""
     # Only Jobs need the store's client.
     from botocore.exceptions import BotoCoreError, ClientError
 
     name, _, key = source.removeprefix(_SCHEME).partition("/")
-    if bucket is None:
+    if not buckets:
         raise TrainingError(
             f"{place}: no object store is at hand here; `stellwerk model check` fetches the file itself"
         )
-    if name != bucket.name or not key.startswith(_FOLDER):
-        raise TrainingError(
-            f"{place}: allowed is {_SCHEME}{bucket.name}/{_FOLDER}…, in this environment's object store"
-        )
+    client = next((each.client for each in buckets if each.name == name and key.startswith(each.folder)), None)
+    if client is None:
+        allowed = " or ".join(f"{_SCHEME}{each.name}/{each.folder}…" for each in buckets)
+        raise TrainingError(f"{place}: not in a store that this environment reads data from; allowed: {allowed}")
     try:
-        for chunk in bucket.client.get_object(Bucket=name, Key=key)["Body"].iter_chunks(_CHUNK):
+        for chunk in client.get_object(Bucket=name, Key=key)["Body"].iter_chunks(_CHUNK):
             file.write(chunk)
         file.flush()
     except (BotoCoreError, ClientError) as error:

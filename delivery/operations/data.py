@@ -5,6 +5,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,7 @@ from infra.contract.fields import NAME, NAME_RULE
 from infra.contract.model import Model
 from infra.contract.problems import show
 from infra.contract.testset import TestSet
-from infra.services import object_store
+from infra.services import data_store, object_store
 
 _PARQUET = b"PAR1"
 
@@ -79,18 +80,28 @@ def require(session: Session, environment: str, model: Model) -> None:
     source = model.data.source
     if source is None or not data.is_remote(source):
         return
-    bucket, key = data.place(source)
-    own = object_store.bucket(session.project.environment(environment))
-    place = f"{session.project.models.file(model.name)}: data.source"
-    if bucket != own:
-        raise DeliveryError(
-            f"{place} is {source}; a Job in {environment} reads {data.SCHEME}{own}/{data.FOLDER}/… alone"
-        )
-    with session.store(environment) as target:
-        if key not in store.keys(target, key):
+    with _opened(session, environment, model) as origin:
+        _, key = data.place(source)
+        if key not in store.keys(origin, key):
             raise DeliveryError(
-                f"{place}: {target.name} has no {bucket}/{key}; run `stellwerk data push NAME FILE --env {environment}`"
+                f"{session.project.models.file(model.name)}: data.source: {origin.name} has no {origin.bucket}/{key}; "
+                f"bring it there: `stellwerk data push NAME FILE --env {environment}`"
             )
+
+
+def _opened(session: Session, environment: str, model: Model) -> AbstractContextManager[store.Store]:
+    """Return the store that a Job reads the model's data from; raise DeliveryError when it reads no such bucket."""
+    source, values = str(model.data.source), session.project.environment(environment)
+    (bucket, key), own, other = data.place(source), object_store.bucket(values), data_store.bucket(values)
+    if bucket == own and key.startswith(f"{data.FOLDER}/"):
+        return session.store(environment)
+    if bucket == other:
+        return session.data_store(environment)
+    allowed = [f"{data.SCHEME}{own}/{data.FOLDER}/…", *([f"{data.SCHEME}{other}/…"] if other else [])]
+    raise DeliveryError(
+        f"{session.project.models.file(model.name)}: data.source is {source}; a Job in {environment} reads "
+        f"{' and '.join(allowed)} alone; push the table there, or name its store in stellwerk:dataStore"
+    )
 
 
 def fetch(session: Session, model: Model, folder: Path) -> str:
@@ -100,11 +111,10 @@ def fetch(session: Session, model: Model, folder: Path) -> str:
     """
     source = str(model.data.source)
     environment = session.project.trainer(model.name)
-    require(session, environment, model)
     _, key = data.place(source)
     name = f"source{Path(key).suffix}"
     with (
-        session.store(environment) as origin,
+        _opened(session, environment, model) as origin,
         system_errors("fetching the data", "free some space in the temporary folder, or let TMPDIR name another"),
         (folder / name).open("wb") as file,
     ):

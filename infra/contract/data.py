@@ -4,13 +4,13 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-# The part of a bucket that holds data to train on: a training Job reads no other.
+# The part of an environment's bucket that holds data to train on: a training Job reads no other.
 FOLDER = "data"
 # Beside it, what models are tested on: no training Job reads it.
 TEST_FOLDER = "testsets"
 ENDINGS = (".csv", ".parquet")
 SCHEME = "s3://"
-SOURCE_RULE = f"a table ({' or '.join(ENDINGS)}): a file of the model's folder, or {SCHEME}<bucket>/{FOLDER}/…"
+SOURCE_RULE = f"a table ({' or '.join(ENDINGS)}): a file of the model's folder, or {SCHEME}<bucket>/<key>"
 
 
 def _check_source(source: str) -> str:
@@ -22,9 +22,7 @@ def _check_source(source: str) -> str:
 
 DataSource = Annotated[
     str,
-    Field(
-        pattern=rf"^({SCHEME}[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9]/{FOLDER}/)?[A-Za-z0-9_][A-Za-z0-9._/=-]*\.(csv|parquet)$"
-    ),
+    Field(pattern=rf"^({SCHEME}[a-z0-9][a-z0-9.-]{{1,61}}[a-z0-9]/)?[A-Za-z0-9_][A-Za-z0-9._/=-]*\.(csv|parquet)$"),
     AfterValidator(_check_source),
 ]
 

@@ -12,8 +12,9 @@ from delivery.errors import DeliveryError
 from delivery.operations.data import require
 from infra.contract.model import Model
 from tests.support.checkout import MODEL, Checkout
+from tests.support.engine import FakeEngine
 from tests.support.session import Bench, Command
-from tests.support.stores import ObjectStores
+from tests.support.stores import ObjectStores, S3Server
 
 TABLE = b"size,sort\n" + b"".join(b"%d,%d\n" % (row, row % 7 // 4) for row in range(600))
 DIGEST = f"sha256:{sha256(TABLE).hexdigest()}"
@@ -103,8 +104,9 @@ def test_a_check_fetches_the_data(stellwerk: Command) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("data/sizes", "data/other", r"has no dev-\d+/data/other/.*; run `stellwerk data push NAME FILE --env dev`"),
-        ("s3://dev", "s3://elsewhere", r"a Job in dev reads s3://dev-\d+/data/… alone"),
+        ("data/sizes", "data/other", r"there is no dev-\d+/data/other/.*; `stellwerk data push` brings a table there"),
+        ("data/sizes", "testsets/sizes", r"a Job in dev reads s3://dev-\d+/data/… alone"),
+        ("s3://dev", "s3://elsewhere", r"a Job in dev reads s3://dev-\d+/data/… alone; push the table there, or name"),
         (DIGEST[:20], DIGEST[:18] + "00", "restore the file, or pin the new digest"),
     ],
 )
@@ -119,12 +121,32 @@ def test_data_that_is_not_there_fails_the_check(
     assert re.search(expected, failed["value"])
 
 
+def test_a_check_fetches_from_another_store(
+    project: Checkout, sizes: Path, pulumi: FakeEngine, s3: S3Server, stellwerk: Command, stores: ObjectStores
+) -> None:
+    lake = f"lake-of-{stores.buckets['dev']}"
+    stores.client.create_bucket(Bucket=lake)
+    stores.client.put_object(Bucket=lake, Key="sizes.csv", Body=TABLE)
+    sizes.write_text(re.sub(r's3://[^"]+', f"s3://{lake}/sizes.csv", sizes.read_text()))
+    section = {"bucket": lake, "endpoint": f"https://127.0.0.1:{s3.port}"}
+    project.edit("dev", lambda config: config.update(dataStore=section))
+    code, out, _ = stellwerk("model", "check", "sizes", "--json")
+    assert code == 1
+    assert "stellwerk:credentials has no keys of stellwerk:dataStore; run `stellwerk init dev`" in out
+    keys = json.loads(pulumi.secrets["dev"])
+    pulumi.secrets["dev"] = json.dumps(keys | {"dataStore": {"accessKey": "lake", "secretKey": "secret"}})
+    code, out, err = stellwerk("model", "check", "sizes", "--json")
+    assert code == 0, (out, err)
+
+
 def test_training_starts_with_data_that_is_there(sizes: Path, bench: Bench, stores: ObjectStores) -> None:
     work = bench.session()
     document = work.project.models.load("sizes")
     require(work, "dev", document)
     stores.client.delete_object(Bucket=stores.buckets["dev"], Key=KEY)
-    with pytest.raises(DeliveryError, match=r"models/sizes/model\.yaml: data\.source: .* has no dev-\d+/data/sizes/"):
+    with pytest.raises(
+        DeliveryError, match=r"models/sizes/model\.yaml: data\.source: .* has no dev-\d+/data/sizes/.*; bring"
+    ):
         require(work, "dev", document)
     own = Model.model_validate({**document.model_dump(by_alias=True), "data": {}}, strict=False)
     require(work, "dev", own)

@@ -36,14 +36,14 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def bucket(store: "S3Client") -> Bucket:
     store.put_object(Bucket=BUCKET, Key=KEY, Body=CONTENT)
-    return Bucket(store, BUCKET)
+    return Bucket(store, BUCKET, "data/")
 
 
 def test_a_file_of_the_store_is_the_data(folder: Path, bucket: Bucket) -> None:
-    made = load(REMOTE, read_author(folder), bucket)
+    made = load(REMOTE, read_author(folder), [bucket])
     assert (made.digest, made.source) == (DIGEST, REMOTE.source)
     assert len(made.train) + len(made.held_out) == 200
-    with opened(REMOTE, folder, bucket) as file:
+    with opened(REMOTE, folder, [bucket]) as file:
         fetched = file.path
         assert fetched.read_bytes() == CONTENT
     assert not fetched.exists()
@@ -70,7 +70,7 @@ def test_another_file_is_refused_before_it_is_read(remote: bool, folder: Path, b
     (folder / "sizes.csv").write_bytes(b"no table")
     bucket.client.put_object(Bucket=BUCKET, Key=KEY, Body=b"no table")
     with pytest.raises(TrainingError, match=rf"its digest is sha256:\w+, the model's document pins {DIGEST}"):
-        load(REMOTE if remote else LOCAL, read_author(folder), bucket)
+        load(REMOTE if remote else LOCAL, read_author(folder), [bucket])
 
 
 @pytest.mark.parametrize(
@@ -78,13 +78,13 @@ def test_another_file_is_refused_before_it_is_read(remote: bool, folder: Path, b
     [
         ("other.csv", "data of small: other.csv: No such file or directory; put the file there"),
         (f"s3://{BUCKET}/data/absent.csv", "it cannot be read: .*NoSuchKey.*; `stellwerk data push` brings it there"),
-        (f"s3://other/{KEY}", f"allowed is s3://{BUCKET}/data/…, in this environment's object store"),
-        (f"s3://{BUCKET}/testsets/small/rows.csv", f"allowed is s3://{BUCKET}/data/…"),
+        (f"s3://other/{KEY}", f"not in a store that this environment reads data from; allowed: s3://{BUCKET}/data/…"),
+        (f"s3://{BUCKET}/testsets/small/rows.csv", f"allowed: s3://{BUCKET}/data/…"),
     ],
 )
 def test_a_file_that_may_not_be_read_is_named(source: str, expected: str, folder: Path, bucket: Bucket) -> None:
     with pytest.raises(TrainingError, match=expected):
-        load(replace(SIZES, source=source), read_author(folder), bucket)
+        load(replace(SIZES, source=source), read_author(folder), [bucket])
 
 
 def test_without_a_store_nothing_is_fetched(folder: Path) -> None:
