@@ -53,8 +53,9 @@ def push_test_set(session: Session, environment: str, model: str, file: Path) ->
     """
     session.project.model(environment, model)
     _require_table(file, testset.ENDINGS)
-    document = session.project.models.load(model)
-    if file.suffix == ".csv":
+    models = session.project.models
+    if file.suffix == ".csv" and model in models.names():
+        document = models.load(model)
         _require_columns(file, (*document.inputs, document.target.name))
     digest, size = _hashed(file)
     item = StoredObject(digest=digest, size=size, key=testset.key(model, digest, file.suffix))

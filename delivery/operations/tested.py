@@ -13,6 +13,7 @@ from delivery.errors import DeliveryError, system_errors
 from delivery.operations import evaluation
 from delivery.operations.writing import write_once
 from delivery.session import Session
+from infra.contract import testset
 from infra.contract.artefact import MODEL_FILE
 from infra.contract.evaluation import Gate, Task
 from infra.contract.evidence import Evidence
@@ -97,7 +98,7 @@ def _write_evidence(
 ) -> None:
     """Write what came out, once: the same files and rows give the same again."""
     model, identity = release.metadata.model, release.metadata.release
-    gate = f"testset-{test_set.metadata.version}"
+    gate = testset.gate(test_set.metadata.version)
     folder = session.project.evidence
     file = folder.file(model, identity, environment, gate)
     if file.exists():

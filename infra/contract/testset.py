@@ -35,6 +35,11 @@ class TestSet(Section):
     rows: StoredObject = Field(description="the file with the rows, in the store of each environment that tests on it")
 
 
+def gate(version: str) -> str:
+    """Return the name of the gate that a test set is, as evidence has it."""
+    return f"testset-{version}"
+
+
 def key(model: str, digest: str, ending: str) -> str:
     """Return the key of a test set's file in the bucket of models."""
     return table_key(TEST_FOLDER, model, digest, ending)

@@ -15,6 +15,7 @@ from infra.services.serving.section import (
     SECTION,
     Model,
     digests,
+    failed,
     models,
     pointers,
     takes_unevaluated,
@@ -55,6 +56,7 @@ def _document_rules(environment: Environment, documents: Documents) -> Iterator[
     yield from too_large(environment, documents.releases)
     yield from unevaluated(environment, documents.releases)
     yield from without_test_set(environment, documents.test_sets)
+    yield from failed(environment, documents.releases, documents.evidence)
 
 
 def _placements(environment: Environment) -> Iterator[Placement]:

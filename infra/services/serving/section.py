@@ -7,7 +7,9 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from infra.composition.service import Pointer
+from infra.contract import testset
 from infra.contract.environment import Environment, Resources, SectionField
+from infra.contract.evidence import EvidenceFolder
 from infra.contract.fields import Name, ReleaseId, Section
 from infra.contract.problems import Problem, show, suggest
 from infra.contract.release import Release
@@ -79,6 +81,24 @@ def without_test_set(environment: Environment, test_sets: TestSets) -> Iterator[
                 show(model.test_set),
                 f"a file in {test_sets.name}/{name}/: {', '.join(known) or 'there is none yet'}",
                 suggest(model.test_set, known, f"run `stellwerk data push {name} FILE --test-set`, or remove the key"),
+            )
+
+
+def failed(
+    environment: Environment, releases: Mapping[tuple[str, str], Release], evidence: EvidenceFolder
+) -> Iterator[Problem]:
+    """Yield every release of which evidence says that it has missed a gate on the test set named here."""
+    for name, model in models(environment).items():
+        if model.test_set is None or (name, model.release) not in releases:
+            continue
+        known = evidence.of(name, str(model.release))
+        place = (environment.environment, testset.gate(model.test_set))
+        if any((one.metadata.environment, one.metadata.gate) == place and not one.result.passed for one in known):
+            yield Problem(
+                ("models", name, "release"),
+                show(model.release),
+                f"a release that passes the test set {model.test_set}, and evidence says that this one has not",
+                "name another release, or another test set",
             )
 
 

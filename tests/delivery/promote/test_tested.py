@@ -10,7 +10,9 @@ import pytest
 
 from delivery.errors import DeliveryError
 from delivery.operations.data import push_test_set
+from infra.contract.problems import ConfigError
 from infra.contract.release import Releases
+from infra.values import from_file
 from tests.delivery.promote.conftest import move
 from tests.support.checkout import ARTEFACTS, FIRST, MODEL, Checkout, yaml
 from tests.support.examples import examples
@@ -80,6 +82,9 @@ def test_a_release_that_misses_a_gate_is_refused(
         with pytest.raises(DeliveryError, match=expected):
             move(bench, words, "prod")
     assert project.text("prod") == before
+    project.point("prod", served)
+    with pytest.raises(ConfigError, match=f"a release that passes the test set {version}, and evidence says"):
+        from_file("prod", project.root)
     (evidence,) = project.project().evidence.of(MODEL, served)
     assert not evidence.result.passed
 
