@@ -20,8 +20,9 @@ from delivery.clients import transfer
 from delivery.errors import DeliveryError, system_errors
 from delivery.operations import evaluation
 from delivery.operations.evaluation import Evaluated
-from delivery.operations.release import identity_after, write
+from delivery.operations.release import write
 from delivery.operations.serving_image import serving_image
+from delivery.operations.writing import identity_after
 from delivery.session import Session
 from infra.composition.hooks import has_hooks
 from infra.contract.artefact import MODEL_FILE, PICKLE_REASON, Artefact, ExampleRows, file_key, is_pickle, object_key

@@ -221,7 +221,7 @@ class _Project(Project):
         self.world.write(text)
 
     def model(self, environment: str, model: str) -> Any:
-        return SimpleNamespace(**dict(zip(("release", "previous"), self.world.read()[model], strict=True)))
+        return SimpleNamespace(**vars(Pointers(*self.world.read()[model])), test_set=None)
 
     def point(self, environment: str, model: str, pointers: Pointers) -> str:
         return json.dumps({**self.world.read(), model: [pointers.release, pointers.previous]})
