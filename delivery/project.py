@@ -12,9 +12,11 @@ from delivery import stackfile
 from delivery.errors import DeliveryError
 from infra.composition.service import Stack
 from infra.contract.environment import Environment
+from infra.contract.evidence import EvidenceFolder
 from infra.contract.model import Framework, Models
 from infra.contract.release import Release, Releases
 from infra.contract.stacks import BASE, StackFiles
+from infra.contract.testset import TestSets
 from infra.discovery import Services, known
 from infra.services.serving import Model, models
 from infra.services.training import pipelines
@@ -72,6 +74,16 @@ class Project:
     def releases(self) -> KnownReleases:
         """The folder of releases."""
         return KnownReleases(self.root / "stacks" / "releases")
+
+    @cached_property
+    def test_sets(self) -> TestSets:
+        """The folder of test sets."""
+        return TestSets(self.root / "stacks" / "testsets")
+
+    @cached_property
+    def evidence(self) -> EvidenceFolder:
+        """The folder of evidence."""
+        return EvidenceFolder(self.root / "stacks" / "evidence")
 
     @cached_property
     def models(self) -> Models:

@@ -97,3 +97,9 @@ class Session:
         from delivery.clients.store import connect
 
         return connect(self.project.environment(environment), self.engine)
+
+    def data_store(self, environment: str) -> AbstractContextManager["Store"]:
+        """Return the store with data of somebody else's that the environment names, open as long as the context."""
+        from delivery.clients.store import connect_data
+
+        return connect_data(self.project.environment(environment), self.engine)

@@ -15,12 +15,14 @@ from infra.contract.environment import PLATFORM as PLATFORM
 from infra.contract.environment import SERVING as SERVING
 from infra.contract.environment import TRAINING as TRAINING
 from infra.contract.environment import Environment
+from infra.contract.evidence import EvidenceFolder
 from infra.contract.model import Models
 from infra.contract.problems import ConfigError, Problem, Source, problems, show
 from infra.contract.release import Release, Releases
 from infra.contract.stacks import NAMESPACE as NAMESPACE
 from infra.contract.stacks import StackFiles
 from infra.contract.stacks import file_name as file_name
+from infra.contract.testset import TestSets
 from infra.discovery import Services, known
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -46,11 +48,19 @@ class Folders:
 
     releases: Releases
     models: Models
+    test_sets: TestSets
+    evidence: EvidenceFolder
 
     @classmethod
     def of(cls, root: Path) -> "Folders":
         """Return those of the checkout at `root`."""
-        return cls(Releases(root / "stacks" / "releases"), Models(root / "models"))
+        stacks = root / "stacks"
+        return cls(
+            Releases(stacks / "releases"),
+            Models(root / "models"),
+            TestSets(stacks / "testsets"),
+            EvidenceFolder(stacks / "evidence"),
+        )
 
 
 def from_file(
@@ -96,7 +106,8 @@ def validate(
         )
     if broken:
         raise source.error(broken)
-    documents = Documents(_releases(stack, source, folders.releases, only), folders.models)
+    releases = _releases(stack, source, folders.releases, only)
+    documents = Documents(releases, folders.models, folders.test_sets, folders.evidence)
     if broken := list(document_violations(stack, documents)):
         raise source.error(broken)
     return Loaded(stack, documents.releases, source)

@@ -27,12 +27,14 @@ def train(request: Request) -> None:
     # The command line answers --help and its errors without waiting seconds for PyTorch.
     from mlflow.exceptions import MlflowException
 
-    from training import author, data, frameworks, job, publish, tracking
+    from training import author, data, frameworks, job, publish, stores, tracking
 
     framework = frameworks.adapter(request.model.framework)
     code = author.read_author(FOLDER)
-    dataset = data.load(request.model, code)
     store = publish.connect()
+    dataset = data.load(request.model, code, stores.buckets(store, place.bucket))
+    for note in dataset.notes:
+        emit("warning", f"data of {request.model.name}: {note}", {"stellwerk.model": request.model.name})
     try:
         tracker = tracking.MlflowTracker(request, place, dataset)
         outcome = job.run(job.Job(request, place, code, framework, dataset, tracker, store))

@@ -1,7 +1,7 @@
 """The author's interface: what a model's `train.py` gives, and what its functions are given.
 
 ```python
-def load() -> Mapping[str, NDArray]: ...
+def load() -> Mapping[str, NDArray]: ...                # where the document names a file: load(file), or none at all
 def fit(rows: Rows, parameters: Mapping[str, int | float], run: Run) -> <the framework's model>: ...
 def evaluate(answers: Mapping[str, NDArray], rows: Rows) -> Mapping[str, float]: ...    # optional: own metrics
 def export(model: <the framework's model>, path: Path) -> None: ...                     # optional: own ONNX export
@@ -26,6 +26,7 @@ from training.errors import TrainingError
 from training.hooks import Hooks
 
 FILE = "train.py"
+FUNCTIONS = ("load", "fit", "evaluate", "export")
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,21 @@ class Run:
 
 @dataclass(frozen=True)
 class Author:
-    """The functions of a model's `train.py`, and those of its `serve.py`."""
+    """The functions of a model's `train.py`, those of its `serve.py`, and the folder that they stand in."""
 
-    load: Callable[[], Mapping[str, NDArray[Any]]]
+    folder: Path
+    load: Callable[..., Mapping[str, NDArray[Any]]]
     fit: Callable[[Rows, Mapping[str, int | float], Run], Any]
     evaluate: Callable[[Mapping[str, NDArray[Any]], Rows], Mapping[str, float]] | None = None
     export: Callable[[Any, Path], None] | None = None
     hooks: Hooks = field(default_factory=Hooks)
+
+
+def no_load() -> Mapping[str, NDArray[Any]]:
+    """Stand in for the `load` of a model whose document names a file; raise TrainingError where it does not."""
+    raise TrainingError(
+        f"{FILE} has no function load, and the model's document no data.source; docs/models.md has both"
+    )
 
 
 def read_author(folder: Path) -> Author:
@@ -85,16 +94,15 @@ def read_author(folder: Path) -> Author:
     """
     file = folder / FILE
     if not file.is_file():
-        raise TrainingError(f"{file}: there is no such file; a model's folder needs one with `load` and `fit`")
+        raise TrainingError(f"{file}: there is no such file; a model's folder needs one with `fit`")
     package = _package(folder)
     module = importlib.import_module(f"{package}.{file.stem}")
-    given = {name: getattr(module, name, None) for name in ("load", "fit", "evaluate", "export")}
-    lacking = [name for name in ("load", "fit") if not callable(given[name])]
-    if lacking:
-        raise TrainingError(f"{file}: it has no function {' and no function '.join(lacking)}; docs/models.md has both")
+    given = {name: getattr(module, name, None) for name in FUNCTIONS}
+    if not callable(given["fit"]):
+        raise TrainingError(f"{file}: it has no function fit; docs/models.md has it")
     served = folder / hooks.FILE
     own = hooks.hooks_of(importlib.import_module(f"{package}.{served.stem}"), served) if served.is_file() else Hooks()
-    return Author(**given, hooks=own)  # type: ignore[arg-type]
+    return Author(folder, **given | {"load": given["load"] or no_load}, hooks=own)
 
 
 def _package(folder: Path) -> str:

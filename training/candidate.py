@@ -63,6 +63,7 @@ def build(
         "data": {
             "name": dataset.name,
             "digest": dataset.digest,
+            **({"source": dataset.source} if dataset.source else {}),
             "rows": {"train": len(dataset.train), "heldOut": len(dataset.held_out)},
         },
         "run": {"experiment": run.experiment, "runId": run.run_id, "modelVersion": run.model_version},

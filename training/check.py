@@ -20,7 +20,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from training import data, export, pipeline
-from training.author import Author, Rows, Run, read_author
+from training.author import FUNCTIONS, Author, Rows, Run, no_load, read_author
 from training.document import Model, read_model
 from training.errors import TrainingError
 from training.frameworks import Adapter, adapter
@@ -93,13 +93,15 @@ class _Bench:
         self.model = read_model(self.folder)
         self.author = self.own = read_author(self.folder)
         self.own.hooks.require_declared(self.model)
-        functions = vars(self.own) | vars(self.own.hooks)
-        return ", ".join(name for name, function in functions.items() if inspect.isfunction(function))
+        named = [name for name in FUNCTIONS if getattr(self.own, name) not in (None, no_load)]
+        return ", ".join((*named, *(name for name, hook in vars(self.own.hooks).items() if inspect.isfunction(hook))))
 
     def _data(self) -> str:
         whole = data.load(self.model, self.own)
         self.few = replace(whole, train=_few(self.model, whole.train), held_out=_few(self.model, whole.held_out))
-        return f"{len(whole.train)} rows to train on, {len(whole.held_out)} held out, {whole.digest}"
+        return "; ".join(
+            [f"{len(whole.train)} rows to train on, {len(whole.held_out)} held out, {whole.digest}", *whole.notes]
+        )
 
     def _framework(self) -> str:
         self.adapter = self.find(self.model.framework)

@@ -35,6 +35,8 @@ def check(model: Model, given: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
         for column in named.values():
             problems += _check(column, columns)
         problems += _check_classes(model.target, columns[model.target.name])
+        if model.held_out.column:
+            problems += _check_deciding(model.held_out.column, columns[model.held_out.column])
     if problems:
         raise TrainingError(f"data of {model.name}: {'; '.join(problems)}; correct the data, or the model's document")
     return columns
@@ -94,6 +96,18 @@ def _rows(column: Column, values: NDArray[Any], broken: Any, rule: str) -> Itera
     if len(rows):
         first = values[rows[0]][broken[rows[0]]] if values.ndim > 1 else values[rows[:1]]
         yield f"{column.name}: {len(rows)} of {len(values)} rows, row {rows[0]} is the first: {first[0]} is {rule}"
+
+
+def _check_deciding(name: str, values: NDArray[Any]) -> Iterator[str]:
+    """Yield the rows in which the column that decides what is held out says nothing."""
+    if values.ndim > 1:
+        yield f"{name}: it decides what is held out, and needs one value a row, not {list(values.shape[1:])}"
+    elif values.dtype.kind in "OU":
+        missing = _each(lambda value: value is None or value == "" or value != value, values)
+        yield from _rows(Column(name, "BYTES"), values, missing, "missing, and it decides what is held out")
+    elif values.dtype.kind in "fM":
+        missing = np.isnan(values) if values.dtype.kind == "f" else np.isnat(values)
+        yield from _rows(Column(name, "FP64"), values, missing, "missing, and it decides what is held out")
 
 
 def _check_classes(target: Column, values: NDArray[Any]) -> Iterator[str]:

@@ -11,33 +11,51 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.author import Author, Rows
+from training import leakage, table
+from training.author import Author, Rows, no_load
 from training.columns import check
 from training.document import Column, HeldOut, Model
 from training.errors import TrainingError
+from training.source import Bucket, opened
 
 _FIFTHS = 5
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A checked data set, its two disjoint parts, and the digest (``sha256:<hex>``) of its content."""
+    """A checked data set, its two disjoint parts, and the digest (``sha256:<hex>``) of its content.
+
+    `source` is the file that it comes from, whose digest it then has; `notes` are what looks like leakage.
+    """
 
     name: str
     train: Rows
     held_out: Rows
     digest: str
+    source: str | None = None
+    notes: tuple[str, ...] = ()
 
 
-def load(model: Model, author: Author) -> Dataset:
-    """Return the author's data; raise TrainingError naming each column and row that breaks the document."""
-    return dataset(model, author.load())
+def load(model: Model, author: Author, buckets: Sequence[Bucket] = ()) -> Dataset:
+    """Return the data: of the file that the document names, in the model's folder or in a bucket, else the author's.
+
+    The author's `load` is given the file; without one it is a table. Raise TrainingError naming each column and row
+    that breaks the document.
+    """
+    if model.source is None:
+        return dataset(model, author.load())
+    with opened(model, author.folder, buckets) as file:
+        given = table.read(file.path, model) if author.load is no_load else author.load(file.path)
+        return dataset(model, given, file.digest)
 
 
-def dataset(model: Model, given: Mapping[str, NDArray[Any]]) -> Dataset:
-    """Return the rows, checked and parted; raise TrainingError as `load` does."""
+def dataset(model: Model, given: Mapping[str, NDArray[Any]], pinned: str | None = None) -> Dataset:
+    """Return the rows, checked and parted; raise TrainingError as `load` does.
+
+    `pinned` is the digest of the file that they come from, if they come from one.
+    """
     columns = check(model, given)
-    content = digest(columns)
+    content = pinned or digest(columns)
     if model.digest not in (None, content):
         raise TrainingError(
             f"data of {model.name}: its digest is {content}, the model's document pins {model.digest}; restore the "
@@ -46,13 +64,17 @@ def dataset(model: Model, given: Mapping[str, NDArray[Any]]) -> Dataset:
     inputs = {column.name: columns[column.name] for column in model.inputs}
     further = {name: values for name, values in columns.items() if name not in (*inputs, model.target.name)}
     rows = Rows(inputs, _classes(model.target, columns[model.target.name]), further)
+    notes = [*leakage.require_inputs(model, columns)]
     held_out = _held_out(model.held_out, columns, list(inputs))
+    # By row, equal ones stand on one side.
+    if model.held_out.by != "row":
+        notes += leakage.equal_rows(_contents([*inputs.values(), columns[model.target.name]]), held_out)
     if held_out.all() or not held_out.any():
         raise TrainingError(
             f"data of {model.name}: {int(held_out.sum())} of {len(rows)} rows are held out, and both parts need some; "
             "give more rows, or another share in data.heldOut"
         )
-    return Dataset(model.name, rows.of(~held_out), rows.of(held_out), content)
+    return Dataset(model.name, rows.of(~held_out), rows.of(held_out), content, model.source, tuple(notes))
 
 
 def _classes(target: Column, values: NDArray[Any]) -> NDArray[Any]:

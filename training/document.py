@@ -59,10 +59,11 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class Model:
-    """What a training run reads of a model's document; `digest` is the data set's, where it is pinned.
+    """What a training run reads of a model's document.
 
-    `session_inputs` and `session_outputs` are the exported file's own, where `serve.py` makes others of them; `hooks`
-    is the digest of that code, as the serving image has it.
+    `source` is the file with the data, where it is not the author's `load` that gives it; `digest` is the data set's,
+    where it is pinned. `session_inputs` and `session_outputs` are the exported file's own, where `serve.py` makes
+    others of them; `hooks` is the digest of that code, as the serving image has it.
     """
 
     name: str
@@ -73,6 +74,7 @@ class Model:
     outputs: tuple[Column, ...]
     target: Column
     held_out: HeldOut
+    source: str | None
     digest: str | None
     slices: tuple[str, ...]
     parameters: tuple[Parameter, ...]
@@ -105,6 +107,7 @@ def read_model(folder: Path) -> Model:
             outputs=_columns(document["outputs"]),
             target=_column(document["target"]["name"], document["target"]),
             held_out=HeldOut(**document["data"]["heldOut"]),
+            source=document["data"]["source"],
             digest=document["data"]["digest"],
             slices=tuple(document["data"]["slices"]),
             parameters=tuple(_parameter(name, values) for name, values in document["parameters"].items()),

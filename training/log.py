@@ -12,7 +12,7 @@ def timestamp() -> str:
 
 
 def emit(level: str, message: str, fields: Mapping[str, str] | None = None) -> None:
-    """Write `message` at `level` (info, error) with `fields` (ECS names to values)."""
+    """Write `message` at `level` (info, warning, error) with `fields` (ECS names to values)."""
     record = {"@timestamp": timestamp(), "log.level": level, "message": message, "service.name": "training"}
     sys.stdout.write(json.dumps(record | dict(fields or {})) + "\n")
     sys.stdout.flush()

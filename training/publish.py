@@ -26,12 +26,9 @@ _CHUNK = 1 << 20
 _PARTS = TransferConfig(multipart_chunksize=8 << 20, use_threads=False)
 
 
-def connect(environ: Mapping[str, str] = os.environ) -> "S3Client":
-    """Return a client of the store that AWS_ENDPOINT_URL_S3 names, with the keys and the CA of the environment.
-
-    Raise TrainingError when the endpoint is no URL or the CA bundle is not there.
-    """
-    config = Config(
+def config() -> Config:
+    """Return how the clients of stores ask."""
+    return Config(
         connect_timeout=5,
         read_timeout=60,
         retries={"mode": "standard", "max_attempts": 5},
@@ -40,8 +37,15 @@ def connect(environ: Mapping[str, str] = os.environ) -> "S3Client":
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
+
+
+def connect(environ: Mapping[str, str] = os.environ) -> "S3Client":
+    """Return a client of the store that AWS_ENDPOINT_URL_S3 names, with the keys and the CA of the environment.
+
+    Raise TrainingError when the endpoint is no URL or the CA bundle is not there.
+    """
     try:
-        return boto3.client("s3", region_name=environ.get("AWS_REGION", "us-east-1"), config=config)
+        return boto3.client("s3", region_name=environ.get("AWS_REGION", "us-east-1"), config=config())
     # Endpoint and CA bundle are looked at here; boto3 wraps neither error.
     except (BotoCoreError, ValueError, OSError) as error:
         raise TrainingError(f"object store: {error}") from error

@@ -96,10 +96,13 @@ def _made_by_another() -> Iterator[None]:
 
 def _entity(dataset: Dataset) -> DatasetEntity:
     rows = {"train": len(dataset.train), "heldOut": len(dataset.held_out)}
+    stored = (dataset.source or "").startswith("s3://")
     return DatasetEntity(
         name=dataset.name,
         digest=dataset.digest.removeprefix("sha256:")[:SHORT_DIGEST],
-        source_type="code",
-        source=json.dumps({"tags": {"stellwerk.data.digest": dataset.digest}}),
+        source_type="s3" if stored else "code",
+        source=json.dumps(
+            ({"uri": dataset.source} if stored else {}) | {"tags": {"stellwerk.data.digest": dataset.digest}}
+        ),
         profile=json.dumps({"rows": rows, "inputs": list(dataset.train.inputs)}),
     )

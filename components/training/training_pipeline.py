@@ -33,6 +33,8 @@ class TrainingPipelineArgs(TypedDict):
     """What the tracking server calls the model, where that is not its name."""
     store: StoreAccessArgs
     """Store of artefacts and candidates; an identity is that of the service account `train-<model>`."""
+    data: NotRequired[StoreAccessArgs | None]
+    """Store with data to train on, beside that of artefacts; by static keys."""
     cpu: str
     """CPU cores, as text."""
     memory: str
@@ -51,7 +53,7 @@ class TrainingPipeline(pulumi.ComponentResource):
         super().__init__("stellwerk:index:TrainingPipeline", name, None, opts)
         title = f"train-{args['model']}"
         workload = Workload(name, title, args["namespace"], self)
-        data = {**store_access.secret_data(args["store"]), **_login(args["tracking"])}
+        data = {**store_access.secret_data(args["store"]), **_login(args["tracking"]), **_data_keys(args.get("data"))}
         secret = workload.secret(data) if data else None
         account = store_access.store_account(workload, title, args["store"])
         labels = {"app": "training", MODEL_LABEL: args["model"]}
@@ -82,6 +84,24 @@ def _login(tracking: TrackingAccessArgs) -> dict[str, pulumi.Input[str]]:
     """Return what a Secret has of the tracking server's login."""
     login = tracking.get("login")
     return {} if login is None else {"tracking-username": login["username"], "tracking-password": login["password"]}
+
+
+def _data_keys(store: StoreAccessArgs | None) -> dict[str, pulumi.Input[str]]:
+    """Return what a Secret has of the login of the store with data."""
+    return {} if store is None else {f"data-{key}": value for key, value in store_access.secret_data(store).items()}
+
+
+def _data_environment(store: StoreAccessArgs | None, secret: pulumi.Input[str] | None) -> list[core.v1.EnvVarArgs]:
+    """Return the variables by which a Job reaches the store with data; none of them is one that the other has."""
+    if store is None or secret is None:
+        return []
+    endpoint, region = store.get("endpoint"), store.get("region") or store_access.DEFAULT_REGION
+    keys = {"DATA_ACCESS_KEY_ID": "data-access", "DATA_SECRET_ACCESS_KEY": "data-secret"}
+    return [
+        *pods.env({"DATA_BUCKET": store["bucket"], "DATA_REGION": region}),
+        *pods.env({} if endpoint is None else {"DATA_ENDPOINT_URL": endpoint}),
+        *(pods.secret_env(name, secret, key) for name, key in keys.items()),
+    ]
 
 
 def _tracking_environment(args: TrainingPipelineArgs, secret: pulumi.Input[str] | None) -> list[core.v1.EnvVarArgs]:
@@ -117,6 +137,7 @@ def _pod(
                 }
             ),
             *store_access.environment(store, secret),
+            *_data_environment(args.get("data"), secret),
             *pods.env({"STELLWERK_DEVICE": "cuda" if pool else "cpu"}),
             *_tracking_environment(args, secret),
         ],

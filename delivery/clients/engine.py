@@ -98,18 +98,8 @@ class Engine:
         except OSError as error:
             raise not_runnable("pulumi", error) from None
         if done.returncode != 0:
-            raise self._failure(arguments, done.returncode, (done.stderr or done.stdout).strip())
+            raise _failure(self.variables, arguments, done.returncode, (done.stderr or done.stdout).strip())
         return done.stdout
-
-    def _failure(self, arguments: Sequence[str], code: int, output: str) -> DeliveryError:
-        if any(mark in output for mark in _PASSPHRASE):
-            place = self.variables.get(PULUMI_PASSPHRASE_FILE, PULUMI_PASSPHRASE)
-            return DeliveryError(
-                f"the passphrase in {place} does not open the secrets of this stack; "
-                f"set {PULUMI_PASSPHRASE} or {PULUMI_PASSPHRASE_FILE} to the one they were made with"
-            )
-        tail = "\n".join(output.splitlines()[-8:])
-        return DeliveryError(f"`pulumi {' '.join(arguments[:4])}` ended with {code}:\n{tail}")
 
     def show(
         self, *arguments: str, stop: Callable[[], bool] | None = None, variables: Mapping[str, str] | None = None
@@ -252,6 +242,18 @@ class Engine:
         """Return the stack's last updates, newest first: `kind`, `result`, `config` by key."""
         text = self.run("stack", "history", "--stack", environment, "--json", "--page-size", str(updates))
         return list(json.loads(text))
+
+
+def _failure(variables: Mapping[str, str], arguments: Sequence[str], code: int, output: str) -> DeliveryError:
+    """Return what is said of an engine command that failed: its last words, or what they mean."""
+    if any(mark in output for mark in _PASSPHRASE):
+        place = variables.get(PULUMI_PASSPHRASE_FILE, PULUMI_PASSPHRASE)
+        return DeliveryError(
+            f"the passphrase in {place} does not open the secrets of this stack; "
+            f"set {PULUMI_PASSPHRASE} or {PULUMI_PASSPHRASE_FILE} to the one they were made with"
+        )
+    tail = "\n".join(output.splitlines()[-8:])
+    return DeliveryError(f"`pulumi {' '.join(arguments[:4])}` ended with {code}:\n{tail}")
 
 
 def _begun(events: Path) -> bool:

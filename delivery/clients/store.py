@@ -7,18 +7,21 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import boto3
 from boto3.exceptions import Boto3Error
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.httpsession import get_cert_path
 
 from delivery.clients.engine import Engine
 from delivery.errors import DeliveryError, system_errors
 from infra.contract.artefact import StoredObject
 from infra.contract.environment import Environment
-from infra.services import object_store
+from infra.contract.problems import proved
+from infra.services import data_store, object_store
 from infra.values import file_name
 
 if TYPE_CHECKING:
@@ -48,29 +51,63 @@ class Store:
 @contextmanager
 def connect(values: Environment, engine: Engine) -> Iterator[Store]:
     """Yield the object store of an environment; its CA is verified."""
-    environment = values.environment
-    access, secret = _login(environment, engine)
-    endpoint = object_store.external_url(values)
-    name = f"object store of {environment} ({endpoint})"
+    environment, endpoint = values.environment, object_store.external_url(values)
+    place = _Place(
+        f"object store of {environment} ({endpoint})",
+        endpoint,
+        object_store.bucket(values),
+        "objectStore",
+        embedded=object_store.runs(values),
+    )
+    with _opened(place, environment, engine, values.ca_certificate) as store:
+        yield store
+
+
+@contextmanager
+def connect_data(values: Environment, engine: Engine) -> Iterator[Store]:
+    """Yield the store with data of somebody else's; public authorities are trusted, and the environment's own."""
+    environment, section = values.environment, data_store.section(values)
+    endpoint, bucket = proved(section.endpoint), proved(section.bucket)
+    place = _Place(f"data store of {environment} ({endpoint})", endpoint, bucket, "dataStore", section.region)
+    authorities = f"{values.ca_certificate or ''}\n{Path(str(get_cert_path(True))).read_text(encoding='utf-8')}"
+    with _opened(place, environment, engine, authorities) as store:
+        yield store
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a store is, what messages call it, and the key of its section and its credentials."""
+
+    name: str
+    endpoint: str
+    bucket: str
+    key: str
+    region: str = "us-east-1"
+    embedded: bool = False
+
+
+@contextmanager
+def _opened(place: _Place, environment: str, engine: Engine, authorities: str | None) -> Iterator[Store]:
+    access, secret = _login(environment, engine, place.key)
     with ExitStack() as cleanup:
-        with system_errors("writing the authority of the object store", "make the temporary folder writable"):
+        with system_errors("writing the authority of the store", "make the temporary folder writable"):
             authority = cleanup.enter_context(tempfile.NamedTemporaryFile("w", suffix=".crt"))
-            authority.write(values.ca_certificate or "")
+            authority.write(authorities or "")
             authority.flush()
         try:
             client = boto3.client(
                 "s3",
-                endpoint_url=endpoint,
+                endpoint_url=place.endpoint,
                 aws_access_key_id=access,
                 aws_secret_access_key=secret,
-                region_name="us-east-1",
-                verify=authority.name if values.ca_certificate else None,
-                config=_config(embedded=object_store.runs(values)),
+                region_name=place.region,
+                verify=authority.name if authorities else None,
+                config=_config(embedded=place.embedded),
             )
         except (BotoCoreError, ValueError) as error:
-            action = f"correct stellwerk:objectStore in {file_name(environment)}"
-            raise DeliveryError(f"{name}: {error}; {action}") from error
-        yield Store(client, object_store.bucket(values), name)
+            action = f"correct stellwerk:{place.key} in {file_name(environment)}"
+            raise DeliveryError(f"{place.name}: {error}; {action}") from error
+        yield Store(client, place.bucket, place.name)
 
 
 def _config(*, embedded: bool) -> Config:
@@ -86,14 +123,14 @@ def _config(*, embedded: bool) -> Config:
     )
 
 
-def _login(environment: str, engine: Engine) -> tuple[str, str]:
-    """Return the keys that write."""
+def _login(environment: str, engine: Engine, key: str) -> tuple[str, str]:
+    """Return the keys of a store, of the environment's own those that write."""
     try:
-        keys = engine.credentials(environment)["objectStore"]
+        keys = engine.credentials(environment)[key]
         return keys["accessKey"], keys["secretKey"]
     except (KeyError, TypeError, ValueError):
         raise DeliveryError(
-            f"{file_name(environment)}: stellwerk:credentials has no keys of the object store; "
+            f"{file_name(environment)}: stellwerk:credentials has no keys of stellwerk:{key}; "
             f"run `stellwerk init {environment}`"
         ) from None
 
@@ -110,6 +147,26 @@ def read_json(store: Store, key: str) -> bytes:
             if is_absent(error):
                 raise DeliveryError(f"{store.name}: there is no {store.bucket}/{key}") from None
             raise
+
+
+def download(store: Store, key: str, file: IO[bytes]) -> str:
+    """Write an object of which nothing is known into a file, and return its digest; raise DeliveryError without one."""
+    state = hashlib.sha256()
+    with store.asked() as client:
+        try:
+            answer = client.get_object(Bucket=store.bucket, Key=key)
+        except ClientError as error:
+            if is_absent(error):
+                raise DeliveryError(
+                    f"{store.name}: there is no {store.bucket}/{key}; `stellwerk data push` brings a table there"
+                ) from None
+            raise
+        with closing(answer["Body"]) as body:
+            for chunk in body.iter_chunks(_CHUNK):
+                state.update(chunk)
+                file.write(chunk)
+    file.flush()
+    return f"sha256:{state.hexdigest()}"
 
 
 def is_absent(error: ClientError) -> bool:

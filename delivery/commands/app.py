@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING
 import typer
 from rich.console import Console
 
-from delivery.commands import demo, documents, environments, logs, model_folders, model_import, models, plans, state
+from delivery.commands import (
+    data,
+    demo,
+    documents,
+    environments,
+    logs,
+    model_folders,
+    model_import,
+    models,
+    plans,
+    state,
+)
 from delivery.errors import system_errors
 from delivery.failures import EXPECTED, INTERRUPTED, report_unexpected
 from delivery.terminal import console
@@ -64,6 +75,7 @@ model_app.command("check")(model_folders.check)
 model_app.command("import")(model_import.import_model)
 model_app.command("remove")(model_folders.remove)
 app.add_typer(model_app, name="model")
+app.add_typer(data.data_app, name="data")
 app.add_typer(state.state_app, name="state")
 app.add_typer(cluster_app(_needs), name="cluster")
 app.add_typer(doctor_app(_needs), name="doctor")

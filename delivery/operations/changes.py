@@ -32,10 +32,16 @@ class Change:
     model: str | None
     because: tuple[str, ...]
 
+    @property
+    def loses_data(self) -> bool:
+        """Return whether what is stored in the object goes with it, and does not come again."""
+        return self.kind in _STORES and self.action in (Action.DELETE, Action.REPLACE)
+
     def __str__(self) -> str:
         return f"{self.kind} {self.name}" + (f" in {self.namespace}" if self.namespace else "")
 
 
+_STORES = ("Namespace", "PersistentVolume", "PersistentVolumeClaim")
 # By group and kind of the API, the properties of which pods are made: another value of one of these, and pods restart.
 _TEMPLATES = {
     "apps:Deployment": ("spec.template",),

@@ -13,6 +13,7 @@ from rich.console import Console
 from delivery.clients.frameworks import Interpreter
 from delivery.errors import DeliveryError, not_runnable
 from delivery.session import Session
+from infra.contract.data import is_remote
 from infra.contract.model import Framework, Model, Models
 from infra.contract.problems import ConfigError
 from infra.services.training import staged
@@ -55,6 +56,11 @@ def checks(session: Session, model: str, confirmed: Callable[[Interpreter], bool
     command = _command(interpreter, confirmed, console)
     with tempfile.TemporaryDirectory(prefix="stellwerk-") as temporary:
         place = staged(models, model, Path(temporary, model))
+        try:
+            _fetch(session, document, place)
+        except DeliveryError as error:
+            yield Check("data", False, str(error))
+            return
         yield from _run([*command, str(place), f"{models.name}/{model}"], interpreter)
 
 
@@ -69,6 +75,20 @@ def _of_file(models: Models, model: str, document: Model) -> Iterator[Check]:
             yield Check(name, True, value)
     except DeliveryError as error:
         yield Check(waiting[0], False, str(error))
+
+
+def _fetch(session: Session, model: Model, place: Path) -> None:
+    """Put data that the document names in a store beside the model's code, as a file of its folder."""
+    if model.data.source is None or not is_remote(model.data.source):
+        return
+    # boto3 takes long to import.
+    from delivery.operations import data
+
+    name = data.fetch(session, model, place)
+    file = place / "model.json"
+    document = json.loads(file.read_text(encoding="utf-8"))
+    document["data"]["source"] = name
+    file.write_text(json.dumps(document), encoding="utf-8")
 
 
 def _command(interpreter: Interpreter, confirmed: Callable[[Interpreter], bool], console: Console) -> list[str]:

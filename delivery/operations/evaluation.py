@@ -13,6 +13,7 @@ from delivery.operations import examples as rows
 from delivery.operations import metrics as tasks
 from delivery.operations.measured import difference_of
 from delivery.operations.tables import examples_of
+from infra.contract.columns import Target
 from infra.contract.examples import Examples
 from infra.contract.model import Models
 from infra.contract.release import Task
@@ -43,25 +44,15 @@ def evaluate(models: Models, model: str, loaded: Model, file: Path | None, task:
         raise DeliveryError(f"--examples need --task, as there is no {models.file(model)}; one of {', '.join(Task)}")
     if task not in (None, known):
         raise DeliveryError(f"--task {task}: {models.file(model)} says {known}; leave --task away")
-    if file.suffix == ".csv":
-        examples = examples_of(file, model, loaded, document.target if document else None)
-        content = examples.model_dump_json(by_alias=True).encode()
-    else:
-        content, examples = _read(file, model)
-    answers = _answers(file, loaded, examples)
+    content, examples = read_rows(file, model, loaded, document.target if document else None)
+    answers = answers_to(file, loaded, examples)
     difference, allowed = difference_of(answers, [rows.array(values) for values in examples.outputs])
     if not difference <= allowed:
         raise DeliveryError(
             f"{file}: the model's answers differ by {difference:g} from those in the file, allowed is {allowed:g}; "
             "nothing is imported"
         )
-    try:
-        with np.errstate(invalid="ignore", divide="ignore"):
-            measured = tasks.measure(known, answers[0], np.array(examples.labels))
-    except ValueError as error:
-        raise DeliveryError(f"{file}: its rows are not those of a {known}: {error}; nothing is imported") from None
-    # Some have no value on some rows, such as r2 where all labels are equal.
-    metrics = {name: value for name, value in measured.items() if isfinite(value)}
+    metrics = metrics_of(file, known, answers, examples)
     gates = []
     for gate in document.gates if document else ():
         value = metrics.get(gate.metric, float("nan"))
@@ -81,6 +72,24 @@ def evaluate(models: Models, model: str, loaded: Model, file: Path | None, task:
     return Evaluated(file.name, content, examples.rows, stated)
 
 
+def read_rows(file: Path, model: str, loaded: Model, target: Target | None) -> tuple[bytes, Examples]:
+    """Return the rows of a table or of a document of examples, and that document as it is stored."""
+    if file.suffix == ".csv":
+        examples = examples_of(file, model, loaded, target)
+        return examples.model_dump_json(by_alias=True).encode(), examples
+    return _read(file, model)
+
+
+def metrics_of(file: Path, task: Task, answers: list[Any], examples: Examples) -> dict[str, float]:
+    """Return the task's metrics that have a value on these rows; r2 has none where all labels are equal."""
+    try:
+        with np.errstate(invalid="ignore", divide="ignore"):
+            measured = tasks.measure(task, answers[0], np.array(examples.labels))
+    except ValueError as error:
+        raise DeliveryError(f"{file}: its rows are not those of a {task}: {error}; nothing is changed") from None
+    return {name: value for name, value in measured.items() if isfinite(value)}
+
+
 def _read(file: Path, model: str) -> tuple[bytes, Examples]:
     with system_errors("reading the examples", "name a file that exists and that you may read"):
         content = file.read_bytes()
@@ -96,7 +105,8 @@ def _read(file: Path, model: str) -> tuple[bytes, Examples]:
     return content, examples
 
 
-def _answers(file: Path, loaded: Model, examples: Examples) -> list[Any]:
+def answers_to(file: Path, loaded: Model, examples: Examples) -> list[Any]:
+    """Return the model's answers by output; raise DeliveryError where the rows are not the model's."""
     for side in ("inputs", "outputs"):
         stated = {values.name: values.datatype.value for values in getattr(examples, side)}
         real = {tensor.name: tensor.datatype for tensor in getattr(loaded, side)}
@@ -107,4 +117,4 @@ def _answers(file: Path, loaded: Model, examples: Examples) -> list[Any]:
         return [np.asarray(answer) for answer in loaded.run(rows.inputs(examples), outputs)]
     except (ModelError, MemoryError) as error:
         reason = " ".join(str(error).split())
-        raise DeliveryError(f"{file}: the model does not run on these rows: {reason}; nothing is imported") from None
+        raise DeliveryError(f"{file}: the model does not run on these rows: {reason}; nothing is changed") from None

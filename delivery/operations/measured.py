@@ -145,6 +145,8 @@ def claims(candidate: Candidate, own: Measured, model: models.Model) -> list[tup
     stated = candidate.interface.model_dump(mode="json")
     return [
         *((f"interface.{side}", stated[side], own.interface[side]) for side in own.interface),
+        ("data.source", candidate.data.source, model.data.source),
+        ("data.digest", candidate.data.digest, model.data.digest or candidate.data.digest),
         ("evaluation.task", evaluation.task, model.task),
         ("evaluation.metrics", evaluation.metrics, own.metrics),
         ("evaluation.own", sorted(evaluation.own), list(own.believed)),

@@ -18,8 +18,9 @@ from delivery.operations.evaluation import Evaluated
 from delivery.operations.existing import require_files
 from delivery.operations.interfaces import Interface, interface_of, require_interface
 from delivery.operations.layout import Layout, lay_out, load_model
-from delivery.operations.release import identity_after, write
+from delivery.operations.release import write
 from delivery.operations.serving_image import serving_image
+from delivery.operations.writing import identity_after
 from delivery.session import Session
 from infra.composition.handover import HOOKS as BUILT
 from infra.composition.hooks import digest, has_hooks, image

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from delivery.clients.git import Commit
-from delivery.operations.changes import Action
+from delivery.operations.changes import Action, Change
 from delivery.operations.plan import Cost, Report
 from delivery.operations.release_change import Metric, ReleaseChange
 
@@ -29,7 +29,8 @@ def text(report: Report) -> Iterator[str]:
         yield from (f"  {line}" for line in _history(model.commits.added, "+"))
         yield from (f"  {line}" for line in _history(model.commits.removed, "-"))
     for change in report.changes:
-        yield f"{_WORDS[change.action]:<16}  {change}{_because(change.because)}"
+        why = f": {_why(change)}" if _why(change) else ""
+        yield f"{_WORDS[change.action]:<16}  {change}{why}"
     if report.cost:
         yield f"cost per hour: {_cost(report.cost)}"
 
@@ -49,7 +50,7 @@ def markdown(report: Report) -> Iterator[str]:
     if report.changes:
         yield from ("", "| | what | why |", "|---|---|---|")
         for change in report.changes:
-            why = _code(_paths(change.because)) if change.because else ""
+            why = _code(_why(change)) if _why(change) else ""
             yield f"| **{_WORDS[change.action]}** | {_code(str(change))} | {why} |"
     if report.cost:
         yield from ("", f"Cost per hour: {_cost(report.cost)}")
@@ -105,13 +106,11 @@ def _history(commits: Sequence[Commit], sign: str) -> Iterator[str]:
         yield f"{sign} {len(commits) - _COMMITS} more"
 
 
-def _because(paths: Sequence[str]) -> str:
-    return f": {_paths(paths)}" if paths else ""
-
-
-def _paths(paths: Sequence[str]) -> str:
+def _why(change: Change) -> str:
+    paths = change.because
     more = f" and {len(paths) - _PATHS} more" if len(paths) > _PATHS else ""
-    return ", ".join(paths[:_PATHS]) + more
+    lost = "its data is lost" if change.loses_data else ""
+    return "; ".join(filter(None, (", ".join(paths[:_PATHS]) + more, lost)))
 
 
 def _cost(cost: Cost) -> str:

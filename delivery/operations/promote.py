@@ -29,6 +29,11 @@ def promote(session: Session, model: str, target: str, source: str | None, relea
     origin = session.project.source(target) or session.project.first
     if origin != target:
         bring_artefact(session, origin, target, document, how.console)
+    if session.project.model(target, model).test_set is not None:
+        # ONNX Runtime takes half a second to import.
+        from delivery.operations.tested import require_test_set
+
+        require_test_set(session, target, document, how.console)
 
     def forward(now: Pointers) -> Pointers:
         return Pointers(wanted, now.previous if now.release == wanted else now.release)

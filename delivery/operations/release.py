@@ -1,15 +1,7 @@
 """`stellwerk release`: turn a candidate into an immutable release file."""
 
-import io
-import os
-from collections.abc import Sequence
-from typing import Any
-
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedSeq
-
-from delivery.errors import DeliveryError, system_errors
-from delivery.operations.serving_image import image_of
+from delivery.operations.serving_image import serving_image
+from delivery.operations.writing import identity_after, write_once
 from delivery.session import Session
 from infra.contract.candidate import release_of
 from infra.contract.release import Release, Releases
@@ -30,8 +22,7 @@ def release(session: Session, environment: str, model: str, job: str) -> str:
     releases, experiment = project.releases, project.environment(environment).shared_name(model)
     with session.store(environment) as source:
         published = candidates.read(source, model, job, experiment)
-        digest = published.candidate.artefact.digest
-        image = image_of(session, environment, published.candidate)
+        digest, image = published.candidate.artefact.digest, serving_image(session, environment, published.candidate)
         known = releases.ids(model)
         for identity in known:
             existing = releases.load(model, identity)
@@ -45,42 +36,7 @@ def release(session: Session, environment: str, model: str, job: str) -> str:
     return identity
 
 
-def identity_after(known: Sequence[str], digest: str) -> str:
-    """Return the release id that follows the `known` ones, oldest first, for a model's file of this digest."""
-    number = int(known[-1][1:].split("-")[0]) + 1 if known else 1
-    return f"v{number}-{digest.removeprefix('sha256:')[:8]}"
-
-
 def write(releases: Releases, model: str, identity: str, release: Release) -> None:
     """Write the file whole or not at all; raise DeliveryError when there is one already, or it cannot be written."""
-    document = release.model_dump(mode="json", by_alias=True, exclude_none=True)
-    yaml = YAML()
-    yaml.width = 120
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    text = io.StringIO()
-    text.write(f"# Written by `stellwerk {'model import' if release.origin else 'release'}`; immutable.\n")
-    yaml.dump(_rows(document), text)
-    target = releases.file(model, identity)
-    with system_errors("writing the release", f"free some space and make {releases.name} writable, then release again"):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # Two commands may write the same release at once: each has a file of its own.
-        partial = target.with_suffix(f".{os.getpid()}.partial")
-        try:
-            partial.write_text(text.getvalue(), encoding="utf-8")
-            os.link(partial, target)
-        except FileExistsError:
-            raise DeliveryError(f"{releases.name}/{model}/{identity}.yaml exists already, and releases stay") from None
-        finally:
-            partial.unlink(missing_ok=True)
-
-
-def _rows(value: Any) -> Any:
-    """Return the document with lists of numbers as rows instead of one number a line."""
-    if isinstance(value, dict):
-        return {key: _rows(item) for key, item in value.items()}
-    if isinstance(value, list):
-        rows = CommentedSeq(_rows(item) for item in value)
-        if not any(isinstance(item, dict | list) for item in value):
-            rows.fa.set_flow_style()
-        return rows
-    return value
+    command = "stellwerk model import" if release.origin else "stellwerk release"
+    write_once(release, releases.file(model, identity), f"{releases.name}/{model}/{identity}.yaml", "release", command)

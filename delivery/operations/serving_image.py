@@ -1,4 +1,4 @@
-"""The serving image that a release names: who owns the cluster builds it, for all environments there."""
+"""The serving image that a release names: a model's own, or the one that who owns the cluster builds for all there."""
 
 from delivery.errors import DeliveryError
 from delivery.session import Session
@@ -7,13 +7,14 @@ from infra.composition.handover import HOOKS
 from infra.contract.candidate import Candidate
 
 
-def image_of(session: Session, environment: str, candidate: Candidate) -> str:
-    """Return the image that serves a candidate: with the hooks that it was measured with, or the one without any.
+def serving_image(session: Session, environment: str, candidate: Candidate | None = None) -> str:
+    """Return by digest the image that serves a candidate: with the hooks it was measured with, or the one without any.
 
-    Raise DeliveryError when the stack has built none, or the hooks have changed since.
+    Without a candidate it is the latter. Raise DeliveryError when nobody has built it, or the hooks have changed since.
     """
-    model, own = candidate.model, hooks.image(candidate.model)
-    outputs = session.engine.outputs(environment)
+    if candidate is None:
+        return _of_all(session, environment)
+    outputs, own = session.engine.outputs(environment), hooks.image(candidate.model)
     known: str | None = outputs.get(HOOKS, {}).get(own)
     if candidate.hooks != known:
         measured = "one serve.py" if candidate.hooks else "no serve.py"
@@ -21,16 +22,13 @@ def image_of(session: Session, environment: str, candidate: Candidate) -> str:
         raise DeliveryError(
             f"candidate of {candidate.training.job}: it was measured with {measured}, and {environment} has built its "
             f"serving image with {served}; nothing is released: run `pulumi up --stack {environment}` and `stellwerk "
-            f"train {model} --wait`, then release the new candidate"
+            f"train {candidate.model} --wait`, then release the new candidate"
         )
-    if known is None:
-        return serving_image(session, environment)
-    image: str = outputs["images"][own]
-    return image
+    return str(outputs["images"][own]) if known else _of_all(session, environment)
 
 
-def serving_image(session: Session, environment: str) -> str:
-    """Return the serving image of the environment's cluster, by digest; raise DeliveryError where there is none."""
+def _of_all(session: Session, environment: str) -> str:
+    """Return the image of the environment's cluster that serves models without hooks."""
     project = session.project
     clusters = {name: project.environment(name).cluster for name in project.environments}
     context = clusters[environment].context
@@ -43,6 +41,6 @@ def serving_image(session: Session, environment: str) -> str:
             "environment of this project does (cluster.shared: false); add it, or release in the project that has it"
         )
     images: dict[str, str] = session.engine.outputs(owner).get("images", {})
-    if "serving" not in images:
+    if hooks.SERVING not in images:
         raise DeliveryError(f"{owner}: it has not built the serving image yet; run `pulumi up --stack {owner}`")
-    return images["serving"]
+    return images[hooks.SERVING]

@@ -39,7 +39,7 @@ def examples_of(file: Path, model: str, loaded: Model, target: Target | None) ->
         answers = loaded.run(feeds, loaded.output_names)
     except (ModelError, MemoryError) as error:
         reason = " ".join(str(error).split())
-        raise DeliveryError(f"{file}: the model does not run on these rows: {reason}; nothing is imported") from None
+        raise DeliveryError(f"{file}: the model does not run on these rows: {reason}; nothing is changed") from None
     outputs = tuple(_output(tensor, answer) for tensor, answer in zip(loaded.outputs, answers, strict=True))
     head = {"apiVersion": "stellwerk.dev/v1", "kind": "Examples", "model": model}
     return Examples.model_validate(head | {"inputs": inputs, "outputs": outputs, "labels": labels})
@@ -62,10 +62,12 @@ def _input(file: Path, tensor: Tensor, texts: list[str]) -> Values:
     return Values(name=tensor.name, datatype=datatype, shape=shape, data=data)
 
 
-def _value(file: Path, column: str, number: int, text: str, datatype: DataType) -> Value:
+def _value(file: Path, column: str, number: int, text: str, datatype: DataType) -> Value | None:
     try:
         if datatype is DataType.BYTES:
             return text
+        if text == "" and datatype.has_missing:
+            return None
         if datatype is DataType.BOOL:
             return _TRUTH[text.lower()]
         return float(text) if datatype.value.startswith("FP") else int(text)

@@ -40,7 +40,13 @@ def train(
     A Job that failed is made again. Raise DeliveryError naming a parameter that is not known or not allowed.
     """
     session.project.trainer(model, environment)
-    arguments = _arguments(session.project.models.load(model), parameters, requirements)
+    document = session.project.models.load(model)
+    arguments = _arguments(document, parameters, requirements)
+    if document.data.source is not None:
+        # boto3 takes long to import.
+        from delivery.operations import data
+
+        data.require(session, environment, document)
     jobs = session.jobs(environment)
     kubectl, namespace, template = jobs.kubectl, jobs.namespace, jobs.template(model)
     if template is None:

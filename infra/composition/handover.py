@@ -65,6 +65,13 @@ class ObjectStoreAccess:
 
 
 @dataclass(frozen=True)
+class DataStoreAccess:
+    """How training Jobs reach a bucket of somebody else's with data; None where there is none."""
+
+    args: "StoreAccessArgs | None"
+
+
+@dataclass(frozen=True)
 class TrackingAccess:
     """How pods reach the server that records runs."""
 

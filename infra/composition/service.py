@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from infra.composition.credentials import CredentialsPart
 from infra.contract.environment import PLATFORM, Environment, PlatformImage, SectionField
 from infra.contract.errors import StellwerkError
+from infra.contract.evidence import EvidenceFolder
 from infra.contract.model import Models
 from infra.contract.problems import KeyPath, Problem
 from infra.contract.release import Release
+from infra.contract.testset import TestSets
 from infra.targets.target import Folder
 
 if TYPE_CHECKING:
@@ -78,10 +80,12 @@ class Switch:
 
 @dataclass(frozen=True)
 class Documents:
-    """The documents beside the environments that rules need: the releases it points to, and the models."""
+    """The documents beside the environments that rules need: the releases it points to, and those about models."""
 
     releases: Mapping[tuple[str, str], Release]
     models: Models
+    test_sets: TestSets
+    evidence: EvidenceFolder
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from infra.contract.data import SOURCE_RULE, DataSource
 from infra.contract.fields import Digest, Section
 from infra.contract.release import DataType
 
@@ -90,8 +91,13 @@ class HeldOut(Section):
 class DataSection(Section):
     """The data that the model is trained on."""
 
+    source: DataSource | None = Field(
+        default=None, description=f"{SOURCE_RULE}; without one, what `load` of train.py returns"
+    )
     held_out: HeldOut = HeldOut()
-    digest: Digest | None = Field(default=None, description="the data set's digest: training refuses another one")
+    digest: Digest | None = Field(
+        default=None, description="the data set's digest, with a source that of its file: training refuses another one"
+    )
     slices: tuple[ColumnName, ...] = Field(
         default=(), description="a list of columns: metrics are given for the rows of each of their values, too"
     )

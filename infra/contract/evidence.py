@@ -27,6 +27,8 @@ class Subject(Section):
 
     artefact: Digest
     serving_image: PinnedImage
+    # Absent where a gate has no data of its own.
+    test_set: Digest | None = Field(default=None, description="the digest of the rows that it was tested on")
 
 
 class Result(Section):
@@ -52,6 +54,10 @@ class EvidenceFolder:
 
     folder: Path
     name: str = "stacks/evidence"
+
+    def file(self, model: str, release: str, environment: str, gate: str) -> Path:
+        """Return where the evidence of a gate is, or would be written."""
+        return self.folder / model / release / f"{environment}-{gate}.yaml"
 
     def of(self, model: str, release: str) -> list[Evidence]:
         """Return all evidence about a release, by file name; raise ConfigError naming every wrong value."""

@@ -1,6 +1,7 @@
 """Models: `models/<name>/model.yaml`, the team's, says what a model is, its data, its parameters and its gates."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from math import inf
@@ -9,6 +10,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from infra.contract import data
 from infra.contract.columns import Column, DataSection, Output, Target
 from infra.contract.environment import Resources
 from infra.contract.fields import NAME, NAME_RULE, Name, Section
@@ -219,14 +221,20 @@ class Models:
         _refuse_older(tree(read_text(file, name), name), name)
         document, source = read(file, name, Model)
         wrong = differing([(("name",), document.name, model)], "the name is the folder's: change one of them")
-        if document.session != Session() and not (self.folder / model / HOOKS).is_file():
-            hooks = f"{self.name}/{model}/{HOOKS}"
-            wrong.append(
-                Problem(("session",), f"a session, and no {hooks}", "none", f"write {hooks}, or remove the key")
-            )
+        wrong += self._absent(document, model)
         if wrong:
             raise source.error(wrong)
         return document
+
+    def _absent(self, document: Model, model: str) -> Iterator[Problem]:
+        """Yield files that the document needs beside it, and that are not there."""
+        folder, given = self.folder / model, document.data.source
+        if document.session != Session() and not (folder / HOOKS).is_file():
+            hooks = f"{self.name}/{model}/{HOOKS}"
+            yield Problem(("session",), f"a session, and no {hooks}", "none", f"write {hooks}, or remove the key")
+        if given and not data.is_remote(given) and not (folder / given).is_file():
+            shown = f"{given}, and there is no such file"
+            yield Problem(("data", "source"), shown, data.SOURCE_RULE, "put the file there")
 
 
 def require_name(model: str) -> None:

@@ -40,6 +40,8 @@ class Data(Section):
     name: str
     digest: Digest
     rows: Rows
+    # Absent where the model's own code has loaded it.
+    source: str | None = Field(default=None, description="the file that it was read from; its digest is this file's")
 
 
 class Run(Section):

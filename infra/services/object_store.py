@@ -1,15 +1,15 @@
 """The S3 store of model artefacts."""
 
 from collections.abc import Iterator, Mapping
-from functools import partial
 from typing import TYPE_CHECKING
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
-from infra.composition.context import Composition, secret
+from infra.composition.context import Composition
 from infra.composition.credentials import CredentialsPart
 from infra.composition.draft import Draft, access_key, password
 from infra.composition.handover import Namespaces, ObjectStoreAccess
+from infra.composition.logins import S3Keys, take_login
 from infra.composition.service import Certificate, NodePort, Service, Stack
 from infra.contract.environment import PLATFORM, Environment, Mode, PlatformImage, RunBy, SectionField
 from infra.contract.fields import Name, Section
@@ -19,7 +19,7 @@ from infra.contract.problems import Problem, proved, required
 if TYPE_CHECKING:
     import pulumi
 
-    from components.kit.access import StaticKeysArgs, StoreAccessArgs
+    from components.kit.access import StoreAccessArgs
 
 _IMAGE, _TOOLS = PlatformImage("versitygw"), PlatformImage("busybox")
 _STORAGE = "10Gi"
@@ -35,17 +35,6 @@ class ObjectStoreSection(Section):
     bucket: Name
     node_port: NodePortNumber | None = None
     endpoint: str | None = Field(default=None, pattern=r"^https://[^/]+$", description="an https URL without a path")
-
-
-class S3Keys(CredentialsPart):
-    """An S3 login."""
-
-    access_key: SecretStr
-    secret_key: SecretStr
-
-    def args(self) -> "StaticKeysArgs":
-        """Return the login as components take it."""
-        return {"access_key": secret(self.access_key), "secret_key": secret(self.secret_key)}
 
 
 class ObjectStoreKeys(S3Keys):
@@ -115,15 +104,10 @@ def _make_credentials(draft: Draft) -> None:
             draft.need(*path, "accessKey", make=access_key)
             draft.need(*path, "secretKey", make=password)
         return
-    _take(draft, (_KEY,), _WRITER, "the external object store")
+    take_login(draft, (_KEY,), _WRITER, "the external object store")
     # A store may have one login for all.
     if any(draft.variables.get(variable) for variable in _READER.values()):
-        _take(draft, (_KEY, "reader"), _READER, "those who only read the external object store")
-
-
-def _take(draft: Draft, path: tuple[str, ...], variables: Mapping[str, str], of: str) -> None:
-    for key, variable in variables.items():
-        draft.need(*path, key, make=partial(draft.given, variable, of))
+        take_login(draft, (_KEY, "reader"), _READER, "those who only read the external object store")
 
 
 def _compose(context: Composition) -> None:

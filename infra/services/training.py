@@ -9,7 +9,14 @@ from pydantic import Field
 from infra.composition import hooks
 from infra.composition.context import Composition
 from infra.composition.contexts import STAGED, stage
-from infra.composition.handover import BuiltImages, Namespaces, ObjectStoreAccess, PullSecrets, TrackingAccess
+from infra.composition.handover import (
+    BuiltImages,
+    DataStoreAccess,
+    Namespaces,
+    ObjectStoreAccess,
+    PullSecrets,
+    TrackingAccess,
+)
 from infra.composition.service import Build, Documents, Namespace, Placement, Service, Switch
 from infra.contract.environment import TRAINING, Environment, Resources, SectionField
 from infra.contract.fields import Name, Section
@@ -201,6 +208,7 @@ def _compose(context: Composition) -> None:
                 "pull_secret": context.get(PullSecrets)[TRAINING],
                 "tracking": context.get(TrackingAccess).args,
                 "store": context.get(ObjectStoreAccess).writer,
+                "data": context.get(DataStoreAccess).args,
                 "experiment": context.environment.shared_name(model),
                 "cpu": resources.cpu,
                 "memory": resources.memory,
@@ -213,7 +221,7 @@ def _compose(context: Composition) -> None:
 SERVICE = Service(
     "training",
     section=SECTION,
-    needs=(Namespaces, BuiltImages, PullSecrets, ObjectStoreAccess, TrackingAccess),
+    needs=(Namespaces, BuiltImages, PullSecrets, ObjectStoreAccess, DataStoreAccess, TrackingAccess),
     runs=runs,
     switch=Switch(("training",), "pipelines", "no pipeline"),
     document_rules=_document_rules,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from infra.contract.release import Releases
-from tests.support.checkout import MODEL
+from tests.support.checkout import MODEL, Checkout
 from tests.support.linear import Layer, to_onnx
 from tests.support.models import training_data
 from tests.support.training_cluster import IMAGE, condition
@@ -68,6 +68,7 @@ FALSE = [
     (change("evaluation", "gates", 0, "passed", value=False), "the gates' results: "),
     (change("evaluation", "parity", "rows", value=3), "evaluation.parity.rows: "),
     (change("evaluation", "parity", "maxAbsDifference", value=0.5), "evaluation.parity within its limit: "),
+    (change("data", "source", value="rows.csv"), "data.source: "),
     (change("interface", "inputs", 0, "shape", value=[-1, 63]), "interface.inputs: "),
     (change("interface", "outputs", 0, "datatype", value="BYTES"), "interface.outputs: "),
     (change("training", "parameters", "seed", value=2), "training.parameters: "),
@@ -100,6 +101,16 @@ def test_what_a_candidate_claims_is_verified(forge: Forge, named: str, jobs: Job
     message = refusal(job, jobs, store)
     assert message.startswith(f"candidate of {job}: it is not what this Job can have made; nothing is released\n  ")
     assert f"\n  {named}" in message
+
+
+def test_data_that_the_document_does_not_pin_makes_no_release(jobs: Jobs, store: Releases, project: Checkout) -> None:
+    file = project.root / "models" / MODEL / "model.yaml"
+    pinned = training_data().digest
+    file.write_text(file.read_text().replace("digest: null", f"digest: sha256:{'0' * 64}"))
+    job = jobs.done(1)
+    assert f'data.digest: the candidate says "{pinned}", found was "sha256:0000' in refusal(job, jobs, store)
+    file.write_text(file.read_text().replace(f"digest: sha256:{'0' * 64}", f"digest: {pinned}"))
+    assert jobs.release(job).startswith("v1-")
 
 
 @pytest.mark.parametrize("forge", [*(forge for forge, _ in FALSE), *OBSERVED])

@@ -96,6 +96,15 @@ def test_a_preview_uses_the_text_it_is_given_and_reads_the_engine_s_events(
     assert project.text("prod") == before
 
 
+def test_a_preview_of_other_documents_tells_the_program_where_they_are(
+    script: Script, engine: Engine, tmp_path: Path
+) -> None:
+    script(f"{ARGUMENTS}: > $log; echo ${{STELLWERK_STACKS-none}} >> {tmp_path}/said")
+    engine.preview("prod", "config: {}\n", shown=False)
+    engine.preview("prod", "config: {}\n", shown=False, documents=tmp_path / "revision")
+    assert (tmp_path / "said").read_text().splitlines() == ["none", f"{tmp_path}/revision"]
+
+
 @pytest.mark.parametrize("shown", [True, False])
 def test_a_preview_that_fails_is_told(shown: bool, script: Script, engine: Engine) -> None:
     script("echo the reason >&2; exit 1")

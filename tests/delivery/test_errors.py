@@ -175,7 +175,7 @@ def test_credentials_without_the_stores_keys_name_the_command(
 ) -> None:
     pulumi.secrets["dev"] = credentials
     assert stellwerk("release", MODEL, "--job", "any") == (
-        1, "", "error: stacks/Pulumi.dev.yaml: stellwerk:credentials has no keys of the object store; "
+        1, "", "error: stacks/Pulumi.dev.yaml: stellwerk:credentials has no keys of stellwerk:objectStore; "
         "run `stellwerk init dev`\n",
     )  # fmt: skip
 

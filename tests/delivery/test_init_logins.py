@@ -66,6 +66,22 @@ def test_a_registry_elsewhere_may_have_a_login_of_its_own_for_pushing(
     }
 
 
+def test_the_login_of_a_store_with_data_is_given_by_variables(
+    project: Checkout, pulumi: FakeEngine, bench: Bench, words: Words, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.edit(
+        "dev", lambda config: config.update(dataStore={"bucket": "lake", "endpoint": "https://s3.example.com"})
+    )
+    monkeypatch.setenv("AWS_DATA_ACCESS_KEY_ID", "lake")
+    with pytest.raises(
+        StellwerkError, match=r"^AWS_DATA_SECRET_ACCESS_KEY is not set; it is the login of the store of"
+    ):
+        init(bench.session(), "dev", words.console)
+    monkeypatch.setenv("AWS_DATA_SECRET_ACCESS_KEY", "secret")
+    init(bench.session(), "dev", words.console)
+    assert secrets(pulumi, "dev")["dataStore"] == {"accessKey": "lake", "secretKey": "secret"}
+
+
 def test_without_dev_test_says_to_make_dev_first(pulumi: FakeEngine, bench: Bench, words: Words) -> None:
     before = pulumi.checkout.text("test")
     with pytest.raises(StellwerkError) as raised:

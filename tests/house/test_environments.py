@@ -17,8 +17,8 @@ _NOT_MEANT = (
 
 
 def test_no_framework_file_names_an_environment() -> None:
-    # Paths such as /dev/null, the labels' domain, and addresses name none.
-    named = re.compile(rf"(?<![\w./-])({'|'.join(ENVIRONMENTS)})(?![\w./])")
+    # Paths such as /dev/null, the labels' domain, addresses and test sets name none.
+    named = re.compile(rf"(?<![\w./-])({'|'.join(ENVIRONMENTS)})(?![\w./]| sets?\b)")
     offenders: dict[str, str] = {}
     for name, nodes in modules().items():
         if not name.startswith(_FRAMEWORK) or name in _NOT_MEANT:

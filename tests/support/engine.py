@@ -47,6 +47,8 @@ class FakeEngine(Engine):
         self.parts: list[Part | None] = []
         # The events that a preview reads; None: what is applied, and what the given text names.
         self.recorded: str | None = None
+        # Called with the text and the folder of documents that a preview is given.
+        self.looked: Callable[[str, Path | None], object] | None = None
 
     def run(self, *arguments: str, stdin: str | None = None, variables: Mapping[str, str] | None = None) -> str:
         self.commands.append(arguments)
@@ -95,6 +97,8 @@ class FakeEngine(Engine):
             self.previewed.append(text.encode())
         if not self._result("preview"):
             raise DeliveryError(f"the preview of {environment} failed, see above; nothing was changed")
+        if self.looked:
+            self.looked(text, documents)
         if self.recorded is not None:
             return parse(self.recorded)
         return plan(self.applied_in(environment), models(text), self.drifted.get(environment, ()))

@@ -207,6 +207,9 @@ class _Clock(Clock):
 class _Project(Project):
     """The actor's checkout, whose file is JSON: model to pointers."""
 
+    environments = (ENVIRONMENT,)
+    source = staticmethod(lambda _: None)
+
     def __init__(self, world: World) -> None:
         super().__init__(world.folder)
         object.__setattr__(self, "world", world)
@@ -214,14 +217,11 @@ class _Project(Project):
     def text(self, environment: str) -> str:
         return str(self.world.path().read_text())
 
-    def source(self, environment: str) -> str | None:
-        return None
-
     def write(self, environment: str, text: str) -> None:
         self.world.write(text)
 
     def model(self, environment: str, model: str) -> Any:
-        return SimpleNamespace(**dict(zip(("release", "previous"), self.world.read()[model], strict=True)))
+        return SimpleNamespace(**vars(Pointers(*self.world.read()[model])), test_set=None)
 
     def point(self, environment: str, model: str, pointers: Pointers) -> str:
         return json.dumps({**self.world.read(), model: [pointers.release, pointers.previous]})

@@ -9,12 +9,29 @@ import pytest
 from moto import mock_aws
 
 from training.candidate import RunReference, StoredObject
+from training.document import Column, HeldOut, Model
 from training.settings import Place
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
 
 BUCKET = "models"
+MODEL = Model(
+    name="small",
+    description="three numbers and a text",
+    framework="pytorch",
+    task="binary-classification",
+    inputs=(Column("numbers", "FP32", (3,)), Column("colour", "BYTES")),
+    outputs=(Column("odds", "FP32"),),
+    target=Column("label", "INT64", classes=2),
+    held_out=HeldOut(0.2, "row", None),
+    source=None,
+    digest=None,
+    slices=(),
+    parameters=(),
+    gates=(),
+    requirements=(),
+)
 
 
 @dataclass

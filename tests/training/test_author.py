@@ -24,5 +24,5 @@ def test_what_is_absent_is_named(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"train\.py: there is no such file"):
         read_author(tmp_path)
     (tmp_path / "train.py").write_text("def load():\n    return {}\n")
-    with pytest.raises(TrainingError, match=r"train\.py: it has no function fit; docs/models\.md has both"):
+    with pytest.raises(TrainingError, match=r"train\.py: it has no function fit; docs/models\.md has it"):
         read_author(tmp_path)

@@ -40,6 +40,7 @@ def test_a_model_that_holds_passes_every_check(folder: Path) -> None:
     checks = checked(folder)
     assert [check.check for check in checks if check.passed] == CHECKS
     values = {check.check: check.value for check in checks}
+    assert values["code"] == "load, fit"
     assert "1423 rows to train on, 374 held out, sha256:" in values["data"]
     assert re.search(r"\b5\d\d rows, epochs 1, learning_rate 0.001, hidden 1, batch_size 1, seed 7: ", values["fit"])
     assert values["interface"] == "pixels to scores"

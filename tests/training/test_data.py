@@ -8,26 +8,12 @@ import numpy as np
 import pytest
 
 from tests.support.models import training_data
+from tests.training.conftest import MODEL
 from training.data import Dataset, column_statistics, dataset, digest
-from training.document import Column, HeldOut, Model
+from training.document import Column, HeldOut
 from training.errors import TrainingError
 
 RANDOM = np.random.default_rng(0)
-MODEL = Model(
-    name="small",
-    description="three numbers and a text",
-    framework="pytorch",
-    task="binary-classification",
-    inputs=(Column("numbers", "FP32", (3,)), Column("colour", "BYTES")),
-    outputs=(Column("odds", "FP32"),),
-    target=Column("label", "INT64", classes=2),
-    held_out=HeldOut(0.2, "row", None),
-    digest=None,
-    slices=(),
-    parameters=(),
-    gates=(),
-    requirements=(),
-)
 GIVEN = {
     "numbers": RANDOM.random((200, 3)),
     "colour": np.array(["red", "blue"])[np.arange(200) % 2],

@@ -113,6 +113,15 @@ def test_what_is_published_is_a_candidate_and_becomes_a_release(job: Make) -> No
     assert low < release.evaluation.metrics["accuracy"] < high
 
 
+def test_data_of_a_file_is_named_by_the_release(job: Make) -> None:
+    made = job(AUTHOR)
+    document = run(replace(made, dataset=replace(made.dataset, source="s3://models/data/digits.csv"))).candidate
+    validate(document, "candidate-v1")
+    candidate = Candidate.model_validate_json(json.dumps(document))
+    release = release_of(candidate, f"v1-{candidate.artefact.digest[7:15]}", f"registry.test/serving@sha256:{'2' * 64}")
+    assert release.data and release.data.source == "s3://models/data/digits.csv"
+
+
 def test_a_model_that_misses_a_gate_is_not_published(job: Make, tracker: RecordingTracker, store: "S3Client") -> None:
     blind = fitting(lambda layer: replace(layer, weight=np.zeros_like(layer.weight)))
     with pytest.raises(GateError, match=r"not published: accuracy is 0\.\d+, must be >= 0\.85"):

@@ -13,7 +13,17 @@ from infra.contract.problems import Problem, show
 from infra.contract.release import Release
 from infra.services.serving.capacity import memory_problem, never_admitted, too_large
 from infra.services.serving.endings import warn
-from infra.services.serving.section import SECTION, Model, digests, models, pointers, takes_unevaluated, unevaluated
+from infra.services.serving.section import (
+    SECTION,
+    Model,
+    digests,
+    failed,
+    models,
+    pointers,
+    takes_unevaluated,
+    unevaluated,
+    without_test_set,
+)
 
 __all__ = ["APPLIED", "SERVICE", "Model", "digests", "memory_problem", "models", "takes_unevaluated"]
 
@@ -55,6 +65,8 @@ def _document_rules(environment: Environment, documents: Documents) -> Iterator[
             yield from hooks.problems(documents.models, name, ("models", name))
     yield from too_large(environment, documents.releases)
     yield from unevaluated(environment, documents.releases)
+    yield from without_test_set(environment, documents.test_sets)
+    yield from failed(environment, documents.releases, documents.evidence)
 
 
 def _placements(environment: Environment) -> Iterator[Placement]:

@@ -7,10 +7,13 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from infra.composition.service import Pointer
+from infra.contract import testset
 from infra.contract.environment import Environment, Resources, SectionField
+from infra.contract.evidence import EvidenceFolder
 from infra.contract.fields import Name, ReleaseId, Section
-from infra.contract.problems import Problem, show
+from infra.contract.problems import Problem, show, suggest
 from infra.contract.release import Release
+from infra.contract.testset import TestSets
 
 
 class Model(Section):
@@ -25,6 +28,9 @@ class Model(Section):
     accepts_unevaluated: bool = Field(
         default=False,
         description="true: releases that nobody has evaluated are served here; where releases enter they always are",
+    )
+    test_set: ReleaseId | None = Field(
+        default=None, description="the test set that a release must pass to be promoted here, such as v1-3f2a9c1d"
     )
 
     @model_validator(mode="before")
@@ -53,7 +59,7 @@ def digests(environment: Environment) -> dict[str, str]:
 
 def _digest(model: Model) -> str:
     # What may be served says nothing of what is applied.
-    applied = model.model_dump_json(exclude={"accepts_unevaluated"})
+    applied = model.model_dump_json(exclude={"accepts_unevaluated", "test_set"})
     return sha256(applied.encode()).hexdigest()[:16]
 
 
@@ -63,6 +69,37 @@ def pointers(environment: Environment) -> Iterator[Pointer]:
         for key, release in (("release", model.release), ("previous", model.previous)):
             if release is not None:
                 yield Pointer(("models", name, key), name, release)
+
+
+def without_test_set(environment: Environment, test_sets: TestSets) -> Iterator[Problem]:
+    """Yield each key that names a test set that does not exist."""
+    for name, model in models(environment).items():
+        known = test_sets.versions(name) if model.test_set else []
+        if model.test_set is not None and model.test_set not in known:
+            yield Problem(
+                ("models", name, "testSet"),
+                show(model.test_set),
+                f"a file in {test_sets.name}/{name}/: {', '.join(known) or 'there is none yet'}",
+                suggest(model.test_set, known, f"run `stellwerk data push {name} FILE --test-set`, or remove the key"),
+            )
+
+
+def failed(
+    environment: Environment, releases: Mapping[tuple[str, str], Release], evidence: EvidenceFolder
+) -> Iterator[Problem]:
+    """Yield every release of which evidence says that it has missed a gate on the test set named here."""
+    for name, model in models(environment).items():
+        if model.test_set is None or (name, model.release) not in releases:
+            continue
+        known = evidence.of(name, str(model.release))
+        place = (environment.environment, testset.gate(model.test_set))
+        if any((one.metadata.environment, one.metadata.gate) == place and not one.result.passed for one in known):
+            yield Problem(
+                ("models", name, "release"),
+                show(model.release),
+                f"a release that passes the test set {model.test_set}, and evidence says that this one has not",
+                "name another release, or another test set",
+            )
 
 
 def takes_unevaluated(environment: Environment, model: str) -> bool:

@@ -66,6 +66,11 @@ def test_an_unknown_model_names_those_that_exist(models: Models) -> None:
         ("by: row", "by: group", ("data.heldOut", "a column with `by: group` and `by: time`")),
         ("by: row", "by: row, column: day", ("data.heldOut", "none with `by: row`")),
         ("digest: null", "slices: writer", ("data.slices", "a list of columns")),
+        ("digest: null", "source: rows.xlsx", ("data.source", "a table (.csv or .parquet)")),
+        ("digest: null", "source: s3://models/", ("data.source", "s3://<bucket>/<key>")),
+        ("digest: null", "source: s3://models/data/rows/../../digits.csv", ("data.source", "without '.', '..'")),
+        ("digest: null", "source: /rows.csv", ("data.source", "a file of the model's folder")),
+        ("digest: null", "source: rows.csv", ("data.source", "rows.csv, and there is no such file")),
         ("digest: null", "digest: abc", ("data.digest", "the data set's digest")),
         ("memory: 2Gi", "memory: 2GB", ("training.resources.memory", '"512Mi" or "12Gi"')),
         ("requirements: []", "requirements: REQ-1", ("requirements", "a list of requirement ids")),
@@ -98,6 +103,9 @@ def test_what_is_not_allowed_is_named(old: str, new: str, expected: tuple[str, .
         ("by: row", "by: time, column: day"),
         ("digest: null", "slices: [writer]"),
         ("digest: null", f"digest: sha256:{'0' * 64}"),
+        ("digest: null", "source: s3://models/data/digits/rows.parquet"),
+        ("digest: null", "source: s3://lake/rows.csv"),
+        ("digest: null", "source: tables/rows.csv"),
         ("data:\n  heldOut: {share: 0.2, by: row}\n  digest: null\n", ""),
         ("requirements: []", "requirements: [REQ-1]"),
         ("multiclass-classification", "binary-classification # two"),
@@ -106,6 +114,8 @@ def test_what_is_not_allowed_is_named(old: str, new: str, expected: tuple[str, .
 def test_what_is_allowed_is_read(old: str, new: str, models: Models) -> None:
     assert old in TEXT
     text = TEXT.replace(old, new)
+    (models.folder / "digits" / "tables").mkdir()
+    (models.folder / "digits" / "tables" / "rows.csv").touch()
     if "# two" in new:
         text = text.replace("classes: 10", "classes: 2")
     (models.folder / "digits" / "model.yaml").write_text(text)

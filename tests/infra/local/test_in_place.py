@@ -43,7 +43,7 @@ def test_an_editable_install_leads_to_the_checkout(checkout: Path, tmp_path: Pat
     subprocess.run(command, check=True, env={**os.environ, "UV_CACHE_DIR": str(tmp_path / "cache")})
     program = f"import site; site.addsitedir({str(target)!r}); import delivery; print(delivery.__file__)"
     done = subprocess.run(
-        [sys.executable, "-S", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, "-E", "-S", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == str(checkout / "delivery" / "__init__.py")
     assert "from delivery.cli import main" in (target / "bin" / "stellwerk").read_text()

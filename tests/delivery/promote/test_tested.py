@@ -1,0 +1,149 @@
+"""An environment with a test set takes what passes the release's gates on it, and says so in evidence."""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from delivery.errors import DeliveryError
+from delivery.operations.data import push_test_set
+from infra.contract.problems import ConfigError
+from infra.contract.release import Releases
+from infra.values import from_file
+from tests.delivery.promote.conftest import move
+from tests.support.checkout import ARTEFACTS, FIRST, MODEL, Checkout, yaml
+from tests.support.examples import examples
+from tests.support.linear import Layer, to_onnx
+from tests.support.session import Bench, Words
+from tests.support.stores import ObjectStores
+
+
+def rows(right: int) -> dict[str, Any]:
+    """A hundred rows that say their digit by a bright pixel; the labels of the first `right` are so."""
+    document = examples(MODEL, 100)
+    pixels = np.zeros((100, 64))
+    pixels[np.arange(100), np.arange(100) % 10] = 16
+    document["inputs"][0]["data"] = pixels.reshape(-1).tolist()
+    document["labels"] = [(row + (row >= right)) % 10 for row in range(100)]
+    return document
+
+
+@pytest.fixture
+def served(project: Checkout, releases: Releases, stores: ObjectStores) -> str:
+    """A release of a real model that test serves; its id."""
+    weight = np.eye(64, 10, dtype=np.float32)
+    content = to_onnx(Layer(weight, np.zeros(10, np.float32)), MODEL, "pixels", "scores")
+    digest = sha256(content).hexdigest()
+    identity = f"v3-{digest[:8]}"
+    text = releases.file(MODEL, FIRST).read_text()
+    text = text.replace(FIRST, identity).replace(sha256(ARTEFACTS[FIRST]).hexdigest(), digest)
+    text = text.replace("size: 12345", f"size: {len(content)}")
+    releases.file(MODEL, identity).write_text(text)
+    stores.put("test", f"{MODEL}/sha256-{digest}.onnx", content)
+    project.point("test", identity)
+    return identity
+
+
+def use(project: Checkout, bench: Bench, folder: Path, document: dict[str, Any]) -> str:
+    """Make the rows prod's test set; return its version."""
+    (folder / "rows.json").write_text(json.dumps(document))
+    version = push_test_set(bench.session(), "prod", MODEL, folder / "rows.json")
+    project.edit("prod", lambda config: config["models"][MODEL].update(testSet=version))
+    return version
+
+
+def test_a_release_that_passes_is_promoted(
+    project: Checkout, bench: Bench, served: str, stores: ObjectStores, words: Words, tmp_path: Path
+) -> None:
+    version = use(project, bench, tmp_path, rows(95))
+    move(bench, words, "prod")
+    assert project.pointers("prod")[0] == served
+    assert f"test set {version} of digits: accuracy 0.9500 >= 0.85" in words
+    (evidence,) = project.project().evidence.of(MODEL, served)
+    assert (evidence.metadata.environment, evidence.metadata.gate) == ("prod", f"testset-{version}")
+    assert evidence.result.passed
+    assert evidence.result.values["accuracy"] == 0.95
+    assert evidence.subject.test_set == project.project().test_sets.load(MODEL, version).rows.digest
+
+
+def test_a_release_that_answers_through_code_of_its_own_is_asked_elsewhere(
+    project: Checkout, releases: Releases, bench: Bench, served: str, stores: ObjectStores, words: Words, tmp_path: Path
+) -> None:
+    use(project, bench, tmp_path, rows(95))
+    file = releases.file(MODEL, served)
+    text = file.read_text().replace("serving:\n", f"serving:\n  hooks: sha256:{'c' * 64}\n")
+    file.write_text(text)
+    with pytest.raises(DeliveryError, match=r"answers through code of its own, serve\.py, which this command does not"):
+        move(bench, words, "prod")
+    assert list(project.project().evidence.of(MODEL, served)) == []
+
+
+def test_a_release_that_misses_a_gate_is_refused(
+    project: Checkout, bench: Bench, served: str, stores: ObjectStores, words: Words, tmp_path: Path
+) -> None:
+    version = use(project, bench, tmp_path, rows(80))
+    before = project.text("prod")
+    expected = (
+        rf"release {served}: test set {version} of digits, gates not passed: accuracy is 0\.8000, must be >= 0\.85; "
+        "it is not promoted"
+    )
+    for _ in range(2):
+        with pytest.raises(DeliveryError, match=expected):
+            move(bench, words, "prod")
+    assert project.text("prod") == before
+    project.point("prod", served)
+    with pytest.raises(ConfigError, match=f"a release that passes the test set {version}, and evidence says"):
+        from_file("prod", project.root)
+    (evidence,) = project.project().evidence.of(MODEL, served)
+    assert not evidence.result.passed
+
+
+def damage(project: Checkout, stores: ObjectStores, key: str) -> None:
+    stores.put("prod", key, b"{}")
+
+
+def remove(project: Checkout, stores: ObjectStores, key: str) -> None:
+    stores.client.delete_object(Bucket=stores.buckets["prod"], Key=key)
+
+
+@pytest.mark.parametrize("change", [damage, remove])
+def test_another_file_is_no_test_set(
+    change: Any, project: Checkout, bench: Bench, served: str, stores: ObjectStores, words: Words, tmp_path: Path
+) -> None:
+    version = use(project, bench, tmp_path, rows(95))
+    change(project, stores, project.project().test_sets.load(MODEL, version).rows.key)
+    with pytest.raises(
+        DeliveryError, match=r"there is no test set .*; run `stellwerk data push digits FILE --test-set"
+    ):
+        move(bench, words, "prod")
+    assert project.pointers("prod") == (None, None)
+    assert project.project().evidence.of(MODEL, served) == []
+
+
+def test_rows_of_another_model_are_named(
+    project: Checkout, bench: Bench, served: str, stores: ObjectStores, words: Words, tmp_path: Path
+) -> None:
+    use(project, bench, tmp_path, rows(95) | {"model": "letters"})
+    with pytest.raises(DeliveryError, match="its rows are of letters, not of digits"):
+        move(bench, words, "prod")
+
+
+def test_what_nobody_evaluated_cannot_be_tested(
+    project: Checkout, bench: Bench, served: str, releases: Releases, words: Words, tmp_path: Path
+) -> None:
+    file = releases.file(MODEL, served)
+    document = yaml().load(file)
+    document["apiVersion"] = "stellwerk.dev/v2"
+    for key in ("training", "run", "data", "evaluation"):
+        del document[key]
+    imported = {"by": "ml-engineers", "from": "hub.example/digits", "created": "2026-01-31T12:00:00Z"}
+    document["origin"] = {"imported": imported}
+    yaml().dump(document, file)
+    for name in ("test", "prod"):
+        project.edit(name, lambda config: config["models"][MODEL].update(acceptsUnevaluated=True))
+    version = use(project, bench, tmp_path, rows(95))
+    with pytest.raises(DeliveryError, match=f"test set {version} of digits: release {served} has no evaluation"):
+        move(bench, words, "prod")
