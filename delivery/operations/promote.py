@@ -27,7 +27,7 @@ def promote(session: Session, model: str, target: str, source: str | None, relea
     _require_memory(session, model, target, document)
     origin = session.project.source(target)
     if origin is not None:
-        bring_artefact(session, origin, target, document, how.console)
+        _bring_artefact(session, origin, target, document, how.console)
 
     def forward(now: Pointers) -> Pointers:
         return Pointers(wanted, now.previous if now.release == wanted else now.release)
@@ -82,7 +82,7 @@ def _require_memory(session: Session, model: str, target: str, document: Release
         )
 
 
-def bring_artefact(session: Session, origin: str, target: str, document: Release, console: Console) -> None:
+def _bring_artefact(session: Session, origin: str, target: str, document: Release, console: Console) -> None:
     """Copy all files of the artefact, and the example rows, but those of which the target has this very content."""
     # boto3 takes long to import, and a rollback needs none of it.
     from delivery.clients import store, transfer
