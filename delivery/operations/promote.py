@@ -88,7 +88,7 @@ def _require_memory(session: Session, model: str, target: str, document: Release
         )
 
 
-def bring_artefact(session: Session, origin: str, target: str, document: Release, console: Console) -> None:
+def _bring_artefact(session: Session, origin: str, target: str, document: Release, console: Console) -> None:
     """Copy all files of the artefact, and the example rows, but those of which the target has this very content."""
     # boto3 takes long to import, and a rollback needs none of it.
     from delivery.clients import store, transfer

@@ -165,8 +165,11 @@ def _hook_problems(environment: Environment, model: str, models: Models) -> Iter
 
 def _resources(model: str, pipeline: TrainingSection, models: Models) -> Resources | None:
     """Return what a Job asks for: the environment's own numbers, else the document's; None of what is not trained."""
+    # Without a look at the document where the environment says it all.
+    if pipeline.resources:
+        return pipeline.resources
     training = models.load(model).training
-    return (pipeline.resources or training.resources) if training else None
+    return training.resources if training else None
 
 
 def _placements(environment: Environment) -> Iterator[Placement]:
@@ -196,7 +199,7 @@ def _compose(context: Composition) -> None:
     images, models = context.get(BuiltImages), Models(context.root / "models")
     for model, pipeline in pipelines(context.environment).items():
         resources = _resources(model, pipeline, models)
-        if resources is None:
+        if resources is None or models.load(model).framework is Framework.NONE:
             continue
         TrainingPipeline(
             f"train-{model}",

@@ -14,9 +14,9 @@ from typing import Any
 import boto3
 from rich.console import Console
 
+from delivery.clients import transfer
 from delivery.clients.store import Store
 from delivery.operations.model_import import Given, bring
-from delivery.operations.promote import bring_artefact
 from delivery.project import Project
 
 IMAGE = f"registry.test/serving@sha256:{'5' * 64}"
@@ -42,7 +42,9 @@ def main(given: dict[str, Any]) -> None:
         identity = bring(session, model, Given(Path(given["file"]), tuple(map(Path, given["beside"]))), console)
     else:
         identity = given["release"]
-        bring_artefact(session, given["from"], given["to"], session.project.releases.load(model, identity), console)
+        source, target = (Store(client, given[side], given[side]) for side in ("from", "to"))
+        for item in session.project.releases.load(model, identity).objects.values():
+            transfer.copy(source, target, item)
     print(json.dumps({"release": identity, "own": own_memory()}))
 
 
