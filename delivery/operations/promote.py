@@ -28,7 +28,7 @@ def promote(session: Session, model: str, target: str, source: str | None, relea
     # Where releases enter, too: what was imported is in the first environment's store.
     origin = session.project.source(target) or session.project.first
     if origin != target:
-        bring_artefact(session, origin, target, document, how.console)
+        _bring_artefact(session, origin, target, document, how.console)
     if session.project.model(target, model).test_set is not None:
         # ONNX Runtime takes half a second to import.
         from delivery.operations.tested import require_test_set
