@@ -21,12 +21,14 @@ LENGTH_BYTES = 4
 # The longest JSON of a character, \u0001, and of what is around a string: quotes and a comma.
 _CHARACTER_BYTES, _AROUND_BYTES = 6, 3
 _UTF8_BYTES = 4
-_STRING = rb'"(?:[^"\\]++|\\.)*+"'
+# No alternatives within what gives nothing back (`*+`, `{…}+`): Python before 3.11.5, such as Debian's in the image,
+# matches them wrongly.
+_STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _STRINGS = re.compile(_STRING, re.DOTALL)
 # Read at a time: a tenth of a millisecond, unless they are long.
-_PIECE = re.compile(rb'(?:[^"]*+%b){1,512}+' % _STRING, re.DOTALL)
+_PIECE = re.compile(rb'(?:[^"]*+%b){1,512}' % _STRING, re.DOTALL)
 # What a list goes on with: after its last bracket comes the end of its object, or the next key.
-_WITHIN = re.compile(rb'(?:[^]"{}]++|%b|\](?![ \t\r\n]*+(?:\}|,[ \t\r\n]*+"))){1,512}+' % _STRING, re.DOTALL)
+_WITHIN = re.compile(rb'(?:[^]"{}]++|%b|\](?![ \t\r\n]*+(?:\}|,[ \t\r\n]*+"))){1,512}' % _STRING, re.DOTALL)
 _NO_STRINGS = re.compile(rb'[^][,"]+')
 
 
