@@ -184,5 +184,7 @@ def plan(applied: Mapping[str, str | None], wanted: Mapping[str, str | None], dr
 
 
 def passed_release(release: str) -> Any:
-    """Return as much of a release as a promotion looks at: its id, and that it has missed no gate."""
-    return SimpleNamespace(metadata=SimpleNamespace(release=release), evaluation=SimpleNamespace(gates=[]))
+    """Return as much of a release as a promotion looks at: its id, its size, and that it has missed no gate."""
+    artefact = SimpleNamespace(format="onnx", size=1, total_size=1, files=())
+    evaluation = SimpleNamespace(gates=[])
+    return SimpleNamespace(metadata=SimpleNamespace(release=release), artefact=artefact, evaluation=evaluation)

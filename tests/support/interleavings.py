@@ -1,7 +1,7 @@
 """A backend with two people at it, whose steps come in an order that a seed says.
 
-The command's own code runs, with its real file lock; the engine below it only remembers. Each actor is a thread, of
-which one at a time goes a step further, so a failing order can be run again.
+The command's own code runs, with its real file lock; the engine below it only remembers. Of the actors' threads one
+at a time goes a step further, so a failing order can be run again.
 """
 
 import json
@@ -33,7 +33,7 @@ from tests.support.turns import Turns
 ENVIRONMENT = "dev"
 MODELS = ("a", "b")
 RELEASES = ("v1", "v2", "v3")
-ACTIONS = 4
+ACTIONS, _SETTINGS = 4, {"test_set": None, "resources": SimpleNamespace(memory="1Gi")}
 
 
 @dataclass
@@ -221,7 +221,7 @@ class _Project(Project):
         self.world.write(text)
 
     def model(self, environment: str, model: str) -> Any:
-        return SimpleNamespace(**vars(Pointers(*self.world.read()[model])), test_set=None)
+        return SimpleNamespace(**vars(Pointers(*self.world.read()[model])), **_SETTINGS)
 
     def point(self, environment: str, model: str, pointers: Pointers) -> str:
         return json.dumps({**self.world.read(), model: [pointers.release, pointers.previous]})
