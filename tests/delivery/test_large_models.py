@@ -201,6 +201,6 @@ def test_a_model_of_gigabytes_is_imported_copied_and_served_with_little_memory(w
         f"copied in {copied - imported:.0f} s with {base // MIB + 64} MiB, fetched in {fetched - copied:.0f} s, ready "
         f"in {ready - fetched:.0f} s; the server's own memory {own // MIB} MiB"
     )
-    assert own < 128 * MIB
+    assert own < 64 * MIB
     for folder in ("small", "large", "pod"):
         shutil.rmtree(tmp_path / folder)
