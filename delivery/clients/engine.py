@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from delivery.clients import checkpoint
 from delivery.clients.locks import StackLocks
 from delivery.clients.part import Part
-from delivery.clients.plan import Plan, parse, stored
+from delivery.clients.plan import Plan, failures, parse, stored
 from delivery.clients.process import call
 from delivery.clock import Clock
 from delivery.errors import DeliveryError, not_runnable, system_errors
@@ -138,7 +138,8 @@ class Engine:
                 if not self.show(*arguments, "--diff", variables=variables):
                     raise DeliveryError(f"the preview of {environment} failed, see above; nothing was changed")
             else:
-                self.run(*arguments, variables=variables)
+                with _explained(environment, events):
+                    self.run(*arguments, variables=variables)
             return parse(events.read_text(encoding="utf-8"))
 
     def update(
@@ -254,6 +255,19 @@ def _failure(variables: Mapping[str, str], arguments: Sequence[str], code: int, 
         )
     tail = "\n".join(output.splitlines()[-8:])
     return DeliveryError(f"`pulumi {' '.join(arguments[:4])}` ended with {code}:\n{tail}")
+
+
+@contextmanager
+def _explained(environment: str, events: Path) -> Iterator[None]:
+    """Let the error of a failed preview be what its events say: its last words may be about anything."""
+    try:
+        yield
+    except DeliveryError:
+        reasons = failures(events.read_text(encoding="utf-8")) if events.is_file() else []
+        if not reasons:
+            raise
+        text = "\n".join(reasons)
+        raise DeliveryError(f"the preview of {environment} failed; nothing was changed:\n{text}") from None
 
 
 def _begun(events: Path) -> bool:

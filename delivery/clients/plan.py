@@ -131,6 +131,18 @@ def _step(metadata: Mapping[str, Any]) -> Step:
     )
 
 
+def failures(text: str) -> list[str]:
+    """Return why a preview failed, from its event log: each error with the resource that it is about."""
+    reasons = []
+    for line in text.splitlines():
+        said = json.loads(line).get("diagnosticEvent") or {}
+        if said.get("severity") == "error":
+            urn = said.get("urn") or ""
+            about = f"{_type(urn).rpartition(':')[2]} {urn.rpartition('::')[2]}: " if urn else ""
+            reasons.append(about + said["message"].strip())
+    return reasons
+
+
 def stored(document: Mapping[str, Any]) -> Plan:
     """Return the resources in a stack's exported state, as a plan that changes none of them."""
     resources = (document.get("deployment") or {}).get("resources") or []

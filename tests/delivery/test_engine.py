@@ -112,6 +112,22 @@ def test_a_preview_that_fails_is_told(shown: bool, script: Script, engine: Engin
         engine.preview("prod", "config: {}\n", shown=shown)
 
 
+def test_a_preview_that_nobody_sees_fails_with_what_its_events_say(script: Script, engine: Engine) -> None:
+    urn = EVENT["resourcePreEvent"]["metadata"]["urn"]
+    said = [
+        {"severity": "warning", "message": "not this"},
+        {"severity": "error", "message": "the reason\n  given: 1\n"},
+        {"severity": "error", "message": "refused", "urn": urn},
+    ]
+    lines = "".join(json.dumps({"diagnosticEvent": each}) + "\n" for each in said)
+    script(f"{ARGUMENTS}cat > $log <<'END'\n{lines}END\necho something else >&2; exit 1")
+    with pytest.raises(DeliveryError) as raised:
+        engine.preview("prod", "config: {}\n", shown=False)
+    assert str(raised.value) == (
+        "the preview of prod failed; nothing was changed:\nthe reason\n  given: 1\nConfigMap settings: refused"
+    )
+
+
 @pytest.mark.parametrize(
     ("does", "expected"),
     [

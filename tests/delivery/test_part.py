@@ -1,8 +1,6 @@
 """A move of one model on the real engine, in a state with others: they are neither looked at nor touched."""
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,10 +13,8 @@ from delivery.clients.engine import Engine
 from delivery.clients.part import Part, part
 from delivery.clients.plan import Plan
 from delivery.errors import DeliveryError
-from infra.local.toolchain.paths import bin_folder
-from infra.values import ROOT
 from tests.support.engine import COMPONENT, exported, plan
-from tests.support.tools import tool
+from tests.support.rendered import rendered
 
 STATE = exported(plan({"digits": "v1", "letters": "v1", "words": None}, {}), None)
 TEXT = 'config: {}\nencryptionsalt: ""\n'
@@ -77,25 +73,8 @@ class World:
     """A stack of a file backend on the real engine, whose program declares what variables say."""
 
     def __init__(self, folder: Path) -> None:
-        tool("pulumi"), tool("pulumi-resource-kubernetes")
-        root = folder / "project"
-        root.mkdir()
-        shutil.copy(Path(__file__).parent / "models_program.py", root / "__main__.py")
-        (root / "Pulumi.yaml").write_text("name: moves\nruntime: python\n")
-        for name in ("backend", "home", "rendered"):
-            (folder / name).mkdir()
-        self.rendered = folder / "rendered"
-        self.variables = {
-            **os.environ,
-            "PATH": f"{bin_folder()}:{ROOT}/.venv/bin:{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
-            "PULUMI_BACKEND_URL": f"file://{folder}/backend",
-            "PULUMI_HOME": str(folder / "home"),
-            "PULUMI_CONFIG_PASSPHRASE": "tests",
-            "STELLWERK_WORK": str(folder / "work"),
-            "RENDERED": str(self.rendered),
-        }
-        self.root = root
+        made = rendered(folder, Path(__file__).parent / "models_program.py")
+        self.root, self.variables = made.root, made.variables
         self.engine(BASE, MODELS).run("stack", "init", "prod", "--no-select")
         assert self.engine(BASE, MODELS).update("prod", TEXT).succeeded
 

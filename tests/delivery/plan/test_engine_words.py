@@ -1,8 +1,6 @@
 """Twenty kinds of change on the real engine: the words of a plan are what the engine then does."""
 
 import json
-import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -10,10 +8,8 @@ import pytest
 from delivery.clients.engine import Engine
 from delivery.clients.plan import parse
 from delivery.operations.changes import Action, changes
-from infra.local.toolchain.paths import bin_folder
-from infra.values import ROOT
 from tests.delivery.plan.recorded import EVENTS, RELEASES
-from tests.support.tools import tool
+from tests.support.rendered import rendered
 
 TEXT = 'config: {}\nencryptionsalt: ""\n'
 # What the engine calls the changes that a plan has several words for.
@@ -24,23 +20,8 @@ class World:
     """A stack of a file backend on the real engine, whose program is that of twenty changes."""
 
     def __init__(self, folder: Path) -> None:
-        tool("pulumi"), tool("pulumi-resource-kubernetes")
-        self.root = folder / "project"
-        for made in (self.root, folder / "backend", folder / "home", folder / "rendered"):
-            made.mkdir()
-        shutil.copy(Path(__file__).parent / "program.py", self.root / "__main__.py")
-        (self.root / "Pulumi.yaml").write_text("name: stellwerk\nruntime: python\n")
-        self.variables = {
-            **os.environ,
-            "PATH": f"{bin_folder()}:{ROOT}/.venv/bin:{os.environ['PATH']}",
-            "PYTHONPATH": str(ROOT),
-            "PULUMI_BACKEND_URL": f"file://{folder}/backend",
-            "PULUMI_HOME": str(folder / "home"),
-            "PULUMI_CONFIG_PASSPHRASE": "tests",
-            "STELLWERK_WORK": str(folder / "work"),
-            "RENDERED": str(folder / "rendered"),
-            "RELEASES": json.dumps(RELEASES),
-        }
+        made = rendered(folder, Path(__file__).parent / "program.py")
+        self.root, self.variables = made.root, {**made.variables, "RELEASES": json.dumps(RELEASES)}
 
     def edition(self, number: int) -> Engine:
         return Engine(self.root, {**self.variables, "EDITION": str(number)})
