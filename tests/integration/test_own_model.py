@@ -16,7 +16,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(360
 FIRST, *FURTHER = PATH = ENVIRONMENTS[:2]
 MODEL, TEMPLATE = "progress", "sklearn"
 OWN = ROOT / "tests/support/team/own" / MODEL
-MINUTES = 10
 
 
 @pytest.fixture
@@ -67,7 +66,6 @@ def test_a_table_of_ones_own_is_a_prediction_in_the_second_environment(applied: 
     print(f"a model of one's own in {PATH[-1]}: {seconds:.0f} s")
     assert answer["release"] == release
     assert answer["metrics"] == pytest.approx(answer["expected_metrics"], abs=1e-5)
-    assert seconds < 60 * MINUTES
     assert sum(len((folder / name).read_text().splitlines()) for name in ("model.yaml", "train.py")) <= 60
 
 
