@@ -136,8 +136,10 @@ def test_the_adapters_tests_pass_in_the_frameworks_image(team: Team, framework: 
     assert re.search(rf"{framework.package}\S* PASSED", done.stdout), done.stdout[-5000:]
 
 
-def test_a_model_that_is_removed_takes_nothing_of_another_along(team: Team) -> None:
+def test_a_model_that_is_removed_takes_nothing_of_another_along(team: Team, tmp_path: Path) -> None:
     name, *others = NAMES
+    folder = team.project.root / "models" / name
+    shutil.copytree(folder, tmp_path / name)
     for other in NAMES:
         team.released(other)
     pods, built = {other: team.pods(other) for other in others}, team.project.output("images", FIRST)
@@ -145,13 +147,13 @@ def test_a_model_that_is_removed_takes_nothing_of_another_along(team: Team) -> N
     stack_file = team.project.stack_file(FIRST).read_text()
     team.project.stellwerk("model", "remove", name, "--yes")
     try:
-        assert not (team.project.root / "models" / name).exists()
+        assert not folder.exists()
         assert team.project.answering(FIRST, name) is None
         assert {other: team.pods(other) for other in others} == pods
         left = team.project.output("images", FIRST)
         assert {key: value for key, value in built.items() if key in left} == left
         assert image(name) not in left
     finally:
-        shutil.copytree(MODELS.folder / name, team.project.root / "models" / name, dirs_exist_ok=True)
+        shutil.copytree(tmp_path / name, folder, dirs_exist_ok=True)
         team.project.stack_file(FIRST).write_text(stack_file)
         team.project.up(FIRST)
