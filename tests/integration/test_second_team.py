@@ -21,7 +21,7 @@ from tests.support.object_store import BUCKET, client
 from tests.support.project import ENVIRONMENTS, Project
 from tests.support.stores import tls_server
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(3600)]
 # The team, its environment, and the model that it trains there.
 TEAM, LAB, PARCELS = "vision", "vision-lab", "parcels"
 _TRAINS_AND_SERVES = f"""\
