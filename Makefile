@@ -6,8 +6,11 @@ help: ## Show the targets
 setup: ## Python environment only (seconds)
 	@infra/local/bootstrap
 
+# The first has two releases, of which one is rolled back; of each other one there is one.
+MODELS = digits wages
+
 demo: setup ## Everything: toolchain, cluster, dev/test/prod, train, release, promote, predict, roll back
-	@.venv/bin/stellwerk demo digits --first epochs=3
+	@.venv/bin/stellwerk demo $(MODELS) --first epochs=3
 
 test: setup ## All tests, on the real engine and a real cluster (root, Linux)
 	@.venv/bin/python -m tests

@@ -103,11 +103,11 @@ def test_an_interrupted_preview_says_so_and_no_more(project: Project) -> None:
 def test_a_demo_that_is_killed_completes_when_run_again_and_changes_nothing(project: Project) -> None:
     """Nothing has changed since the first run: neither the killed run nor the one after it changes anything."""
     before = {name: resources(project, name) for name in ENVIRONMENTS}
-    process = project.start("make", "demo", env=project.shell)
+    process = project.start("make", "demo", f"MODELS={MODEL}", env=project.shell)
     read_until(process, lambda text: "pulumi up --stack test" in text, seconds=300)
     time.sleep(1)
     kill_group(process)
-    again = project.run("make", "demo", timeout=900)
+    again = project.run("make", "demo", f"MODELS={MODEL}", timeout=900)
     assert again.returncode == 0, again.stdout[-3000:] + again.stderr[-3000:]
     assert "nothing to promote" in again.stdout
     assert not re.search(r"^ *[-+~]+ *\d+ (created|updated|replaced|deleted)", again.stdout, re.MULTILINE)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import traces
-from tests.support.project import ENVIRONMENTS, Project, copy_checkout
+from tests.support.project import ENVIRONMENTS, MODEL, Project, copy_checkout
 
 # A folder whose project is kept: the first run makes it, later ones use it (docs/find-your-room.md).
 KEPT = "STELLWERK_TEST_PROJECT"
@@ -93,8 +93,8 @@ def _demo(project: Project, log: Path) -> int:
     began = time.monotonic()
     with log.open("w") as file:
         process = subprocess.Popen(
-            ["make", "demo"], cwd=project.root, env=project.shell, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True,
+            ["make", "demo", f"MODELS={MODEL}"], cwd=project.root, env=project.shell, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         assert process.stdout is not None
         for line in process.stdout:
