@@ -61,7 +61,7 @@ def checks(session: Session, model: str, confirmed: Callable[[Interpreter], bool
         except DeliveryError as error:
             yield Check("data", False, str(error))
             return
-        yield from _run([*command, str(place), f"{models.name}/{model}"], interpreter)
+        yield from _run([*command, str(place), f"{models.name}/{model}"], interpreter, temporary)
 
 
 def _of_file(models: Models, model: str, document: Model) -> Iterator[Check]:
@@ -104,9 +104,10 @@ def _command(interpreter: Interpreter, confirmed: Callable[[Interpreter], bool],
     return [str(interpreter.python or sys.executable), "-m", interpreter.suite]
 
 
-def _run(command: Sequence[str], interpreter: Interpreter) -> Iterator[Check]:
+def _run(command: Sequence[str], interpreter: Interpreter, temporary: str) -> Iterator[Check]:
     """Yield what the suite prints; raise DeliveryError when it ends before its last check."""
-    variables = {**interpreter.variables, "PYTHONDONTWRITEBYTECODE": "1"}
+    # What it leaves when the model's code ends it goes with the folder.
+    variables = {**interpreter.variables, "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": temporary}
     done = False
     try:
         process = subprocess.Popen(

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -166,12 +167,18 @@ def test_a_document_that_is_not_valid_is_a_failed_check(project: Checkout, stell
 
 
 @pytest.mark.parametrize("status", [0, 1, 3])
-def test_code_that_ends_the_process_is_an_error(status: int, project: Checkout, stellwerk: Command) -> None:
+def test_code_that_ends_the_process_is_an_error(
+    status: int, project: Checkout, stellwerk: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     file = project.root / "models" / MODEL / "train.py"
     file.write_text(file.read_text().replace("    bunch =", f"    import os\n    os._exit({status})\n    bunch ="))
     code, _, err = stellwerk("model", "check", MODEL)
     assert code == 1
     assert f"the checks ended with {status} before their last one" in err
+    assert list(temporary.iterdir()) == []
 
 
 @pytest.mark.parametrize("source", ["requirements.in", "requirements-serve.in"])

@@ -1,6 +1,7 @@
 """The stores that a Job reads data from, by its variables."""
 
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,12 @@ LAKE = {
     "DATA_ACCESS_KEY_ID": "lake",
     "DATA_SECRET_ACCESS_KEY": "secret",
 }
+
+
+@pytest.fixture(autouse=True)
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of its own: a Job's authorities stay until its pod is gone."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 def test_without_variables_there_is_the_environments_own(store: "S3Client") -> None:
