@@ -1,8 +1,10 @@
 """States of stacks as files: read, and written where an engine takes them for its own."""
 
+import gc
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +27,25 @@ def read(file: Path) -> dict[str, Any]:
     with system_errors("reading a backup", "choose another one"):
         content = file.read_bytes()
     try:
-        document = json.loads(gzip.decompress(content) if file.suffix == ".gz" else content)
+        with _nothing_collected():
+            document = json.loads(gzip.decompress(content) if file.suffix == ".gz" else content)
         if "checkpoint" not in document:
             return {"version": document["version"], "deployment": document["deployment"] or {}}
         return {"version": document["version"], "deployment": document["checkpoint"].get("latest") or {}}
     except (ValueError, TypeError, KeyError, AttributeError, EOFError) as error:
         raise DeliveryError(f"{file} is no backup of a state: {error}; choose another one") from None
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """Keep the interpreter from looking for garbage: two thirds of the time of a large state, which is none."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def content(state: Mapping[str, Any], project: str, stack: str) -> bytes:

@@ -1,5 +1,6 @@
 """A move of one model on the real engine, in a state with others: they are neither looked at nor touched."""
 
+import gc
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from delivery.clients.checkpoint import outputs
+from delivery.clients.checkpoint import outputs, read
 from delivery.clients.engine import Engine
 from delivery.clients.part import Part, part
 from delivery.clients.plan import Plan
@@ -24,6 +25,19 @@ MODELS = {"digits": "1", "digits-2": "1", "letters": "1"}
 
 def names(state: Mapping[str, Any]) -> list[str]:
     return sorted(item["urn"].rpartition("::")[2] for item in state["deployment"]["resources"])
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_state_that_is_not_readable_leaves_the_collector_as_it_was(tmp_path: Path, enabled: bool) -> None:
+    file, before = tmp_path / "prod.json", gc.isenabled()
+    file.write_text("{")
+    try:
+        (gc.enable if enabled else gc.disable)()
+        with pytest.raises(DeliveryError, match="is no backup of a state"):
+            read(file)
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if before else gc.disable)()
 
 
 def test_a_part_has_the_model_and_what_is_no_model_s() -> None:
