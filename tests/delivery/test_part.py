@@ -1,5 +1,6 @@
 """A move of one model on the real engine, in a state with others: they are neither looked at nor touched."""
 
+import gc
 import json
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from delivery.clients.checkpoint import outputs
+from delivery.clients.checkpoint import outputs, read
 from delivery.clients.engine import Engine
 from delivery.clients.part import Part, part
 from delivery.clients.plan import Plan
 from delivery.errors import DeliveryError
+from infra.targets.variables import PULUMI_SKIP_CHECKPOINTS
 from tests.support.engine import COMPONENT, exported, plan
 from tests.support.rendered import rendered
 
@@ -24,6 +26,19 @@ MODELS = {"digits": "1", "digits-2": "1", "letters": "1"}
 
 def names(state: Mapping[str, Any]) -> list[str]:
     return sorted(item["urn"].rpartition("::")[2] for item in state["deployment"]["resources"])
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_a_state_that_is_not_readable_leaves_the_collector_as_it_was(tmp_path: Path, enabled: bool) -> None:
+    file, before = tmp_path / "prod.json", gc.isenabled()
+    file.write_text("{")
+    try:
+        (gc.enable if enabled else gc.disable)()
+        with pytest.raises(DeliveryError, match="is no backup of a state"):
+            read(file)
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if before else gc.disable)()
 
 
 def test_a_part_has_the_model_and_what_is_no_model_s() -> None:
@@ -72,9 +87,10 @@ def test_an_update_without_targets_is_none(tmp_path: Path) -> None:
 class World:
     """A stack of a file backend on the real engine, whose program declares what variables say."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, checkpoints: bool) -> None:
         made = rendered(folder, Path(__file__).parent / "models_program.py")
-        self.root, self.variables = made.root, made.variables
+        self.root = made.root
+        self.variables = {**made.variables, PULUMI_SKIP_CHECKPOINTS: str(not checkpoints).lower()}
         self.engine(BASE, MODELS).run("stack", "init", "prod", "--no-select")
         assert self.engine(BASE, MODELS).update("prod", TEXT).succeeded
 
@@ -96,9 +112,9 @@ class World:
         }
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+@pytest.fixture(params=[True, False], ids=["in the state", "in a copy"])
+def world(tmp_path: Path, request: pytest.FixtureRequest) -> World:
+    return World(tmp_path, request.param)
 
 
 @pytest.mark.tools
@@ -113,6 +129,8 @@ def test_a_move_changes_its_model_and_no_other(world: World) -> None:
     assert {name: world.held(name) for name in ("letters", "digits-2")} != {}
     assert world.held("letters") == before["letters"]
     assert outputs(engine.export("prod"))["models"] == wanted
+    assert engine.locks("prod").interrupted is None
+    assert [entry["result"] for entry in engine.history("prod")] == ["succeeded", "succeeded"]
     # Everything is as a whole update would have made it.
     assert engine.preview("prod", TEXT, shown=False).changes == []
 
@@ -153,6 +171,19 @@ def test_a_model_that_came_after_the_preview_stays(world: World) -> None:
     assert world.engine(BASE, {**MODELS, "words": "1"}).update("prod", TEXT).succeeded
     assert engine.update("prod", TEXT, part=confined).succeeded
     assert "words" in names(engine.export("prod"))
+
+
+@pytest.mark.tools
+def test_a_move_and_another_update_exclude_each_other(world: World) -> None:
+    engine = world.engine(BASE, {**MODELS, "digits": "2"})
+    _, confined = world.look(engine, "digits")
+    with engine.locks("prod").taken() as taken:
+        assert taken
+        update = engine.update("prod", TEXT, part=confined)
+    assert (update.succeeded, update.begun, update.problem) == (False, False, "")
+    assert outputs(engine.export("prod"))["models"] == MODELS
+    assert engine.locks("prod").interrupted is None
+    assert engine.update("prod", TEXT, part=confined).succeeded
 
 
 @pytest.mark.tools
