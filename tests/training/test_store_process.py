@@ -1,6 +1,7 @@
 """Data by the real object store: what the command brings there is what a Job trains on, and nothing else of it."""
 
 import socket
+import ssl
 from collections.abc import Iterator
 from dataclasses import replace
 from hashlib import sha256
@@ -51,13 +52,18 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
         monkeypatch.setenv(name, value)
     log = tmp_path / "log"
     with running([binary, *options, "posix", tmp_path / "data"], log, environment):
-        eventually(lambda: _answers(port), log)
+        eventually(lambda: _answers(port, tmp_path / "ca.crt"), log)
         yield Store(boto3.client("s3", region_name="us-east-1"), BUCKET, "the store")
 
 
-def _answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def _answers(port: int, authority: Path) -> bool:
+    """Return whether somebody there has finished a handshake: the port is open before that."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), 20) as probe:
+            ssl.create_default_context(cafile=authority).wrap_socket(probe, server_hostname="127.0.0.1").close()
+    except OSError:
+        return False
+    return True
 
 
 def push(store: Store, folder: str, file: Path) -> str:
