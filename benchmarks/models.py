@@ -25,6 +25,9 @@ def main() -> None:
     parser.add_argument(
         "--counts", type=positive, nargs="+", default=[10, 100, 1000], help="numbers of models (default 10 100 1000)"
     )
+    parser.add_argument(
+        "--moves", action="store_true", help="leave out preview and status, which take minutes among 1,000"
+    )
     run(lambda: _measure(parser.parse_args()))
 
 
@@ -38,7 +41,7 @@ def _measure(given: argparse.Namespace) -> None:
             for release in (first, second):
                 made.stellwerk("promote", MODEL, "--to", ENVIRONMENT, "--release", release, "--yes")
             for count in counts:
-                _measure_one(made, second, count, given.repeat, samples)
+                _measure_one(made, second, count, given, samples)
     finally:
         # What was measured before a failure is worth keeping: the largest number takes long.
         if samples:
@@ -53,18 +56,20 @@ def _releases() -> tuple[str, str]:
     return known.previous, known.release
 
 
-def _measure_one(made: Place, release: str, count: int, repeat: int, samples: Samples) -> None:
+def _measure_one(made: Place, release: str, count: int, given: argparse.Namespace, samples: Samples) -> None:
     made.grow(count)
     _keep(samples, _UP, count, made.up())
     made.settle(count)
-    # Once: among many models it takes longest, and of all that is measured it varies least.
-    _keep(samples, _PREVIEW, count, made.engine("preview", "--diff", "--expect-no-changes"))
-    for _ in range(repeat):
+    if not given.moves:
+        # Once: among many models it takes longest, and of all that is measured it varies least.
+        _keep(samples, _PREVIEW, count, made.engine("preview", "--diff", "--expect-no-changes"))
+    for _ in range(given.repeat):
         _keep(samples, "`stellwerk rollback`", count, made.stellwerk("rollback", MODEL, "--env", ENVIRONMENT, "--yes"))
         promote = ("promote", MODEL, "--to", ENVIRONMENT, "--release", release, "--yes")
         _keep(samples, "`stellwerk promote`", count, made.stellwerk(*promote))
-        # Models whose pods nobody runs do not answer: it ends with 1.
-        _keep(samples, _STATUS, count, made.stellwerk("status", "--json", fine=(0, 1)))
+        if not given.moves:
+            # Models whose pods nobody runs do not answer: it ends with 1.
+            _keep(samples, _STATUS, count, made.stellwerk("status", "--json", fine=(0, 1)))
 
 
 def _keep(samples: Samples, what: str, count: int, sample: Sample) -> None:
