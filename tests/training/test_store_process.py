@@ -50,6 +50,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     }
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
+    # Another test's has its login.
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     log = tmp_path / "log"
     with running([binary, *options, "posix", tmp_path / "data"], log, environment):
         eventually(lambda: _answers(port, tmp_path / "ca.crt"), log)
