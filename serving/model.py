@@ -1,6 +1,7 @@
 """An ONNX model in ONNX Runtime: what it takes, what it returns, and its execution."""
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -76,7 +77,7 @@ class Tensor:
         return {"name": self.name, "datatype": self.datatype, "shape": shape}
 
 
-class Runner:
+class Runner(ABC):
     """What answers requests: what it takes, what it returns, and its execution."""
 
     def __init__(
@@ -93,13 +94,13 @@ class Runner:
         self.returns_strings = any(tensor.datatype == BYTES for tensor in self.outputs)
         self._clock, self.short_runs = clock, short_runs
 
+    @abstractmethod
     def run(self, feeds: Mapping[str, NDArray[Any]], outputs: Sequence[str]) -> list[NDArray[Any]]:
         """Return the named outputs for `feeds` (input names to arrays of the input's dtype).
 
         Raises ModelError when the model has no result for these inputs, and MemoryError when they need more memory
         than there is.
         """
-        raise NotImplementedError
 
     def warm_up(self, feeds: Mapping[str, NDArray[Any]] | None = None) -> str | None:
         """Run twice, so that the first request finds the model warm; return why that was not possible, or None.

@@ -124,11 +124,11 @@ def run(session: Session, console: Console, models: Sequence[str], first: Sequen
     demo.step("Local cluster", session.local.start)
     demo.step("Credentials", partial(_init, demo))
     apply_environments(demo)
-    first, second = make_releases(demo)
-    _story(demo, first, second)
+    worse, better = make_releases(demo)
+    _story(demo, worse, better)
     for other in others:
         demo.step(f"{other}: train, gate, release, promote", partial(_along, demo, other))
-    demo.step("Answers, and their log line", lambda: _look(demo, first))
+    demo.step("Answers, and their log line", lambda: _look(demo, worse))
     _summary(demo, time.monotonic() - began)
 
 
