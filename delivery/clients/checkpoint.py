@@ -3,10 +3,14 @@
 import gc
 import gzip
 import json
+import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from delivery.errors import DeliveryError, system_errors
 
@@ -31,7 +35,8 @@ def read(file: Path) -> dict[str, Any]:
             document = json.loads(gzip.decompress(content) if file.suffix == ".gz" else content)
         if "checkpoint" not in document:
             return {"version": document["version"], "deployment": document["deployment"] or {}}
-        return {"version": document["version"], "deployment": document["checkpoint"].get("latest") or {}}
+        features = {"features": document["features"]} if "features" in document else {}
+        return {"version": document["version"], **features, "deployment": document["checkpoint"].get("latest") or {}}
     except (ValueError, TypeError, KeyError, AttributeError, EOFError) as error:
         raise DeliveryError(f"{file} is no backup of a state: {error}; choose another one") from None
 
@@ -51,7 +56,8 @@ def _nothing_collected() -> Iterator[None]:
 def content(state: Mapping[str, Any], project: str, stack: str) -> bytes:
     """Return what a file backend writes for an exported state."""
     checkpoint = {"stack": f"organization/{project}/{stack}", "latest": state["deployment"]}
-    return json.dumps({"version": state["version"], "checkpoint": checkpoint}).encode()
+    features = {"features": state["features"]} if "features" in state else {}
+    return orjson.dumps({"version": state["version"], **features, "checkpoint": checkpoint})
 
 
 def make_backend(folder: Path, project: str, stack: str, state: Mapping[str, Any]) -> None:
@@ -61,6 +67,21 @@ def make_backend(folder: Path, project: str, stack: str, state: Mapping[str, Any
         place.mkdir(parents=True)
         (folder / ".pulumi" / "meta.yaml").write_text(_META, encoding="utf-8")
         (place / f"{stack}.json").write_bytes(content(state, project, stack))
+
+
+def replace(file: Path, state: Mapping[str, Any], project: str, stack: str) -> None:
+    """Replace the file of a state in one step; what was there is kept as the engine keeps it."""
+    # Where `stacks` puts it, beside the folders of what is kept.
+    kept = file.parents[2] / "backups" / project / stack
+    partial = file.with_name(f".{file.name}.partial")
+    with system_errors("writing the state", "make the backend's folder writable"):
+        kept.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as opened:
+            opened.write(content(state, project, stack))
+            opened.flush()
+            os.fsync(opened.fileno())
+        os.link(file, kept / f"{stack}.{time.time_ns()}.json")
+        os.replace(partial, file)
 
 
 def outputs(state: Mapping[str, Any]) -> dict[str, Any]:

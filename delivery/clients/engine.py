@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from delivery.clients import checkpoint
+from delivery.clients.apart import Copy
 from delivery.clients.locks import StackLocks
 from delivery.clients.part import Part
 from delivery.clients.plan import Plan, failures, parse, stored
@@ -40,10 +41,11 @@ _EVENT_LOG = {"PULUMI_DEBUG_COMMANDS": "true"}
 
 @dataclass(frozen=True)
 class Update:
-    """How an update ended: whether it succeeded, and whether it had begun to change anything."""
+    """How an update ended: whether it succeeded, whether it had begun to change anything, what went wrong after it."""
 
     succeeded: bool
     begun: bool
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -152,8 +154,7 @@ class Engine:
     ) -> Update:
         """Apply `text` as it was previewed a moment ago, whatever is written into the stack file meanwhile.
 
-        Where it was previewed for a `part` of the stack, nothing else is touched.
-
+        Where it was previewed for a `part` of the stack, nothing else is touched. Whatever ends it, a copy is saved.
         While it runs `stop` is asked every second or so; the engine is interrupted when it says yes. The engine itself
         waits no longer than `seconds` for pods: an interrupt is answered only when that wait ends.
         """
@@ -161,9 +162,14 @@ class Engine:
         with self._workspace(environment, text) as (config, events):
             targets, confined = part.update(config.parent) if part else ([], {})
             arguments = ["up", "--stack", environment, "--config-file", str(config), "--event-log", str(events)]
-            variables |= confined
-            succeeded = self.show(*arguments, "--yes", "--skip-preview", *targets, stop=stop, variables=variables)
-            return Update(succeeded, _begun(events))
+            file, locks = self.state_file(environment), self.locks(environment)
+            copy = part and Copy.make(self.variables, file, locks, config.parent, part.model)
+            variables |= confined | (copy.variables if copy else {})
+            try:
+                succeeded = self.show(*arguments, "--yes", "--skip-preview", *targets, stop=stop, variables=variables)
+            finally:
+                problem = copy.save() if copy else ""
+            return Update(succeeded and not problem, _begun(events), problem)
 
     @contextmanager
     def _workspace(self, environment: str, text: str) -> Iterator[tuple[Path, Path]]:

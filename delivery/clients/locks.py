@@ -7,9 +7,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from getpass import getuser
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 from delivery.clients.processes import ENGINE, end_survivors, exists, process
 from delivery.errors import system_errors
@@ -31,6 +33,7 @@ class Lock:
     username: str = "?"
     hostname: str = "?"
     since: float = 0
+    process: str = ENGINE
 
     def __str__(self) -> str:
         began = datetime.fromtimestamp(self.since).strftime("%Y-%m-%d %H:%M:%S")
@@ -45,7 +48,7 @@ class Lock:
         """Return whether the owner is certainly gone."""
         if self.pid is None:
             return time.time() - self.since > _WRITTEN_SECONDS
-        return self.is_here and not _is_running(self.pid, self.since)
+        return self.is_here and not _is_running(self.pid, self.since, self.process)
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,8 @@ def read(file: Path) -> Lock | None:
     try:
         said = json.loads(text)
         since = datetime.fromisoformat(said["timestamp"]).timestamp() if said.get("timestamp") else written
-        return Lock(file, int(said["pid"]), str(said.get("username", "?")), str(said.get("hostname", "?")), since)
+        name, host = str(said.get("username", "?")), str(said.get("hostname", "?"))
+        return Lock(file, int(said["pid"]), name, host, since, str(said.get("process", ENGINE)))
     except (ValueError, TypeError, KeyError, AttributeError):
         return Lock(file, since=written)
 
@@ -90,7 +94,7 @@ class StackLocks:
         """Return the locks that the engine itself would see, half-written ones included."""
         if self.backend is None:
             return []
-        folder = self.backend / ".pulumi" / "locks" / "organization" / self.project / self.stack
+        folder = self._folder(self.backend)
         files = sorted(file for file in folder.glob("*") if not file.name.endswith(_BESIDE))
         return [lock for lock in map(read, files) if lock]
 
@@ -131,6 +135,35 @@ class StackLocks:
                 if lock.is_dead() and self._remove(lock, backend):
                     broken.append(lock)
         return broken
+
+    @contextmanager
+    def taken(self) -> Iterator[bool]:
+        """Take a lock as the engine does, which refuses to work beside it; say whether there was no other."""
+        if self.backend is None or self.all():
+            yield False
+            return
+        folder = self._folder(self.backend)
+        own = process(os.getpid())
+        said = {
+            "pid": os.getpid(),
+            "username": getuser(),
+            "hostname": os.uname().nodename,
+            "timestamp": datetime.now(UTC).isoformat(),
+            "process": own.name if own else ENGINE,
+        }
+        place = folder / f"{uuid4()}.json"
+        with system_errors(f"locking {self.stack}", f"make {folder} writable"):
+            folder.mkdir(parents=True, exist_ok=True)
+            place.with_suffix(".partial.attrs").write_text(json.dumps(said), encoding="utf-8")
+            place.with_suffix(".partial.attrs").rename(place)
+        try:
+            # As the engine does: of two that have begun at the same moment each sees the other.
+            yield len(self.all()) == 1
+        finally:
+            place.unlink(missing_ok=True)
+
+    def _folder(self, backend: Path) -> Path:
+        return backend / ".pulumi" / "locks" / "organization" / self.project / self.stack
 
     def _remove(self, lock: Lock, backend: Path) -> bool:
         """Take a lock away; return whether it was the one that was judged."""
@@ -201,12 +234,12 @@ def _is_empty(file: Path) -> bool:
         return False
 
 
-def _is_running(pid: int, since: float) -> bool:
-    """Return whether a process may be the engine that took a lock at `since`."""
+def _is_running(pid: int, since: float, name: str) -> bool:
+    """Return whether a process may be the one of this name that took a lock at `since`."""
     if not exists(pid):
         return False
     try:
         seen = process(pid)
     except OSError:
         return True
-    return seen is not None and seen.name == ENGINE and seen.began < since + _CLOCK_SECONDS
+    return seen is not None and seen.name == name and seen.began < since + _CLOCK_SECONDS

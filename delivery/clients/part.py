@@ -4,7 +4,7 @@ The engine reads, compares and reports each resource of a state, so the preview 
 the other models. The update has to be made in the state itself; there the engine touches its targets and nothing else.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,21 @@ from infra.targets.variables import MOVE, PULUMI_BACKEND_URL
 
 @dataclass(frozen=True)
 class Part:
-    """One model and what it stands on: the state that its preview knows of, the URNs that its update may touch."""
+    """One model and what it stands on: the state that its preview knows of, the URNs that its update may touch.
+
+    `others` are the resources that are left out.
+    """
 
     model: str
     state: Mapping[str, Any]
     targets: tuple[str, ...] = ()
+    others: tuple[Mapping[str, Any], ...] = ()
+
+    @property
+    def resources(self) -> Sequence[Mapping[str, Any]]:
+        """The resources that are not left out."""
+        resources: Sequence[Mapping[str, Any]] = self.state["deployment"]["resources"]
+        return resources
 
     def preview_variables(self, folder: Path, project: str, stack: str) -> dict[str, str]:
         """Return the variables of a preview in a backend that is made in `folder`: there is nothing else to touch."""
@@ -57,8 +67,23 @@ def part(state: Mapping[str, Any], model: str) -> Part | None:
     if not others or needed & others:
         return None
     # The engine's own provider is declared where a program asks the engine something; one that moves a model does not.
-    kept = [item for item in rest if item["type"] != OWN_PROVIDER or item["urn"] in needed]
-    return Part(model, {**state, "deployment": {**deployment, "resources": kept}})
+    kept: list[Mapping[str, Any]] = []
+    left: list[Mapping[str, Any]] = []
+    for item in deployment.get("resources") or []:
+        own = item["urn"] not in others and (item["type"] != OWN_PROVIDER or item["urn"] in needed)
+        (kept if own else left).append(item)
+    return Part(model, {**state, "deployment": {**deployment, "resources": kept}}, others=tuple(left))
+
+
+def whole(made: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """Return the state of a part with the others behind it; None where that is not one which the engine takes."""
+    deployment = made["deployment"]
+    resources = deployment.get("resources") or []
+    own, rest = ({item["urn"] for item in items} for items in (resources, others))
+    needed = {urn for item in others for urn in (item.get("parent") or "", *_needs(item))}
+    if own & rest or needed - own - rest - {""}:
+        return None
+    return {**made, "deployment": {**deployment, "resources": [*resources, *others]}}
 
 
 def _needs(resource: Mapping[str, Any]) -> Iterator[str]:

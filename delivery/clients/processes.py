@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from infra.targets.variables import PULUMI_BACKEND_URL
+from infra.targets.variables import BACKEND, PULUMI_BACKEND_URL
 
 ENGINE = "pulumi"
 # What the engine starts; the system cuts names after fifteen characters.
@@ -88,7 +88,7 @@ def _backend(pid: int) -> str | None:
     except OSError:
         return None
     values = dict(variable.partition("=")[::2] for variable in variables)
-    return values.get(PULUMI_BACKEND_URL)
+    return values.get(BACKEND) or values.get(PULUMI_BACKEND_URL)
 
 
 def _has_engine(pid: int) -> bool:

@@ -38,7 +38,11 @@ def apply(session: Session, draft: Draft, how: How, began: float) -> None:
         seconds = session.clock.monotonic() - start
         how.console.print(f"{environment} answers with {release} ({seconds:.0f} s)", highlight=False)
         return
-    reason = watch.reason or ("does not answer with it" if update.succeeded else "the update failed, see above")
+    reason = (
+        watch.reason
+        or update.problem
+        or ("does not answer with it" if update.succeeded else "the update failed, see above")
+    )
     if not draft.is_new:
         raise DeliveryError(f"{environment}: {release}: {reason}; the pointer was there before and stays")
     how.console.print(f"{release}: {reason}", style="red", markup=False, highlight=False, soft_wrap=True)

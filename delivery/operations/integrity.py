@@ -77,7 +77,9 @@ def _locks(session: Session, environment: str) -> Iterator[Finding]:
         elif not lock.is_here:
             action = f"if it runs no more there, `pulumi cancel --stack {environment}`"
             yield Finding("lock", f"held on another machine ({lock})", action)
-    yield from interrupted(session, environment)
+    if session.backend.holder(environment) is None:
+        # One that runs may be noted before its state is whole.
+        yield from interrupted(session, environment)
 
 
 def interrupted(session: Session, environment: str) -> Iterator[Finding]:

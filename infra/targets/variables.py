@@ -50,6 +50,8 @@ DEADLINE = "STELLWERK_DEADLINE"
 # File that names the one model which an update moves: the program declares no other. The command makes it for one call
 # of the engine that is confined to this model, and removes it with the call: a variable that is left names no file.
 MOVE = "STELLWERK_MOVE"
+# The backend of whose state an engine has a copy to work in. Set by the command for one update.
+BACKEND = "STELLWERK_BACKEND"
 # Folder with the `stacks/` and `models/` that the program reads instead of the checkout's: the stack files of another
 # revision. The command makes it for one preview, and removes it with the call.
 STACKS = "STELLWERK_STACKS"

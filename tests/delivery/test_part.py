@@ -14,6 +14,7 @@ from delivery.clients.engine import Engine
 from delivery.clients.part import Part, part
 from delivery.clients.plan import Plan
 from delivery.errors import DeliveryError
+from infra.targets.variables import PULUMI_SKIP_CHECKPOINTS
 from tests.support.engine import COMPONENT, exported, plan
 from tests.support.rendered import rendered
 
@@ -86,9 +87,10 @@ def test_an_update_without_targets_is_none(tmp_path: Path) -> None:
 class World:
     """A stack of a file backend on the real engine, whose program declares what variables say."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, checkpoints: bool) -> None:
         made = rendered(folder, Path(__file__).parent / "models_program.py")
-        self.root, self.variables = made.root, made.variables
+        self.root = made.root
+        self.variables = {**made.variables, PULUMI_SKIP_CHECKPOINTS: str(not checkpoints).lower()}
         self.engine(BASE, MODELS).run("stack", "init", "prod", "--no-select")
         assert self.engine(BASE, MODELS).update("prod", TEXT).succeeded
 
@@ -110,9 +112,9 @@ class World:
         }
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> World:
-    return World(tmp_path)
+@pytest.fixture(params=[True, False], ids=["in the state", "in a copy"])
+def world(tmp_path: Path, request: pytest.FixtureRequest) -> World:
+    return World(tmp_path, request.param)
 
 
 @pytest.mark.tools
@@ -127,6 +129,8 @@ def test_a_move_changes_its_model_and_no_other(world: World) -> None:
     assert {name: world.held(name) for name in ("letters", "digits-2")} != {}
     assert world.held("letters") == before["letters"]
     assert outputs(engine.export("prod"))["models"] == wanted
+    assert engine.locks("prod").interrupted is None
+    assert [entry["result"] for entry in engine.history("prod")] == ["succeeded", "succeeded"]
     # Everything is as a whole update would have made it.
     assert engine.preview("prod", TEXT, shown=False).changes == []
 
@@ -167,6 +171,19 @@ def test_a_model_that_came_after_the_preview_stays(world: World) -> None:
     assert world.engine(BASE, {**MODELS, "words": "1"}).update("prod", TEXT).succeeded
     assert engine.update("prod", TEXT, part=confined).succeeded
     assert "words" in names(engine.export("prod"))
+
+
+@pytest.mark.tools
+def test_a_move_and_another_update_exclude_each_other(world: World) -> None:
+    engine = world.engine(BASE, {**MODELS, "digits": "2"})
+    _, confined = world.look(engine, "digits")
+    with engine.locks("prod").taken() as taken:
+        assert taken
+        update = engine.update("prod", TEXT, part=confined)
+    assert (update.succeeded, update.begun, update.problem) == (False, False, "")
+    assert outputs(engine.export("prod"))["models"] == MODELS
+    assert engine.locks("prod").interrupted is None
+    assert engine.update("prod", TEXT, part=confined).succeeded
 
 
 @pytest.mark.tools

@@ -17,10 +17,13 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts a process of this name, under a backend's variable."""
     started = []
 
-    def begin(name: str, url: str | None, program: str = "/bin/sleep", *arguments: str) -> subprocess.Popen[bytes]:
+    def begin(
+        name: str, url: str | None, program: str = "/bin/sleep", *arguments: str, of: str | None = None
+    ) -> subprocess.Popen[bytes]:
         if not (tmp_path / name).exists():
             (tmp_path / name).symlink_to(program)
         variables = {"PATH": f"{tmp_path}:/usr/bin:/bin"} | ({"PULUMI_BACKEND_URL": url} if url else {})
+        variables |= {"STELLWERK_BACKEND": of} if of else {}
         process = subprocess.Popen([tmp_path / name, *(arguments or ("60",))], env=variables, stdout=subprocess.PIPE)
         started.append(process)
         return process
@@ -35,6 +38,13 @@ def test_a_provider_that_has_outlived_its_engine_is_ended(start: Start) -> None:
     provider, host = start("pulumi-resource-kubernetes", URL), start("pulumi-language-python", URL)
     assert end_survivors(URL) == 2
     assert (provider.wait(5), host.wait(5)) == (-9, -9)
+
+
+def test_a_provider_of_a_copy_of_the_state_is_one_of_the_backend_s(start: Start) -> None:
+    provider = start("pulumi-resource-kubernetes", "file:///tmp/copy", of=f"{URL}?metadata=skip")
+    assert end_survivors("file:///tmp/copy") == 0
+    assert end_survivors(URL) == 1
+    assert provider.wait(5) == -9
 
 
 def test_whatever_is_not_of_a_dead_engine_of_this_backend_goes_on(start: Start) -> None:
