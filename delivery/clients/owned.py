@@ -73,7 +73,8 @@ def touched(kubectl: Kubectl, project: str, stack: str, since: float) -> set[Key
         for key, item in managed(kubectl, project, stack).items()
         for entry in item["metadata"].get("managedFields") or ()
         if entry.get("manager") == manager or entry.get("manager", "").startswith(_ENGINE)
-        if datetime.fromisoformat(entry["time"]).timestamp() >= since
+        # The API server gives no time to who has applied what was there already.
+        if "time" in entry and datetime.fromisoformat(entry["time"]).timestamp() >= since
     }
 
 

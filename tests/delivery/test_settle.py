@@ -104,6 +104,10 @@ def test_only_what_the_engine_has_changed_since_is_touched(cluster: Cluster) -> 
         thing("another", (OWN, EARLIER), ("kube-controller-manager", LATER)),
         thing("nobody"),
     )
+    # Who applied what was there already has no time.
+    without = thing("unchanged", ("pulumi-kubernetes-1a2b", LATER), (OWN, EARLIER))
+    del without["metadata"]["managedFields"][0]["time"]
+    cluster.things += (without,)
     assert touched(cluster, "stellwerk", "prod", KILLED) == {("", "ConfigMap", "x", name) for name in ("new", "both")}
 
 
