@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import made_models
+from benchmarks.errors import BenchmarkError
 from benchmarks.made_models import ENVIRONMENT, NODE, SOURCE
 from benchmarks.measure import ROOT, of_checkout, output, timed
 from delivery.commands.app import open_session
@@ -24,6 +25,11 @@ _READY = (
     '--output=jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}',
 )
 _QUIET_SECONDS, _POLL_SECONDS = 60, 5
+# KServe's controller: where its pods are, what it says of its work, and for how long it has to say that it has none.
+_CONTROLLER = "app=kserve-controller-manager"
+_METRICS = "/api/v1/namespaces/{}:8080/proxy/metrics"
+_WORK = ("workqueue_depth{", "controller_runtime_active_workers{")
+_IDLE_SECONDS, _WORK_SECONDS = 20, 900
 # What a checkout links to.
 _LINKS = (".venv", ".toolchain")
 
@@ -54,7 +60,8 @@ class Place:
     def settle(self, count: int) -> None:
         """Wait until KServe has done with `count` new models: what is measured next would wait for its turn.
 
-        Where it says of none of them more for a minute that it is ready, nothing more is waited for.
+        Where it says of none of them more for a minute that it is ready, nothing more is waited for. Its controller has
+        minutes of work after that, as it makes no more than 20 requests a second: until its queues stay empty.
         """
         ready, since = -1, time.monotonic()
         while ready < count and time.monotonic() - since < _QUIET_SECONDS:
@@ -62,7 +69,25 @@ class Place:
             if answer.count("True") > ready:
                 ready, since = answer.count("True"), time.monotonic()
             time.sleep(_POLL_SECONDS)
-        print(f"{ready:,} of {count:,} models are ready", file=sys.stderr)
+        began = busy = time.monotonic()
+        while time.monotonic() - busy < _IDLE_SECONDS and time.monotonic() - began < _WORK_SECONDS:
+            if self._work():
+                busy = time.monotonic()
+            time.sleep(_POLL_SECONDS)
+        text = f"{ready:,} of {count:,} models are ready, the controller was at work for {busy - began:.0f} s more"
+        print(text, file=sys.stderr)
+
+    def _work(self) -> float:
+        """Return how many objects KServe's controller has in hand or in its queues."""
+        pods = json.loads(
+            output([*_KUBECTL, "get", "pods", "-A", "--selector", _CONTROLLER, "-o", "json"], ROOT, self.env)
+        )
+        places = [f"{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}" for pod in pods["items"]]
+        if not places:
+            raise BenchmarkError(f"no pod of KServe's controller has the label {_CONTROLLER}")
+        said = [output([*_KUBECTL, "get", "--raw", _METRICS.format(place)], ROOT, self.env) for place in places]
+        lines = [line for text in said for line in text.splitlines() if line.startswith(_WORK)]
+        return sum(float(line.rpartition(" ")[2]) for line in lines)
 
     def grow(self, count: int) -> None:
         """Have the environment's file name `count` models in all."""

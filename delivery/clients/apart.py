@@ -5,9 +5,11 @@ times as long as what is to be done. The copy has the locks and the history of t
 is an update of the stack, with the engine's own lock.
 """
 
+import filecmp
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from urllib.parse import urlsplit
 
 from delivery.clients import checkpoint
 from delivery.clients.locks import StackLocks
-from delivery.clients.part import Part, part, whole
+from delivery.clients.part import Part, part, whole, with_new
 from delivery.errors import DeliveryError
 from infra.targets.variables import BACKEND, PULUMI_BACKEND_URL, PULUMI_SKIP_CHECKPOINTS
 
@@ -55,7 +57,7 @@ class Copy:
         if backend is None or file is None or not is_safe(variables, file):
             return None
         now = part(checkpoint.read(file), model)
-        if now is None or whole(now.state, now.others) is None:
+        if now is None or now.state["deployment"].get("pending_operations") or whole(now.state, now.others) is None:
             return None
         copy = folder / "copy"
         checkpoint.make_backend(copy, locks.project, locks.stack, now.state)
@@ -73,31 +75,52 @@ class Copy:
         url = f"file://{self.place.parents[3]}" + (f"?{query}" if query else "")
         return {PULUMI_BACKEND_URL: url, BACKEND: self.locks.url}
 
-    def save(self) -> str:
+    def save(self, *, begun: bool) -> str:
         """Write what the engine has made of the copy into the state; return why that was not possible, else nothing.
 
-        What it was not possible for stays marked as interrupted: the next command reads the cluster.
+        `begun` says whether the engine's events have a change. What it was not possible for stays marked as
+        interrupted: the next command reads the cluster.
         """
-        if self.place.stat().st_mtime_ns == self.began and not any(lock.is_dead() for lock in self.locks.all()):
+        if self.place.stat().st_mtime_ns == self.began:
+            if begun or any(lock.is_dead() for lock in self.locks.all()):
+                return "the state was not saved, as the update was killed"
             # Nothing was done: somebody else had the lock, or the engine did not start.
             self.locks.settle()
             return ""
-        with self.locks.taken() as taken:
-            if not taken:
-                return "the state was not saved, as an update was killed or another one has begun"
-            result = self._result()
-            if result is None:
-                return "the state was not saved, as another update has changed it meanwhile"
-            checkpoint.replace(self.file, result, self.locks.project, self.locks.stack)
-            self.locks.settle()
-        return ""
-
-    def _result(self) -> dict[str, Any] | None:
-        """Return the state with the copy's resources in place of those that the copy was made of."""
         try:
-            now = part(checkpoint.read(self.file), self.part.model)
-            made = checkpoint.read(self.place)
-        except DeliveryError:
-            return None
+            with self.locks.taken() as taken:
+                if taken:
+                    return self._write()
+        except DeliveryError as error:
+            return f"the state was not saved: {error}"
+        return "the state was not saved, as an update was killed or another one has begun"
+
+    def _write(self) -> str:
+        """Write the result, under the lock; return why that was not possible, else nothing."""
+        state, made = checkpoint.read(self.file), checkpoint.read(self.place)
+        now = part(state, self.part.model)
         # What somebody has done to another model meanwhile is in `others`, and stays.
-        return whole(made, now.others) if now is not None and now.resources == self.part.resources else None
+        result = whole(made, now.others) if now and now.resources == self.part.resources else None
+        if result is not None:
+            self._replace(result)
+            self.locks.settle()
+            self._complete_history()
+            return ""
+        # What no state knows nobody takes away again. All else is read in the cluster.
+        if (result := with_new(state, made, self.part.model)) is not None:
+            self._replace(result)
+        return "the state was not saved, as another update has changed it meanwhile"
+
+    def _replace(self, state: Mapping[str, Any]) -> None:
+        checkpoint.replace(self.file, state, self.locks.project, self.locks.stack)
+
+    def _complete_history(self) -> None:
+        """Have the history keep the whole state of this update, as of any, where the engine has kept its own."""
+        folder = self.file.parents[2] / "history" / self.locks.project / self.locks.stack
+        newest = max(folder.glob(f"{self.locks.stack}-*.checkpoint.json"), default=None)
+        # It says what was: nothing that runs needs it.
+        with suppress(OSError):
+            if newest is not None and filecmp.cmp(newest, self.place, shallow=False):
+                aside = newest.with_suffix(".partial.attrs")
+                os.link(self.file, aside)
+                aside.replace(newest)

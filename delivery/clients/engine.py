@@ -168,7 +168,7 @@ class Engine:
             try:
                 succeeded = self.show(*arguments, "--yes", "--skip-preview", *targets, stop=stop, variables=variables)
             finally:
-                problem = copy.save() if copy else ""
+                problem = copy.save(begun=_begun(events)) if copy else ""
             return Update(succeeded and not problem, _begun(events), problem)
 
     @contextmanager

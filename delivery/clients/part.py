@@ -36,7 +36,7 @@ class Part:
     def preview_variables(self, folder: Path, project: str, stack: str) -> dict[str, str]:
         """Return the variables of a preview in a backend that is made in `folder`: there is nothing else to touch."""
         backend = folder / "backend"
-        checkpoint.make_backend(backend, project, stack, self.state)
+        checkpoint.make_backend(backend, project, stack, self._previewed())
         return {PULUMI_BACKEND_URL: f"file://{backend}", **self._move(folder)}
 
     def update(self, folder: Path) -> tuple[list[str], dict[str, str]]:
@@ -47,6 +47,15 @@ class Part:
         if not self.targets:
             raise ValueError(f"the update of {self.model} has no target")
         return [argument for urn in self.targets for argument in ("--target", urn)], self._move(folder)
+
+    def _previewed(self) -> dict[str, Any]:
+        """Return the state without the engine's own provider, unless something needs it.
+
+        Not every program that moves a model asks the engine something: the preview would say that the provider goes.
+        """
+        needed = {urn for item in self.resources for urn in _needs(item)}
+        kept = [item for item in self.resources if item["type"] != OWN_PROVIDER or item["urn"] in needed]
+        return {**self.state, "deployment": {**self.state["deployment"], "resources": kept}}
 
     def _move(self, folder: Path) -> dict[str, str]:
         file = folder / "move"
@@ -62,28 +71,43 @@ def part(state: Mapping[str, Any], model: str) -> Part | None:
     """
     others = {step.urn for step in stored(state).of_others(model)}
     deployment = state.get("deployment") or {}
-    rest = [item for item in deployment.get("resources") or [] if item["urn"] not in others]
-    needed = {urn for item in rest for urn in _needs(item)}
-    if not others or needed & others:
-        return None
-    # The engine's own provider is declared where a program asks the engine something; one that moves a model does not.
     kept: list[Mapping[str, Any]] = []
     left: list[Mapping[str, Any]] = []
     for item in deployment.get("resources") or []:
-        own = item["urn"] not in others and (item["type"] != OWN_PROVIDER or item["urn"] in needed)
-        (kept if own else left).append(item)
+        (left if item["urn"] in others else kept).append(item)
+    if not others or others & {urn for item in kept for urn in _needs(item)}:
+        return None
     return Part(model, {**state, "deployment": {**deployment, "resources": kept}}, others=tuple(left))
 
 
 def whole(made: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     """Return the state of a part with the others behind it; None where that is not one which the engine takes."""
-    deployment = made["deployment"]
-    resources = deployment.get("resources") or []
-    own, rest = ({item["urn"] for item in items} for items in (resources, others))
-    needed = {urn for item in others for urn in (item.get("parent") or "", *_needs(item))}
-    if own & rest or needed - own - rest - {""}:
+    own = made["deployment"].get("resources") or []
+    if {item["urn"] for item in own} & {item["urn"] for item in others}:
         return None
-    return {**made, "deployment": {**deployment, "resources": [*resources, *others]}}
+    return _joined(made, own, others)
+
+
+def with_new(state: Mapping[str, Any], made: Mapping[str, Any], model: str) -> dict[str, Any] | None:
+    """Return a state with what a part made of an older one has of the model and the state does not know.
+
+    None where there is no such thing, or where the engine would not take the state.
+    """
+    known = state["deployment"].get("resources") or []
+    urns = {item["urn"] for item in known}
+    own = {step.urn for step in stored(made).of(model)} - urns
+    new = [item for item in made["deployment"].get("resources") or [] if item["urn"] in own]
+    return _joined(state, known, new) if new else None
+
+
+def _joined(
+    state: Mapping[str, Any], first: Sequence[Mapping[str, Any]], then: Sequence[Mapping[str, Any]]
+) -> dict[str, Any] | None:
+    """Return the state with these resources; None where one of the second needs what is not there."""
+    resources = [*first, *then]
+    there = {urn for item in resources for urn in (item["urn"], f"{item['urn']}::{item.get('id', '')}")}
+    needed = {urn for item in then for urn in (item.get("parent") or "", item.get("provider") or "", *_needs(item))}
+    return {**state, "deployment": {**state["deployment"], "resources": resources}} if needed <= there | {""} else None
 
 
 def _needs(resource: Mapping[str, Any]) -> Iterator[str]:

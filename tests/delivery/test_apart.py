@@ -92,7 +92,7 @@ def test_the_result_is_in_the_state_and_the_state_of_before_is_kept(world: World
     before = world.file.read_bytes()
     assert world.locks.interrupted is not None, "until then a command that finds it reads the cluster"
     world.write(world.copy.place, "digits", "2")
-    assert world.copy.save() == ""
+    assert world.copy.save(begun=True) == ""
     assert (world.contents["digits"], world.contents["letters"]) == ("2", None)
     assert [file.read_bytes() for file in world.backups] == [before]
     assert world.locks.interrupted is None
@@ -102,20 +102,22 @@ def test_the_result_is_in_the_state_and_the_state_of_before_is_kept(world: World
 def test_what_another_update_has_done_to_another_model_stays(world: World) -> None:
     world.write(world.copy.place, "digits", "2")
     world.write(world.file, "letters", "3")
-    assert world.copy.save() == ""
+    assert world.copy.save(begun=True) == ""
     assert (world.contents["digits"], world.contents["letters"]) == ("2", "3")
 
 
 def test_a_copy_that_stayed_as_it_was_changes_nothing(world: World) -> None:
-    assert world.copy.save() == ""
+    assert world.copy.save(begun=False) == ""
     assert (world.backups, world.locks.interrupted) == ([], None)
 
 
 CHANGED, BUSY = "another update has changed it", "an update was killed or another one has begun"
+UNREADABLE, KILLED = "the state was not saved: ", "the state was not saved, as the update was killed"
 MEANWHILE: dict[str, tuple[Callable[[World], object], str]] = {
     "the same model was changed": (lambda world: world.write(world.file, "digits", "3"), CHANGED),
-    "the state is not readable": (lambda world: world.file.write_text("{"), CHANGED),
-    "the copy is not readable": (lambda world: world.copy.place.write_text("{"), CHANGED),
+    "the state is not readable": (lambda world: world.file.write_text("{"), UNREADABLE),
+    "the copy is not readable": (lambda world: world.copy.place.write_text("{"), UNREADABLE),
+    "the state cannot be written": (lambda world: world.file.parents[2].joinpath("backups").write_text(""), UNREADABLE),
     "the engine was killed": (World.kill, BUSY),
     "another engine has begun": (lambda world: world.lock(os.getppid()), BUSY),
 }
@@ -127,15 +129,58 @@ def test_a_result_that_is_not_saved_leaves_the_mark(world: World, case: str) -> 
     world.write(world.copy.place, "digits", "2")
     meanwhile(world)
     before = world.file.read_bytes()
-    assert problem in world.copy.save()
+    assert problem in world.copy.save(begun=True)
     assert world.file.read_bytes() == before
     assert world.locks.interrupted is not None
 
 
-def test_a_killed_engine_that_wrote_nothing_leaves_the_mark(world: World) -> None:
-    world.kill()
-    assert BUSY in world.copy.save()
+@pytest.mark.parametrize(("begun", "locked"), [(False, True), (True, False)])
+def test_a_killed_engine_that_wrote_nothing_leaves_the_mark(world: World, begun: bool, locked: bool) -> None:
+    if locked:
+        world.kill()
+    assert world.copy.save(begun=begun) == KILLED
     assert world.locks.interrupted is not None
+
+
+def _grow(file: Path, name: str, provider: str = "") -> None:
+    """Have a state know one object of digits more, as an update does."""
+    state = checkpoint.read(file)
+    parent = next(item["urn"] for item in _resources("digits"))
+    urn = f"urn:pulumi:x::stellwerk::{COMPONENT}$kubernetes:core/v1:Secret::{name}"
+    more = {"urn": urn, "type": "kubernetes:core/v1:Secret", "parent": parent, "provider": provider}
+    state["deployment"]["resources"].append(more)
+    file.write_bytes(checkpoint.content(state, "stellwerk", "x"))
+    os.utime(file, ns=(0, 0))
+
+
+def test_of_a_result_that_is_not_saved_the_state_knows_what_it_had_not_known(world: World) -> None:
+    """Nothing else would ever take it away."""
+    _grow(world.copy.place, "digits-new")
+    _grow(world.file, "digits-of-another")
+    before = world.file.read_bytes()
+    assert CHANGED in world.copy.save(begun=True)
+    assert {"digits-new", "digits-of-another"} <= world.contents.keys()
+    assert [file.read_bytes() for file in world.backups] == [before]
+    assert world.locks.interrupted is not None
+
+
+def test_a_state_gets_nothing_that_the_engine_would_not_take(world: World) -> None:
+    _grow(world.copy.place, "digits-new", f"{STACK}::of-another-id")
+    _grow(world.file, "digits-of-another")
+    before = world.file.read_bytes()
+    assert CHANGED in world.copy.save(begun=True)
+    assert world.file.read_bytes() == before
+
+
+def test_the_history_keeps_the_whole_state(world: World) -> None:
+    history = world.backend / ".pulumi" / "history" / "stellwerk" / "x"
+    history.mkdir(parents=True)
+    world.write(world.copy.place, "digits", "2")
+    for name, content in (("x-1", b"older"), ("x-2", world.copy.place.read_bytes())):
+        (history / f"{name}.checkpoint.json").write_bytes(content)
+    assert world.copy.save(begun=True) == ""
+    kept = {file.name: file.read_bytes() for file in history.iterdir()}
+    assert kept == {"x-1.checkpoint.json": b"older", "x-2.checkpoint.json": world.file.read_bytes()}
 
 
 def test_a_lock_of_the_command_is_one_that_others_respect(world: World) -> None:
@@ -160,10 +205,20 @@ def test_a_state_that_is_broken_already_is_not_taken_apart(world: World, tmp_pat
     state = checkpoint.read(world.file)
     state["deployment"]["resources"].append({"urn": "urn:b", "type": "t", "parent": _resources("words")[0]["urn"]})
     state["deployment"]["resources"] += _resources("words")[1:]
+    assert _is_not_copied(world, state, tmp_path)
+
+
+def test_a_state_with_operations_of_an_unknown_end_is_not_taken_apart(world: World, tmp_path: Path) -> None:
+    state = checkpoint.read(world.file)
+    state["deployment"]["pending_operations"] = [{"type": "creating", "resource": _resources("letters")[1]}]
+    assert _is_not_copied(world, state, tmp_path)
+
+
+def _is_not_copied(world: World, state: dict[str, Any], folder: Path) -> bool:
     world.file.write_bytes(checkpoint.content(state, "stellwerk", "x"))
     world.locks.settle()
-    assert Copy.make(SKIPS, world.file, world.locks, tmp_path / "another", "digits") is None
-    assert world.locks.interrupted is None
+    made = Copy.make(SKIPS, world.file, world.locks, folder / "another", "digits")
+    return made is None and world.locks.interrupted is None
 
 
 @pytest.mark.parametrize(

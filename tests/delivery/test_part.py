@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from delivery.clients.checkpoint import outputs, read
+from delivery.clients.apart import Copy
+from delivery.clients.checkpoint import outputs, read, stacks
 from delivery.clients.engine import Engine
 from delivery.clients.part import Part, part
 from delivery.clients.plan import Plan
@@ -48,13 +49,18 @@ def test_a_part_has_the_model_and_what_is_no_model_s() -> None:
     assert names(STATE) == ["digits", "letters", "stellwerk-x"], "the state itself stays"
 
 
-def test_the_engine_s_own_provider_is_left_out_where_nothing_needs_it() -> None:
+def test_the_engine_s_own_provider_is_left_out_of_a_preview_where_nothing_needs_it(tmp_path: Path) -> None:
     own = {"urn": "urn:pulumi:x::stellwerk::pulumi:providers:pulumi::default", "type": "pulumi:providers:pulumi"}
     user = {"urn": "urn:x", "type": "pulumi:pulumi:StackReference", "provider": f"{own['urn']}::id"}
     for more, kept in (([own], []), ([own, user], ["default", "urn:x"])):
         made = part({"version": 3, "deployment": {"resources": [*STATE["deployment"]["resources"], *more]}}, "digits")
         assert made is not None
-        assert names(made.state) == sorted(["digits", "stellwerk-x", *kept])
+        folder = tmp_path / str(len(more))
+        folder.mkdir()
+        made.preview_variables(folder, "stellwerk", "x")
+        previewed = read(stacks(folder / "backend", "stellwerk") / "x.json")
+        assert names(previewed) == sorted(["digits", "stellwerk-x", *kept])
+        assert "default" in names(made.state), "the update has it as the state itself"
 
 
 def test_a_stack_without_other_models_has_no_part() -> None:
@@ -87,10 +93,10 @@ def test_an_update_without_targets_is_none(tmp_path: Path) -> None:
 class World:
     """A stack of a file backend on the real engine, whose program declares what variables say."""
 
-    def __init__(self, folder: Path, checkpoints: bool) -> None:
+    def __init__(self, folder: Path, variables: Mapping[str, str]) -> None:
         made = rendered(folder, Path(__file__).parent / "models_program.py")
-        self.root = made.root
-        self.variables = {**made.variables, PULUMI_SKIP_CHECKPOINTS: str(not checkpoints).lower()}
+        self.root, self.objects = made.root, folder / "rendered"
+        self.variables = {**made.variables, **variables}
         self.engine(BASE, MODELS).run("stack", "init", "prod", "--no-select")
         assert self.engine(BASE, MODELS).update("prod", TEXT).succeeded
 
@@ -112,7 +118,10 @@ class World:
         }
 
 
-@pytest.fixture(params=[True, False], ids=["in the state", "in a copy"])
+COPIED = {PULUMI_SKIP_CHECKPOINTS: "true", "ASKS": "true"}
+
+
+@pytest.fixture(params=[{PULUMI_SKIP_CHECKPOINTS: "false"}, COPIED], ids=["in the state", "in a copy"])
 def world(tmp_path: Path, request: pytest.FixtureRequest) -> World:
     return World(tmp_path, request.param)
 
@@ -131,6 +140,8 @@ def test_a_move_changes_its_model_and_no_other(world: World) -> None:
     assert outputs(engine.export("prod"))["models"] == wanted
     assert engine.locks("prod").interrupted is None
     assert [entry["result"] for entry in engine.history("prod")] == ["succeeded", "succeeded"]
+    kept = max((world.root.parent / "backend/.pulumi/history/stellwerk/prod").glob("*.checkpoint.json"))
+    assert read(kept) == engine.export("prod"), "the history has the other models, too"
     # Everything is as a whole update would have made it.
     assert engine.preview("prod", TEXT, shown=False).changes == []
 
@@ -149,6 +160,43 @@ def test_a_first_release_and_the_last_one_s_end_are_moves_too(world: World) -> N
     assert {step.op for step in planned.changes} == {"delete"}
     assert back.update("prod", TEXT, part=confined).succeeded
     assert back.preview("prod", TEXT, shown=False).changes == []
+
+
+@pytest.mark.tools
+def test_a_first_release_that_failed_half_way_is_known_and_completed(world: World) -> None:
+    engine = world.engine(BASE, {**MODELS, "words": "1"})
+    _, confined = world.look(engine, "words")
+    obstacle = world.objects / "1-manifest" / "v1-configmap-default-words-more.yaml"
+    obstacle.mkdir()
+    assert not engine.update("prod", TEXT, part=confined).succeeded
+    held = world.held("words")
+    assert 0 < len(held) < 3, "what was made before it failed"
+    assert world.engine(BASE, MODELS).preview("prod", TEXT, shown=False).of("words") != []
+    obstacle.rmdir()
+    _, confined = world.look(engine, "words")
+    assert engine.update("prod", TEXT, part=confined).succeeded
+    assert held.keys() < world.held("words").keys()
+    assert engine.preview("prod", TEXT, shown=False).changes == []
+
+
+@pytest.mark.tools
+def test_a_first_release_whose_command_is_killed_before_it_saves_is_made_again(tmp_path: Path) -> None:
+    world = World(tmp_path, COPIED)
+    engine = world.engine(BASE, {**MODELS, "words": "1"})
+    _, confined = world.look(engine, "words")
+    before, folder = engine.export("prod"), tmp_path / "killed"
+    folder.mkdir()
+    (folder / "Pulumi.prod.yaml").write_text(TEXT)
+    copy = Copy.make(engine.variables, engine.state_file("prod"), engine.locks("prod"), folder, "words")
+    assert copy is not None
+    targets, variables = confined.update(folder)
+    given = ["up", "--stack", "prod", "--config-file", str(folder / "Pulumi.prod.yaml"), "--yes", "--skip-preview"]
+    assert engine.show(*given, *targets, variables={**variables, **copy.variables})
+    assert engine.export("prod") == before
+    assert engine.locks("prod").interrupted is not None, "the next command reads the cluster"
+    assert engine.update("prod", TEXT, part=confined).succeeded
+    assert len(world.held("words")) == 3
+    assert engine.preview("prod", TEXT, shown=False).changes == []
 
 
 @pytest.mark.tools
