@@ -32,7 +32,7 @@ def read(file: Path) -> dict[str, Any]:
         content = file.read_bytes()
     try:
         with _nothing_collected():
-            document = json.loads(gzip.decompress(content) if file.suffix == ".gz" else content)
+            document = _parsed(gzip.decompress(content) if file.suffix == ".gz" else content)
         if "checkpoint" not in document:
             return {"version": document["version"], "deployment": document["deployment"] or {}}
         features = {"features": document["features"]} if "features" in document else {}
@@ -41,13 +41,26 @@ def read(file: Path) -> dict[str, Any]:
         raise DeliveryError(f"{file} is no backup of a state: {error}; choose another one") from None
 
 
+def _parsed(content: bytes) -> Any:
+    """Return what JSON says, in half the time of the standard library, which takes what the other does not."""
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return json.loads(content)
+
+
 @contextmanager
 def _nothing_collected() -> Iterator[None]:
-    """Keep the interpreter from looking for garbage: two thirds of the time of a large state, which is none."""
+    """Keep the interpreter from looking for garbage in what is read: more than half the time of a large state.
+
+    Neither while it is read nor later: what there is then is not looked at again. A state has no cycles, and goes as
+    soon as nobody has it.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
+        gc.freeze()
     finally:
         if enabled:
             gc.enable()
@@ -57,7 +70,11 @@ def content(state: Mapping[str, Any], project: str, stack: str) -> bytes:
     """Return what a file backend writes for an exported state."""
     checkpoint = {"stack": f"organization/{project}/{stack}", "latest": state["deployment"]}
     features = {"features": state["features"]} if "features" in state else {}
-    return orjson.dumps({"version": state["version"], **features, "checkpoint": checkpoint})
+    document = {"version": state["version"], **features, "checkpoint": checkpoint}
+    try:
+        return orjson.dumps(document)
+    except orjson.JSONEncodeError:
+        return json.dumps(document).encode()
 
 
 def make_backend(folder: Path, project: str, stack: str, state: Mapping[str, Any]) -> None:
