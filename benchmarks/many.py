@@ -14,6 +14,7 @@ from benchmarks import made_models
 from benchmarks.errors import BenchmarkError
 from benchmarks.made_models import ENVIRONMENT, NODE, SOURCE
 from benchmarks.measure import ROOT, of_checkout, output, timed
+from components.kit import ports
 from delivery.commands.app import open_session
 from infra.targets.variables import LOCAL_CONTEXT
 from infra.values import SERVING
@@ -25,9 +26,9 @@ _READY = (
     '--output=jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}',
 )
 _QUIET_SECONDS, _POLL_SECONDS = 60, 5
-# KServe's controller: where its pods are, what it says of its work, and for how long it has to say that it has none.
+# KServe's controller: its pods, its metrics, those of its work, and for how long these have to be zero.
 _CONTROLLER = "app=kserve-controller-manager"
-_METRICS = "/api/v1/namespaces/{}:8080/proxy/metrics"
+_METRICS = f"/api/v1/namespaces/{{}}:{ports.KSERVE_METRICS}/proxy/metrics"
 _WORK = ("workqueue_depth{", "controller_runtime_active_workers{")
 _IDLE_SECONDS, _WORK_SECONDS = 20, 900
 # What a checkout links to.

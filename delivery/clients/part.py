@@ -105,9 +105,9 @@ def _joined(
 ) -> dict[str, Any] | None:
     """Return the state with these resources; None where one of the second needs what is not there."""
     resources = [*first, *then]
-    there = {urn for item in resources for urn in (item["urn"], f"{item['urn']}::{item.get('id', '')}")}
+    known = {urn for item in resources for urn in (item["urn"], f"{item['urn']}::{item.get('id', '')}")}
     needed = {urn for item in then for urn in (item.get("parent") or "", item.get("provider") or "", *_needs(item))}
-    return {**state, "deployment": {**state["deployment"], "resources": resources}} if needed <= there | {""} else None
+    return {**state, "deployment": {**state["deployment"], "resources": resources}} if needed <= known | {""} else None
 
 
 def _needs(resource: Mapping[str, Any]) -> Iterator[str]:
