@@ -1,0 +1,34 @@
+"""Where the checkout's repository is hosted, for an address that does not say it: section `forge` of the base."""
+
+from enum import StrEnum
+
+from pydantic import Field
+
+from infra.contract.fields import Section
+
+
+class ForgeKind(StrEnum):
+    """A kind of host that commands can speak to."""
+
+    GITHUB = "github"
+    GITLAB = "gitlab"
+    BITBUCKET = "bitbucket"
+
+
+class ForgeValues(Section):
+    """The forge of the checkout."""
+
+    kind: ForgeKind = Field(description="github, gitlab or bitbucket")
+    url: str = Field(
+        pattern=r"^https?://[^\s/@?#]+(/[^\s@?#]+)*$",
+        description="the address of the forge as a browser has it, without a login: https://git.example.com",
+    )
+    repository: str = Field(
+        pattern=r"^[^\s/@]+(/[^\s/@]+)+$",
+        description="the repository's path: owner/name, group/subgroup/name, or PROJECT/name of Bitbucket Data Center",
+    )
+    token_variable: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="the variable that has the token; null: GITHUB_TOKEN, GITLAB_TOKEN or BITBUCKET_TOKEN",
+    )
