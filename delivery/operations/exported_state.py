@@ -50,8 +50,13 @@ def never_applied(environment: str) -> ExportedState:
     return ExportedState(environment, "", None, {"version": 3, "deployment": {}}, {})
 
 
-def export(session: Session, environment: str, output: Path) -> ExportedState:
-    """Write the last state of an environment's stack, without a secret value in it; return what was written.
+def file_name(environment: str) -> str:
+    """Return the name of the file with an environment's exported state."""
+    return f"{environment}.json"
+
+
+def export(session: Session, environment: str, folder: Path) -> Path:
+    """Write the last state of an environment's stack into a folder, without a secret value in it; return the file.
 
     Raise DeliveryError or ConfigError when there is no such stack, when its secrets cannot be read (who cannot read
     them cannot take them out either), and when one stands in clear where nobody has marked it as secret.
@@ -72,10 +77,11 @@ def export(session: Session, environment: str, output: Path) -> ExportedState:
     document = {"apiVersion": _VERSION, "kind": _KIND, **vars(made)}
     text = json.dumps(document)
     _require_none(real, known, text, environment)
-    with system_errors("writing the exported state", "name another file with --output"):
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(text, encoding="utf-8")
-    return made
+    file = folder / file_name(environment)
+    with system_errors("writing the exported state", "name another folder with --output"):
+        folder.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    return file
 
 
 def read(file: Path) -> ExportedState:
@@ -102,7 +108,9 @@ def _without_secrets(deployment: Mapping[str, Any]) -> dict[str, Any]:
 def _resource(item: Mapping[str, Any]) -> dict[str, Any]:
     made: dict[str, Any] = {key: _masked(value) for key, value in item.items()}
     if item["type"] == SECRET:
-        for side in filter(None, (made.get("inputs"), made.get("outputs"), (made.get("outputs") or {}).get("__inputs"))):
+        for side in filter(
+            None, (made.get("inputs"), made.get("outputs"), (made.get("outputs") or {}).get("__inputs"))
+        ):
             # Whoever has declared it: what a Secret holds is one.
             side.update(replaced(side))
     return made
@@ -126,7 +134,7 @@ def _require_none(real: Mapping[str, Any], known: Mapping[str, Any], text: str, 
     for path, value in _paths(real):
         if value not in public and len(value) >= _SHORTEST and json.dumps(value)[1:-1] in text:
             raise DeliveryError(
-                f"{environment}: a value of its credentials, {path}, stands in clear in the state; nothing was written; "
+                f"{environment}: a secret value, {path}, stands in clear in the state; nothing was written; "
                 "let what declares it make it a secret (`pulumi.Output.secret`), and apply the stack"
             )
 

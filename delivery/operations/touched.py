@@ -1,7 +1,7 @@
 """Which environments a change touches: by the files that differ between its merge base and its head."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -13,7 +13,7 @@ from infra.services.serving import models
 from infra.services.training import pipelines
 
 # What no stack is made of. Everything that is not named here or below is taken for a part of the program.
-_APART = ("benchmarks/", "delivery/", "docs/", "tests/", "stacks/feedback/", "stacks/differences.yaml", ".")
+_APART = ("benchmarks/", "delivery/", "docs/", "tests/", "stacks/feedback/", "stacks/differences.yaml", "Makefile", ".")
 _APART_ENDS = (".md",)
 _STACK = re.compile(r"stacks/Pulumi\.(.+)\.yaml")
 _RELEASE = re.compile(r"stacks/releases/([^/]+)/([^/]+)\.yaml")
@@ -39,24 +39,23 @@ class Touched:
     models: tuple[str, ...]
 
 
-def touched(project: Project, target: str) -> Touched:
-    """Return what the commit that is checked out changes since it left a target branch.
+def touched(project: Project, base: str, head: str) -> Touched:
+    """Return what a commit, whose files are checked out, changes since it left another one's history.
 
-    Raise DeliveryError when git does not know the branch, or no commit that both have.
+    Raise DeliveryError when git does not know one of the two, or no commit that both have.
     """
     git = Git(project.root)
-    head = git.commit("HEAD")
-    base = git.merge_base(git.commit(target), head)
+    head = git.commit(head)
+    base = git.merge_base(git.commit(base), head)
     paths = [path for path in git.changed(base, head) if not _is_apart(path)]
     known = project.environments
     files = {match[1] for path in paths if (match := _STACK.fullmatch(path))}
     releases = [(match[1], match[2]) for path in paths if (match := _RELEASE.fullmatch(path))]
     own = sorted({match[1] for path in paths if (match := _MODEL.fullmatch(path))})
-    named = {**dict.fromkeys(own), **{model: None for model, _ in releases}}
     if any(not _is_document(path) for path in paths):
         environments: Collection[str] = known
     else:
-        environments = {name for name in known if name in files or _has(project, name, named)}
+        environments = {name for name in known if name in files or _uses(project, name, own, releases)}
     return Touched(
         base,
         head,
@@ -78,10 +77,14 @@ def _is_document(path: str) -> bool:
     return path != BASE and any(pattern.fullmatch(path) for pattern in (_STACK, _RELEASE, _MODEL))
 
 
-def _has(project: Project, environment: str, named: Mapping[str, None]) -> bool:
-    """Return whether an environment serves or trains one of these models; one that cannot be read may."""
+def _uses(project: Project, environment: str, changed: Collection[str], releases: Collection[tuple[str, str]]) -> bool:
+    """Return whether an environment serves or trains one of the models, or points to one of the releases.
+
+    One that cannot be read may.
+    """
     try:
-        values = project.environment(environment)
+        stack = project.stack(environment)
     except ConfigError:
-        return bool(named)
-    return bool(named.keys() & {*models(values), *pipelines(values)})
+        return bool(changed or releases)
+    named = {*models(stack.environment), *pipelines(stack.environment)}
+    return not named.isdisjoint(changed) or any((each.model, each.release) in releases for each in stack.pointers())

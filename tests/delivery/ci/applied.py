@@ -1,12 +1,10 @@
 """A checkout with environments that were applied by the real engine, without a cluster: objects are files."""
 
 import json
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from delivery.clients.engine import KEY, Engine
-from delivery.clients.git import Git
 from tests.program.harness import stack_values
 from tests.support.checkout import Checkout
 from tests.support.documents import write_stacks
