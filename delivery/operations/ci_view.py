@@ -10,6 +10,7 @@ from delivery.clients.forges.origin import origin
 from delivery.errors import system_errors
 from delivery.operations import plan_view
 from delivery.operations.ci_preview import Looked, Preview, checks
+from delivery.operations.plan import Report
 from delivery.session import Session
 
 MARKER = "preview"
@@ -53,9 +54,14 @@ def _lines(preview: Preview) -> Iterator[str]:
     if unchecked:
         yield from ("", "### Not checked", "", *unchecked)
     for each in preview.environments:
-        if each.report and not each.report.is_empty:
+        if each.report and _says_something(each.report):
             yield from ("", *plan_view.markdown(each.report))
     yield from ("", f"<sub>Commit {change.head[:12]}, compared with {change.base[:12]}.</sub>")
+
+
+def _says_something(report: Report) -> bool:
+    """Return whether a plan says more than that there is nothing to do: nodes of others cost, too."""
+    return not report.is_empty or (report.cost is not None and report.cost.before != report.cost.after)
 
 
 def _verdict(looked: Looked) -> str:
