@@ -26,8 +26,8 @@ _NUMBERS = {
 
 def pull_request(variables: Mapping[str, str]) -> int | None:
     """Return the number of the pull request that a pipeline runs for; None where it runs for none."""
-    found = (pattern.fullmatch(variables.get(name, "")) for name, pattern in _NUMBERS.items())
-    return next((int(match[1]) for match in found if match), None)
+    matches = (pattern.fullmatch(variables.get(name, "")) for name, pattern in _NUMBERS.items())
+    return next((int(match[1]) for match in matches if match), None)
 
 
 def comment(preview: Preview) -> str:
@@ -143,8 +143,8 @@ def forge_with_token(session: Session) -> Forge | None:
 
     Raise DeliveryError where nothing says which forge and repository it is.
     """
-    found = origin(session.project.root, session.project.forge, session.variables)
-    return connect(found, session.variables) if session.variables.get(found.variable, "").strip() else None
+    place = origin(session.project.root, session.project.forge, session.variables)
+    return connect(place, session.variables) if session.variables.get(place.variable, "").strip() else None
 
 
 def post(forge: Forge, number: int, made: Preview) -> str:

@@ -2,9 +2,10 @@
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,8 +60,8 @@ class Repository:
     def root(self) -> Path:
         return self.applied.root
 
-    def release(self, root: Path, release: str, change: Callable[[dict], None] = lambda _: None) -> None:
-        """Write a release of the model into a checkout, as the training Job of this repository's commits has made it."""
+    def release(self, root: Path, release: str, change: Callable[[Any], None] = lambda _: None) -> None:
+        """Write a release of the model into a checkout, trained from one of the two commits to it."""
         releases = Releases(root / "stacks" / "releases")
         write_release(releases, MODEL, release)
         file = releases.file(MODEL, release)
@@ -93,7 +94,7 @@ def make(folder: Path) -> Repository:
 
 
 def run(
-    root: Path, variables: dict[str, str], capsys: pytest.CaptureFixture[str], *arguments: str
+    root: Path, variables: Mapping[str, str], capsys: pytest.CaptureFixture[str], *arguments: str
 ) -> tuple[int, str, str]:
     """Run the command in a checkout; return exit code, standard output and standard error."""
     session = Session(Project(root), variables, LocalCluster(dict, lambda _: None, lambda: None), NewYear())

@@ -1,4 +1,4 @@
-"""What a change touches, what of it is refused, and the comment, without an engine that knows more than it is told."""
+"""What a change touches, what of it is refused, and the comment, by an engine that only remembers."""
 
 from pathlib import Path
 
@@ -147,7 +147,7 @@ def test_of_an_environment_that_is_new_nothing_is_there_yet(branch: Checkout) ->
     branch.file("stage").write_text(text)
     commit(branch.root, "One more")
     change = touched(branch.project(), "main", "HEAD")
-    assert (change.environments, change.new) == (("stage",), {"stage"})
+    assert (change.environments, change.new) == (("stage",), frozenset({"stage"}))
 
 
 @pytest.mark.parametrize(

@@ -80,8 +80,8 @@ def promote(checkout: Checkout, repository: Repository) -> None:
 
 
 def require_golden(name: str, comment: str) -> None:
-    """Compare a comment with the golden one, but for the ids of commits whose content has encrypted values."""
-    shown = re.sub(r"(?<=[Cc]ommit )[0-9a-f]{12}|(?<=compared with )[0-9a-f]{12}", "0123456789ab", comment)
+    """Compare a comment with the golden one, but for the ids of commits, whose content has encrypted values."""
+    shown = re.sub(r"\b[0-9a-f]{12}\b", "0123456789ab", comment)
     assert SENTINEL not in comment
     assert shown.rstrip("\n") + "\n" == (GOLDEN / f"{name}.md").read_text()
 
@@ -106,7 +106,7 @@ def test_a_promotion_and_a_second_push(
     again = change("promotion", twice)
     code, comment = preview()
     assert (code, again != at, at[:12] in comment, again[:12] in comment) == (0, True, False, True)
-    assert "`spec.replicas`" in comment
+    assert "spec.replicas" in comment
 
 
 def test_a_node_pool_is_added(change: Callable[..., str], preview: Callable[[], tuple[int, str]]) -> None:
@@ -159,7 +159,7 @@ def test_a_fork_has_neither_cluster_nor_credentials(
     file = tmp_path / "comment.md"
     assert run(fork, bare, capsys, *arguments, "--output", str(file)) == (0, "", "")
     require_golden("fork", file.read_text())
-    # Without cluster and credentials it says of the changes what it says with them.
+    # Without cluster and credentials the plan is the same as with them.
     table = re.search(r"### prod: .*?(?=\n<sub>)", file.read_text(), re.DOTALL)
     assert table
     assert table[0] in (GOLDEN / "promotion.md").read_text()
