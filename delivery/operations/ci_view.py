@@ -56,7 +56,7 @@ def _lines(preview: Preview) -> Iterator[str]:
     for each in preview.environments:
         if each.report and _says_something(each.report):
             yield from ("", *plan_view.markdown(each.report))
-    yield from ("", f"<sub>Commit {change.head[:12]}, compared with {change.base[:12]}.</sub>")
+    yield from ("", f"_Commit {change.head[:12]}, compared with {change.base[:12]}._")
 
 
 def _says_something(report: Report) -> bool:

@@ -87,7 +87,7 @@ def require_golden(name: str, comment: str) -> None:
 
 
 def results(forge: ForgeServer, at: str) -> dict[str, str]:
-    return {name: found["state"] for (of, name), found in forge.state.checks.items() if of == at}
+    return {name: each["state"] for (of, name), each in forge.state.checks.items() if of == at}
 
 
 def test_a_promotion_and_a_second_push(
@@ -160,6 +160,9 @@ def test_a_fork_has_neither_cluster_nor_credentials(
     assert run(fork, bare, capsys, *arguments, "--output", str(file)) == (0, "", "")
     require_golden("fork", file.read_text())
     # Without cluster and credentials the plan is the same as with them.
-    table = re.search(r"### prod: .*?(?=\n<sub>)", file.read_text(), re.DOTALL)
-    assert table
-    assert table[0] in (GOLDEN / "promotion.md").read_text()
+    plans = [
+        re.search(r"### prod: .*(?=\n_Commit)", (GOLDEN / f"{name}.md").read_text(), re.DOTALL)
+        for name in ("fork", "promotion")
+    ]
+    assert plans[0] and plans[1]
+    assert plans[0][0] == plans[1][0]
