@@ -181,6 +181,23 @@ def test_a_branch_with_somebody_else_s_commit_is_left_alone(
     assert origin("rev-parse", BRANCH).strip() == theirs
 
 
+def test_a_branch_that_somebody_moves_meanwhile_is_left_alone(
+    git: Git, origin: Git, server: ForgeServer, pulumi: FakeEngine, stellwerk: Command
+) -> None:
+    theirs = origin("rev-parse", "main").strip()
+
+    def move(_: str, documents: Path | None) -> None:
+        if documents is not None:
+            origin("update-ref", f"refs/heads/{BRANCH}", theirs)
+
+    pulumi.looked = move
+    code, _, err = stellwerk(*PROMOTE)
+    assert code == 1
+    assert "pushing to the remote `origin` failed" in err
+    assert origin("rev-parse", BRANCH).strip() == theirs
+    assert server.state.pulls == []
+
+
 def test_a_rollback_is_proposed_from_what_main_has(
     git: Git, origin: Git, project: Checkout, server: ForgeServer, pulumi: FakeEngine, stellwerk: Command
 ) -> None:
