@@ -78,9 +78,9 @@ def test_an_issue_is_found_by_its_marker_and_closed(issue_server):
 def test_a_ticket_is_an_issue_by_its_number_and_nothing_else(issue_server):
     forge = client(issue_server)
     issue_server.state.add_issue("recognise sevens", "they have bars", ())
-    found = forge.ticket("#1")
-    assert (found.key, found.title, found.state[:4]) == ("#1", "recognise sevens", "open")
-    assert found.url.endswith("/issues/1")
+    ticket = forge.ticket("#1")
+    assert (ticket.key, ticket.title, ticket.state[:4]) == ("#1", "recognise sevens", "open")
+    assert ticket.url.endswith("/issues/1")
     assert forge.ticket("1").title == "recognise sevens"
     assert forge.ticket("2") is None
     assert forge.ticket("ABC-12") is None
