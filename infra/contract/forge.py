@@ -26,7 +26,7 @@ class ForgeValues(Section):
     kind: ForgeKind = Field(description="github, gitlab or bitbucket")
     url: str = Field(
         # A token goes there: in clear to this machine alone.
-        pattern=r"^(https://[^\s/@?#]+|http://(localhost|127\.0\.0\.1)(:[0-9]+)?)(/[^\s/@?#]+)*$",
+        pattern=r"^(https://[^\s/@?#]+|http://(localhost|127\.0\.0\.1)(:[0-9]+)?)(/[^\s/@?#]+)*/?$",
         description="the address of the forge as a browser has it, https:// and without a login: https://git.example.com",
     )
     repository: str = Field(
@@ -49,7 +49,7 @@ class _Shared(Section):
 def forge_values(files: StackFiles) -> ForgeValues | None:
     """Return what the base says of the forge; raise ConfigError where that is wrong.
 
-    Environments may be wrong meanwhile: a pull request that breaks one has to be told so.
+    Environments may be wrong meanwhile: a pull request that breaks one has to hear of it.
     """
     try:
         return _Shared.model_validate({"forge": files.merged({}).get(KEY)}, strict=False).forge

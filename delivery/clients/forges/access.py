@@ -96,8 +96,9 @@ class Access:
 
     def _not_reached(self, error: RequestException, purpose: str) -> DeliveryError:
         where = f"{self.origin.name}: {self.origin.page}: {purpose}"
+        reason = getattr(error.args[0] if error.args else None, "reason", error)
         if isinstance(error, RetryError):
-            reason = getattr(error.args[0] if error.args else None, "reason", error)
             return DeliveryError(f"{where}: gave up after {_ATTEMPTS} attempts ({reason}); try again later")
-        text = without_login(str(error))[:_SHOWN]
+        # The libraries wrap it several times; what it was comes last.
+        text = without_login(str(reason)).rpartition(": ")[2][:_SHOWN]
         return DeliveryError(f"{where}: not reached ({text}); see whether {self.origin.url} is reached from here")

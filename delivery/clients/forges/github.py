@@ -158,4 +158,4 @@ def _answer(error: Exception) -> tuple[int, str] | None:
     data = error.data if isinstance(error.data, dict) else {}
     details = [str(each.get("message") or "") for each in data.get("errors") or () if isinstance(each, dict)]
     words = "; ".join(word for word in (data.get("message"), *details) if word)
-    return error.status, words or str(error.data)
+    return error.status, words or str(data.get("data") or error.data)

@@ -58,9 +58,9 @@ class ForgeServer:
             raise Refused(400, "; ".join(wrong))
         if self.host.token(headers) != TOKEN:
             raise Refused(401, "Bad credentials")
-        found = document.operation(method, below)
-        assert found is not None
-        asked = Asked(found[0], found[2], query, body, path)
+        operation = document.operation(method, below)
+        assert operation is not None
+        asked = Asked(operation[0], operation[2], query, body, path)
         for part, status in self.refused.items():
             if part in asked.path:
                 raise Refused(status, "Resource not accessible by this token")
