@@ -1,6 +1,7 @@
 """The history of the checkout, by git's own command line."""
 
 import io
+import re
 import subprocess
 import tarfile
 from collections.abc import Sequence
@@ -9,6 +10,13 @@ from pathlib import Path
 
 from delivery.errors import DeliveryError, not_runnable
 from infra.revision import pathspecs, variables_of_no_hook
+
+_LOGIN = re.compile(r"(?<=://)[^/\s@]+@")
+
+
+def without_login(text: str) -> str:
+    """Return a text without user names and tokens in the addresses that stand in it."""
+    return _LOGIN.sub("", text)
 
 
 @dataclass(frozen=True)
@@ -57,6 +65,37 @@ class Git:
             return None
         lines = (line.partition(" ") for line in text.decode(errors="replace").splitlines())
         return tuple(Commit(identity, subject) for identity, _, subject in lines)
+
+    def head(self) -> str | None:
+        """Return the id of the commit that is checked out; None without one."""
+        answer = self._run("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+        return answer.decode().strip() if answer else None
+
+    def merge_base(self, one: str, other: str) -> str:
+        """Return the last commit that two have in common; raise DeliveryError when there is none here."""
+        answer = self._run("merge-base", "--end-of-options", one, other)
+        if answer is None:
+            raise DeliveryError(
+                f"{one} and {other} have no commit in common in {self.root}; get the whole history (`git fetch "
+                "--unshallow`, or fetch-depth 0 where a workflow checks it out)"
+            )
+        return answer.decode().strip()
+
+    def changed(self, before: str, after: str) -> tuple[str, ...]:
+        """Return the paths of all files that differ between two commits, those that were moved by both names."""
+        text = self._run("diff", "--name-only", "--no-renames", "-z", "--end-of-options", before, after)
+        if text is None:
+            raise DeliveryError(f"{before} and {after} cannot be compared in {self.root}; run `git fetch` first")
+        return tuple(sorted(filter(None, text.decode(errors="replace").split("\0"))))
+
+    def has(self, commit: str, path: str) -> bool:
+        """Return whether a commit has a file."""
+        return self._run("cat-file", "-e", f"{commit}:{path}") is not None
+
+    def address(self, remote: str) -> str | None:
+        """Return the address of a remote, with whatever login stands in it; None where there is no such remote."""
+        answer = self._run("remote", "get-url", "--", remote)
+        return None if answer is None else answer.decode(errors="replace").strip()
 
     def _run(self, *arguments: str) -> bytes | None:
         """Return the output of a command; None where it fails."""

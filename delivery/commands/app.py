@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from delivery.commands import (
+    ci,
     data,
     demo,
     documents,
@@ -75,6 +76,7 @@ model_app.command("check")(model_folders.check)
 model_app.command("import")(model_import.import_model)
 model_app.command("remove")(model_folders.remove)
 app.add_typer(model_app, name="model")
+app.add_typer(ci.ci_app, name="ci")
 app.add_typer(data.data_app, name="data")
 app.add_typer(state.state_app, name="state")
 app.add_typer(cluster_app(_needs), name="cluster")
