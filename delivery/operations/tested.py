@@ -11,6 +11,7 @@ from rich.console import Console
 from delivery.clients import store
 from delivery.errors import DeliveryError, system_errors
 from delivery.operations import evaluation
+from delivery.operations.onnx_files import load_files
 from delivery.operations.writing import write_once
 from delivery.session import Session
 from infra.contract import testset
@@ -20,7 +21,10 @@ from infra.contract.evidence import Evidence
 from infra.contract.release import Release
 from infra.contract.testset import TestSet
 from serving.errors import StartError
-from serving.model import Model, load
+from serving.model import Model
+
+# Beside it are the rows: in the model's folder nothing but its files is allowed.
+_MODEL = "model"
 
 
 def require_test_set(session: Session, environment: str, release: Release, console: Console) -> None:
@@ -64,8 +68,8 @@ def _shown(gates: Sequence[Gate], metrics: dict[str, float]) -> str:
 def _fetched(session: Session, environment: str, release: Release, test_set: TestSet) -> Iterator[tuple[Model, Path]]:
     """Yield the model, loaded as a pod does it, and the file with the rows."""
     objects = {
-        Format.ONNX.file: release.artefact,
-        **{file.name: file for file in release.artefact.files},
+        f"{_MODEL}/{Format.ONNX.file}": release.artefact,
+        **{f"{_MODEL}/{file.name}": file for file in release.artefact.files},
         f"rows{Path(test_set.rows.key).suffix}": test_set.rows,
     }
     size = sum(item.size for item in objects.values())
@@ -82,8 +86,7 @@ def _fetched(session: Session, environment: str, release: Release, test_set: Tes
                 with Path(folder, name).open("wb") as file:
                     store.fetch(source, item, file)
         try:
-            files = {file.name: file.digest for file in release.artefact.files}
-            loaded = load(Path(folder, Format.ONNX.file), release.artefact.digest, files=files)
+            loaded = load_files(Path(folder, _MODEL), release.artefact)
         except StartError as error:
             raise DeliveryError(
                 f"release {release.metadata.release}: it cannot be loaded: {' '.join(str(error).split())}"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from delivery.errors import DeliveryError
@@ -47,6 +48,33 @@ def served(project: Checkout, releases: Releases, stores: ObjectStores) -> str:
     return identity
 
 
+@pytest.fixture
+def served_in_parts(project: Checkout, served: str, releases: Releases, stores: ObjectStores, tmp_path: Path) -> str:
+    """The same model as a release whose tensors are in a file beside it; its id."""
+    text = releases.file(MODEL, served).read_text()
+    key = yaml().load(text)["artefact"]["key"]
+    model = onnx.load_model_from_string(stores.get("test", key))
+    onnx.save_model(
+        model, tmp_path / "parts.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0
+    )
+    document = yaml().load(text.replace("stellwerk.dev/v1", "stellwerk.dev/v2"))
+    for name in ("parts.onnx", "weights.bin"):
+        content = (tmp_path / name).read_bytes()
+        digest = sha256(content).hexdigest()
+        stored = {"digest": f"sha256:{digest}", "size": len(content), "key": f"{MODEL}/sha256-{digest}.onnx"}
+        if name == "parts.onnx":
+            document["artefact"].update(stored)
+        else:
+            stored["key"] = f"{MODEL}/sha256-{digest}.bin"
+            document["artefact"]["files"] = [{"name": name, **stored}]
+        stores.put("test", stored["key"], content)
+    identity = f"v4-{document['artefact']['digest'].removeprefix('sha256:')[:8]}"
+    document["metadata"]["release"] = identity
+    yaml().dump(document, releases.file(MODEL, identity))
+    project.point("test", identity)
+    return identity
+
+
 def use(project: Checkout, bench: Bench, folder: Path, document: dict[str, Any]) -> str:
     """Make the rows prod's test set; return its version."""
     (folder / "rows.json").write_text(json.dumps(document))
@@ -67,6 +95,15 @@ def test_a_release_that_passes_is_promoted(
     assert evidence.result.passed
     assert evidence.result.values["accuracy"] == 0.95
     assert evidence.subject.test_set == project.project().test_sets.load(MODEL, version).rows.digest
+
+
+def test_a_release_of_several_files_is_held_against_it_as_well(
+    project: Checkout, bench: Bench, served_in_parts: str, stores: ObjectStores, words: Words, tmp_path: Path
+) -> None:
+    version = use(project, bench, tmp_path, rows(95))
+    move(bench, words, "prod")
+    assert project.pointers("prod")[0] == served_in_parts
+    assert f"test set {version} of digits: accuracy 0.9500 >= 0.85" in words
 
 
 def test_a_release_that_answers_through_code_of_its_own_is_asked_elsewhere(
