@@ -165,7 +165,7 @@ def _hook_problems(environment: Environment, model: str, models: Models) -> Iter
 
 def _resources(pipeline: TrainingSection, document: Model) -> Resources | None:
     """Return what a Job asks for: the environment's own numbers, else the document's; None of what is not trained."""
-    return document.training and (pipeline.resources or document.training.resources)
+    return (pipeline.resources or document.training.resources) if document.training else None
 
 
 def _placements(environment: Environment) -> Iterator[Placement]:
