@@ -95,7 +95,7 @@ def _asked(session: Session, environment: str, release: Release) -> Iterator[Run
     if source is None:
         raise DeliveryError(
             f"release {release.metadata.release} answers through code of its own, {HOOKS}, which runs where it is "
-            f"served alone: {environment}, where releases enter, cannot test it before; give {model} its testSet in "
+            f"served alone: {environment}, where releases enter, cannot measure it before; give {model} its testSet in "
             "an environment that takes releases from another one"
         )
     target = session.endpoint(source, model)

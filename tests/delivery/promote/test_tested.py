@@ -177,7 +177,9 @@ def test_where_releases_enter_nobody_runs_such_code_before(
     (tmp_path / "rows.json").write_text(json.dumps(rows(95)))
     version = push_test_set(bench.session(), "dev", MODEL, tmp_path / "rows.json")
     project.edit("dev", lambda config: config["models"][MODEL].update(testSet=version))
-    with pytest.raises(DeliveryError, match=r"through code of its own, serve\.py, .*dev, where releases enter, cannot"):
+    with pytest.raises(
+        DeliveryError, match=r"through code of its own, serve\.py, .*dev, where releases enter, cannot measure"
+    ):
         move(bench, words, "dev", release=hooked)
 
 
