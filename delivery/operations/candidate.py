@@ -85,7 +85,7 @@ def verify(published: Published, source: store.Store, jobs: TrainingJobs, engine
             with path.open("wb") as file:
                 store.fetch(source, item, file)
             _refuse_pickle(candidate, name, path)
-        own = measured.measure(candidate, Path(folder) / candidate.artefact.format.file, source, model)
+        own = measured.measure(candidate, Path(folder), source, model)
     _refuse(candidate.training.job, different(measured.claims(candidate, own, model)))
 
 

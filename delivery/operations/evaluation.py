@@ -17,7 +17,7 @@ from infra.contract.columns import Target
 from infra.contract.examples import Examples
 from infra.contract.model import Models
 from infra.contract.release import Task
-from serving.model import Model, ModelError
+from serving.model import ModelError, Runner
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Evaluated:
     evaluation: dict[str, Any]
 
 
-def evaluate(models: Models, model: str, loaded: Model, file: Path | None, task: Task | None) -> Evaluated | None:
+def evaluate(models: Models, model: str, loaded: Runner, file: Path | None, task: Task | None) -> Evaluated | None:
     """Return the task's metrics of a file's rows, and the gates of the model's document where there is one.
 
     Without a file there is nothing to measure: None. Raise DeliveryError when the rows are not the model's, when the
@@ -72,7 +72,7 @@ def evaluate(models: Models, model: str, loaded: Model, file: Path | None, task:
     return Evaluated(file.name, content, examples.rows, stated)
 
 
-def read_rows(file: Path, model: str, loaded: Model, target: Target | None) -> tuple[bytes, Examples]:
+def read_rows(file: Path, model: str, loaded: Runner, target: Target | None) -> tuple[bytes, Examples]:
     """Return the rows of a table or of a document of examples, and that document as it is stored."""
     if file.suffix == ".csv":
         examples = examples_of(file, model, loaded, target)
@@ -105,7 +105,7 @@ def _read(file: Path, model: str) -> tuple[bytes, Examples]:
     return content, examples
 
 
-def answers_to(file: Path, loaded: Model, examples: Examples) -> list[Any]:
+def answers_to(file: Path, loaded: Runner, examples: Examples) -> list[Any]:
     """Return the model's answers by output; raise DeliveryError where the rows are not the model's."""
     for side in ("inputs", "outputs"):
         stated = {values.name: values.datatype.value for values in getattr(examples, side)}

@@ -64,9 +64,14 @@ def inputs(examples: Examples, start: int = 0, end: int | None = None) -> dict[s
 def body(examples: Examples, start: int, end: int) -> bytes:
     """Return a request (Open Inference Protocol v2) with the rows from `start` to before `end`."""
     datatypes: Mapping[str, str] = {values.name: values.datatype for values in examples.inputs}
+    return request(inputs(examples, start, end), datatypes)
+
+
+def request(feeds: Mapping[str, NDArray[Any]], datatypes: Mapping[str, str]) -> bytes:
+    """Return a request (Open Inference Protocol v2) with rows by input name."""
     tensors = [
         {"name": name, "datatype": datatypes[name], "shape": list(rows.shape), "data": _flat(rows)}
-        for name, rows in inputs(examples, start, end).items()
+        for name, rows in feeds.items()
     ]
     return orjson.dumps({"inputs": tensors}, option=orjson.OPT_SERIALIZE_NUMPY)
 

@@ -1,20 +1,23 @@
 """The formats of models' files, by their content: what a file of each must look like, without opening it as a model."""
 
-import io
 import json
 import zipfile
 from collections.abc import Callable, Mapping
 from math import prod
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
 from delivery.errors import DeliveryError
 from delivery.operations.pickles import imports_beyond_tensors
+from delivery.operations.protobuf import BYTES, NUMBER, fields
 from infra.contract.artefact import Format
 
 # https://github.com/huggingface/safetensors#format: the header's length in 8 bytes, the header, the tensors.
 _LENGTH = 8
 _LONGEST_HEADER = 100_000_000
+# Number and kind of the fields of SavedModel.
+_VERSION, _META_GRAPH = (1, NUMBER), (2, BYTES)
 _BITS = {
     **dict.fromkeys(("BOOL", "U8", "I8", "F8_E5M2", "F8_E4M3", "F8_E8M0"), 8),
     **dict.fromkeys(("U16", "I16", "F16", "BF16"), 16),
@@ -108,34 +111,16 @@ def _check_torch_export(path: Path) -> None:
 
 def _check_saved_model(path: Path) -> None:
     """Read the fields of the message SavedModel: the version of its schema, and one graph or more."""
-    fields = []
-    with path.open("rb") as file:
-        end = path.stat().st_size
-        while file.tell() < end:
-            key = _varint(file.read)
-            fields.append(key)
-            if key == 1 << 3 and _varint(file.read) == 1:
-                continue
-            if key != (2 << 3) | 2:
-                raise ValueError("its fields are not those of a SavedModel")
-            if file.seek(_varint(file.read), io.SEEK_CUR) > end:
-                raise ValueError("it ends in the middle of a graph")
-    if (2 << 3) | 2 not in fields:
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content:
+        known = list(fields(content, 0, len(content)))
+        if any(
+            (field.number, field.kind) not in (_VERSION, _META_GRAPH)
+            or ((field.number, field.kind) == _VERSION and content[field.value : field.end] != b"\1")
+            for field in known
+        ):
+            raise ValueError("its fields are not those of a SavedModel")
+    if _META_GRAPH not in ((field.number, field.kind) for field in known):
         raise ValueError("it has no graph")
-
-
-def _varint(read: Callable[[int], bytes]) -> int:
-    """Return a number as Protocol Buffers write it: seven bits a byte, the least first."""
-    value, shift = 0, 0
-    while shift < 64:
-        if not (one := read(1)):
-            raise ValueError("it ends in the middle of a number")
-        byte = one[0]
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value
-        shift += 7
-    raise ValueError("it has a number of more than 64 bits")
 
 
 _CHECKS: Mapping[Format, Callable[[Path], None]] = {

@@ -15,17 +15,17 @@ from pydantic import ValidationError
 
 from delivery.errors import DeliveryError, system_errors
 from delivery.operations import formats
+from delivery.operations.onnx_files import load_files
 from delivery.operations.pickles import pickle_in
 from infra.contract.artefact import PICKLE_REASON, Artefact, Format, file_key, is_pickle, object_key
 from serving.errors import StartError
-from serving.model import Model, load
+from serving.model import Model
 
 
 def load_model(folder: Path, artefact: Artefact) -> Model:
     """Return the model of a staged folder, loaded by the server's own code; raise DeliveryError if it cannot be."""
     try:
-        files = {file.name: file.digest for file in artefact.files}
-        return load(folder / artefact.format.file, artefact.digest, files=files)
+        return load_files(folder, artefact)
     except StartError as error:
         raise DeliveryError(
             f"the model cannot be served: {' '.join(str(error).split())}; nothing is imported"

@@ -17,12 +17,13 @@ from delivery.errors import DeliveryError
 from delivery.operations import examples as rows
 from delivery.operations import metrics as tasks
 from delivery.operations.interfaces import Interface, interface_of
+from delivery.operations.onnx_files import load_files
 from infra.contract import model as models
 from infra.contract.candidate import Candidate
 from infra.contract.examples import Examples, Values
 from infra.contract.release import Gate
 from serving.errors import StartError
-from serving.model import Model, ModelError, load
+from serving.model import Model, ModelError
 
 # Relative to answers larger than 1; training refuses an export that differs by more from the trained model.
 _TOLERANCE = 1e-4
@@ -43,12 +44,11 @@ class Measured:
     believed: tuple[str, ...]
 
 
-def measure(candidate: Candidate, path: Path, source: store.Store, model: models.Model) -> Measured:
-    """Return what the file at `path` really is and does; raise DeliveryError when it cannot be served or run."""
+def measure(candidate: Candidate, folder: Path, source: store.Store, model: models.Model) -> Measured:
+    """Return what the model in a folder really is and does; raise DeliveryError when it cannot be served or run."""
     job = candidate.training.job
     try:
-        files = {file.name: file.digest for file in candidate.artefact.files}
-        loaded = load(path, candidate.artefact.digest, files=files)
+        loaded = load_files(folder, candidate.artefact)
     except StartError as error:
         raise DeliveryError(
             f"candidate of {job}: its model cannot be served: {_short(error)}; nothing is released"

@@ -13,7 +13,10 @@ from delivery.operations import pods
 from delivery.session import Session
 from infra.services.serving import Model
 
-# So many models of an environment are asked at a time: enough to hide the way, few enough for gateway and store.
+# So many models of an environment are asked at a time: one that does not answer is waited for, and costs nobody
+# anything meanwhile. httpx has no more connections.
+ASKED_AT_ONCE = 100
+# Of files and environments: enough to hide the way, few enough for the store.
 _AT_ONCE = 16
 
 Key = TypeVar("Key")
@@ -31,19 +34,19 @@ def status(session: Session) -> dict[str, Any]:
     models = {name: project.served(name) for name in project.environments}
     targets = {name: {model: session.endpoint(name, model) for model in served} for name, served in models.items()}
     artefacts = _each(models, lambda name: _artefacts(session, name, models[name]))
-    answers = _each(models, lambda name: _answers(targets[name]))
+    answering = _each(models, lambda name: answers(targets[name]))
     return {
         "environments": {
-            name: {"models": _models(session, name, served, targets[name], answers[name], artefacts[name])}
+            name: {"models": _models(session, name, served, targets[name], answering[name], artefacts[name])}
             for name, served in models.items()
         }
     }
 
 
-def _each(keys: Iterable[Key], ask: Callable[[Key], Value]) -> dict[Key, Value]:
+def _each(keys: Iterable[Key], ask: Callable[[Key], Value], at_once: int = _AT_ONCE) -> dict[Key, Value]:
     """Return an answer for each, in the order of the keys; a bounded number is asked at a time."""
     ordered = list(keys)
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         return dict(zip(ordered, pool.map(ask, ordered), strict=True))
 
 
@@ -71,12 +74,12 @@ def _models(
     }
 
 
-def _answers(targets: Mapping[str, Endpoint]) -> dict[str, str | None]:
+def answers(targets: Mapping[str, Endpoint]) -> dict[str, str | None]:
     """Return the release with which each model answers; all are behind one gateway, and share the connections to it."""
     if not targets:
         return {}
     with next(iter(targets.values())).client(timeout=3) as client:
-        return _each(targets, lambda name: answering_release(targets[name], client))
+        return _each(targets, lambda name: answering_release(targets[name], client), ASKED_AT_ONCE)
 
 
 def _artefacts(session: Session, environment: str, models: Mapping[str, Model]) -> dict[str, str]:

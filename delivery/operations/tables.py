@@ -11,14 +11,14 @@ from delivery.errors import DeliveryError, system_errors
 from infra.contract.columns import Target
 from infra.contract.examples import Examples, Label, Value, Values
 from infra.contract.release import DataType
-from serving.model import Model, ModelError, Tensor
+from serving.model import ModelError, Runner, Tensor
 
 # The column with the right answers, where no document of the model names it.
 TARGET = "target"
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
-def examples_of(file: Path, model: str, loaded: Model, target: Target | None) -> Examples:
+def examples_of(file: Path, model: str, loaded: Runner, target: Target | None) -> Examples:
     """Return the table's rows with their labels and the model's own answers.
 
     Raise DeliveryError for a table without a column that is needed, or with a value that is not of its column's type.
@@ -45,7 +45,7 @@ def examples_of(file: Path, model: str, loaded: Model, target: Target | None) ->
     return Examples.model_validate(head | {"inputs": inputs, "outputs": outputs, "labels": labels})
 
 
-def _pairs(loaded: Model, inputs: tuple[Values, ...]) -> list[tuple[Tensor, Values]]:
+def _pairs(loaded: Runner, inputs: tuple[Values, ...]) -> list[tuple[Tensor, Values]]:
     return list(zip(loaded.inputs, inputs, strict=True))
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from infra.contract.artefact import Artefact, ExampleRows, ModelFile, StoredObject, file_key, object_key
+from infra.contract.artefact import Artefact, ExampleRows, Format, ModelFile, StoredObject, file_key, object_key
 from infra.contract.evaluation import Evaluation, TrainedEvaluation
 from infra.contract.evaluation import Gate as Gate
 from infra.contract.evaluation import Operator as Operator
@@ -218,7 +218,15 @@ def _contradictions(document: Release, model: str, release: str) -> list[Problem
 
 
 def _lacks(document: Release) -> Iterator[Problem]:
-    """Yield what a trained release lacks or an imported one has too much."""
+    """Yield what a release lacks for its format, a trained one for its training, or an imported one has too much."""
+    artefact, model = document.artefact, document.metadata.model
+    if artefact.format is not Format.ONNX and document.serving.hooks is None:
+        yield Problem(
+            ("serving", "hooks"),
+            "nothing",
+            f"a digest of code, as a model of the format {artefact.format} is answered by code of its own alone",
+            f"write models/{model}/serve.py, and run `stellwerk model import {model}` again",
+        )
     for key in ("training", "data", "run", "evaluation"):
         if document.origin is None and getattr(document, key) is None:
             yield Problem((key,), "nothing", "a value, or `origin` of a model that was imported", _RESTORE)

@@ -20,7 +20,7 @@ from infra.composition.handover import (
 from infra.composition.service import Build, Documents, Namespace, Placement, Service, Switch
 from infra.contract.environment import TRAINING, Environment, Resources, SectionField
 from infra.contract.fields import Name, Section
-from infra.contract.model import FILE, HOOKS, Framework, Models
+from infra.contract.model import FILE, HOOKS, Framework, Model, Models
 from infra.contract.problems import Problem, show, suggest
 from infra.contract.quantities import memory_bytes, milli_cores
 from infra.revision import covers
@@ -130,7 +130,7 @@ def _document_rules(environment: Environment, documents: Documents) -> Iterator[
     known = documents.models.names()
     for model, pipeline in pipelines(environment).items():
         if model in known:
-            resources = _resources(model, pipeline, documents.models)
+            resources = _resources(pipeline, documents.models.load(model))
             if resources:
                 yield from _never_admitted(environment, model, resources)
             else:
@@ -163,13 +163,9 @@ def _hook_problems(environment: Environment, model: str, models: Models) -> Iter
     yield from hooks.problems(models, model, ("training", model))
 
 
-def _resources(model: str, pipeline: TrainingSection, models: Models) -> Resources | None:
+def _resources(pipeline: TrainingSection, document: Model) -> Resources | None:
     """Return what a Job asks for: the environment's own numbers, else the document's; None of what is not trained."""
-    # Without a look at the document where the environment says it all.
-    if pipeline.resources:
-        return pipeline.resources
-    training = models.load(model).training
-    return training.resources if training else None
+    return (pipeline.resources or document.training.resources) if document.training else None
 
 
 def _placements(environment: Environment) -> Iterator[Placement]:
@@ -198,8 +194,8 @@ def _compose(context: Composition) -> None:
 
     images, models = context.get(BuiltImages), Models(context.root / "models")
     for model, pipeline in pipelines(context.environment).items():
-        resources = _resources(model, pipeline, models)
-        if resources is None or models.load(model).framework is Framework.NONE:
+        resources = _resources(pipeline, models.load(model))
+        if resources is None:
             continue
         TrainingPipeline(
             f"train-{model}",

@@ -151,16 +151,17 @@ def test_without_files_one_has_to_be_given(folder: Path, stellwerk: Command, sto
     assert "--file is needed: there is no folder models/scorer/model" in err
 
 
-def test_nothing_trains_it(folder: Path, project: Checkout, stellwerk: Command) -> None:
+@pytest.mark.parametrize("pipeline", [{}, {"resources": {"cpu": "1", "memory": "1Gi"}}])
+def test_nothing_trains_it(pipeline: dict[str, Any], folder: Path, project: Checkout, stellwerk: Command) -> None:
     code, _, err = stellwerk("train", "scorer")
     assert code == 1
     assert "framework: none is an existing file, which nothing trains; `stellwerk model import scorer` makes" in err
 
     def train(config: Any) -> None:
-        config["training"]["scorer"] = {}
+        config["training"]["scorer"] = pipeline
 
     project.edit("dev", train)
-    with pytest.raises(ConfigError, match=r"an existing file \(framework: none\)"):
+    with pytest.raises(ConfigError, match=r"Pulumi\.dev\.yaml:\d+: stellwerk:training\.scorer\n.*an existing file"):
         from_file("dev", project.root)
 
 

@@ -79,10 +79,15 @@ WRONG = [
     ("model.pt2", archive({"data/constants/custom_obj_0": b"x"}), "a pickle of more than tensors"),
     ("model.pt2", archive({"data/sample_inputs/model.pt": of_more()}), "more than tensors: pathlib"),
     ("model.pt2", archive({"data/sample_inputs/model.pt": b"x"}), "is none"),
-    ("saved_model.pb", b"", "it has no graph"),
+    ("saved_model.pb", b"", "empty file"),
+    ("saved_model.pb", b"\x08\x01", "it has no graph"),
     ("saved_model.pb", b"\x08\x02" + GRAPH, "its fields are not those of a SavedModel"),
-    ("saved_model.pb", b"\x08\x01" + GRAPH[:-1], "it ends in the middle of a graph"),
-    ("saved_model.pb", b"a text", "its fields are not those of a SavedModel"),
+    ("saved_model.pb", b"\x08\x01" + GRAPH[:-1], "it ends in the middle of a field"),
+    ("saved_model.pb", b"a text", "it ends in the middle of a field"),
+    ("saved_model.pb", b"\x1a\x00" + GRAPH, "its fields are not those of a SavedModel"),
+    ("saved_model.pb", b"\x0b" + GRAPH, "a field of the unknown kind 3"),
+    ("saved_model.pb", b"\xff" * 11, "a number of more than 64 bits"),
+    ("saved_model.pb", b"\xff", "in the middle of a number"),
 ]
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 import numpy as np
+import onnx
 import pytest
 
 from delivery.operations import authority
@@ -83,6 +84,14 @@ def write_model(folder: Path, layers: int, width: int) -> tuple[Path, list[Path]
     (folder / "heavy.onnx").write_bytes(layers_model(layers, width, "weights.bin")[0])
     write_weights(folder / "weights.bin", layers, width)
     return folder / "heavy.onnx", [folder / "weights.bin"]
+
+
+def write_single_file(folder: Path, layers: int, width: int) -> tuple[Path, list[Path]]:
+    """Write the same model as one file that holds its tensors."""
+    file, _ = write_model(folder, layers, width)
+    onnx.save_model(onnx.load_model(file), file)
+    (folder / "weights.bin").unlink()
+    return file, []
 
 
 @dataclass(frozen=True)
@@ -203,4 +212,23 @@ def test_a_model_of_gigabytes_is_imported_copied_and_served_with_little_memory(w
     )
     assert own < 64 * MIB
     for folder in ("small", "large", "pod"):
+        shutil.rmtree(tmp_path / folder)
+
+
+def test_one_file_of_300_mb_is_imported_copied_and_fetched_with_little_memory(world: World, tmp_path: Path) -> None:
+    identity = world.bring(None, write_single_file(tmp_path / "small", 1, 8))["release"]
+    base = world.move(None, **{"from": "dev", "to": "test", "release": identity})["own"]
+    limit = world.bring(None, write_single_file(tmp_path / "other", 1, 16))["own"] + 64 * MIB
+    large = write_single_file(tmp_path / "large", 5, 4096)
+    assert large[0].stat().st_size > 300_000_000
+    done = world.bring(limit, large)
+    release = world.release(done["release"])
+    assert release.artefact.size == large[0].stat().st_size
+    world.move(base + 64 * MIB, **{"from": "dev", "to": "test", "release": release.metadata.release})
+    pod = tmp_path / "pod"
+    pod.mkdir()
+    world.run(base + 64 * MIB, "-m", "serving.fetch", **in_the_pod(release, pod))
+    assert (pod / "model.onnx").stat().st_size == release.artefact.size
+    print(f"{release.artefact.size / 1e6:.0f} MB in one file: imported with {done['own'] // MIB} MiB of its own")
+    for folder in ("large", "pod"):
         shutil.rmtree(tmp_path / folder)

@@ -47,6 +47,7 @@ def project_in(folder: Path) -> Project:
     """Return the project of a folder; what the machine looked like is of the time when this was asked first."""
     before = folder / "machine.json"
     if not before.exists():
+        folder.mkdir(parents=True, exist_ok=True)
         before.write_text(traces.take().to_json())
     return Project(folder / "checkout", folder / "state", traces.Traces.from_json(before.read_text()))
 

@@ -1,19 +1,24 @@
 """Taking the node away: pods, mounts, namespaces, cgroups, folders outside the state directory."""
 
 import contextlib
+import errno
 import os
 import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from infra.local.cluster.commands import Tools, run
+from infra.local.cluster.errors import ClusterError
 from infra.local.cluster.layout import BUILDS, Layout
 
 _CGROUPS = Path("/sys/fs/cgroup")
 # Where runc, started by BuildKit, notes the containers of build steps, whoever's they are.
 _RUNC = Path("/run/runc")
+# Of the removal of a folder that others still write to.
+_ATTEMPTS = 10
 # containerd, the CNI plugins and the kubelet keep these outside any configurable folder.
 _OUTSIDE = (Path("/run/containerd"), Path("/var/lib/cni"), Path("/run/cni"), Path("/var/lib/kubelet/device-plugins"))
 
@@ -124,6 +129,31 @@ def remove_outside(layout: Layout) -> None:
     for folder in (*_OUTSIDE, *_builds(layout)):
         shutil.rmtree(folder, ignore_errors=True)
     _rmdir(Path("/var/lib/kubelet"))
+
+
+def remove_data(
+    root: Path,
+    remove: Callable[[Path], None] = shutil.rmtree,
+    wait: Callable[[], None] = lambda: time.sleep(0.5),
+) -> None:
+    """Remove the state directory; another command that still writes into it gets some seconds to end.
+
+    Raise ClusterError when it does not.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            remove(root)
+        except OSError as error:
+            # What the other command has written meanwhile, or has removed itself.
+            if error.errno not in (errno.ENOTEMPTY, errno.ENOENT):
+                raise
+        if not root.exists():
+            return
+        wait()
+    raise ClusterError(
+        f"{root}: it cannot be removed, because something still writes there, most likely another stellwerk or pulumi "
+        "command; all else of the cluster is gone; end that command, and run `stellwerk cluster down` again"
+    )
 
 
 def _builds(layout: Layout) -> list[Path]:

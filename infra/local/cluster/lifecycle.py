@@ -152,4 +152,4 @@ def down(layout: Layout, tools: Tools, progress: Progress, *, keep_data: bool = 
         cleanup.remove_outside(layout)
     if not keep_data:
         progress("data")
-        shutil.rmtree(layout.root, ignore_errors=False)
+        cleanup.remove_data(layout.root)

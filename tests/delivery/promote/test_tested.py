@@ -5,9 +5,12 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
+import onnx
 import pytest
 
+from delivery.clients.endpoint import RELEASE_HEADER
 from delivery.errors import DeliveryError
 from delivery.operations.data import push_test_set
 from infra.contract.problems import ConfigError
@@ -47,6 +50,33 @@ def served(project: Checkout, releases: Releases, stores: ObjectStores) -> str:
     return identity
 
 
+@pytest.fixture
+def served_in_parts(project: Checkout, served: str, releases: Releases, stores: ObjectStores, tmp_path: Path) -> str:
+    """The same model as a release whose tensors are in a file beside it; its id."""
+    text = releases.file(MODEL, served).read_text()
+    key = yaml().load(text)["artefact"]["key"]
+    model = onnx.load_model_from_string(stores.get("test", key))
+    onnx.save_model(
+        model, tmp_path / "parts.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0
+    )
+    document = yaml().load(text.replace("stellwerk.dev/v1", "stellwerk.dev/v2"))
+    for name in ("parts.onnx", "weights.bin"):
+        content = (tmp_path / name).read_bytes()
+        digest = sha256(content).hexdigest()
+        stored = {"digest": f"sha256:{digest}", "size": len(content), "key": f"{MODEL}/sha256-{digest}.onnx"}
+        if name == "parts.onnx":
+            document["artefact"].update(stored)
+        else:
+            stored["key"] = f"{MODEL}/sha256-{digest}.bin"
+            document["artefact"]["files"] = [{"name": name, **stored}]
+        stores.put("test", stored["key"], content)
+    identity = f"v4-{document['artefact']['digest'].removeprefix('sha256:')[:8]}"
+    document["metadata"]["release"] = identity
+    yaml().dump(document, releases.file(MODEL, identity))
+    project.point("test", identity)
+    return identity
+
+
 def use(project: Checkout, bench: Bench, folder: Path, document: dict[str, Any]) -> str:
     """Make the rows prod's test set; return its version."""
     (folder / "rows.json").write_text(json.dumps(document))
@@ -69,16 +99,88 @@ def test_a_release_that_passes_is_promoted(
     assert evidence.subject.test_set == project.project().test_sets.load(MODEL, version).rows.digest
 
 
-def test_a_release_that_answers_through_code_of_its_own_is_asked_elsewhere(
-    project: Checkout, releases: Releases, bench: Bench, served: str, stores: ObjectStores, words: Words, tmp_path: Path
+def test_a_release_of_several_files_is_held_against_it_as_well(
+    project: Checkout, bench: Bench, served_in_parts: str, stores: ObjectStores, words: Words, tmp_path: Path
 ) -> None:
-    use(project, bench, tmp_path, rows(95))
+    version = use(project, bench, tmp_path, rows(95))
+    move(bench, words, "prod")
+    assert project.pointers("prod")[0] == served_in_parts
+    assert f"test set {version} of digits: accuracy 0.9500 >= 0.85" in words
+
+
+@pytest.fixture
+def hooked(served: str, releases: Releases) -> str:
+    """The same release, which answers through code of its own; its id."""
     file = releases.file(MODEL, served)
-    text = file.read_text().replace("serving:\n", f"serving:\n  hooks: sha256:{'c' * 64}\n")
-    file.write_text(text)
-    with pytest.raises(DeliveryError, match=r"answers through code of its own, serve\.py, which this command does not"):
+    file.write_text(file.read_text().replace("serving:\n", f"serving:\n  hooks: sha256:{'c' * 64}\n"))
+    return served
+
+
+def answer(release: str, request: httpx.Request) -> httpx.Response:
+    """Answer as a release's pods do: by the bright pixel."""
+    if request.method == "GET":
+        return httpx.Response(200, headers={RELEASE_HEADER: release})
+    (given,) = json.loads(request.content)["inputs"]
+    scores = np.array(given["data"]).reshape(given["shape"])[:, :10]
+    output = {"name": "scores", "datatype": "FP32", "shape": list(scores.shape), "data": scores.reshape(-1).tolist()}
+    return httpx.Response(200, json={"outputs": [output]}, headers={RELEASE_HEADER: release})
+
+
+def test_a_release_that_answers_through_code_of_its_own_is_asked_where_it_is_served(
+    project: Checkout, bench: Bench, hooked: str, stores: ObjectStores, words: Words, tmp_path: Path
+) -> None:
+    version = use(project, bench, tmp_path, rows(95))
+    asked: list[str] = []
+
+    def respond(environment: str, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST":
+            asked.append(environment)
+        return answer(hooked, request)
+
+    bench.respond = respond
+    move(bench, words, "prod")
+    assert project.pointers("prod")[0] == hooked
+    assert f"test set {version} of digits: accuracy 0.9500 >= 0.85" in words
+    (evidence,) = project.project().evidence.of(MODEL, hooked)
+    assert evidence.result.values["accuracy"] == 0.95
+    assert asked == ["test", "test"]
+
+
+@pytest.mark.parametrize(
+    ("status", "content", "release", "reason"),
+    [
+        (200, {"outputs": []}, FIRST, f"{FIRST} answers, and not v3-"),
+        (200, {"outputs": [{}]}, None, "the answer is none of a model"),
+        (503, {}, None, "503 {}; see `stellwerk status`"),
+    ],
+)
+def test_what_another_one_answers_is_no_evidence(
+    status: int, content: Any, release: str | None, reason: str, project: Checkout, bench: Bench, hooked: str,
+    stores: ObjectStores, words: Words, tmp_path: Path,
+) -> None:  # fmt: skip
+    use(project, bench, tmp_path, rows(95))
+
+    def respond(environment: str, request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return answer(hooked, request)
+        return httpx.Response(status, json=content, headers={RELEASE_HEADER: release or hooked})
+
+    bench.respond = respond
+    with pytest.raises(DeliveryError, match=reason):
         move(bench, words, "prod")
-    assert list(project.project().evidence.of(MODEL, served)) == []
+    assert list(project.project().evidence.of(MODEL, hooked)) == []
+
+
+def test_where_releases_enter_nobody_runs_such_code_before(
+    project: Checkout, bench: Bench, hooked: str, stores: ObjectStores, words: Words, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.json").write_text(json.dumps(rows(95)))
+    version = push_test_set(bench.session(), "dev", MODEL, tmp_path / "rows.json")
+    project.edit("dev", lambda config: config["models"][MODEL].update(testSet=version))
+    with pytest.raises(
+        DeliveryError, match=r"through code of its own, serve\.py, .*dev, where releases enter, cannot measure"
+    ):
+        move(bench, words, "dev", release=hooked)
 
 
 def test_a_release_that_misses_a_gate_is_refused(

@@ -19,7 +19,8 @@ from tests.training.test_data import MODEL as SMALL
 from training.author import Run
 from training.document import Column, Model
 from training.errors import TrainingError
-from training.export import answers_of, canonical, compare
+from training.export import answers_of, canonical, compare, make_canonical
+from training.exported import read_exported
 from training.frameworks import adapter
 from training.pipeline import rehearse
 
@@ -81,6 +82,23 @@ def test_equal_weights_give_equal_bytes_even_in_another_process(tmp_path: Path) 
     other = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, check=True)
     assert other.stdout == first
     assert str(tmp_path).encode() not in first and b"test_pytorch" not in first
+
+
+def test_a_large_model_has_its_tensors_in_a_file_beside_it(tmp_path: Path) -> None:
+    module = torch.nn.Linear(64, 32)
+    model = replace(MODEL, inputs=(Column("x", "FP32", (64,)),), outputs=(Column("y", "FP32", (32,)),))
+    given = {"x": RANDOM.normal(size=(9, 64)).astype(np.float32)}
+    written = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        pytorch.export(module, model, given, tmp_path / name / "model.onnx", 32 * 64 * 4)
+        written.append(read_exported(tmp_path / name))
+        make_canonical(written[-1].path, "digits")
+    first, second = written
+    assert set(first.beside) == {"model.onnx.data"}
+    assert first.path.stat().st_size < 32 * 64 * 4 == first.beside["model.onnx.data"].stat().st_size
+    assert first.digests == second.digests
+    compare(pytorch.answers(module, model, given), answers_of(first.path, model, given))
 
 
 def test_what_is_not_a_module_is_named() -> None:

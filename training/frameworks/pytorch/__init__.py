@@ -17,6 +17,8 @@ from training.export import batches, named
 
 # What the exporter writes without converting it, and what the server's ONNX Runtime has known for long.
 _OPSET = 20
+# A file of Protocol Buffers has 2 GB at most: above half of that, tensors are in a file beside the model's.
+_INSIDE = 1 << 30
 
 
 def prepare(device: str, seed: int) -> None:
@@ -39,8 +41,11 @@ def answers(fitted: Any, model: Model, inputs: Mapping[str, NDArray[Any]]) -> di
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def export(fitted: Any, model: Model, sample: Mapping[str, NDArray[Any]], path: Path) -> None:
-    """Write the module as ONNX; raise TrainingError with what PyTorch cannot export."""
+def export(fitted: Any, model: Model, sample: Mapping[str, NDArray[Any]], path: Path, inside: int = _INSIDE) -> None:
+    """Write the module as ONNX, with more than `inside` bytes of tensors in `model.onnx.data` beside it.
+
+    Raise TrainingError with what PyTorch cannot export.
+    """
     # It warns of packages that are not needed, and of its own way of naming sizes.
     logging.getLogger("torch").setLevel(logging.ERROR)
     try:
@@ -51,7 +56,8 @@ def export(fitted: Any, model: Model, sample: Mapping[str, NDArray[Any]], path: 
         raise TrainingError(
             f"export: PyTorch cannot export this module with an open number of rows: {_last_line(error)}"
         ) from error
-    path.write_bytes(program.model_proto.SerializeToString())
+    size = sum(value.const_value.nbytes for value in program.model.graph.initializers.values() if value.const_value)
+    program.save(path, external_data=size > inside)
 
 
 def _program(module: torch.nn.Module, model: Model, sample: tuple[torch.Tensor, ...]) -> Any:

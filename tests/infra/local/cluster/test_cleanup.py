@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.cluster import cleanup
+from infra.local.cluster.errors import ClusterError
 from infra.local.cluster.layout import Layout
 
 
@@ -37,3 +38,37 @@ def test_another_cluster_s_kubelet_is_seen_as_long_as_it_lives(place: Layout, ku
     finally:
         process.kill()
         process.wait()
+
+
+class Busy:
+    """Removes a folder while another command writes into it, so many times."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+
+    def __call__(self, folder: Path) -> None:
+        for child in folder.iterdir():
+            shutil.rmtree(child)
+        self.times -= 1
+        if self.times >= 0:
+            (folder / "state").mkdir()
+        folder.rmdir()
+
+
+def test_a_command_beside_it_may_end_while_data_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "root" / "state").mkdir(parents=True)
+    waited: list[None] = []
+    cleanup.remove_data(tmp_path / "root", Busy(3), lambda: waited.append(None))
+    assert (list(tmp_path.iterdir()), len(waited)) == ([], 3)
+
+
+def test_a_command_that_does_not_end_is_named_as_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "root").mkdir()
+    with pytest.raises(ClusterError, match=r"root: it cannot be removed, .* end that command, and run `stellwerk clus"):
+        cleanup.remove_data(tmp_path / "root", Busy(1000), lambda: None)
+
+
+def test_data_that_may_not_be_removed_are_no_other_command_s(tmp_path: Path) -> None:
+    (tmp_path / "root").touch()
+    with pytest.raises(NotADirectoryError):
+        cleanup.remove_data(tmp_path / "root", wait=lambda: None)
