@@ -92,7 +92,8 @@ class Access:
                 f"{where}: not found, or the token of {origin.variable} may not see it ({words}); look at the "
                 f"repository's name; the token needs {needed}"
             )
-        return DeliveryError(f"{where}: refused ({words})")
+        later = "; try again later" if status == 429 else ""
+        return DeliveryError(f"{where}: refused ({words}){later}")
 
     def _not_reached(self, error: RequestException, purpose: str) -> DeliveryError:
         where = f"{self.origin.name}: {self.origin.page}: {purpose}"

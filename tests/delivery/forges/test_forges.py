@@ -121,6 +121,18 @@ def test_a_forge_that_fails_for_a_while_is_asked_again(server, status):
     assert len(server.requests) == 4
 
 
+def test_github_s_limit_is_waited_for_and_is_no_matter_of_the_token():
+    with serve("github") as server:
+        server.failing, server.failing_words = [403] * 3, "API rate limit exceeded for installation"
+        assert client(server).pull_request(BRANCH) is None
+        assert len(server.requests) == 4
+        server.failing = [403] * 9
+        with pytest.raises(DeliveryError, match="try again later") as caught:
+            client(server).pull_request(BRANCH)
+        assert len(server.requests) == 8
+        assert "pull requests: write" not in str(caught.value)
+
+
 def test_a_forge_that_goes_on_failing_is_given_up(server):
     server.failing = [503] * 9
     with pytest.raises(DeliveryError, match=r"gave up after 4 attempts .*503.*try again later"):

@@ -29,6 +29,7 @@ class ForgeServer:
     requests: list[tuple[str, str]] = field(default_factory=list)
     failing: list[int] = field(default_factory=list)
     failing_method: str = ""
+    failing_words: str = "come again"
     refused: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -50,7 +51,7 @@ class ForgeServer:
 
     def _answer(self, method: str, path: str, query: dict[str, str], headers: Any, content: bytes) -> Answer:
         if self.failing and self.failing_method in ("", method):
-            raise Refused(self.failing.pop(0), "come again")
+            raise Refused(self.failing.pop(0), self.failing_words)
         body = json.loads(content) if content else None
         document, below = published(self.host.name), path.removeprefix(self.host.prefix)
         if wrong := document.problems(method, below, query, body):
