@@ -162,9 +162,8 @@ class Engine:
         with self._workspace(environment, text) as (config, events):
             targets, confined = part.update(config.parent) if part else ([], {})
             arguments = ["up", "--stack", environment, "--config-file", str(config), "--event-log", str(events)]
-            variables |= confined
             arguments += ["--message", message(self.root, self.variables), "--yes", "--skip-preview", *targets]
-            succeeded = self.show(*arguments, stop=stop, variables=variables)
+            succeeded = self.show(*arguments, stop=stop, variables={**variables, **confined})
             return Update(succeeded, _begun(events))
 
     @contextmanager
