@@ -23,6 +23,7 @@ from delivery.commands import (
     model_import,
     models,
     plans,
+    roles,
     state,
 )
 from delivery.errors import system_errors
@@ -64,6 +65,7 @@ for command in (
     plans.plan,
     plans.diff,
     histories.history,
+    roles.roles,
     environments.drift,
     state.orphans,
     logs.logs,
