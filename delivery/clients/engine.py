@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 from delivery.clients import checkpoint
 from delivery.clients.apart import Copy
+from delivery.clients.author import message
 from delivery.clients.locks import StackLocks
 from delivery.clients.part import Part
 from delivery.clients.plan import Plan, failures, parse, stored
@@ -162,11 +163,12 @@ class Engine:
         with self._workspace(environment, text) as (config, events):
             targets, confined = part.update(config.parent) if part else ([], {})
             arguments = ["up", "--stack", environment, "--config-file", str(config), "--event-log", str(events)]
+            arguments += ["--message", message(self.root, self.variables), "--yes", "--skip-preview", *targets]
             file, locks = self.state_file(environment), self.locks(environment)
             copy = part and Copy.make(self.variables, file, locks, config.parent, part.model)
             variables |= confined | (copy.variables if copy else {})
             try:
-                succeeded = self.show(*arguments, "--yes", "--skip-preview", *targets, stop=stop, variables=variables)
+                succeeded = self.show(*arguments, stop=stop, variables=variables)
             finally:
                 problem = copy.save(begun=_begun(events)) if copy else ""
             return Update(succeeded and not problem, _begun(events), problem)
@@ -185,9 +187,13 @@ class Engine:
                     file.write(text)
             yield config, Path(folder, "events.json")
 
-    def refresh(self, environment: str, urns: Sequence[str]) -> bool:
-        """Read these resources of the stack again, or all, so that what was deleted by hand is known to be absent."""
+    def refresh(self, environment: str, urns: Sequence[str], killed: str | None = None) -> bool:
+        """Read these resources of the stack again, or all, so that what was deleted by hand is known to be absent.
+
+        Of an update that was `killed` the stack's history has no record: this one says it.
+        """
         targets = [argument for urn in urns for argument in ("--target", urn)]
+        targets += ["--message", message(self.root, self.variables, killed)]
         return self.show("refresh", "--stack", environment, "--yes", "--skip-preview", *targets)
 
     def state_file(self, stack: str) -> Path | None:

@@ -17,11 +17,14 @@ from delivery.commands import (
     demo,
     documents,
     environments,
+    feedback,
+    histories,
     logs,
     model_folders,
     model_import,
     models,
     plans,
+    roles,
     state,
 )
 from delivery.errors import system_errors
@@ -62,6 +65,8 @@ for command in (
     environments.status,
     plans.plan,
     plans.diff,
+    histories.history,
+    roles.roles,
     environments.drift,
     state.orphans,
     logs.logs,
@@ -78,6 +83,7 @@ model_app.command("remove")(model_folders.remove)
 app.add_typer(model_app, name="model")
 app.add_typer(ci.ci_app, name="ci")
 app.add_typer(data.data_app, name="data")
+app.add_typer(feedback.feedback_app, name="feedback")
 app.add_typer(state.state_app, name="state")
 app.add_typer(cluster_app(_needs), name="cluster")
 app.add_typer(doctor_app(_needs), name="doctor")

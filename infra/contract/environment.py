@@ -14,6 +14,7 @@ from pydantic import Field, create_model, model_validator
 
 from infra.contract.fields import Cpu, EnvironmentName, ImageReference, Memory, Section, TeamName
 from infra.contract.forge import ForgeValues
+from infra.contract.responsibilities import Responsibilities
 from infra.contract.versions import platform_image
 
 # Purposes of namespaces: `<environment>-<purpose>`.
@@ -131,6 +132,7 @@ class Environment(Section):
     images: Images = Images()
     quota: Quota
     roles: Roles
+    responsibilities: Responsibilities = Responsibilities()
     ca_certificate: str | None = Field(
         default=None, pattern=r"^-----BEGIN CERTIFICATE-----", description="PEM, written by `stellwerk init`"
     )
