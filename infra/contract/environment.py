@@ -13,6 +13,7 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 from pydantic import Field, create_model, model_validator
 
 from infra.contract.fields import Cpu, EnvironmentName, ImageReference, Memory, Section, TeamName
+from infra.contract.links import Links
 from infra.contract.versions import platform_image
 
 # Purposes of namespaces: `<environment>-<purpose>`.
@@ -130,6 +131,7 @@ class Environment(Section):
     images: Images = Images()
     quota: Quota
     roles: Roles
+    links: Links = Links()
     ca_certificate: str | None = Field(
         default=None, pattern=r"^-----BEGIN CERTIFICATE-----", description="PEM, written by `stellwerk init`"
     )
