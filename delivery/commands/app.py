@@ -22,6 +22,7 @@ from delivery.commands import (
     models,
     plans,
     state,
+    traces,
 )
 from delivery.errors import system_errors
 from delivery.failures import EXPECTED, INTERRUPTED, report_unexpected
@@ -61,6 +62,7 @@ for command in (
     environments.status,
     plans.plan,
     plans.diff,
+    traces.trace,
     environments.drift,
     state.orphans,
     logs.logs,
