@@ -38,7 +38,7 @@ def trace(
 
     given = [each for each in (prediction, requirement, commit) if each is not None]
     if len(given) > 1 or not (given or environment):
-        raise typer.BadParameter("exactly one of them", param_hint="--prediction, --requirement, --commit or --env")
+        raise typer.BadParameter("give one", param_hint="--prediction, --requirement, --commit, --env")
     made = follow(session(context), Question(model, environment, prediction, requirement, commit))
     if html is not None:
         _write(html, trace_page.page(made))
