@@ -14,6 +14,7 @@ from pydantic import Field, create_model, model_validator
 
 from infra.contract.fields import Cpu, EnvironmentName, ImageReference, Memory, Section, TeamName
 from infra.contract.links import Links
+from infra.contract.forge import ForgeValues
 from infra.contract.versions import platform_image
 
 # Purposes of namespaces: `<environment>-<purpose>`.
@@ -135,6 +136,8 @@ class Environment(Section):
     ca_certificate: str | None = Field(
         default=None, pattern=r"^-----BEGIN CERTIFICATE-----", description="PEM, written by `stellwerk init`"
     )
+
+    forge: ForgeValues | None = None
 
     def section(self, field: SectionField[Value]) -> Value:
         """Return the values of a service's section."""

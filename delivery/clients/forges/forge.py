@@ -97,6 +97,27 @@ class Forge(Protocol):
         """Return an issue, open or closed, by its number or key; None where there is none."""
 
 
+# Of what a forge allows, so much is kept for the line that marks whose text it is.
+MARKER_ROOM = 200
+# The label of all issues that commands open: they are looked for among these.
+LABEL = "stellwerk"
+
+
+def hidden(marker: str) -> str:
+    """Return the line that marks a text, where Markdown may have comments of HTML."""
+    return f"<!-- stellwerk: {marker} -->"
+
+
+def marked(line: str, body: str) -> str:
+    """Return a text that begins with the line that marks it."""
+    return f"{line}\n\n{body}"
+
+
+def is_marked(line: str, text: str | None) -> bool:
+    """Return whether a text is the marked one, and does not just quote it."""
+    return (text or "").startswith(line)
+
+
 def require_length(name: str, what: str, text: str, limit: int) -> None:
     """Raise DeliveryError for a text that the forge would refuse, before it is sent."""
     if len(text) > limit:
