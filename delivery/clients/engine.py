@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from delivery.clients import checkpoint
+from delivery.clients.author import message
 from delivery.clients.locks import StackLocks
 from delivery.clients.part import Part
 from delivery.clients.plan import Plan, failures, parse, stored
@@ -161,8 +162,8 @@ class Engine:
         with self._workspace(environment, text) as (config, events):
             targets, confined = part.update(config.parent) if part else ([], {})
             arguments = ["up", "--stack", environment, "--config-file", str(config), "--event-log", str(events)]
-            variables |= confined
-            succeeded = self.show(*arguments, "--yes", "--skip-preview", *targets, stop=stop, variables=variables)
+            arguments += ["--message", message(self.root, self.variables), "--yes", "--skip-preview", *targets]
+            succeeded = self.show(*arguments, stop=stop, variables={**variables, **confined})
             return Update(succeeded, _begun(events))
 
     @contextmanager
@@ -179,9 +180,13 @@ class Engine:
                     file.write(text)
             yield config, Path(folder, "events.json")
 
-    def refresh(self, environment: str, urns: Sequence[str]) -> bool:
-        """Read these resources of the stack again, or all, so that what was deleted by hand is known to be absent."""
+    def refresh(self, environment: str, urns: Sequence[str], killed: str | None = None) -> bool:
+        """Read these resources of the stack again, or all, so that what was deleted by hand is known to be absent.
+
+        Of an update that was `killed` the stack's history has no record: this one says it.
+        """
         targets = [argument for urn in urns for argument in ("--target", urn)]
+        targets += ["--message", message(self.root, self.variables, killed)]
         return self.show("refresh", "--stack", environment, "--yes", "--skip-preview", *targets)
 
     def state_file(self, stack: str) -> Path | None:

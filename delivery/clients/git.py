@@ -28,6 +28,16 @@ class Commit:
 
 
 @dataclass(frozen=True)
+class Version:
+    """A file as a commit has left it, None where it was removed; `time` is in seconds since 1970."""
+
+    commit: Commit
+    author: str
+    time: float
+    text: str | None
+
+
+@dataclass(frozen=True)
 class Git:
     """The repository of the checkout at `root`."""
 
@@ -66,18 +76,60 @@ class Git:
         lines = (line.partition(" ") for line in text.decode(errors="replace").splitlines())
         return tuple(Commit(identity, subject) for identity, _, subject in lines)
 
+    def versions(self, file: str) -> list[Version]:
+        """Return each version of a file, oldest first, as the checked out branch has had it: what came by a merge came
+        with it. None outside git, and where the history does not reach back.
+        """
+        form = "--format=%H%x00%ct%x00%aN <%aE>%x00%s"
+        log = self._run("log", "--first-parent", "--reverse", form, "--", file)
+        if not log:
+            return []
+        heads = [line.split("\0") for line in log.decode(errors="replace").splitlines()]
+        names = "".join(f"{commit}:./{file}\n" for commit, *_ in heads)
+        blobs = io.BytesIO(self._run("cat-file", "--batch", given=names.encode()) or b"")
+        return [
+            Version(Commit(commit, subject), author, float(time), _blob(blobs))
+            for commit, time, author, subject in heads
+        ]
+
+    def text(self, revision: str, file: str) -> str | None:
+        """Return a file's text as of a revision; None where there is none, and outside git."""
+        content = self._run("cat-file", "blob", f"{revision}:./{file}")
+        return None if content is None else content.decode(errors="replace")
+
+    @property
+    def is_shallow(self) -> bool:
+        """Return whether the history is cut off."""
+        return self._run("rev-parse", "--is-shallow-repository") == b"true\n"
+
+    def identity(self) -> str | None:
+        """Return who works in this checkout, as a commit would name them; None where git does not know."""
+        known = self._run("var", "GIT_COMMITTER_IDENT")
+        # Behind it stands the time.
+        return known.decode(errors="replace").rpartition(">")[0] + ">" if known else None
+
     def address(self, remote: str) -> str | None:
         """Return the address of a remote, with whatever login stands in it; None where there is no such remote."""
         answer = self._run("remote", "get-url", "--", remote)
         return None if answer is None else answer.decode(errors="replace").strip()
 
-    def _run(self, *arguments: str) -> bytes | None:
+    def _run(self, *arguments: str, given: bytes | None = None) -> bytes | None:
         """Return the output of a command; None where it fails."""
         try:
             done = subprocess.run(
                 ["git", "--no-optional-locks", *arguments],
-                cwd=self.root, env=variables_of_no_hook(), capture_output=True, check=False,
+                cwd=self.root, env=variables_of_no_hook(), input=given, capture_output=True, check=False,
             )  # fmt: skip
         except OSError as error:
             raise not_runnable("git", error) from None
         return done.stdout if done.returncode == 0 else None
+
+
+def _blob(answers: io.BytesIO) -> str | None:
+    """Return the next text of what `cat-file --batch` has answered; None where it has no such file."""
+    head = answers.readline().split()
+    if len(head) != 3:
+        return None
+    text = answers.read(int(head[2])).decode(errors="replace")
+    answers.readline()
+    return text

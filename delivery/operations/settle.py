@@ -42,7 +42,7 @@ def settle(engine: Engine, kubectl: Kubectl, environment: str, console: Console)
     text = f"the last update of {environment} was killed ({interruption}): reading the cluster"
     console.print(text, style="dim", highlight=False, markup=False, soft_wrap=True)
     kubectl.require()
-    if not engine.refresh(environment, ()):
+    if not engine.refresh(environment, (), killed=str(interruption)):
         raise DeliveryError(f"the refresh of {environment} failed, see above; nothing was changed")
     changed = touched(kubectl, engine.project, environment, interruption.since - _CLOCK_SECONDS)
     snapshots = Snapshots(engine, environment)

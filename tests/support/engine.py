@@ -124,7 +124,7 @@ class FakeEngine(Engine):
             self.updates.insert(0, history(environment, self.applied[environment]))
         return Update(succeeded, begun)
 
-    def refresh(self, environment: str, urns: Sequence[str]) -> bool:
+    def refresh(self, environment: str, urns: Sequence[str], killed: str | None = None) -> bool:
         self.refreshed.append((environment, *urns))
         return self._result("refresh")
 
