@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 from delivery.clients import forges
@@ -71,10 +72,9 @@ def lookup(links: Links, forge: Callable[[], Forge], variables: Mapping[str, str
     return Lookup(known.name, cache(partial(_of_forge, known)))
 
 
-def of(environment: Environment, root: Any, variables: Mapping[str, str]) -> Lookup:
+def of(environment: Environment, root: Path, variables: Mapping[str, str]) -> Lookup:
     """Return who is asked for the requirements of a checkout by the values of one of its environments."""
-    values = getattr(environment, "forge", None)
-    return lookup(environment.links, lambda: forges.forge(root, values, variables), variables)
+    return lookup(environment.links, lambda: forges.forge(root, environment.forge, variables), variables)
 
 
 def _of_forge(forge: Forge, key: str) -> Requirement | None:
@@ -127,5 +127,5 @@ def _issue(jira: _Atlassian, wiki: _Atlassian | None, key: str) -> Requirement |
 
 def _pages(wiki: _Atlassian, key: str) -> tuple[Page, ...]:
     words = key.replace("\\", "").replace('"', "")
-    found = wiki.get("rest/api/search", cql=f'type = page and text ~ "\\"{words}\\""', limit=_PAGES) or {}
-    return tuple(Page(each["content"]["title"], f"{wiki.base}{each['url']}") for each in found.get("results", []))
+    hits = wiki.get("rest/api/search", cql=f'type = page and text ~ "\\"{words}\\""', limit=_PAGES) or {}
+    return tuple(Page(each["content"]["title"], f"{wiki.base}{each['url']}") for each in hits.get("results", []))

@@ -47,7 +47,7 @@ def trace(
     else:
         answer.print("\n".join(trace_view.text(made)), soft_wrap=True, markup=False)
     wrong = any(chain.contradictions for chain in made.chains)
-    raise typer.Exit(1 if wrong or not made.found else 0)
+    raise typer.Exit(1 if wrong or not made.answered else 0)
 
 
 def _document(made: "Trace") -> dict[str, Any]:

@@ -87,12 +87,12 @@ class Chain:
 
 @dataclass(frozen=True)
 class Trace:
-    """The answer to a question: a chain for each release that it leads to; `found` is whether it leads to any."""
+    """The answer to a question: a chain for each release that it leads to; `answered` is whether anybody could say."""
 
     model: str
     asked: str
     chains: tuple[Chain, ...]
-    found: bool = True
+    answered: bool = True
 
 
 @dataclass(frozen=True)

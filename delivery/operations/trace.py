@@ -66,7 +66,7 @@ class _Tracer:
         asked_for = f"{self.model} in {environment}"
         known = self.records.history[environment]
         stay = current(self.records.stays.get(environment, ()))
-        if isinstance(known, NotAsked) or stay is None:
+        if isinstance(known, NotAsked) or stay is None or stay.release is None:
             why = known.why if isinstance(known, NotAsked) else f"no update of {environment} has a release of it"
             raise DeliveryError(f"{asked_for}: {why}; see `stellwerk status`")
         return Trace(self.model, asked_for, tuple(self._forward([stay.release], environment)))
@@ -78,7 +78,7 @@ class _Tracer:
             why = "without the log line nobody knows which release answered"
             behind = [Link(kind, "the log line", (), why) for kind in Kind if kind not in (Kind.PAGE, Kind.LINE)]
             links = (*behind[:-1], Link(Kind.LINE, "the log store", (), lines.why), behind[-1])
-            return Trace(self.model, asked_for, (Chain(self.model, None, None, links),), found=False)
+            return Trace(self.model, asked_for, (Chain(self.model, None, None, links),), answered=False)
         if not lines:
             raise DeliveryError(
                 f"{asked_for}: the log store has no line with this request id; a line comes seconds after its answer: "
@@ -105,15 +105,15 @@ class _Tracer:
         ]
         stated = {name for name in self._names() if key in self._requirements(name)}
         containing = [name for name in self._names() if name in stated or self._contains(name, named)]
-        return self._found(f"requirement {key}", containing, named)
+        return self._all(f"requirement {key}", containing, named)
 
     def _of_commit(self, revision: str) -> Trace:
         commits = self.documents.commits
         record = commits.one(commits.commit(revision))
         containing = [name for name in self._names() if self._contains(name, [record])]
-        return self._found(f"commit {record.id[:12]}", containing, [record])
+        return self._all(f"commit {record.id[:12]}", containing, [record])
 
-    def _found(self, asked_for: str, releases: Sequence[str], records: Sequence[Record]) -> Trace:
+    def _all(self, asked_for: str, releases: Sequence[str], records: Sequence[Record]) -> Trace:
         if not releases:
             raise DeliveryError(
                 f"{asked_for}: no release of {self.model} contains it; releases: {', '.join(self._names())}; ids in "

@@ -56,8 +56,8 @@ class Documents:
 
     def requirements_in(self, record: Record) -> list[str]:
         """Return the ids of requirements in a commit's message."""
-        found = re.finditer(self.links.requirement_pattern, record.message)
-        return list(dict.fromkeys(match[0] for match in found))
+        matches = re.finditer(self.links.requirement_pattern, record.message)
+        return list(dict.fromkeys(match[0] for match in matches))
 
     def since_before(self, release: Release) -> list[Record]:
         """Return the commits to the model's sources that came with a release, the newest first."""

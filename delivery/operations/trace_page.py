@@ -1,6 +1,5 @@
 """A trace as one HTML page that needs nothing else: each chain as a picture, and below it the same as a table."""
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from html import escape
 
@@ -9,7 +8,7 @@ from delivery.operations.trace_view import item_line, printable, summary, title
 
 _WIDTH, _LEFT, _LINE, _PAD, _GAP = 760, 130, 18, 10, 22
 # So many letters of a line fit into a box, and so many lines are shown there: the table has everything.
-_LETTERS, _LINES = 86, 3
+_LETTERS, _LINES = 82, 3
 _SIGNS = {State.PROVED: "✓", State.PARTLY: "◐", State.UNKNOWN: "?", State.NONE: "-", State.CONTRADICTED: "✗"}
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --line: #57606a; --box: #f6f8fa;
@@ -127,9 +126,7 @@ def _rows(link: Link) -> list[str]:
         rows.append(f"not looked at: {link.unknown}")
     if len(rows) > _LINES:
         rows[_LINES - 1 :] = [f"and {len(rows) - _LINES + 1} more, see the table"]
-    return [
-        textwrap.shorten(row, _LETTERS, placeholder=" …") if len(row) > _LETTERS else row for row in rows or ["none"]
-    ]
+    return [row if len(row) <= _LETTERS else f"{row[: _LETTERS - 1]}…" for row in rows or ["none"]]
 
 
 def _class(link: Link) -> str:

@@ -11,9 +11,9 @@ from components.kit.names import ENVIRONMENT_FIELD, MODEL_FIELD, POD_FIELD, RELE
 from components.serving.looks import SERVICE_LABEL
 from delivery.clients.commits import Commits
 from delivery.clients.logs import flat
-from delivery.clients.updates import PastUpdate, past_updates
+from delivery.clients.updates import Recorded, updates
 from delivery.operations.chain import Item, Kind, Link, NotAsked, asked
-from delivery.operations.stays import Stay, current, stays
+from delivery.operations.stays import Stay, current, stays, time
 from delivery.operations.trace_documents import url
 from delivery.session import Session
 from infra.contract.environment import SERVING
@@ -56,16 +56,16 @@ class Records:
             return {run: tracking.run(run) for run in dict.fromkeys(runs)}
 
     @cached_property
-    def history(self) -> dict[str, list[PastUpdate] | NotAsked]:
+    def history(self) -> dict[str, list[Recorded] | NotAsked]:
         """The updates of each environment's stack, oldest first."""
         engine = self.session.engine
-        return {name: asked(past_updates, engine, name) for name in self.environments}
+        return {name: asked(updates, engine, name) for name in self.environments}
 
     @cached_property
     def stays(self) -> dict[str, list[Stay]]:
         """From when to when which release was in each environment whose history is known."""
-        known = {name: updates for name, updates in self.history.items() if not isinstance(updates, NotAsked)}
-        return {name: stays(updates, self.model) for name, updates in known.items()}
+        known = {name: made for name, made in self.history.items() if not isinstance(made, NotAsked)}
+        return {name: stays(made, name, self.model) for name, made in known.items()}
 
     def environment_of(self, line: Line) -> str | None:
         """Return the environment that a log line is of, by what it is called on its cluster."""
@@ -95,10 +95,10 @@ class Records:
         known = self._runs.result() if self._runs else NotAsked("nobody asked")
         if isinstance(known, NotAsked):
             return Link(Kind.RUN, "`run` of the release file", (item,), f"the tracking server: {known.why}")
-        record, found = "`run` of the release file, the tracking server", known.get(identity)
-        if found is None:
+        record, tracked = "`run` of the release file, the tracking server", known.get(identity)
+        if tracked is None:
             return Link(Kind.RUN, record, (item,), None, (f"the tracking server has no run {identity}",))
-        return Link(Kind.RUN, record, (item,), None, tuple(_run_differences(found, release)))
+        return Link(Kind.RUN, record, (item,), None, tuple(_run_differences(tracked, release)))
 
     def update_link(self, release: str, line: Line | None, environment: str | None) -> Link:
         """Return the updates that put a release into environments; of a prediction, the one that it answered after."""
@@ -107,9 +107,9 @@ class Records:
         names = [environment] if environment else list(self.environments)
         items, wrong, unknown = [], [], []
         for name in names:
-            updates = self.history[name]
-            if isinstance(updates, NotAsked):
-                unknown.append(f"{name}: {updates.why}")
+            known = self.history[name]
+            if isinstance(known, NotAsked):
+                unknown.append(f"{name}: {known.why}")
                 continue
             own = [stay for stay in self.stays[name] if stay.release == release]
             items += [self._stay(stay) for stay in own]
@@ -121,31 +121,36 @@ class Records:
         if name is None or moment is None:
             said = f"{line.get(ENVIRONMENT_FIELD)}, {line.get(TIME_FIELD)}"
             return Link(Kind.UPDATE, _HISTORY, (), f"the log line is of no environment of this checkout ({said})")
-        updates = self.history[name]
-        if isinstance(updates, NotAsked):
-            return Link(Kind.UPDATE, _HISTORY, (), updates.why)
+        known = self.history[name]
+        if isinstance(known, NotAsked):
+            return Link(Kind.UPDATE, _HISTORY, (), known.why)
         possible = [stay for stay in self.stays[name] if stay.covers(moment)]
-        own = [stay for stay in possible if stay.release == release]
+        # Nobody knows which release an update that was killed had.
+        own = [stay for stay in possible if stay.release == release] or [
+            stay for stay in possible if stay.release is None
+        ]
         if own:
-            return Link(Kind.UPDATE, _HISTORY, tuple(self._stay(stay) for stay in own[-1:]), None,
-                        tuple(self._commit(own[-1])))  # fmt: skip
-        others = ", ".join(dict.fromkeys(stay.release for stay in possible)) or "no release"
+            return Link(
+                Kind.UPDATE, _HISTORY, tuple(self._stay(stay) for stay in own[-1:]), None, tuple(self._commit(own[-1]))
+            )
+        others = ", ".join(dict.fromkeys(str(stay.release) for stay in possible)) or "no release"
         wrong = f"the log line of {line[TIME_FIELD]} names {release}, but by the history of {name} it was {others} then"
         return Link(Kind.UPDATE, _HISTORY, tuple(self._stay(stay) for stay in possible), None, (wrong,))
 
     def _stay(self, stay: Stay) -> Item:
         since = stay.since
-        ended = f"to {_time(stay.until.ended)}" if stay.until else "until now"
-        span = f"{since.environment}: {stay.release} from {_time(since.ended)} {ended}"
-        commit = f"commit {since.commit[:12]}{' with changes' if since.dirty else ''}" if since.commit else "no commit"
-        took = f"{(since.ended - since.started).total_seconds():.0f} s"
-        about = f"{span}; {since.result} in {took}, {commit}, {since.who or 'nobody knows who'}"
-        return Item(since.record, about, url(self.links.commit, since.commit) if since.commit else None)
+        took = f" in {since.ended - since.began:.0f} s" if since.ended is not None else ""
+        beside = "" if since.clean else " with changes"
+        commit = f"commit {since.commit[:12]}{beside}" if since.commit else "no commit"
+        by = since.by or since.run or "nobody said who"
+        about = f"{stay.release or 'an unknown release'} {stay.span}; {since.result}{took}, {commit}, by {by}"
+        address = since.run or (url(self.links.commit, since.commit) if since.commit else None)
+        return Item(f"{stay.environment} {time(since.began)}", about, address)
 
     def _commit(self, stay: Stay) -> Iterator[str]:
         """Yield that a clean commit's stack file names another release than the update that it was applied with."""
-        commit, name = stay.since.commit, stay.since.environment
-        if commit is None or stay.since.dirty:
+        commit, name = stay.since.commit, stay.environment
+        if commit is None or not stay.since.clean:
             return
         content = Commits(self.session.project.root).content(commit, file_name(name))
         values = tree(content.decode(errors="replace"), file_name(name)) if content else None
@@ -191,13 +196,13 @@ class Records:
         pods = self._pods[where].result() if where else NotAsked("the log line is of no environment of this checkout")
         if isinstance(pods, NotAsked):
             return Link(Kind.POD, "the log line", (Item(name, "named by the log line"),), pods.why)
-        found = next((pod for pod in pods if pod["metadata"]["name"] == name), None)
-        if found is None:
+        running = next((pod for pod in pods if pod["metadata"]["name"] == name), None)
+        if running is None:
             return Link(Kind.POD, "the log line", (Item(name, "gone since"),))
-        wrong = list(_image_differences(found, release))
-        if (runs := _variable(found, "RELEASE")) != release.metadata.release:
+        wrong = list(_image_differences(running, release))
+        if (runs := _variable(running, "RELEASE")) != release.metadata.release:
             wrong.append(f"the pod runs {runs}, not {release.metadata.release}")
-        return Link(Kind.POD, "the log line, the cluster", (Item(name, _about(found, where)),), None, tuple(wrong))
+        return Link(Kind.POD, "the log line, the cluster", (Item(name, _about(running, where)),), None, tuple(wrong))
 
     def line_links(self, line: Line | None, unknown: str | None, more: Sequence[str] = ()) -> Iterator[Link]:
         """Yield the log line and its prediction; `more` is what contradicts about the line."""
@@ -245,7 +250,3 @@ def _moment(line: Line) -> datetime | None:
         return datetime.fromisoformat(str(line.get(TIME_FIELD)))
     except ValueError:
         return None
-
-
-def _time(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 from pydantic import Field, create_model, model_validator
 
 from infra.contract.fields import Cpu, EnvironmentName, ImageReference, Memory, Section, TeamName
-from infra.contract.links import Links
 from infra.contract.forge import ForgeValues
+from infra.contract.links import Links
 from infra.contract.versions import platform_image
 
 # Purposes of namespaces: `<environment>-<purpose>`.

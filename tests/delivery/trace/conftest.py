@@ -70,7 +70,7 @@ class World:
         known = {"git.head": self.commits[-1], "git.committer": "Ada", "git.dirty": dirty}
         document = {
             "kind": "update", "startTime": int(moment.timestamp()), "endTime": int(moment.timestamp()) + 10,
-            "result": result, "environment": known, "message": "",
+            "result": result, "environment": known, "message": "stellwerk, by Ada",
             "config": {"stellwerk:models": {MODEL: {"release": release, "previous": None}}},
         }  # fmt: skip
         folder = self.backend / ".pulumi" / "history" / self.engine.project / "prod"

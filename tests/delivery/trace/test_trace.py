@@ -1,6 +1,7 @@
 """`stellwerk trace`: every link from real records, both ways, and what contradicts."""
 
 import re
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def test_a_prediction_leads_to_the_release_that_answered_it_then(
     (chain,) = chains(out)
     assert code == 0
     assert names(chain["release"]) == [release]
-    assert names(chain["stack update"]) == [f"prod-{int(record.timestamp())}000000000.history.json"]
+    assert names(chain["stack update"]) == [f"prod {record:%Y-%m-%dT%H:%M:%SZ}"]
     assert names(chain["pod"]) == [f"pod-of-{release}"]
     assert [item["about"] for item in chain["pod"]["items"] if release == SECOND] in ([], ["gone since"])
     assert names(chain["prediction"]) == [prediction]
@@ -119,14 +120,16 @@ def test_without_its_log_line_nobody_knows_what_answered(world: World, stellwerk
 
 
 def edited(world: World) -> None:
+    world.predict("odd", SECOND, at(13))
     world.change(SECOND, lambda document: document["evaluation"]["metrics"].update(loss=0.0))
 
 
 def other_data(world: World) -> None:
+    world.predict("odd", SECOND, at(13))
     world.change(SECOND, lambda document: document["data"].update(source="rows.csv"))
 
 
-CONTRADICTIONS = {
+CONTRADICTIONS: dict[str, tuple[Callable[[World], object], str, str]] = {
     "the history never had it": (
         lambda world: world.predict("odd", SECOND, at(11)),
         "stack update", f"names {SECOND}, but by the history of prod it was {FIRST} then",
@@ -143,7 +146,7 @@ CONTRADICTIONS = {
         "log line", f"other lines with this request id name {FIRST}",
     ),
     "an edited release": (
-        lambda world: [world.predict("odd", SECOND, at(13)), edited(world)],
+        edited,
         "release", "the file is not as it was first committed",
     ),
     "a run with other data": (
@@ -160,7 +163,7 @@ CONTRADICTIONS = {
         "pod", f"the pod runs {FIRST}, not {SECOND}",
     ),
     "data that are not those in git": (
-        lambda world: [world.predict("odd", SECOND, at(13)), other_data(world)],
+        other_data,
         "data", "has another digest than the release says",
     ),
 }  # fmt: skip
