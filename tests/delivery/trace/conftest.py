@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,6 @@ from tests.support.engine import FakeEngine
 from tests.support.session import Bench, FakeCluster
 
 SUBJECT = "ABC-12 Cross sevens <script>alert('&')</script>"
-IMAGE = "198.18.0.1:30500/serving@sha256:" + "ab" * 32
 CSV = b"x,y\n1,2\n"
 _WHO = {
     "GIT_AUTHOR_NAME": "Ada", "GIT_AUTHOR_EMAIL": "ada@example.test", "GIT_COMMITTER_NAME": "Ada",
@@ -59,18 +58,26 @@ class World:
         self.git("commit", "--quiet", "--allow-empty", "-m", message)
         return self.git("rev-parse", "HEAD")
 
-    def change(self, release: str, change: Callable[[Any], None]) -> None:
+    def edit(self, release: str, section: str, **values: Any) -> None:
+        """Change values of a release's file."""
         file = self.releases.file(MODEL, release)
         document = yaml().load(file)
-        change(document)
+        document[section].update(values)
         yaml().dump(document, file)
 
-    def apply(self, release: str | None, moment: datetime, result: str = "succeeded", dirty: str = "true") -> None:
+    def apply(
+        self,
+        release: str | None,
+        moment: datetime,
+        result: str = "succeeded",
+        dirty: str = "true",
+        message: str = "stellwerk, by Ada",
+    ) -> None:
         """Write an update of prod as a file backend keeps it, and what the stack's state then is."""
         known = {"git.head": self.commits[-1], "git.committer": "Ada", "git.dirty": dirty}
         document = {
             "kind": "update", "startTime": int(moment.timestamp()), "endTime": int(moment.timestamp()) + 10,
-            "result": result, "environment": known, "message": "stellwerk, by Ada",
+            "result": result, "environment": known, "message": message,
             "config": {"stellwerk:models": {MODEL: {"release": release, "previous": None}}},
         }  # fmt: skip
         folder = self.backend / ".pulumi" / "history" / self.engine.project / "prod"
@@ -94,8 +101,9 @@ class World:
         }  # fmt: skip
         self.lines.append(line)
 
-    def run_pod(self, release: str, image: str = IMAGE) -> None:
-        """Let the cluster have a pod of a release."""
+    def run_pod(self, release: str, image: str | None = None) -> None:
+        """Let the cluster have a pod of a release, with its image unless another one is given."""
+        image = image or self.releases.load(MODEL, release).serving.image
         container = {"name": "kserve-container", "image": image, "env": [{"name": "RELEASE", "value": release}]}
         status = {"phase": "Running", "startTime": "2026-02-01T12:00:05Z"}
         self.pods.append({"metadata": {"name": f"pod-of-{release}"}, "spec": {"containers": [container]},
@@ -158,7 +166,10 @@ def world(
     (project.root / "elsewhere.txt").write_text("")
     made.commit("ABC-99 Something else", "elsewhere.txt")
     for number, (release, commit) in enumerate(zip((FIRST, SECOND), made.commits, strict=True), 1):
-        made.change(release, _trained(number, commit))
+        made.edit(release, "training", commit=commit, job=f"train-{number}")
+        made.edit(release, "run", runId=f"run-{number}")
+        file = releases.file(MODEL, release)
+        file.write_text(file.read_text().replace("requirements: []", "requirements: [ABC-7]"))
         digest = "sha256:" + "ab" * 32
         made.runs[f"run-{number}"] = {
             "stellwerk.data.digest": digest, "mlflow.source.git.commit": commit, "stellwerk.job": f"train-{number}",
@@ -172,15 +183,6 @@ def world(
     cluster.listed = lambda _: made.pods
     bench.log_store, bench.tracking = made.search, made.track
     return made
-
-
-def _trained(number: int, commit: str) -> Callable[[Any], None]:
-    def change(document: Any) -> None:
-        document["training"].update(commit=commit, job=f"train-{number}")
-        document["run"].update(runId=f"run-{number}")
-        document["requirements"] = ["ABC-7"]
-
-    return change
 
 
 def chains(out: str) -> Sequence[dict[str, dict[str, Any]]]:
