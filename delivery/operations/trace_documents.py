@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
+from urllib.parse import quote
 
 from delivery.clients.commits import Commits, Record
-from delivery.clients.tickets import Lookup
+from delivery.clients.tickets import Lookup, Requirement
 from delivery.operations.chain import Item, Kind, Link, NotAsked, asked
 from delivery.operations.release_change import model_sources
 from delivery.project import Project
@@ -17,6 +19,7 @@ from infra.contract.release import Release
 
 # What stands in git for a file that is kept elsewhere.
 _POINTER = b"version https://git-lfs"
+_AT_ONCE = 8
 _MERGED = "the release's own document and the messages of its commits"
 
 
@@ -77,19 +80,23 @@ class Documents:
         if self.links.page and stated:
             pages = (Item(name, "pages that name it", url(self.links.page, name)) for name in stated)
             yield Link(Kind.PAGE, "links.page in stacks/base.yaml", tuple(pages))
-        items, reasons = [], []
-        for name, where in stated.items():
-            ticket = asked(self.lookup.ticket, name)
-            if isinstance(ticket, NotAsked):
-                reasons.append(ticket.why)
-                items.append(Item(name, where, url(self.links.requirement, name)))
-            elif ticket is None:
-                unknown = f"{where}; {self.lookup.name} knows no such one" if self.lookup.name else where
-                items.append(Item(name, unknown, url(self.links.requirement, name)))
-            else:
-                items.append(Item(name, f"{ticket.title} ({ticket.state}); {where}", ticket.url))
-                items += [Item(page.title, f"page of {name}", page.url) for page in ticket.pages]
-        yield Link(Kind.REQUIREMENT, _MERGED, tuple(items), "; ".join(dict.fromkeys(reasons)) or None)
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            tickets = list(pool.map(partial(asked, self.lookup.ticket), stated))
+        items = [
+            item
+            for (name, where), ticket in zip(stated.items(), tickets, strict=True)
+            for item in self._requirement(name, where, ticket)
+        ]
+        unknown = dict.fromkeys(ticket.why for ticket in tickets if isinstance(ticket, NotAsked))
+        yield Link(Kind.REQUIREMENT, _MERGED, tuple(items), "; ".join(unknown) or None)
+
+    def _requirement(self, name: str, where: str, ticket: Requirement | NotAsked | None) -> Iterator[Item]:
+        if isinstance(ticket, Requirement):
+            yield Item(name, f"{ticket.title} ({ticket.state}); {where}", ticket.url)
+            yield from (Item(page.title, f"page of {name}", page.url) for page in ticket.pages)
+            return
+        absent = f"; {self.lookup.name} knows no such one" if ticket is None and self.lookup.name else ""
+        yield Item(name, f"{where}{absent}", url(self.links.requirement, name))
 
     def commit_link(self, release: Release, records: Sequence[Record], wanted: Iterable[Record] = ()) -> Link:
         """Return the commits of a release: the one it was trained from, those asked for, and what came with it."""
@@ -188,8 +195,6 @@ def commit_of(release: Release) -> str | None:
 
 def url(template: str | None, identity: str) -> str | None:
     """Return the URL that a template makes of an id; None without a template."""
-    from urllib.parse import quote
-
     return template.replace("{id}", quote(identity, safe="")) if template else None
 
 
