@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from hashlib import sha256
 from urllib.parse import quote
 
@@ -81,7 +81,7 @@ class Documents:
             pages = (Item(name, "pages that name it", url(self.links.page, name)) for name in stated)
             yield Link(Kind.PAGE, "links.page in stacks/base.yaml", tuple(pages))
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            tickets = list(pool.map(partial(asked, self.lookup.ticket), stated))
+            tickets = list(pool.map(lambda name: asked(self.lookup.ticket, name), stated))
         items = [
             item
             for (name, where), ticket in zip(stated.items(), tickets, strict=True)

@@ -16,6 +16,10 @@ from delivery.clients.forges.forge import Forge, Ticket
 from delivery.clients.tickets import Page, Requirement, lookup
 from delivery.errors import DeliveryError
 from infra.contract.links import Links
+from tests.delivery.trace.conftest import World, chains
+from tests.support.checkout import MODEL, Checkout
+from tests.support.documents import ENVIRONMENTS
+from tests.support.session import Command
 
 ISSUE = {"key": "ABC-12", "fields": {"summary": "Cross sevens", "status": {"name": "In Progress"}}}
 PAGE = {"content": {"id": "7", "title": "Digits: goals"}, "url": "/spaces/ML/pages/7"}
@@ -122,3 +126,22 @@ def test_the_forge_is_asked_where_requirements_are_its_issues() -> None:
     asked = lookup(Links(), lambda: forge, {})
     assert asked.ticket("#12") == Requirement("Cross sevens", "open", "https://git.example.test/12")
     assert asked.ticket("#13") is None
+
+
+def test_a_trace_has_titles_and_pages_and_says_where_it_could_not_ask(
+    atlassian: Atlassian, project: Checkout, world: World, target_variables: dict[str, str], stellwerk: Command
+) -> None:
+    for name in ENVIRONMENTS:
+        project.edit(name, lambda config: config.update(links=links(atlassian).model_dump(by_alias=True)))
+    target_variables |= {"JIRA_TOKEN": "word", "CONFLUENCE_TOKEN": "word"}
+    atlassian.login = "Bearer word"
+    (chain,) = chains(stellwerk("trace", MODEL, "--prediction", "middle", "--json")[1])
+    items = {item["name"]: item["about"] for item in chain["requirement"]["items"]}
+    assert items["ABC-12"].startswith("Cross sevens (In Progress); in commit ")
+    assert items["Digits: goals"] == "page of ABC-12"
+    assert items["ABC-7"] == "in the release file; Jira knows no such one"
+    atlassian.login = "Bearer another"
+    code, out, _ = stellwerk("trace", MODEL, "--prediction", "middle", "--json")
+    (chain,) = chains(out)
+    assert (code, chain["requirement"]["state"]) == (0, "partly looked at")
+    assert "JIRA_TOKEN" in chain["requirement"]["unknown"]
