@@ -91,9 +91,7 @@ class _Tracer:
             more.append(f"other lines with this request id name {', '.join(others)}")
         release = asked(self.documents.load, name)
         if isinstance(release, NotAsked):
-            more.append(f"it names the release {name}: {release.why}")
-            links = (self.records.update_link(name, line, None), *self.records.line_links(line, None, more))
-            return Trace(self.model, asked_for, (Chain(self.model, name, self.records.environment_of(line), links),))
+            return Trace(self.model, asked_for, (self._without_file(name, release.why, line, None, more),))
         self.records.start(self.pool, [release])
         return Trace(self.model, asked_for, (self._chain(release, line, None, (), more),))
 
@@ -136,16 +134,30 @@ class _Tracer:
         self, releases: Sequence[str], environment: str | None, records: Sequence[Record] = ()
     ) -> Iterator[Chain]:
         """Yield the chain of each release, to the newest prediction that it has answered."""
-        loaded = [self.documents.load(name) for name in releases]
-        self.records.start(self.pool, loaded)
+        loaded = {name: asked(self.documents.load, name) for name in releases}
+        self.records.start(self.pool, [each for each in loaded.values() if not isinstance(each, NotAsked)])
         lines = self.records.predictions(releases, environment)
-        for release in loaded:
-            wanted = [each for each in records if self._contains(release.metadata.release, [each])]
-            line = None if isinstance(lines, NotAsked) else lines.get(release.metadata.release)
+        why = lines.why if isinstance(lines, NotAsked) else None
+        for name, release in loaded.items():
+            line = None if isinstance(lines, NotAsked) else lines.get(name)
+            if isinstance(release, NotAsked):
+                yield self._without_file(name, release.why, line, environment, ())
+                continue
+            wanted = [each for each in records if self._contains(name, [each])]
             chain = self._chain(release, None, environment, wanted, ())
-            why = lines.why if isinstance(lines, NotAsked) else None
-            last = (*chain.links[:-2], *self.records.line_links(line, why, self._misplaced(release, line)))
-            yield Chain(chain.model, chain.release, chain.environment, last)
+            last = self.records.line_links(line, why, self._misplaced(release, line))
+            yield Chain(chain.model, name, chain.environment, (*chain.links[:-2], *last))
+
+    def _without_file(
+        self, name: str, why: str, line: Line | None, environment: str | None, more: Sequence[str]
+    ) -> Chain:
+        """Return what is known of a release that other records name and whose file is absent or not right."""
+        links = (
+            Link(Kind.RELEASE, f"{self.documents.project.releases.name}/{self.model}/", (), None, (why,)),
+            self.records.update_link(name, line, environment),
+            *self.records.line_links(line, None, more),
+        )
+        return Chain(self.model, name, environment or (self.records.environment_of(line) if line else None), links)
 
     def _misplaced(self, release: Release, line: Line | None) -> tuple[str, ...]:
         """Return what the history says against the newest line of a release."""

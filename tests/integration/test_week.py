@@ -141,7 +141,7 @@ def test_a_week_leaves_records_that_agree(week: Week, tmp_path: Path) -> None:
     assert len(week.requirements) == DAYS * len(TEAM)
     week.project.stellwerk("logs", "--request-id", week.predictions[-1].request, "--wait")
     slowest = 0.0
-    for asked in random.Random(1).sample(week.predictions, SAMPLES):
+    for asked in random.Random(1).sample(week.predictions, SAMPLES):  # noqa: S311
         began = time.monotonic()
         (chain,) = week.trace(asked.model, "--prediction", asked.request)
         half = time.monotonic()

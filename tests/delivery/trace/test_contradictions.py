@@ -28,7 +28,7 @@ CONTRADICTIONS = {
     "the history never had it": Contradiction(
         "stack update", f"names {SECOND}, but by the history of prod it was {FIRST} then", hour=11
     ),
-    "there is no such release": Contradiction("log line", "there is no such release", release="v9-00000000"),
+    "there is no such release": Contradiction("release", "there is no such release", release="v9-00000000"),
     "another model": Contradiction(
         "log line", "it is of the model wages", fields={"stellwerk": {"model": "wages", "release": SECOND}}
     ),
@@ -93,3 +93,12 @@ def test_a_clean_commit_s_stack_file_must_name_what_was_applied(world: World, st
     code, out, _ = stellwerk("trace", MODEL, "--env", "prod", "--json")
     assert code == 1
     assert "names None at its commit" in str(chains(out)[0]["stack update"]["contradictions"])
+
+
+def test_a_release_that_is_served_and_has_no_file_contradicts(world: World, stellwerk: Command) -> None:
+    world.releases.file(MODEL, FIRST).unlink()
+    code, out, _ = stellwerk("trace", MODEL, "--env", "prod", "--json")
+    (chain,) = chains(out)
+    assert code == 1
+    assert "there is no such release" in chain["release"]["contradictions"][0]
+    assert chain["stack update"]["state"] == "proved"
