@@ -13,6 +13,7 @@ from delivery.errors import DeliveryError
 from infra.composition.service import Stack
 from infra.contract.environment import Environment
 from infra.contract.evidence import EvidenceFolder
+from infra.contract.feedback import FeedbackFolder
 from infra.contract.forge import ForgeValues, forge_values
 from infra.contract.model import Framework, Models
 from infra.contract.release import Release, Releases
@@ -85,6 +86,11 @@ class Project:
     def evidence(self) -> EvidenceFolder:
         """The folder of evidence."""
         return EvidenceFolder(self.root / "stacks" / "evidence")
+
+    @cached_property
+    def feedback(self) -> FeedbackFolder:
+        """The folder of feedback."""
+        return FeedbackFolder(self.root / "stacks" / "feedback", self.releases)
 
     @cached_property
     def models(self) -> Models:

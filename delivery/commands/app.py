@@ -16,6 +16,7 @@ from delivery.commands import (
     demo,
     documents,
     environments,
+    feedback,
     histories,
     logs,
     model_folders,
@@ -80,6 +81,7 @@ model_app.command("import")(model_import.import_model)
 model_app.command("remove")(model_folders.remove)
 app.add_typer(model_app, name="model")
 app.add_typer(data.data_app, name="data")
+app.add_typer(feedback.feedback_app, name="feedback")
 app.add_typer(state.state_app, name="state")
 app.add_typer(cluster_app(_needs), name="cluster")
 app.add_typer(doctor_app(_needs), name="doctor")

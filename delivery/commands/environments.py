@@ -87,6 +87,8 @@ def _models(report: Mapping[str, Any]) -> Iterator[tuple[str, str, Mapping[str, 
 
 
 def _print_status(report: Mapping[str, Any], project: "Project") -> None:
+    from delivery.operations.feedback import Noted
+
     table = Table("environment", "model", "release", "previous", "answers")
     for name, model, state in _models(report):
         answers = "[green]yes[/green]" if state["ready"] else f"[red]{state['answering'] or 'no'}[/red]"
@@ -97,6 +99,8 @@ def _print_status(report: Mapping[str, Any], project: "Project") -> None:
         answer.print(f"{model} in {name}: {state['url']}", soft_wrap=True)
         if state["reason"]:
             answer.print(f"  {state['reason']}", style="red", soft_wrap=True, markup=False)
+        for said in state["feedback"]:
+            answer.print(f"  open: {Noted(**said)}", soft_wrap=True, markup=False)
     for name, model, state in _models(report):
         if state["artefact"] in _LOST:
             action = (

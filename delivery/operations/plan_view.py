@@ -79,6 +79,8 @@ def _about(model: ReleaseChange) -> Iterator[str]:
     ]
     if required:
         yield f"requirements {' '.join(required)}"
+    yield from (f"answers {each}" for each in model.feedback_answered)
+    yield from (f"open: {each}" for each in model.feedback_open)
     if model.commits.unknown:
         yield f"commits: {model.commits.unknown}"
 

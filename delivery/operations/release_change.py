@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from delivery.clients.git import Commit, Git
+from delivery.operations.feedback import Noted, noted, open_feedback
 from delivery.project import Project
 from infra.contract.evaluation import Gate, Operator
 from infra.contract.problems import ConfigError
@@ -36,7 +37,11 @@ class Commits:
 
 @dataclass(frozen=True)
 class ReleaseChange:
-    """A model whose release changes; None: it serves nothing."""
+    """A model whose release changes; None: it serves nothing.
+
+    `feedback_open` is what was said of the release after or of an earlier one and that it does not answer,
+    `feedback_answered` what it answers and the one before does not.
+    """
 
     model: str
     before: str | None
@@ -45,6 +50,8 @@ class ReleaseChange:
     requirements_added: tuple[str, ...]
     requirements_removed: tuple[str, ...]
     commits: Commits
+    feedback_open: tuple[Noted, ...] = ()
+    feedback_answered: tuple[Noted, ...] = ()
 
 
 def compare(project: Project, checkout: Project, model: str, before: str | None, after: str | None) -> ReleaseChange:
@@ -53,6 +60,7 @@ def compare(project: Project, checkout: Project, model: str, before: str | None,
     What was applied once may have no file any more: then only the later release's own values are known.
     """
     old, new = _load(project, model, before), _load(project, model, after)
+    before_open, after_open = (open_feedback(project, model, each) if each else () for each in (before, after))
     required_before, required = set(old.requirements if old else ()), set(new.requirements if new else ())
     return ReleaseChange(
         model,
@@ -62,6 +70,8 @@ def compare(project: Project, checkout: Project, model: str, before: str | None,
         tuple(sorted(required - required_before)) if new else (),
         tuple(sorted(required_before - required)) if new else (),
         _commits(checkout, model, old, new) if before and after else Commits(),
+        tuple(map(noted, after_open)),
+        tuple(noted(each) for each in before_open if after and each.answered_by and each not in after_open),
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import asdict
 from functools import partial
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ from delivery.clients import store
 from delivery.clients.endpoint import Endpoint, answering_release
 from delivery.errors import DeliveryError
 from delivery.operations import pods
+from delivery.operations.feedback import noted, open_feedback
 from delivery.session import Session
 from infra.services.serving import Model
 
@@ -21,11 +23,12 @@ Value = TypeVar("Value")
 
 
 def status(session: Session) -> dict[str, Any]:
-    """Return `environments.<env>.models.<model>`: release, previous, answering, ready, reason, artefact, url.
+    """Return `environments.<env>.models.<model>`: release, previous, answering, ready, reason, artefact, feedback, url.
 
     `ready` is true when the endpoint answers with the release that the file points at; `reason` says why it does not,
     as far as the cluster knows. `artefact` is what the environment's store has: intact, changed or absent; null
-    without a release, or while the store is not reached.
+    without a release, or while the store is not reached. `feedback` is what was said of the release, or of an earlier
+    one, and that it does not answer.
     """
     project = session.project
     models = {name: project.served(name) for name in project.environments}
@@ -65,10 +68,17 @@ def _models(
             "ready": model.release is not None and answers[name] == model.release,
             "reason": reasons.get(name),
             "artefact": artefacts.get(name),
+            "feedback": _feedback(session, name, model.release),
             "url": targets[name].url,
         }
         for name, model in models.items()
     }
+
+
+def _feedback(session: Session, model: str, release: str | None) -> list[dict[str, Any]]:
+    """Return what was said of a release and that it does not answer."""
+    known = open_feedback(session.project, model, release) if release else ()
+    return [asdict(noted(each)) for each in known]
 
 
 def _answers(targets: Mapping[str, Endpoint]) -> dict[str, str | None]:

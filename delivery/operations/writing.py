@@ -24,12 +24,7 @@ def write_once(document: Section, file: Path, name: str, what: str, command: str
 
     Messages call the file `name` and the document `what`; `command` makes such documents.
     """
-    yaml = YAML()
-    yaml.width = 120
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    text = io.StringIO()
-    text.write(f"# Written by `{command}`; immutable.\n")
-    yaml.dump(_rows(document.model_dump(mode="json", by_alias=True, exclude_none=True)), text)
+    text = as_text(document, f"Written by `{command}`; immutable.")
     folder = Path(name).parents[1]
     with system_errors(
         f"writing the {what}", f"free some space and make {folder} writable, then run the command again"
@@ -38,12 +33,23 @@ def write_once(document: Section, file: Path, name: str, what: str, command: str
         # Two commands may write the same document at once: each has a file of its own.
         partial = file.with_suffix(f".{os.getpid()}.partial")
         try:
-            partial.write_text(text.getvalue(), encoding="utf-8")
+            partial.write_text(text, encoding="utf-8")
             os.link(partial, file)
         except FileExistsError:
             raise DeliveryError(f"{name} exists already, and such a document stays as it is") from None
         finally:
             partial.unlink(missing_ok=True)
+
+
+def as_text(document: Section, comment: str) -> str:
+    """Return a document as YAML with a comment above it; what is null is left out."""
+    yaml = YAML()
+    yaml.width = 120
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    text = io.StringIO()
+    text.write(f"# {comment}\n")
+    yaml.dump(_rows(document.model_dump(mode="json", by_alias=True, exclude_none=True)), text)
+    return text.getvalue()
 
 
 def _rows(value: Any) -> Any:

@@ -153,7 +153,7 @@ class Releases:
     def ids(self, model: str) -> list[str]:
         """Return the releases of a model, oldest version first."""
         ids = (file.stem for file in (self.folder / model).glob("v*.yaml"))
-        return sorted(ids, key=lambda release: (int(release[1:].split("-")[0]), release))
+        return sorted(ids, key=lambda release: (number(release), release))
 
     def file(self, model: str, release: str) -> Path:
         """Return where a release is, or would be written."""
@@ -172,6 +172,11 @@ class Releases:
                 + suggest(release, known, f"run `stellwerk release {model}`, or name one that exists")
             )
         return read_release(self.file(model, release), name, model, release)
+
+
+def number(release: str) -> int:
+    """Return the number of a release by its id: of two, the later one has the greater."""
+    return int(release[1:].partition("-")[0])
 
 
 def read_release(file: Path, name: str, model: str, release: str) -> Release:

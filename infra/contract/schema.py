@@ -11,13 +11,24 @@ from infra.contract.differences import Differences
 from infra.contract.environment import Environment
 from infra.contract.evidence import Evidence
 from infra.contract.examples import Examples
+from infra.contract.feedback import Feedback
 from infra.contract.model import Model
 from infra.contract.release import Release, ReleaseV1
 from infra.contract.testset import TestSet
 
 FOLDER = Path(__file__).parent / "schemas"
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
-_KINDS: tuple[type[BaseModel], ...] = (Model, Candidate, Examples, ReleaseV1, Release, Evidence, TestSet, Differences)
+_KINDS: tuple[type[BaseModel], ...] = (
+    Model,
+    Candidate,
+    Examples,
+    ReleaseV1,
+    Release,
+    Evidence,
+    TestSet,
+    Differences,
+    Feedback,
+)
 
 
 def environment_schema(document: type[Environment]) -> dict[str, Any]:

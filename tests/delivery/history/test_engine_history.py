@@ -44,7 +44,7 @@ class World:
             start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )  # fmt: skip
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 300
             while not mark.exists():
                 assert time.monotonic() < deadline and process.poll() is None
                 time.sleep(0.05)
