@@ -26,6 +26,7 @@ class Kind(StrEnum):
     POD = "pod"
     LINE = "log line"
     PREDICTION = "prediction"
+    FEEDBACK = "feedback"
 
 
 class State(StrEnum):

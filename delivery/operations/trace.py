@@ -17,6 +17,8 @@ from infra.contract.release import Release
 from infra.contract.stacks import BASE
 
 _AT_ONCE = 8
+# Not among the links that a prediction without its log line is known to have, and nobody knows.
+_ELSEWHERE = (Kind.PAGE, Kind.LINE, Kind.FEEDBACK)
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class _Tracer:
         lines = self.records.lines(identity, self.question.environment)
         if isinstance(lines, NotAsked):
             why = "without the log line nobody knows which release answered"
-            behind = [Link(kind, "the log line", (), why) for kind in Kind if kind not in (Kind.PAGE, Kind.LINE)]
+            behind = [Link(kind, "the log line", (), why) for kind in Kind if kind not in _ELSEWHERE]
             links = (*behind[:-1], Link(Kind.LINE, "the log store", (), lines.why), behind[-1])
             return Trace(self.model, asked_for, (Chain(self.model, None, None, links),), answered=False)
         if not lines:
@@ -93,7 +95,8 @@ class _Tracer:
         if isinstance(release, NotAsked):
             return Trace(self.model, asked_for, (self._without_file(name, release.why, line, None, more),))
         self.records.start(self.pool, [release])
-        return Trace(self.model, asked_for, (self._chain(release, line, None, (), more),))
+        ending = self.records.line_links(line, None, more)
+        return Trace(self.model, asked_for, (self._chain(release, ending, line),))
 
     def _of_requirement(self, key: str) -> Trace:
         named = [
@@ -144,9 +147,8 @@ class _Tracer:
                 yield self._without_file(name, release.why, line, environment, ())
                 continue
             wanted = [each for each in records if self._contains(name, [each])]
-            chain = self._chain(release, None, environment, wanted, ())
-            last = self.records.line_links(line, why, self._misplaced(release, line))
-            yield Chain(chain.model, name, chain.environment, (*chain.links[:-2], *last))
+            ending = self.records.line_links(line, why, self._misplaced(release, line))
+            yield self._chain(release, ending, None, environment, wanted)
 
     def _without_file(
         self, name: str, why: str, line: Line | None, environment: str | None, more: Sequence[str]
@@ -168,11 +170,12 @@ class _Tracer:
     def _chain(
         self,
         release: Release,
+        ending: Iterator[Link],
         line: Line | None,
-        environment: str | None,
-        wanted: Sequence[Record],
-        more: Sequence[str],
+        environment: str | None = None,
+        wanted: Sequence[Record] = (),
     ) -> Chain:
+        """Return the chain of a release; with the line of a prediction, as it was when that was answered."""
         records, name = self.documents.since_before(release), release.metadata.release
         where = environment or (self.records.environment_of(line) if line else None)
         links = (
@@ -185,6 +188,7 @@ class _Tracer:
             image_link(release),
             self.records.update_link(name, line, environment),
             self.records.pod_link(release, line, environment),
-            *self.records.line_links(line, None, more),
+            *ending,
+            *self.documents.feedback_links(name),
         )
         return Chain(self.model, name, where, links)

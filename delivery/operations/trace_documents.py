@@ -178,6 +178,23 @@ class Documents:
         item = Item(name, about, url(self.links.commit, first.id))
         return Link(Kind.RELEASE, path, (item,), None, () if same else (wrong,))
 
+    def feedback_links(self, release: str) -> Iterator[Link]:
+        """Yield what was said of a release, or of an earlier one and is open in it, if anything was."""
+        record = f"{self.project.feedback.name}/{self.model}/"
+        feedback = asked(self.project.feedback.of, self.model)
+        if isinstance(feedback, NotAsked):
+            yield Link(Kind.FEEDBACK, record, (), None, (feedback.why,))
+            return
+        items = []
+        for each in feedback:
+            about, answer = each.about, each.answered_by
+            if about.release == release or each.is_open_in(release):
+                state = f"answered by {answer}" if answer else "open"
+                said = f"{about.kind}: {about.title} (on {about.release}, by {each.metadata.by}; {state})"
+                items.append(Item(each.metadata.id, said, each.issue))
+        if items:
+            yield Link(Kind.FEEDBACK, record, tuple(items))
+
 
 def image_link(release: Release) -> Link:
     """Return the images of a release, by digest."""

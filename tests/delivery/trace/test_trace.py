@@ -90,7 +90,7 @@ def test_an_environment_leads_to_what_it_serves_now(world: World, stellwerk: Com
     (chain,) = chains(out)
     assert code == 0
     assert [kind for kind in chain if chain[kind]["state"] != "proved"] == []
-    assert list(chain) == [kind for kind in Kind if kind is not Kind.PAGE]
+    assert list(chain) == [kind for kind in Kind if kind not in (Kind.PAGE, Kind.FEEDBACK)]
     assert names(chain["prediction"]) == ["late"]
     assert len(names(chain["stack update"])) == 2
 
@@ -165,7 +165,7 @@ def test_the_page_is_well_formed_whole_and_loads_nothing(
         text = file.read_text()
         root = ElementTree.fromstring(text)  # noqa: S314 - it was just written by the command
         rows = [cell.text for cell in root.iter(f"{HTML}th") if cell.get("scope") == "row"]
-        assert rows == [kind for kind in Kind if kind is not Kind.PAGE]
+        assert rows == [kind for kind in Kind if kind not in (Kind.PAGE, Kind.FEEDBACK)]
         assert not [
             each.tag for each in root.iter() if each.tag.rpartition("}")[2] in ("script", "link", "img", "iframe")
         ]
@@ -219,3 +219,12 @@ def test_a_killed_update_may_have_brought_any_release(world: World, stellwerk: C
     (update,) = chains(out)[0]["stack update"]["items"]
     assert "an unknown release" in update["about"]
     assert "killed" in update["about"]
+
+
+def test_what_was_said_of_a_prediction_s_release_is_shown(world: World, stellwerk: Command) -> None:
+    said = ("--kind", "error", "--title", "Sevens are ones", "--prediction", "early")
+    assert stellwerk("feedback", "add", MODEL, *said, "--release", FIRST)[0] == 0
+    (chain,) = chains(stellwerk("trace", MODEL, "--prediction", "early", "--json")[1])
+    (item,) = chain["feedback"]["items"]
+    assert "Sevens are ones" in item["about"]
+    assert "open" in item["about"]
