@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from components.kit.names import MODEL_FIELD, RELEASE_FIELD
 from delivery.clients import tickets
-from delivery.clients.commits import Record
+from delivery.clients.ancestry import Record
 from delivery.errors import DeliveryError
 from delivery.operations.chain import Chain, Kind, Link, NotAsked, Trace, asked
 from delivery.operations.stays import current

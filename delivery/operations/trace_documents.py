@@ -8,7 +8,7 @@ from functools import cached_property
 from hashlib import sha256
 from urllib.parse import quote
 
-from delivery.clients.commits import Commits, Record
+from delivery.clients.ancestry import Commits, Record
 from delivery.clients.tickets import Lookup, Requirement
 from delivery.operations.chain import Item, Kind, Link, NotAsked, asked
 from delivery.operations.release_change import model_sources

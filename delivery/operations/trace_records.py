@@ -9,7 +9,7 @@ from typing import Any
 
 from components.kit.names import ENVIRONMENT_FIELD, MODEL_FIELD, POD_FIELD, RELEASE_FIELD, REQUEST_FIELD, TIME_FIELD
 from components.serving.looks import SERVICE_LABEL
-from delivery.clients.commits import Commits
+from delivery.clients.ancestry import Commits
 from delivery.clients.logs import flat
 from delivery.clients.updates import Recorded, updates
 from delivery.operations.chain import Item, Kind, Link, NotAsked, asked
