@@ -1,7 +1,9 @@
 """A trace as one HTML page that needs nothing else: each chain as a picture, and below it the same as a table."""
 
+import re
 from collections.abc import Iterator, Sequence
 from html import escape
+from textwrap import wrap
 
 from delivery.operations.chain import Chain, Item, Link, State, Trace
 from delivery.operations.trace_view import item_line, printable, summary, title
@@ -9,6 +11,7 @@ from delivery.operations.trace_view import item_line, printable, summary, title
 _WIDTH, _LEFT, _LINE, _PAD, _GAP = 760, 130, 18, 10, 22
 # So many letters of a line fit into a box, and so many lines are shown there: the table has everything.
 _LETTERS, _LINES = 82, 3
+_DIGEST = re.compile(r"(sha256:[0-9a-f]{12})[0-9a-f]{52}")
 _SIGNS = {State.PROVED: "✓", State.PARTLY: "◐", State.UNKNOWN: "?", State.NONE: "-", State.CONTRADICTED: "✗"}
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1b1f24; --paper: #fff; --line: #57606a; --box: #f6f8fa;
@@ -119,14 +122,20 @@ def _box(link: Link, rows: Sequence[str], top: int, height: int) -> str:
 
 
 def _rows(link: Link) -> list[str]:
-    """Return the lines in the box of a link: what contradicts first, for nobody is to miss it."""
-    rows = [f"contradiction: {each}" for each in link.contradictions]
-    rows += [item_line(item) for item in link.items]
+    """Return the lines in the box of a link: what contradicts first and whole, for nobody is to miss it."""
+    wrong = [row for each in link.contradictions for row in wrap(f"contradiction: {_short(each)}", _LETTERS)]
+    rows = [item_line(item) for item in link.items]
     if link.unknown:
         rows.append(f"not looked at: {link.unknown}")
     if len(rows) > _LINES:
         rows[_LINES - 1 :] = [f"and {len(rows) - _LINES + 1} more, see the table"]
-    return [row if len(row) <= _LETTERS else f"{row[: _LETTERS - 1]}…" for row in rows or ["none"]]
+    cut = (row if len(row) <= _LETTERS else f"{row[: _LETTERS - 1]}…" for row in map(_short, rows))
+    return [*wrong, *cut] or ["none"]
+
+
+def _short(row: str) -> str:
+    """Return a line with the beginnings of the digests in it."""
+    return _DIGEST.sub(r"\1…", row)
 
 
 def _class(link: Link) -> str:

@@ -179,6 +179,9 @@ def test_the_page_is_well_formed_whole_and_loads_nothing(
         assert [each.get("role") for each in drawn] == ["img"]
         words = "".join("".join(each.itertext()) for each in drawn)
         assert all(kind in words for kind in rows if kind)
+        # Whole, over as many lines as it takes.
+        wrong = [f"by the history of prod it was {FIRST} then".replace(" ", "")] if code else []
+        assert [each for each in wrong if each not in words.replace(" ", "")] == []
         assert ("contradiction" in words) == (code == 1)
         assert "prefers-color-scheme: dark" in text
         hrefs = {each.get("href") for each in root.iter(f"{HTML}a")}
