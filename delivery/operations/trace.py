@@ -86,6 +86,8 @@ class _Tracer:
                 f"{asked_for}: the log store has no line with this request id; a line comes seconds after its answer: "
                 f"`stellwerk logs --request-id {identity} --wait`"
             )
+        # A client may give one id to requests of several models.
+        lines = [each for each in lines if each.get(MODEL_FIELD) == self.model] or lines
         line, name = lines[0], str(lines[0].get(RELEASE_FIELD))
         more = [f"it is of the model {line.get(MODEL_FIELD)}"] if line.get(MODEL_FIELD) != self.model else []
         others = sorted({str(each.get(RELEASE_FIELD)) for each in lines} - {name})
@@ -94,7 +96,8 @@ class _Tracer:
         release = asked(self.documents.load, name)
         if isinstance(release, NotAsked):
             return Trace(self.model, asked_for, (self._without_file(name, release.why, line, None, more),))
-        self.records.start(self.pool, [release])
+        where = self.records.environment_of(line)
+        self.records.start(self.pool, [release], [where] if where else [])
         ending = self.records.line_links(line, None, more)
         return Trace(self.model, asked_for, (self._chain(release, ending, line),))
 
@@ -138,7 +141,8 @@ class _Tracer:
     ) -> Iterator[Chain]:
         """Yield the chain of each release, to the newest prediction that it has answered."""
         loaded = {name: asked(self.documents.load, name) for name in releases}
-        self.records.start(self.pool, [each for each in loaded.values() if not isinstance(each, NotAsked)])
+        known = [each for each in loaded.values() if not isinstance(each, NotAsked)]
+        self.records.start(self.pool, known, self.records.environments)
         lines = self.records.predictions(releases, environment)
         why = lines.why if isinstance(lines, NotAsked) else None
         for name, release in loaded.items():

@@ -40,9 +40,9 @@ class Records:
     _pods: dict[str, Future[list[dict[str, Any]] | NotAsked]] = field(default_factory=dict)
     _runs: Future[dict[str, dict[str, Any] | None] | NotAsked] | None = None
 
-    def start(self, pool: ThreadPoolExecutor, releases: Sequence[Release]) -> None:
-        """Begin to ask clusters and the tracking server, which take longest."""
-        self._pods = {name: pool.submit(asked, self._ask_pods, name) for name in self.environments}
+    def start(self, pool: ThreadPoolExecutor, releases: Sequence[Release], environments: Sequence[str]) -> None:
+        """Begin to ask the clusters of environments and the tracking server, which take longest."""
+        self._pods = {name: pool.submit(asked, self._ask_pods, name) for name in environments}
         runs = [release.run.run_id for release in releases if release.run]
         self._runs = pool.submit(asked, self._ask_runs, runs) if runs else None
 

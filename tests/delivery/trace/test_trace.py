@@ -53,6 +53,13 @@ def test_a_prediction_leads_to_the_release_that_answered_it_then(
     assert names(chain["prediction"]) == [prediction]
 
 
+def test_a_client_may_give_one_id_to_requests_of_several_models(world: World, stellwerk: Command) -> None:
+    world.predict("middle", FIRST, at(13, 30), **{"stellwerk": {"model": "wages", "release": "v1-00000000"}})
+    code, out, _ = stellwerk("trace", MODEL, "--prediction", "middle", "--json")
+    assert code == 0
+    assert names(chains(out)[0]["release"]) == [SECOND]
+
+
 def test_a_requirement_leads_to_where_its_releases_run_and_ran(world: World, stellwerk: Command) -> None:
     code, out, _ = stellwerk("trace", MODEL, "--requirement", "ABC-12", "--json")
     (chain,) = chains(out)
