@@ -124,6 +124,7 @@ def week(project: Project) -> Iterator[Week]:
     for model in TEAM:
         for folder in (project.root / "models" / model, project.release_file("any", model).parent):
             shutil.rmtree(folder, ignore_errors=True)
+    made.commit("The week is over", "models", "stacks")
 
 
 def _serves(config: Any, *, trains: bool) -> None:
