@@ -102,3 +102,14 @@ def test_a_release_that_is_served_and_has_no_file_contradicts(world: World, stel
     assert code == 1
     assert "there is no such release" in chain["release"]["contradictions"][0]
     assert chain["stack update"]["state"] == "proved"
+
+
+def test_where_a_release_was_taken_away_none_has_answered_since(world: World, stellwerk: Command) -> None:
+    world.apply(None, at(16))
+    world.predict("after", FIRST, at(17))
+    code, out, _ = stellwerk("trace", MODEL, "--prediction", "after", "--json")
+    assert code == 1
+    assert "it was no release then" in chains(out)[0]["stack update"]["contradictions"][0]
+    assert stellwerk("trace", MODEL, "--prediction", "late")[0] == 0
+    code, _, err = stellwerk("trace", MODEL, "--env", "prod")
+    assert (code, "no update of prod has a release of it" in " ".join(err.split())) == (1, True)
