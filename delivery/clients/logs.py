@@ -1,12 +1,12 @@
 """`stellwerk logs`: finds log lines in the log store by model, run, release and request."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
-from components.kit.names import LOG_INDEX_PATTERN, TIME_FIELD
+from components.kit.names import LOG_INDEX_PATTERN, RELEASE_FIELD, REQUEST_FIELD, TIME_FIELD
 from delivery.clients.endpoint import trust
 from delivery.clients.engine import Engine
 from delivery.clock import Clock
@@ -44,11 +44,29 @@ class LogStore:
             raise DeliveryError(f"no log line with {asked} came within {_WAIT_SECONDS} s")
         return hits
 
-    def _search(self, filters: Mapping[str, str], limit: int) -> list[dict[str, Any]]:
+    def predictions(self, filters: Mapping[str, str], releases: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Return the newest line of a prediction of each of these releases that has one; the fields equal the filters.
+
+        Raise DeliveryError when the store does not answer.
+        """
+        more: list[dict[str, Any]] = [{"terms": {RELEASE_FIELD: list(releases)}}, {"exists": {"field": REQUEST_FIELD}}]
+        with self.client:
+            hits = self._search(filters, len(releases), more, {"collapse": {"field": RELEASE_FIELD}})
+        lines = [flat(hit) for hit in hits]
+        return {line[RELEASE_FIELD]: line for line in lines}
+
+    def _search(
+        self,
+        filters: Mapping[str, str],
+        limit: int,
+        more: Sequence[Mapping[str, Any]] = (),
+        options: Mapping[str, Any] | None = None,
+    ) -> list[dict[str, Any]]:
         query = {
             "size": limit,
             "sort": [{TIME_FIELD: {"order": "desc", "unmapped_type": "date"}}],
-            "query": {"bool": {"filter": [{"term": {field: value}} for field, value in filters.items()]}},
+            "query": {"bool": {"filter": [*({"term": {field: value}} for field, value in filters.items()), *more]}},
+            **(options or {}),
         }
         url = f"{self.address}/{LOG_INDEX_PATTERN}/_search?ignore_unavailable=true"
         try:
@@ -61,6 +79,14 @@ class LogStore:
             place = "see `kubectl get pods --all-namespaces`"
             raise DeliveryError(f"log store {self.address}: {error}; {place}") from error
         return [hit["_source"] for hit in answer.json()["hits"]["hits"]]
+
+
+def flat(line: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the fields of a line by their dotted names, whichever way it was written."""
+    fields: dict[str, Any] = {}
+    for key, value in line.items():
+        fields |= flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return fields
 
 
 def log_store(project: Project, engine: Engine, environment: str | None = None) -> LogStore:

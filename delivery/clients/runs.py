@@ -40,6 +40,17 @@ class Tracking:
         except httpx.HTTPError as error:
             raise DeliveryError(f"tracking server: {error}; {self.where}") from error
 
+    def run(self, identity: str) -> dict[str, Any] | None:
+        """Return a run by its id, None where the server has no such one; raise DeliveryError where it fails."""
+        try:
+            answer = self.client.get("/runs/get", params={"run_id": identity})
+            if answer.status_code == 404:
+                return None
+            answer.raise_for_status()
+            return _run(answer.json()["run"])
+        except httpx.HTTPError as error:
+            raise DeliveryError(f"tracking server: {error}; {self.where}") from error
+
     def _search(self, model: str, limit: int) -> list[dict[str, Any]]:
         experiment = self.client.get("/experiments/get-by-name", params={"experiment_name": self.called(model)})
         if experiment.status_code == 404:

@@ -27,7 +27,8 @@ class Recorded:
     """An update as the stack has recorded it; times are in seconds since 1970.
 
     `releases` is what its stack file named by model, None where that is not known. `result` is succeeded, failed,
-    killed or running. `by` is None where nobody has said who it was, `commit` what was checked out, `run` the CI's.
+    killed or running. `by` is None where nobody has said who it was, `commit` what was checked out, `run` the CI's;
+    `clean` is whether nothing was changed beside the commit.
     """
 
     kind: str
@@ -38,6 +39,7 @@ class Recorded:
     by: str | None = None
     commit: str | None = None
     run: str | None = None
+    clean: bool = False
 
     @property
     def succeeded(self) -> bool:
@@ -102,6 +104,7 @@ def _of(entry: Mapping[str, Any]) -> Iterator[Recorded]:
         said.by if said else None,
         more.get("git.head"),
         more.get("ci.build.url"),
+        more.get("git.dirty") == "false",
     )
 
 

@@ -26,6 +26,7 @@ from delivery.commands import (
     plans,
     roles,
     state,
+    traces,
 )
 from delivery.errors import system_errors
 from delivery.failures import EXPECTED, INTERRUPTED, report_unexpected
@@ -65,6 +66,7 @@ for command in (
     environments.status,
     plans.plan,
     plans.diff,
+    traces.trace,
     histories.history,
     roles.roles,
     environments.drift,

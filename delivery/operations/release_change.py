@@ -112,7 +112,7 @@ def _commits(checkout: Project, model: str, old: Release | None, new: Release | 
             return Commits(unknown=f"{name} was trained from no known commit")
         ends.append((name, commit, difference))
     (_, older, _), (_, newer, _) = ends
-    git, paths = Git(checkout.root), _sources(checkout, model)
+    git, paths = Git(checkout.root), model_sources(checkout, model)
     added, removed = git.between(older, newer, paths), git.between(newer, older, paths)
     if added is None or removed is None:
         return Commits(unknown=f"{older[:12]} or {newer[:12]} is not in this checkout's history; run `git fetch`")
@@ -120,7 +120,7 @@ def _commits(checkout: Project, model: str, old: Release | None, new: Release | 
     return Commits(added, removed, f"{changed} had changes beside its commit" if changed else None)
 
 
-def _sources(checkout: Project, model: str) -> Sequence[str]:
+def model_sources(checkout: Project, model: str) -> Sequence[str]:
     """Return what goes into the model's training image; its folder where the checkout has no such model any more."""
     try:
         return sources(model, checkout.models.load(model).framework)

@@ -102,6 +102,32 @@ def test_logs_are_asked_of_the_store_that_an_environment_names(
     assert elsewhere.asked[0][1] == basic("reads", "word")
 
 
+def test_a_run_is_asked_for_by_its_id(
+    elsewhere: Elsewhere, project: Checkout, pulumi: FakeEngine, bench: Bench
+) -> None:
+    project.edit("dev", lambda config: config.update(tracking={"mode": "external", "url": elsewhere.url}))
+    pulumi.secrets["dev"] = json.dumps({})
+    tags = [{"key": "stellwerk.job", "value": "train-1"}]
+    run = {"info": {"run_id": "1", "status": "FINISHED", "start_time": 7}, "data": {"tags": tags}}
+    elsewhere.answers = {"/runs/get": {"run": run}}
+    session = bench.session()
+    with tracking(session.project.environment("dev"), session.kubectl("dev"), pulumi) as server:
+        assert (server.run("1") or {})["job"] == "train-1"
+    assert elsewhere.asked[0][0] == "/api/2.0/mlflow/runs/get?run_id=1"
+
+
+def test_the_newest_line_of_each_release_is_asked_for_at_once(
+    elsewhere: Elsewhere, project: Checkout, pulumi: FakeEngine
+) -> None:
+    project.edit("prod", lambda config: config.update(logging={"mode": "external", "url": elsewhere.url}))
+    pulumi.secrets["prod"] = json.dumps({"logStore": {"username": "reads", "password": "word"}})
+    hit = {"_source": {"stellwerk": {"release": "v1-00000000"}, "http.request.id": "a"}}
+    elsewhere.answers = {"/_search": {"hits": {"hits": [hit]}}}
+    lines = log_store(Project(project.root), pulumi, "prod").predictions({}, ["v1-00000000", "v2-00000000"])
+    assert lines == {"v1-00000000": {"stellwerk.release": "v1-00000000", "http.request.id": "a"}}
+    assert len(elsewhere.asked) == 1
+
+
 @pytest.mark.parametrize(
     ("section", "key", "prefix"),
     [
