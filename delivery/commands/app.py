@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from delivery.commands import (
+    ci,
     data,
     demo,
     documents,
@@ -77,6 +78,7 @@ model_app.command("remove")(model_folders.remove)
 app.add_typer(model_app, name="model")
 app.add_typer(data.data_app, name="data")
 app.add_typer(state.state_app, name="state")
+app.add_typer(ci.ci_app, name="ci")
 app.add_typer(cluster_app(_needs), name="cluster")
 app.add_typer(doctor_app(_needs), name="doctor")
 
