@@ -1,6 +1,7 @@
 """The history of the checkout, by git's own command line."""
 
 import io
+import re
 import subprocess
 import tarfile
 from collections.abc import Sequence
@@ -9,6 +10,13 @@ from pathlib import Path
 
 from delivery.errors import DeliveryError, not_runnable
 from infra.revision import pathspecs, variables_of_no_hook
+
+_LOGIN = re.compile(r"(?<=://)[^/\s@]+@")
+
+
+def without_login(text: str) -> str:
+    """Return a text without user names and tokens in the addresses that stand in it."""
+    return _LOGIN.sub("", text)
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,11 @@ class Git:
             return head.decode().strip().removeprefix("origin/")
         known = self._run("for-each-ref", "--format=%(refname:short)", "refs/heads/main", "refs/heads/master")
         return (known or b"").decode().partition("\n")[0] or "main"
+
+    def address(self, remote: str) -> str | None:
+        """Return the address of a remote, with whatever login stands in it; None where there is no such remote."""
+        answer = self._run("remote", "get-url", "--", remote)
+        return None if answer is None else answer.decode(errors="replace").strip()
 
     def _run(self, *arguments: str) -> bytes | None:
         """Return the output of a command; None where it fails."""

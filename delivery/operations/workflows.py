@@ -1,8 +1,8 @@
 """`stellwerk ci setup`: what a forge's CI runs, from templates, for the environments and models of this checkout.
 
 Below `delivery/templates/ci/<forge>` is each file where it goes in the checkout. `<branch>` stands for the branch whose
-commits are applied. In a block `<environment>` and `<model>` stand for their names, `<trainer>` for the environment that
-trains the model, `<after>` for the one that is applied before, and `<first>` for the environment where none is:
+commits are applied. In a block `<environment>` and `<model>` stand for their names, `<trainer>` for the environment
+that trains the model, `<after>` for the one that is applied before, and `<first>` for the environment where none is:
 
     #: each environment          the lines up to `#: end`, for each; `each model`, `each trainer` alike
     #: any model                 the lines up to `#: end`, once, where there is one at all

@@ -1,0 +1,50 @@
+"""The forge of the checkout: which one it is, which repository of it, and with whose token it is asked."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from delivery.clients.forges.forge import Forge
+from delivery.clients.forges.origin import Origin, origin
+from delivery.errors import DeliveryError
+from infra.contract.forge import ForgeKind, ForgeValues
+
+# Asked again after 0, 2 and 4 times as many seconds.
+_BACKOFF = 1.0
+_NEEDED = {
+    ForgeKind.GITHUB: "a fine-grained token for the repository, or `github.token` in a workflow",
+    ForgeKind.GITLAB: "a project access token with the scope `api` and the role Developer",
+    ForgeKind.BITBUCKET: "an access token of the repository that writes pull requests",
+}
+
+
+def forge(root: Path, values: ForgeValues | None, environ: Mapping[str, str], *, backoff: float = _BACKOFF) -> Forge:
+    """Return the forge that the values name, or that the address of the git remote `origin` leads to.
+
+    Raise DeliveryError where neither says which one it is, and where the environment has no token for it.
+    """
+    return connect(origin(root, values, environ), environ, backoff=backoff)
+
+
+def connect(found: Origin, environ: Mapping[str, str], *, backoff: float = _BACKOFF) -> Forge:
+    """Return the forge of a repository; raise DeliveryError where the environment has no token for it."""
+    token = environ.get(found.variable, "").strip()
+    if not token:
+        raise DeliveryError(
+            f"{found.name}: {found.page}: there is no token; set the variable {found.variable}: {_NEEDED[found.kind]}"
+        )
+    # Each of the libraries takes long to import.
+    if found.kind is ForgeKind.GITHUB:
+        from delivery.clients.forges.github import github
+
+        return github(found, token, backoff)
+    if found.kind is ForgeKind.GITLAB:
+        from delivery.clients.forges.gitlab import gitlab
+
+        return gitlab(found, token, backoff)
+    if found.is_bitbucket_cloud:
+        from delivery.clients.forges.bitbucket import bitbucket_cloud
+
+        return bitbucket_cloud(found, token, backoff)
+    from delivery.clients.forges.data_center import data_center
+
+    return data_center(found, token, backoff)
