@@ -13,6 +13,7 @@ from delivery.errors import DeliveryError
 from infra.composition.service import Stack
 from infra.contract.environment import Environment
 from infra.contract.evidence import EvidenceFolder
+from infra.contract.forge import ForgeValues, forge_values
 from infra.contract.model import Framework, Models
 from infra.contract.release import Release, Releases
 from infra.contract.stacks import BASE, StackFiles
@@ -89,6 +90,11 @@ class Project:
     def models(self) -> Models:
         """The folder of models, each with its document."""
         return Models(self.root / "models")
+
+    @property
+    def forge(self) -> ForgeValues | None:
+        """What the base says of the forge; None where its address says enough."""
+        return forge_values(self.files)
 
     def file(self, environment: str) -> Path:
         """Return where the stack file of an environment is."""

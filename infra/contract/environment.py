@@ -13,6 +13,7 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 from pydantic import Field, create_model, model_validator
 
 from infra.contract.fields import Cpu, EnvironmentName, ImageReference, Memory, Section, TeamName
+from infra.contract.forge import ForgeValues
 from infra.contract.versions import platform_image
 
 # Purposes of namespaces: `<environment>-<purpose>`.
@@ -133,6 +134,8 @@ class Environment(Section):
     ca_certificate: str | None = Field(
         default=None, pattern=r"^-----BEGIN CERTIFICATE-----", description="PEM, written by `stellwerk init`"
     )
+
+    forge: ForgeValues | None = None
 
     def section(self, field: SectionField[Value]) -> Value:
         """Return the values of a service's section."""

@@ -2,9 +2,14 @@
 
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from infra.contract.fields import Section
+from infra.contract.problems import problems
+from infra.contract.reading import positioned
+from infra.contract.stacks import BASE, NAMESPACE, StackFiles
+
+KEY = "forge"
 
 
 class ForgeKind(StrEnum):
@@ -33,3 +38,21 @@ class ForgeValues(Section):
         pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
         description="the variable that has the token; null: GITHUB_TOKEN, GITLAB_TOKEN or BITBUCKET_TOKEN",
     )
+
+
+class _Shared(Section):
+    """As much of what environments share as is about the forge."""
+
+    forge: ForgeValues | None = None
+
+
+def forge_values(files: StackFiles) -> ForgeValues | None:
+    """Return what the base says of the forge; raise ConfigError where that is wrong.
+
+    Environments may be wrong meanwhile: a pull request that breaks one has to be told so.
+    """
+    try:
+        return _Shared.model_validate({"forge": files.merged({}).get(KEY)}, strict=False).forge
+    except ValidationError as error:
+        source = positioned(files.base, BASE, NAMESPACE)
+        raise source.error(problems(error, _Shared)) from None

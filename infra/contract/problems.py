@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from infra.contract.errors import StellwerkError
 from infra.contract.fields import NAME_RULE
 
+_LOGIN = re.compile(r"(?<=://)[^/\s@\"]+@")
 KeyPath = tuple[str | int, ...]
 Given = TypeVar("Given")
 
@@ -103,8 +105,8 @@ def read_text(file: Path, name: str) -> str:
 
 
 def show(value: Any) -> str:
-    """Return a value as messages show it: one line of JSON, cut at 80 characters."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    """Return a value as messages show it: one line of JSON without logins in addresses, cut at 80 characters."""
+    text = _LOGIN.sub("…@", json.dumps(value, ensure_ascii=False, default=str))
     return text if len(text) <= 80 else text[:77] + "…"
 
 
