@@ -46,9 +46,9 @@ class Drift:
         ]
         foot = [
             "",
-            f"`stellwerk drift --env {self.environment} --repair` puts it back: preview, question, update. What is to stay "
-            f"belongs into the values of `{self.environment}`. This issue follows what differs, and is closed by the run "
-            "that finds no difference.",
+            f"`stellwerk drift --env {self.environment} --repair` puts it back: preview, question, update. What is to "
+            f"stay belongs into the values of `{self.environment}`. This issue follows what differs, and is closed by "
+            "the run that finds no difference.",
         ]
         room = limit - _ROOM - sum(len(line) + 1 for line in (*head, *foot))
         rows: list[str] = []
