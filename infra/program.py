@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pulumi
 
+from infra.composition.assumed import assume
 from infra.composition.context import Composition
 from infra.composition.credentials import Credentials
 from infra.configuration import from_program
@@ -45,6 +46,8 @@ def compose(loaded: Loaded, credentials: Credentials, target: Target, root: Path
         "cluster", context=loaded.environment.cluster.context, kubeconfig="", enable_config_map_mutable=True
     )
     mark_objects()
+    if (assumed := target.assumed()) is not None:
+        assume(assumed)
     delete_with_namespaces()
     opts = pulumi.ResourceOptions(providers=[provider])
     first, *_ = loaded.stack.services

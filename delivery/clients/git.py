@@ -73,6 +73,32 @@ class Git:
         known = self._run("for-each-ref", "--format=%(refname:short)", "refs/heads/main", "refs/heads/master")
         return (known or b"").decode().partition("\n")[0] or "main"
 
+    def head(self) -> str | None:
+        """Return the id of the commit that is checked out; None without one."""
+        answer = self._run("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+        return answer.decode().strip() if answer else None
+
+    def merge_base(self, one: str, other: str) -> str:
+        """Return the last commit that two have in common; raise DeliveryError when there is none here."""
+        answer = self._run("merge-base", "--end-of-options", one, other)
+        if answer is None:
+            raise DeliveryError(
+                f"{one} and {other} have no commit in common in {self.root}; get the whole history (`git fetch "
+                "--unshallow`, or fetch-depth 0 where a workflow checks it out)"
+            )
+        return answer.decode().strip()
+
+    def changed(self, before: str, after: str) -> tuple[str, ...]:
+        """Return the paths of all files that differ between two commits, those that were moved by both names."""
+        text = self._run("diff", "--name-only", "--no-renames", "-z", "--end-of-options", before, after)
+        if text is None:
+            raise DeliveryError(f"{before} and {after} cannot be compared in {self.root}; run `git fetch` first")
+        return tuple(sorted(filter(None, text.decode(errors="replace").split("\0"))))
+
+    def has(self, commit: str, path: str) -> bool:
+        """Return whether a commit has a file."""
+        return self._run("cat-file", "-e", f"{commit}:{path}") is not None
+
     def address(self, remote: str) -> str | None:
         """Return the address of a remote, with whatever login stands in it; None where there is no such remote."""
         answer = self._run("remote", "get-url", "--", remote)

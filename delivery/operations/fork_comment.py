@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from delivery.clients.forges.forge import Forge
+from delivery.operations.ci_view import MARKER
 
-# The comment of `ci preview`: there is one on a pull request, whoever writes it.
-MARKER = "preview"
 _HEAD = "> Written by the fork's own code, without cluster and credentials.\n\n"
 _CUT = "\n\n… cut: the whole is an artefact of the run\n"
 

@@ -62,16 +62,20 @@ def plan(session: Session, environment: str, revision: str | None) -> Report:
             commit = Git(project.root).commit(revision)
             documents = cleanup.enter_context(_exported(session, commit))
             project = Project(documents)
-        planned = _preview(session, project, environment, documents)
-        served, wanted = planned.before.get("models") or {}, planned.after.get("models") or {}
-        moved = [name for name in sorted({*served, *wanted}) if served.get(name) != wanted.get(name)]
-        return Report(
-            environment,
-            commit,
-            tuple(compare(project, session.project, name, served.get(name), wanted.get(name)) for name in moved),
-            tuple(changes(planned)),
-            _cost(planned.before, planned.after),
-        )
+        return report(project, session.project, commit, environment, _preview(session, project, environment, documents))
+
+
+def report(project: Project, checkout: Project, commit: str | None, environment: str, planned: Plan) -> Report:
+    """Return what a plan of the engine means; the project has the release files, the checkout models and history."""
+    served, wanted = planned.before.get("models") or {}, planned.after.get("models") or {}
+    moved = [name for name in sorted({*served, *wanted}) if served.get(name) != wanted.get(name)]
+    return Report(
+        environment,
+        commit,
+        tuple(compare(project, checkout, name, served.get(name), wanted.get(name)) for name in moved),
+        tuple(changes(planned)),
+        _cost(planned.before, planned.after),
+    )
 
 
 def _preview(session: Session, project: Project, environment: str, documents: Path | None) -> Plan:

@@ -22,7 +22,7 @@ _PATHS, _COMMITS = 3, 10
 
 def text(report: Report) -> Iterator[str]:
     """Yield the lines of a plan for a terminal."""
-    yield f"{_title(report)}: {_summary(report)}"
+    yield f"{_title(report)}: {summary(report)}"
     for model in report.models:
         yield f"{model.model}: {_pointer(model)}"
         yield from (f"  {line}" for line in _about(model))
@@ -37,7 +37,7 @@ def text(report: Report) -> Iterator[str]:
 
 def markdown(report: Report) -> Iterator[str]:
     """Yield the lines of a plan in GitHub's Markdown; what people have written stands in code spans, and is inert."""
-    yield f"### {_title(report)}: {_summary(report)}"
+    yield f"### {_title(report)}: {summary(report)}"
     if report.models:
         yield from ("", "| model | release | what differs |", "|---|---|---|")
         for model in report.models:
@@ -60,7 +60,8 @@ def _title(report: Report) -> str:
     return report.environment + (f" at {report.revision[:12]}" if report.revision else "")
 
 
-def _summary(report: Report) -> str:
+def summary(report: Report) -> str:
+    """Return how many objects a plan does what to."""
     if report.is_empty:
         return "nothing to do"
     counts = Counter(change.action for change in report.changes)

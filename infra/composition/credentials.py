@@ -3,11 +3,12 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 from pydantic.alias_generators import to_camel
 
+from infra.composition.assumed import REMOVED
 from infra.contract.problems import ConfigError
 
 if TYPE_CHECKING:
@@ -64,12 +65,7 @@ def read(raw: str | None, stack: "Stack", file: str) -> Credentials:
         given = None
     if not isinstance(given, dict):
         raise _refused(file, "absent or malformed: (the whole text) (values are not shown)", action)
-    wanted: dict[Path, type[CredentialsPart]] = {
-        (key,): kind for service in stack.services for key, kind in service.credentials(stack.environment).items()
-    }
-    pairs: dict[Path, type[CredentialsPart]] = {
-        (_TLS, certificate.key): KeyPair for certificate in stack.certificates()
-    }
+    wanted, pairs = _wanted(stack)
     parts, broken = _validate({**wanted, **pairs}, given)
     if broken:
         raise _refused(file, f"absent or malformed: {', '.join(broken)} (values are not shown)", action)
@@ -77,6 +73,45 @@ def read(raw: str | None, stack: "Stack", file: str) -> Credentials:
         {kind: parts[path] for path, kind in wanted.items()},
         {path[-1]: pair for path in pairs if isinstance(pair := parts[path], KeyPair)},
     )
+
+
+def without_secrets(known: Mapping[str, Any], stack: "Stack") -> dict[str, Any]:
+    """Return credentials of which `read` makes those that `stack` needs, every secret value replaced by `REMOVED`.
+
+    What is no secret (names of users, certificates) is as it is known; where it is not it is replaced, too.
+    """
+    made: dict[str, Any] = {}
+    wanted, pairs = _wanted(stack)
+    for path, kind in {**wanted, **pairs}.items():
+        node = made
+        for step in path[:-1]:
+            node = node.setdefault(step, {})
+        node[path[-1]] = _replaced(kind, _at(known, path))
+    return made
+
+
+def _replaced(kind: type[BaseModel], known: Any) -> dict[str, Any]:
+    """Return the values of a part; what it can do without is there where it is known."""
+    made: dict[str, Any] = {}
+    for name, field in kind.model_fields.items():
+        key = field.alias or name
+        value = known.get(key) if isinstance(known, Mapping) else None
+        if value is None and not field.is_required():
+            continue
+        (nested,) = [type_ for type_ in get_args(field.annotation) or (field.annotation,) if type_ is not type(None)]
+        if isinstance(nested, type) and issubclass(nested, BaseModel):
+            made[key] = _replaced(nested, value)
+        else:
+            made[key] = value if nested is str and isinstance(value, str) else REMOVED
+    return made
+
+
+def _wanted(stack: "Stack") -> tuple[dict[Path, type[CredentialsPart]], dict[Path, type[CredentialsPart]]]:
+    """Return the types of what a stack needs by path: credentials of its services, and key pairs of certificates."""
+    parts: dict[Path, type[CredentialsPart]] = {
+        (key,): kind for service in stack.services for key, kind in service.credentials(stack.environment).items()
+    }
+    return parts, {(_TLS, certificate.key): KeyPair for certificate in stack.certificates()}
 
 
 def _validate(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from infra.contract.problems import ConfigError
-from infra.targets.variables import BUILD_SECRETS, DEADLINE, LOCAL_CONTEXT, MOVE, POD_LOGS, REGISTRY_CA, STACKS
+from infra.targets.variables import ASSUMED, BUILD_SECRETS, DEADLINE, LOCAL_CONTEXT, MOVE, POD_LOGS, REGISTRY_CA, STACKS
 
 _SECRET_FILES = {"ca": "ca.crt", "pip": "pip.conf", "apt": "apt.sources"}
 _NAMED = re.compile(r"^(index-url|extra-index-url|trusted-host)\s*[=:](.*(?:\n[ \t]+\S.*)*)", re.MULTILINE)
@@ -96,6 +96,11 @@ class Target:
                 f"preview; run: unset {STACKS}"
             )
         return Path(given)
+
+    def assumed(self) -> Path | None:
+        """Return the file that says which Secrets a preview takes for unchanged, None where it has credentials."""
+        given = self.variables.get(ASSUMED)
+        return Path(given) if given else None
 
     def pod_logs(self, context: str) -> str | None:
         """Return the nodes' folder of pod logs, where the cluster of this context keeps them elsewhere than others."""

@@ -53,3 +53,6 @@ MOVE = "STELLWERK_MOVE"
 # Folder with the `stacks/` and `models/` that the program reads instead of the checkout's: the stack files of another
 # revision. The command makes it for one preview, and removes it with the call.
 STACKS = "STELLWERK_STACKS"
+# File with the names and keys of the Secrets in an exported state: the program takes their values for unchanged, as it
+# does without credentials. The command makes it for one preview, and removes it with the call.
+ASSUMED = "STELLWERK_ASSUMED"
