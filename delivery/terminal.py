@@ -42,6 +42,10 @@ Timeout = Annotated[
 OtherChanges = Annotated[
     bool, typer.Option("--allow-other-changes", help="Apply even what the preview changes besides this model.")
 ]
+PullRequest = Annotated[
+    bool,
+    typer.Option("--pull-request", help="Preview, and open a pull request with the change instead of applying it."),
+]
 
 
 def session(context: typer.Context) -> "Session":

@@ -11,6 +11,7 @@ from delivery.terminal import (
     Json,
     Model,
     OtherChanges,
+    PullRequest,
     Timeout,
     Trainer,
     Yes,
@@ -77,14 +78,18 @@ def promote(
     yes: Yes = False,
     timeout: Timeout = 180,
     allow_other_changes: OtherChanges = False,
+    pull_request: PullRequest = False,
 ) -> None:
     """Move an environment's pointer to a release: preview, ask, apply, wait until it answers, or undo."""
+    from delivery.operations import promote as moves
     from delivery.operations.draft import How
-    from delivery.operations.promote import promote as promote_release
 
     with resumable():
         how = How(yes, timeout, console, confirm, allow_other_changes)
-        promote_release(session(context), model, to, source, release, how)
+        if not pull_request:
+            moves.promote(session(context), model, to, source, release, how)
+        elif opened := moves.propose_promotion(session(context), model, to, source, release, how):
+            answer.print(opened.url, soft_wrap=True)
 
 
 def rollback(
@@ -94,14 +99,18 @@ def rollback(
     yes: Yes = False,
     timeout: Timeout = 180,
     allow_other_changes: OtherChanges = False,
+    pull_request: PullRequest = False,
 ) -> None:
     """Go back to the release before: the inverse diff."""
+    from delivery.operations import promote as moves
     from delivery.operations.draft import How
-    from delivery.operations.promote import rollback as roll_back
 
     with resumable():
         how = How(yes, timeout, console, confirm, allow_other_changes)
-        roll_back(session(context), model, environment, how)
+        if not pull_request:
+            moves.rollback(session(context), model, environment, how)
+        elif opened := moves.propose_rollback(session(context), model, environment, how):
+            answer.print(opened.url, soft_wrap=True)
 
 
 def predict(

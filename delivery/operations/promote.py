@@ -1,12 +1,17 @@
-"""`stellwerk promote` and `stellwerk rollback`: one pointer moved as a previewed, applied and reversible diff."""
+"""`stellwerk promote` and `stellwerk rollback`: one pointer moved as a previewed, applied and reversible diff.
+
+Or proposed: the same diff as a pull request, and applied by whoever merges it.
+"""
 
 from rich.console import Console
 
 from delivery.clients.backend import changed
+from delivery.clients.forges.forge import PullRequest
 from delivery.errors import DeliveryError
 from delivery.operations.accepted import accepted
 from delivery.operations.apply import apply
 from delivery.operations.draft import How, Move, draft
+from delivery.operations.proposal import forge_of, propose
 from delivery.project import Pointers
 from delivery.session import Session
 from infra.contract.release import Release
@@ -20,6 +25,23 @@ def promote(session: Session, model: str, target: str, source: str | None, relea
     Raise DeliveryError with nothing changed, or with the pointer put back and applied again.
     """
     began = session.clock.monotonic()
+    _make(session, _promotion(session, model, target, source, release, how), how, began)
+
+
+def propose_promotion(
+    session: Session, model: str, target: str, source: str | None, release: str | None, how: How
+) -> PullRequest | None:
+    """Return the pull request that does what `promote` does; None where the target has the release already.
+
+    The artefact is brought now: who merges, and applies, needs nothing but the stack file. Raise DeliveryError with no
+    file of the checkout changed.
+    """
+    forge_of(session)
+    return propose(session, _promotion(session, model, target, source, release, how), how, "promote")
+
+
+def _promotion(session: Session, model: str, target: str, source: str | None, release: str | None, how: How) -> Move:
+    """Return the move to a release that the target may have, once its artefact is there."""
     session.project.model(target, model)
     wanted = accepted(session, model, target, source, release)
     document = session.project.releases.load(model, wanted)
@@ -38,7 +60,7 @@ def promote(session: Session, model: str, target: str, source: str | None, relea
     def forward(now: Pointers) -> Pointers:
         return Pointers(wanted, now.previous if now.release == wanted else now.release)
 
-    _make(session, Move(target, model, forward), how, began)
+    return Move(target, model, forward)
 
 
 def rollback(session: Session, model: str, environment: str, how: How) -> None:
@@ -46,7 +68,15 @@ def rollback(session: Session, model: str, environment: str, how: How) -> None:
 
     Raise DeliveryError with nothing changed, or with the pointer put back and applied again.
     """
+    _make(session, _inverse(session, model, environment), how, session.clock.monotonic())
 
+
+def propose_rollback(session: Session, model: str, environment: str, how: How) -> PullRequest | None:
+    """Return the pull request that does what `rollback` does; None where the environment is back already."""
+    return propose(session, _inverse(session, model, environment), how, "rollback")
+
+
+def _inverse(session: Session, model: str, environment: str) -> Move:
     def swapped(now: Pointers) -> Pointers:
         if now.previous is None or now.release is None:
             raise DeliveryError(
@@ -60,7 +90,7 @@ def rollback(session: Session, model: str, environment: str, how: How) -> None:
             )
         return Pointers(now.previous, now.release)
 
-    _make(session, Move(environment, model, swapped), how, session.clock.monotonic())
+    return Move(environment, model, swapped)
 
 
 def _require_evaluation(session: Session, model: str, target: str, document: Release) -> None:

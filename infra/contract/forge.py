@@ -26,7 +26,7 @@ class ForgeValues(Section):
     kind: ForgeKind = Field(description="github, gitlab or bitbucket")
     url: str = Field(
         # A token goes there: in clear to this machine alone.
-        pattern=r"^(https://[^\s/@?#]+|http://(localhost|127\.0\.0\.1)(:[0-9]+)?)(/[^\s/@?#]+)*$",
+        pattern=r"^(https://[^\s/@?#]+|http://(localhost|127\.0\.0\.1)(:[0-9]+)?)(/[^\s/@?#]+)*/?$",
         description="the address of the forge as a browser has it, https:// and without a login: https://git.example.com",
     )
     repository: str = Field(

@@ -25,10 +25,15 @@ def forge(root: Path, values: ForgeValues | None, environ: Mapping[str, str], *,
     return connect(origin(root, values, environ), environ, backoff=backoff)
 
 
+def has_token(found: Origin, environ: Mapping[str, str]) -> bool:
+    """Return whether the environment has a token for the forge of a repository."""
+    return bool(environ.get(found.variable, "").strip())
+
+
 def connect(found: Origin, environ: Mapping[str, str], *, backoff: float = _BACKOFF) -> Forge:
     """Return the forge of a repository; raise DeliveryError where the environment has no token for it."""
     token = environ.get(found.variable, "").strip()
-    if not token:
+    if not has_token(found, environ):
         raise DeliveryError(
             f"{found.name}: {found.page}: there is no token; set the variable {found.variable}: {_NEEDED[found.kind]}"
         )
