@@ -92,7 +92,7 @@ def test_the_drift_jobs_of_the_others_compare(machine: Machine) -> None:
     assert machine.run(step, machine.secrets).stdout.startswith("dev: no drift\n")
     [step] = bitbucket(machine.root, "custom", "stellwerk-drift")
     done = machine.run(step, machine.secrets)
-    assert (done.returncode, done.stdout.splitlines()) == (0, ["dev: no drift", "test: no drift", "prod: no drift"])
+    assert (done.returncode, done.stdout.splitlines()) == (0, ["dev: no drift", "test: no drift"])
     [step] = bamboo(machine.root, "Drift of dev")
     done = machine.run(step, of_bamboo(machine))
     assert (done.returncode, done.stdout) == (0, "dev: no drift\n"), done.stderr
@@ -105,16 +105,29 @@ def stops_at_the_template(done: CompletedProcess[str]) -> None:
     assert done.stderr.count("the Python environment is there") == 1
 
 
+def login(machine: Machine, **given: str) -> str:
+    """What git learns where it asks for a login, as it does for a push."""
+    asked = Step("printf 'protocol=https\\nhost=git.example.com\\n\\n' | git credential fill", ("sh",), {})
+    return machine.run(asked, {**given, "GIT_TERMINAL_PROMPT": "0"}).stdout
+
+
 def test_training_begins_with_what_the_environment_has(machine: Machine, forge: ForgeServer) -> None:
     table = expressions(machine, **{"matrix.model": "digits", "matrix.environment": "dev"})
     [step] = github(machine.root, "stellwerk-train", "train", table)
     stops_at_the_template(machine.run(step, variables(forge)))
+    assert f"username=x-access-token\npassword={TOKEN}\n" in login(machine, GITHUB_TOKEN=TOKEN)
     [step] = gitlab(machine.root, "stellwerk-train-digits-dev")
-    stops_at_the_template(machine.run(step, machine.secrets))
+    stops_at_the_template(
+        machine.run(step, {**machine.secrets, "CI_PROJECT_URL": "https://git.example.com/team/models"})
+    )
+    assert f"username=oauth2\npassword={TOKEN}\n" in login(machine, GITLAB_TOKEN=TOKEN)
+    assert git(machine.root, "remote", "get-url", "origin") == "https://git.example.com/team/models.git"
     [step] = bitbucket(machine.root, "custom", "stellwerk-train-digits-dev")
     stops_at_the_template(machine.run(step, machine.secrets))
     [step] = bamboo(machine.root, "Train digits in dev")
-    stops_at_the_template(machine.run(step, of_bamboo(machine)))
+    address = "https://git.example.com/scm/team/models.git"
+    stops_at_the_template(machine.run(step, of_bamboo(machine, bamboo_planRepository_repositoryUrl=address)))
+    assert git(machine.root, "remote", "get-url", "origin") == address
 
 
 @pytest.mark.parametrize(("path", "changed"), [("models/digits/train.py", True), ("stacks/base.yaml", False)])
@@ -141,7 +154,7 @@ def said(machine: Machine, step: Step, given: Mapping[str, str]) -> str:
     done = machine.run(step, given)
     assert done.returncode == 4, done.stderr
     text = file.read_text()
-    assert "| test |" in text and "| prod |" not in text
+    assert "| `test` |" in text and "| `dev` |" not in text
     assert not [value for value in machine.secrets.values() if value in text + done.stdout + done.stderr]
     return text
 
@@ -151,8 +164,7 @@ def test_a_preview_is_one_comment_on_the_pull_request(machine: Machine, forge: F
     forge.state.pulls.append(Pull(1, "more-pods", "main", "more pods", ""))
     table = expressions(machine, **{f"github.event.pull_request.{side}.sha": each for side, each in revisions.items()})
     [step] = github(machine.root, "stellwerk-preview", "preview", table)
-    for _ in range(2):
-        text = said(machine, step, variables(forge, GITHUB_REF="refs/pull/1/merge"))
+    text = said(machine, step, variables(forge, GITHUB_REF="refs/pull/1/merge"))
     [comment] = forge.state.pulls[0].comments
     assert comment.body.endswith(text)
     [step] = gitlab(machine.root, "stellwerk-preview")
@@ -180,7 +192,9 @@ def test_a_forks_preview_has_two_stages(machine: Machine, forge: ForgeServer) ->
     table = {f"github.event.pull_request.{side}.sha": each for side, each in revisions.items()}
     fetch, look = github(machine.root, "stellwerk-preview", "fork", {**table, "github.token": "of a fork"})
     assert machine.run(fetch, {}).returncode == 0
-    text = said(machine, look, variables(forge, GITHUB_REF="refs/pull/1/merge"))
+    # A fork's runner is new, and has nothing of a target.
+    state = str(machine.root.parent / "another-state")
+    text = said(machine, look, variables(forge, GITHUB_REF="refs/pull/1/merge", STELLWERK_STATE=state))
     assert "there is no exported state" in text
     assert forge.requests == []
     place = Path(machine.variables["RUNNER_TEMP"]) / "fork"
