@@ -77,6 +77,13 @@ class Git:
         lines = (line.partition(" ") for line in text.decode(errors="replace").splitlines())
         return tuple(Commit(identity, subject) for identity, _, subject in lines)
 
+    def main_branch(self) -> str:
+        """Return the branch that changes are merged into: the remote's own where a clone knows it, else a usual one."""
+        if (head := self._run("rev-parse", "--abbrev-ref", "origin/HEAD")) is not None:
+            return head.decode().strip().removeprefix("origin/")
+        known = self._run("for-each-ref", "--format=%(refname:short)", "refs/heads/main", "refs/heads/master")
+        return (known or b"").decode().partition("\n")[0] or "main"
+
     def head(self) -> str | None:
         """Return the id of the commit that is checked out; None without one."""
         answer = self._run("rev-parse", "--verify", "--quiet", "HEAD^{commit}")

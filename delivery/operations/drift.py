@@ -63,7 +63,7 @@ def drift(session: Session, environment: str) -> list[Drifted]:
     with ThreadPoolExecutor(1) as beside:
         added = beside.submit(extended, session, environment)
         text = session.engine.run("refresh", "--preview-only", "--json", "--stack", environment)
-    seen = (_resource(step) for step in json.loads(text)["steps"] if step["op"] in _CHANGES)
+    seen = (_resource(step) for step in json.loads(text).get("steps", ()) if step["op"] in _CHANGES)
     return sorted(_merged(seen, added.result()), key=lambda item: (item.type, item.name))
 
 

@@ -36,11 +36,20 @@ _BUILDS = "an access token with the scope repository:write"
 class WithoutIssues:
     """Bitbucket has pull requests and builds; requirements and errors are kept elsewhere, mostly in Jira."""
 
+    @property
+    def has_issues(self) -> bool:
+        """Return that there are none."""
+        return False
+
     def find_issue(self, marker: str) -> Issue | None:
         """Raise DeliveryError: there are no issues."""
         raise _no_issues()
 
     def open_issue(self, marker: str, title: str, body: str, labels: tuple[str, ...] = ()) -> Issue:
+        """Raise DeliveryError: there are no issues."""
+        raise _no_issues()
+
+    def update_issue(self, number: str, marker: str, title: str, body: str) -> None:
         """Raise DeliveryError: there are no issues."""
         raise _no_issues()
 

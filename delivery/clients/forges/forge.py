@@ -72,6 +72,10 @@ class Forge(Protocol):
     def comment_limit(self) -> int:
         """Return how many characters a comment, or the body of a pull request or an issue, may have."""
 
+    @property
+    def has_issues(self) -> bool:
+        """Return whether it keeps issues; where it does not, all that is asked about them raises DeliveryError."""
+
     def pull_request(self, branch: str) -> PullRequest | None:
         """Return the open pull request whose source is a branch of this repository; None where there is none."""
 
@@ -89,6 +93,9 @@ class Forge(Protocol):
 
     def open_issue(self, marker: str, title: str, body: str, labels: tuple[str, ...] = ()) -> Issue:
         """Return a new issue; who wants one only looks with `find_issue` first."""
+
+    def update_issue(self, number: str, marker: str, title: str, body: str) -> None:
+        """Give an open issue with this marker another title and body."""
 
     def close_issue(self, number: str, comment: str) -> None:
         """Close an issue with a last comment."""

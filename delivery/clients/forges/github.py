@@ -61,6 +61,7 @@ class GitHub:
     repository: Repository
     name: str = "GitHub"
     comment_limit: int = 65_536 - MARKER_ROOM
+    has_issues: bool = True
 
     def pull_request(self, branch: str) -> PullRequest | None:
         """Return the open pull request of a branch."""
@@ -120,6 +121,12 @@ class GitHub:
             text = marked(hidden(marker), body)
             given = self.repository.create_issue(title=title, body=text, labels=[LABEL, *labels])
             return Issue(str(given.number), given.html_url, given.title)
+
+    def update_issue(self, number: str, marker: str, title: str, body: str) -> None:
+        """Give an issue another title and body."""
+        require_length(self.name, "issue's text", body, self.comment_limit)
+        with self.access.to(f"updating issue {number}", _ISSUES):
+            self.repository.get_issue(int(number)).edit(title=title, body=marked(hidden(marker), body))
 
     def close_issue(self, number: str, comment: str) -> None:
         """Close an issue with a last comment."""

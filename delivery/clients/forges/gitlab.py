@@ -51,6 +51,7 @@ class GitLab:
     project: Any
     name: str = "GitLab"
     comment_limit: int = 1_000_000 - MARKER_ROOM
+    has_issues: bool = True
 
     def pull_request(self, branch: str) -> PullRequest | None:
         """Return the open merge request of a branch."""
@@ -105,6 +106,12 @@ class GitLab:
         with self.access.to(f"opening the issue {marker}", _NEEDED):
             given = self.project.issues.create(values)
             return Issue(str(given.iid), given.web_url, given.title)
+
+    def update_issue(self, number: str, marker: str, title: str, body: str) -> None:
+        """Give an issue another title and body."""
+        require_length(self.name, "issue's text", body, self.comment_limit)
+        with self.access.to(f"updating issue {number}", _NEEDED):
+            self.project.issues.update(int(number), {"title": title, "description": marked(hidden(marker), body)})
 
     def close_issue(self, number: str, comment: str) -> None:
         """Close an issue with a last comment."""

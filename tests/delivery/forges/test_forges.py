@@ -70,6 +70,9 @@ def test_an_issue_is_found_by_its_marker_and_closed(issue_server):
     assert forge.find_issue("drift-prod") == opened
     assert forge.find_issue("drift-test") is None
     assert state.issue(opened.number).labels == (LABEL, "drift")
+    forge.update_issue(opened.number, "drift-prod", "prod has drifted further", "more differs")
+    assert forge.find_issue("drift-prod").title == state.issue(opened.number).title == "prod has drifted further"
+    assert state.issue(opened.number).body.endswith("more differs")
     forge.close_issue(opened.number, "nothing differs any more")
     assert forge.find_issue("drift-prod") is None
     assert [each.body for each in state.issue(opened.number).comments] == ["nothing differs any more"]
@@ -90,10 +93,11 @@ def test_a_ticket_is_an_issue_by_its_number_and_nothing_else(issue_server):
 def test_bitbucket_says_that_it_has_no_issues(kind):
     with serve(kind) as server:
         forge = client(server)
-        assert forge.ticket("1") is None
+        assert forge.ticket("1") is None and not forge.has_issues
         for ask in (
             lambda: forge.find_issue("m"),
             lambda: forge.open_issue("m", "t", "b"),
+            lambda: forge.update_issue("1", "m", "t", "b"),
             lambda: forge.close_issue("1", "c"),
         ):
             with pytest.raises(DeliveryError, match="no issues"):

@@ -85,7 +85,8 @@ class GitHubHost:
 
     def edit_issue(self, asked: Asked) -> Answer:
         issue = self.state.issue(asked.values["issue_number"])
-        issue.state = asked.body["state"]
+        for name in asked.body.keys() & {"title", "body", "state"}:
+            setattr(issue, name, asked.body[name])
         return Answer(self._issue(issue))
 
     def environment(self, asked: Asked) -> Answer:

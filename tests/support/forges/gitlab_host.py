@@ -89,7 +89,8 @@ class GitLabHost:
 
     def edit_issue(self, asked: Asked) -> Answer:
         issue = self.state.issue(asked.values["issue_iid"])
-        issue.state = {"close": "closed", "reopen": "open"}[asked.body["state_event"]]
+        issue.title, issue.body = asked.body.get("title", issue.title), asked.body.get("description", issue.body)
+        issue.state = {"close": "closed", "reopen": "open"}.get(asked.body.get("state_event"), issue.state)
         return Answer(self._issue(issue))
 
     def add_issue_note(self, asked: Asked) -> Answer:

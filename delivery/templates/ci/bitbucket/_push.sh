@@ -1,0 +1,1 @@
+# A step of Pipelines may push to its own repository.
