@@ -35,9 +35,10 @@ class RefusedError(DeliveryError):
 
 @dataclass(frozen=True)
 class ControlPlane:
-    """An API server on loopback, behind which the real scheduler places pods."""
+    """An API server on loopback, behind which the real scheduler places pods; `kubeconfig` gives all rights to it."""
 
     client: httpx.Client
+    kubeconfig: Path
 
     def create(self, path: str, body: Mapping[str, Any], *, dry: bool = False) -> Object:
         """Return an object as the API server has made it (`dry`: would make it); raise RefusedError with its reason."""
@@ -80,7 +81,8 @@ def control_plane(variables: Mapping[str, str], work: Path) -> Iterator[ControlP
         port, token = reserved.getsockname()[1], token_urlsafe(24)
         _credentials(folder, port, token)
         tools = {name: _tool(name, variables) for name in ("etcd", "kube-apiserver", _SCHEDULER)}
-        certificate, started = folder / "pki" / "apiserver.crt", []
+        certificate = folder / "pki" / "apiserver.crt"
+        started: list[_Part] = []
         for name, arguments in _commands(folder, port).items():
             if name == _SCHEDULER:
                 # It ends at once where it finds none.
@@ -94,10 +96,10 @@ def control_plane(variables: Mapping[str, str], work: Path) -> Iterator[ControlP
                 verify=trust,
                 trust_env=False,
                 timeout=30,
-            )  # fmt: skip
+            )
         )
         _wait(lambda: _ready(client), started)
-        yield ControlPlane(client)
+        yield ControlPlane(client, folder / "kubeconfig")
 
 
 def _tool(name: str, variables: Mapping[str, str]) -> str:

@@ -11,6 +11,7 @@ from delivery.clients.git import Git
 from delivery.clients.plan import Plan
 from delivery.errors import DeliveryError, system_errors
 from delivery.operations.changes import Change, changes
+from delivery.operations.fit import Fit, fit
 from delivery.operations.release_change import ReleaseChange, compare
 from delivery.project import Project
 from delivery.session import Session
@@ -35,7 +36,7 @@ class Cost:
 class Report:
     """What an update of an environment would do; `revision` is the commit of its stack files, None for the checkout's.
 
-    `models` are those whose release changes. `cost` is None as long as no pool has a price.
+    `models` are those whose release changes. `cost` is None as long as no pool has a price, `fit` where no pod moves.
     """
 
     environment: str
@@ -43,6 +44,7 @@ class Report:
     models: tuple[ReleaseChange, ...]
     changes: tuple[Change, ...]
     cost: Cost | None
+    fit: Fit | None
 
     @property
     def is_empty(self) -> bool:
@@ -71,6 +73,7 @@ def plan(session: Session, environment: str, revision: str | None) -> Report:
             tuple(compare(project, session.project, name, served.get(name), wanted.get(name)) for name in moved),
             tuple(changes(planned)),
             _cost(planned.before, planned.after),
+            fit(session, project, environment, planned),
         )
 
 
