@@ -35,8 +35,10 @@ _POD_FIELDS = (
 )  # fmt: skip
 _CONTAINER_FIELDS = ("name", "image", "resources", "restartPolicy")
 # Made by every API server itself.
-_BUILT_IN = {("Namespace", name) for name in ("default", "kube-node-lease", "kube-public", "kube-system")} | {
-    ("PriorityClass", name) for name in ("system-cluster-critical", "system-node-critical")
+_BUILT_IN = {
+    "Namespace": ("default", "kube-node-lease", "kube-public", "kube-system"),
+    "PriorityClass": ("system-cluster-critical", "system-node-critical"),
+    "Service": ("kubernetes",),
 }
 # Quotas count other things, too, which no pod takes.
 _OF_PODS = ("requests.", "limits.", "pods", "count/pods", "cpu", "memory", "ephemeral-storage")
@@ -49,7 +51,7 @@ def path(kind: str, namespace: str | None) -> str:
 
 def is_built_in(item: Object) -> bool:
     """Return whether every API server has the object by itself."""
-    return (item["kind"], item["metadata"]["name"]) in _BUILT_IN
+    return item["metadata"]["name"] in _BUILT_IN.get(item["kind"], ())
 
 
 def reduced(item: Object) -> dict[str, Any]:
