@@ -1,22 +1,23 @@
-"""Random sets of pools and workloads: what a plan says of them, and whether a real cluster then places them."""
+"""Situations played on a cluster: what a plan says of one, and what the cluster then makes of it."""
 
-import random
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+import json
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
 from typing import Any
 
-from components.kit.names import CAPACITY, GPU, POOL_LABEL
-from components.kit.security import CONTAINER_MANIFEST, POD_MANIFEST
-from delivery.clients.control_plane import ControlPlane
+from delivery.clients.control_plane import ControlPlane, RefusedError
 from delivery.clients.kubectl import Kubectl
-from delivery.clients.plan import Plan, Step
+from delivery.operations.fit import Fit, fit
+from tests.support.situations import NAMESPACE, Situation, name_of
 
 Object = dict[str, Any]
 
-NAMESPACE = "placements"
-# Nobody else's pods go to these nodes, and none of these anywhere else.
-OWN = "placements.test/own"
+_CORE = f"/api/v1/namespaces/{NAMESPACE}"
+_PATHS = {"Node": "/api/v1/nodes", "ResourceQuota": f"{_CORE}/resourcequotas", "Pod": f"{_CORE}/pods"}
+# A cluster in which nothing has moved for so long, and that says why not, has come to rest.
+_REST_SECONDS, _PATIENCE_SECONDS = 1.5, 30
 
 
 @dataclass
@@ -34,161 +35,109 @@ class Asked:
 
 
 @dataclass
-class Situation:
-    """Nodes and workloads that there are, and those that are planned: the latter replace those of the same name."""
+class Playground:
+    """A cluster by its API server, and as the command asks it; `planes` starts what a plan is placed on."""
 
-    nodes: list[Object]
-    more_nodes: list[Object]
-    quota: Object | None
-    before: list[Object]
-    after: list[Object] = field(default_factory=list)
+    api: ControlPlane
+    kubectl: Kubectl
+    planes: Callable[[], AbstractContextManager[ControlPlane]]
 
-    def plan(self) -> Plan:
-        """Return what the engine would say of the change."""
-        known = {_name(item): item for item in self.before}
-        steps = [_step(node, None) for node in self.more_nodes]
-        steps += [_step(item, known.get(_name(item))) for item in self.after]
-        return Plan(tuple(steps), {})
+    def play(self, given: Situation) -> tuple[Fit, set[str]]:
+        """Return what is said of a situation's plan, and which workloads then lack a pod; nothing of it stays."""
+        try:
+            self._begin(given)
+            said = fit(Asked(self.kubectl, self.planes), None, "x", given.plan())  # type: ignore[arg-type]
+            assert said is not None
+            self._nodes(given.more_nodes)
+            for workload in given.after:
+                self._apply(workload)
+                self._rest([workload])
+            planned = {name_of(item): item for item in (*given.before, *given.after)}
+            lacking = {each["metadata"]["name"] for each in self._rest(planned.values()) if unfinished(each)}
+            return said, lacking
+        finally:
+            self._clean(given)
 
+    def _begin(self, given: Situation) -> None:
+        with suppress(RefusedError):
+            self.api.create("/api/v1/namespaces", {"metadata": {"name": NAMESPACE}})
+        self._nodes(given.nodes)
+        if given.quota:
+            self._apply(given.quota)
+        for workload in given.before:
+            self._apply(workload)
+            self._rest([workload])
 
-def situation(seed: int) -> Situation:
-    """Return the situation of a seed."""
-    chance = random.Random(seed)  # noqa: S311
-    pools = [_pool(chance, f"p{seed}-{letter}") for letter in "abc"[: chance.randint(1, 3)]]
-    names = [pool[0]["metadata"]["labels"][POOL_LABEL] for pool in pools]
-    more = _pool(chance, f"p{seed}-new") if chance.random() < 0.3 else []
-    before = [_workload(chance, f"old-{index}", names) for index in range(chance.randint(0, 3))]
-    if more:
-        names.append(more[0]["metadata"]["labels"][POOL_LABEL])
-    after = [changed for item in before if (changed := _changed(chance, item)) is not item]
-    after += [_workload(chance, f"new-{index}", names) for index in range(chance.randint(1, 3))]
-    quota = None
-    if chance.random() < 0.3:
-        hard = {"requests.cpu": str(chance.randint(8, 24)), "pods": str(chance.randint(6, 16))}
-        quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": _metadata("quota"), "spec": {"hard": hard}}
-    return Situation([node for pool in pools for node in pool], more, quota, before, after)
+    def _nodes(self, nodes: Iterable[Object]) -> None:
+        for node in nodes:
+            self._apply(node)
+        for node in nodes:
+            self._until(lambda node=node: _is_ready(self._read(node)))
 
+    def _apply(self, item: Object) -> None:
+        try:
+            self.api.create(_path(item), item)
+        except RefusedError:
+            version = self._read(item)["metadata"]["resourceVersion"]
+            changed = {**item, "metadata": {**item["metadata"], "resourceVersion": version}}
+            self.api.replace(f"{_path(item)}/{item['metadata']['name']}", changed)
 
-def _pool(chance: random.Random, name: str) -> list[Object]:
-    gpus = chance.choice([0, 0, 2, 4, 8])
-    capacity = {"cpu": str(chance.choice([2, 4, 8])), "memory": f"{chance.choice([4, 8, 16])}Gi", "pods": "110"}
-    capacity |= {GPU: str(gpus)} if gpus else {}
-    taints = [{"key": OWN, "value": "true", "effect": "NoSchedule"}]
-    taints += [{"key": GPU, "value": "present", "effect": "NoSchedule"}] if gpus else []
-    return [_node(f"{name}-{index}", name, capacity, taints) for index in range(chance.randint(1, 4))]
+    def _read(self, item: Object) -> Object:
+        # A list of one kind leaves out which it is.
+        return {**self.api.read(f"{_path(item)}/{item['metadata']['name']}"), "kind": item["kind"]}
 
+    def _rest(self, workloads: Iterable[Object]) -> list[Object]:
+        """Return the workloads once all their pods run, or nothing moves any more and the cluster says why."""
+        seen, since = "", time.monotonic()
+        deadline = since + _PATIENCE_SECONDS
+        while True:
+            states = [self._read(each) for each in workloads]
+            pods = self.api.read(_PATHS["Pod"])["items"]
+            if not any(map(unfinished, states)):
+                return states
+            shown = json.dumps([[each["status"] for each in states], sorted(map(_shown, pods))], sort_keys=True)
+            if shown != seen:
+                seen, since = shown, time.monotonic()
+            if time.monotonic() - since > _REST_SECONDS and all(map(_is_decided, pods)):
+                return states
+            assert time.monotonic() < deadline, f"the cluster does not come to rest: {shown}"
+            time.sleep(0.05)
 
-def _node(name: str, pool: str, capacity: Object, taints: list[Object]) -> Object:
-    import json
+    def _clean(self, given: Situation) -> None:
+        for item in (*given.after, *given.before):
+            self.api.delete(f"{_path(item)}/{item['metadata']['name']}")
+        self._until(lambda: not self.api.read(_PATHS["Pod"])["items"])
+        for item in (*given.nodes, *given.more_nodes, *filter(None, [given.quota])):
+            self.api.delete(f"{_path(item)}/{item['metadata']['name']}")
 
-    labels = {POOL_LABEL: pool, OWN: "true", "stellwerk.dev/simulated": "true", "kubernetes.io/hostname": name}
-    annotations = {"kwok.x-k8s.io/node": "fake", CAPACITY: json.dumps(capacity)}
-    return {
-        "apiVersion": "v1",
-        "kind": "Node",
-        "metadata": {"name": name, "labels": labels, "annotations": annotations},
-        "spec": {"taints": taints},
-    }
-
-
-def _workload(chance: random.Random, name: str, pools: list[str]) -> Object:
-    kind = chance.choices(["Deployment", "StatefulSet", "DaemonSet"], [7, 2, 1])[0]
-    spec: Object = {
-        "selector": {"matchLabels": {"app": name}},
-        "template": {"metadata": {"labels": {"app": name}}, "spec": _pod(chance, name, pools)},
-    }
-    if kind != "DaemonSet":
-        spec["replicas"] = chance.randint(1, 5)
-    if kind == "StatefulSet":
-        spec |= {"serviceName": name, "podManagementPolicy": chance.choice(["Parallel", "OrderedReady"])}
-    if kind == "Deployment":
-        spec["strategy"] = chance.choice(
-            [
-                {"type": "Recreate"},
-                {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
-                {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}},
-                {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
-            ]
-        )
-    return {"apiVersion": "apps/v1", "kind": kind, "metadata": _metadata(name), "spec": spec}
-
-
-def _pod(chance: random.Random, name: str, pools: list[str]) -> Object:
-    pool = chance.choice([None, *pools])
-    tolerations = [{"key": OWN, "operator": "Exists"}]
-    resources = _resources(chance)
-    if pool and chance.random() < 0.6:
-        tolerations.append({"key": GPU, "operator": "Exists"})
-        resources["limits"] |= {GPU: str(chance.choice([1, 1, 2, 4]))}
-    spec: Object = {
-        "securityContext": POD_MANIFEST,
-        "terminationGracePeriodSeconds": 0,
-        "nodeSelector": {OWN: "true", **({POOL_LABEL: pool} if pool else {})},
-        "tolerations": tolerations,
-        "containers": [{"name": "c", "image": "none:1", "resources": resources, "securityContext": CONTAINER_MANIFEST}],
-    }
-    if chance.random() < 0.3:
-        before = {
-            "name": "i",
-            "image": "none:1",
-            "resources": _resources(chance),
-            "securityContext": CONTAINER_MANIFEST,
-        }
-        spec["initContainers"] = [before]
-    alike = {"matchLabels": {"app": name}}
-    if chance.random() < 0.15:
-        term = {"labelSelector": alike, "topologyKey": "kubernetes.io/hostname"}
-        spec["affinity"] = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
-    elif chance.random() < 0.15:
-        spread = {"maxSkew": 1, "topologyKey": "kubernetes.io/hostname", "whenUnsatisfiable": "DoNotSchedule"}
-        spec["topologySpreadConstraints"] = [{**spread, "labelSelector": alike}]
-    return spec
+    def _until(self, done: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not done():
+            assert time.monotonic() < deadline, "the cluster does not get there"
+            time.sleep(0.05)
 
 
-def _resources(chance: random.Random) -> Object:
-    memory = f"{chance.choice([256, 1024, 2048, 4096])}Mi"
-    return {
-        "requests": {"cpu": chance.choice(["100m", "500m", "1", "2", "3"]), "memory": memory},
-        "limits": {"memory": memory},
-    }
+def _path(item: Mapping[str, Any]) -> str:
+    kind = item["kind"]
+    return _PATHS.get(kind) or f"/apis/apps/v1/namespaces/{NAMESPACE}/{kind.lower()}s"
 
 
-def _changed(chance: random.Random, item: Object) -> Object:
-    """Return a workload after the change: as it is, more or fewer, or with other pods."""
-    kind, spec = chance.choice(["same", "scale", "restart", "restart"]), item["spec"]
-    if kind == "scale" and "replicas" in spec:
-        return {**item, "spec": {**spec, "replicas": chance.randint(1, 6)}}
-    if kind != "restart":
-        return item
-    pod = spec["template"]["spec"]
-    (container,) = pod["containers"]
-    kept = {key: value for key, value in container["resources"]["limits"].items() if key == GPU}
-    resources = _resources(chance)
-    resources["limits"] |= kept
-    pods = {**pod, "containers": [{**container, "image": "none:2", "resources": resources}]}
-    return {**item, "spec": {**spec, "template": {**spec["template"], "spec": pods}}}
+def _is_ready(node: Object) -> bool:
+    """Return whether a node is ready for pods: a simulated one has then what it is to have."""
+    conditions = {each["type"]: each["status"] for each in node["status"].get("conditions", [])}
+    tainted = any(taint["key"].startswith("node.kubernetes.io/") for taint in node["spec"].get("taints", []))
+    return conditions.get("Ready") == "True" and not tainted and bool(node["status"].get("allocatable"))
 
 
-def _step(item: Object, old: Object | None) -> Step:
-    kind, name = item["kind"], item["metadata"]["name"]
-    version = "core/v1" if item["apiVersion"] == "v1" else item["apiVersion"]
-    paths = (
-        () if old is None else tuple(f"spec.{key}" for key in item["spec"] if item["spec"][key] != old["spec"].get(key))
+def _shown(pod: Object) -> list[str]:
+    return [pod["metadata"]["name"], pod["spec"].get("nodeName", ""), pod["status"]["phase"]]
+
+
+def _is_decided(pod: Object) -> bool:
+    """Return whether a pod runs, or the scheduler has said why it does not."""
+    return pod["status"]["phase"] == "Running" or bool(
+        pod["status"].get("conditions") and not pod["spec"].get("nodeName")
     )
-    namespace = item["metadata"].get("namespace", "")
-    return Step(
-        f"urn:pulumi:x::x::kubernetes:{version}:{kind}::{name}", "update" if old else "create",
-        f"kubernetes:{version}:{kind}", f"{namespace}/{name}" if old else "", old is not None, "", (namespace, name),
-        paths, inputs=item,
-    )  # fmt: skip
-
-
-def _metadata(name: str) -> Object:
-    return {"name": name, "namespace": NAMESPACE}
-
-
-def _name(item: Mapping[str, Any]) -> tuple[str, str]:
-    return item["kind"], item["metadata"]["name"]
 
 
 def unfinished(workload: Mapping[str, Any]) -> bool:

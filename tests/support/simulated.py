@@ -1,13 +1,13 @@
 """A cluster whose nodes are all simulated: real API server, scheduler, controllers and kwok, and no machine behind."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from delivery.clients.control_plane import ControlPlane, RefusedError, control_plane
+from delivery.clients.control_plane import ControlPlane, control_plane
 from delivery.clients.kubectl import Kubectl
 from infra.local.cluster.parts import STAGES
 from infra.local.toolchain.paths import bin_folder
@@ -56,11 +56,12 @@ def simulated_cluster(folder: Path) -> Iterator[ControlPlane]:
     with ExitStack() as cleanup:
         plane = cleanup.enter_context(control_plane(variables(), folder))
         config = f"--kubeconfig={plane.kubeconfig}"
-        manager = [tool("kube-controller-manager"), config, "--leader-elect=false", "--secure-port=0",
-                   f"--controllers={','.join(_CONTROLLERS)}", "--kube-api-qps=400", "--kube-api-burst=800"]  # fmt: skip
-        kwok = [tool("kwok"), config, f"--config={STAGES}", "--manage-all-nodes=false",
-                "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake", "--node-lease-duration-seconds=40"]  # fmt: skip
-        for name, command in (("manager", manager), ("kwok", kwok)):
+        manager = ["--leader-elect=false", "--secure-port=0", f"--controllers={','.join(_CONTROLLERS)}"]
+        manager += ["--kube-api-qps=400", "--kube-api-burst=800"]
+        kwok = [f"--config={STAGES}", "--manage-all-nodes=false", "--node-lease-duration-seconds=40"]
+        kwok += ["--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake"]
+        for name, arguments in (("kube-controller-manager", manager), ("kwok", kwok)):
+            command = [tool(name), f"--kubeconfig={plane.kubeconfig}", *arguments]
             cleanup.enter_context(running(command, folder / f"{name}.log", {"HOME": str(folder)}))
         yield plane
 
