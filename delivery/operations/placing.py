@@ -1,8 +1,7 @@
 """Pods of a cluster and of a plan on a control plane of their own: which of them the scheduler places, and where."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,7 +16,7 @@ Object = Mapping[str, Any]
 
 # The scheduler decides on a pod within milliseconds.
 _DECISION_SECONDS = 30
-_POLL_SECONDS = 0.01
+_POLL_SECONDS = 0.005
 _CONNECTIONS = 4
 # A namespace of the question's own. What admission says there of a pod shows which limits and quotas it has read: it
 # reads the changes of each kind in their order.
@@ -60,6 +59,9 @@ class Placing:
     quotas: list[dict[str, Any]] = field(default_factory=list)
     clock: Clock = field(default_factory=Clock)
     _count: int = 0
+    # Namespaces whose quotas count pods that are gone.
+    _outdated: set[str] = field(default_factory=set)
+    _is_freed: bool = False
 
     def declare(self, items: Iterable[Object]) -> None:
         """Make objects that are no pods, nor limits of pods."""
@@ -125,12 +127,11 @@ class Placing:
         return not refused
 
     def _freed(self, pods: Iterable[Pod]) -> None:
-        """Count the quotas again from which these pods have taken, which are gone; they can be made once more."""
-        namespaces = {each.owner.namespace for each in pods if each.made is not None}
+        """Note what is gone: it can be made once more, and the quotas count it until somebody needs the room."""
         for each in pods:
+            if each.made is not None:
+                self._outdated.add(each.owner.namespace)
             each.made = each.node = None
-        if touched := [quota for quota in self.quotas if _namespace(quota) in namespaces]:
-            self._count_quotas(touched)
 
     def _until(self, done: Callable[[], bool], otherwise: str) -> None:
         deadline = self.clock.monotonic() + _DECISION_SECONDS
@@ -140,22 +141,51 @@ class Placing:
             self.clock.sleep(_POLL_SECONDS)
 
     def place(self, pods: Sequence[Pod]) -> None:
-        """Make pods in this order, those that wait already first, and wait until the scheduler has decided on each."""
-        waiting = [pod for pod in self.pods if pod.node is None]
-        self.remove(waiting)
-        for pod in [*waiting, *pods]:
-            with _refusals_of(pod):
-                self._make(pod)
+        """Make pods in this order, and wait until the scheduler has decided on each.
+
+        Where pods have gone since, those that wait already are tried again first, one of each owner and more as long as
+        they find room.
+        """
+        while self._is_freed:
+            self._is_freed = False
+            waiting = {pod.owner: pod for pod in reversed(self.pods) if pod.node is None}
+            again = list(waiting.values())[::-1]
+            self._take(again)
+            self._make_all(again)
+            self._is_freed |= any(pod.node is not None for pod in again)
+        self._make_all(pods)
+
+    def _make_all(self, pods: Sequence[Pod]) -> None:
+        for pod in pods:
+            self._try(pod)
             self.pods.append(pod)
-        self._decide()
+        if pods:
+            self._decide()
 
     def remove(self, pods: Sequence[Pod]) -> None:
-        """Take pods away, and what they used of quotas."""
+        """Take pods away, and what they used of nodes and quotas."""
+        self._is_freed |= any(pod.made is not None for pod in pods)
+        self._take(pods)
+
+    def _take(self, pods: Sequence[Pod]) -> None:
         for pod in pods:
             self.pods.remove(pod)
             if pod.made is not None:
                 self.plane.delete(f"{path('Pod', pod.owner.namespace)}/{pod.made['metadata']['name']}")
         self._freed(pods)
+
+    def _try(self, pod: Pod) -> None:
+        """Make a pod, or note why it may not be made."""
+        namespace = pod.owner.namespace
+        try:
+            self._make(pod)
+        except RefusedError as error:
+            if _EXCEEDED in str(error) and namespace in self._outdated:
+                self._outdated.discard(namespace)
+                self._count_quotas([quota for quota in self.quotas if _namespace(quota) == namespace])
+                self._try(pod)
+            else:
+                pod.why = str(error).partition(" is forbidden: ")[2] or str(error)
 
     def _make(self, pod: Pod) -> None:
         self._count += 1
@@ -223,12 +253,3 @@ def _reason(pod: Object) -> str:
     conditions = (each for each in status.get("conditions", []) if each["type"] == "PodScheduled")
     said = next((each.get("message", each.get("reason", "")) for each in conditions if each["status"] == "False"), "")
     return "" if status.get("nominatedNodeName") else str(said)
-
-
-@contextmanager
-def _refusals_of(pod: Pod) -> Iterator[None]:
-    """Note on a pod why it may not be made."""
-    try:
-        yield
-    except RefusedError as error:
-        pod.why = str(error).partition(" is forbidden: ")[2] or str(error)

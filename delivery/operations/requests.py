@@ -1,7 +1,7 @@
 """What pods ask of nodes and of quotas, in numbers."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from delivery.operations.events import quantity
@@ -57,16 +57,56 @@ def _amounts(resources: Object | None, side: str) -> Counter[str]:
     return Counter({name: quantity(str(value)) for name, value in (named or {}).items()})
 
 
-def tolerates(spec: Object, taints: Iterable[Object]) -> bool:
-    """Return whether a pod may be placed on a node with these taints."""
-    return all(any(_matches(each, taint) for each in spec.get("tolerations") or []) for taint in _strict(taints))
+def takes(node: Object, spec: Object, *, daemon: bool = False) -> bool:
+    """Return whether a node is one for a pod, by labels and taints alone; one of a `daemon` tolerates more."""
+    metadata, state = node["metadata"], node.get("spec") or {}
+    labels = metadata.get("labels") or {}
+    chosen = all(labels.get(key) == value for key, value in (spec.get("nodeSelector") or {}).items())
+    affinity = (spec.get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") or {}
+    terms = required.get("nodeSelectorTerms")
+    near = not terms or any(_term(term, labels, metadata["name"]) for term in terms)
+    given = [*(spec.get("tolerations") or []), *(DAEMON_TOLERATIONS if daemon else ())]
+    taints = [taint for taint in state.get("taints") or [] if taint["effect"] != "PreferNoSchedule"]
+    taints += [_UNSCHEDULABLE] if state.get("unschedulable") else []
+    return chosen and near and all(any(_tolerates(each, taint) for each in given) for taint in taints)
 
 
-def _strict(taints: Iterable[Object]) -> Iterator[Object]:
-    return (taint for taint in taints if taint["effect"] != "PreferNoSchedule")
+_UNSCHEDULABLE = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+# What the controller of a DaemonSet adds.
+DAEMON_TOLERATIONS: tuple[Object, ...] = tuple(
+    {"key": f"node.kubernetes.io/{name}", "operator": "Exists", "effect": effect}
+    for effect, names in (
+        ("NoSchedule", ("disk-pressure", "memory-pressure", "pid-pressure", "unschedulable")),
+        ("NoExecute", ("not-ready", "unreachable")),
+    )
+    for name in names
+)
 
 
-def _matches(toleration: Object, taint: Object) -> bool:
+def _term(term: Object, labels: Object, name: str) -> bool:
+    fields = [_expression(each, {"metadata.name": name}) for each in term.get("matchFields") or []]
+    return all([*fields, *(_expression(each, labels) for each in term.get("matchExpressions") or [])])
+
+
+def _expression(expression: Object, labels: Object) -> bool:
+    value, values = labels.get(expression["key"]), expression.get("values") or []
+    match expression["operator"]:
+        case "In":
+            return value in values
+        case "NotIn":
+            return value not in values
+        case "Exists":
+            return value is not None
+        case "DoesNotExist":
+            return value is None
+        case "Gt":
+            return value is not None and int(value) > int(values[0])
+        case _:
+            return value is not None and int(value) < int(values[0])
+
+
+def _tolerates(toleration: Object, taint: Object) -> bool:
     if toleration.get("effect") not in (None, "", taint["effect"]):
         return False
     if not toleration.get("key"):

@@ -6,19 +6,10 @@ from typing import Any
 
 from delivery.operations.changes import Action
 from delivery.operations.placing import Placing, Pod
+from delivery.operations.requests import DAEMON_TOLERATIONS
 from delivery.operations.transcription import pod
 from delivery.operations.workloads import Turn, Workload
 
-# How the scheduler says that a pod of each node does not belong on this one.
-_ELSEWHERE = ("untolerated taint", "didn't match Pod's node affinity/selector")
-# What the controller of a DaemonSet adds.
-_PRESSED = ("disk-pressure", "memory-pressure", "pid-pressure", "unschedulable")
-_DAEMON_TOLERATIONS = [
-    {"key": f"node.kubernetes.io/{name}", "operator": "Exists", "effect": "NoSchedule"} for name in _PRESSED
-] + [
-    {"key": f"node.kubernetes.io/{name}", "operator": "Exists", "effect": "NoExecute"}
-    for name in ("not-ready", "unreachable")
-]
 _SAME = (None, Action.SCALE, Action.UPDATE)
 
 
@@ -80,15 +71,6 @@ class Rollout:
         chosen, self.old = self.old, []
         return chosen
 
-    def strays(self) -> list[Pod]:
-        """Return the pods of nodes on which there is to be none, without their places."""
-        if not self.workload.is_per_node:
-            return []
-        chosen = [each for each in self.new if each.node is None and any(mark in each.why for mark in _ELSEWHERE)]
-        self.places = [place for place in self.places if place not in {each.slot for each in chosen}]
-        self.new = [each for each in self.new if each not in chosen]
-        return chosen
-
     def _slots(self) -> list[str]:
         return self.places if self.workload.is_per_node else [str(each) for each in range(self.workload.replicas)]
 
@@ -101,25 +83,41 @@ class Rollout:
         body["metadata"] |= self.made_by
         if work.is_per_node and slot is not None:
             body["spec"]["affinity"] = _pinned(body["spec"].get("affinity") or {}, slot)
-            body["spec"]["tolerations"] = [*(body["spec"].get("tolerations") or []), *_DAEMON_TOLERATIONS]
+            body["spec"]["tolerations"] = [*(body["spec"].get("tolerations") or []), *DAEMON_TOLERATIONS]
         return Pod(work.owner, body, slot)
 
 
 def roll(placing: Placing, rollouts: Sequence[Rollout]) -> None:
-    """Let pods come and go, of all workloads side by side, until nothing moves any more."""
-    placing.remove([each for rollout in rollouts if _ends_first(rollout.workload) for each in rollout.leave()])
-    retry = True
-    while True:
-        before = {id(each) for each in placing.pods if each.node}
-        coming = [each for rollout in rollouts for each in rollout.comes()]
-        if coming or retry:
-            placing.place(coming)
-        placing.remove([each for rollout in rollouts for each in rollout.strays()])
-        going = [each for rollout in rollouts for each in rollout.goes()]
-        placing.remove(going)
-        retry = bool(going)
-        if not going and all(id(each) in before for each in placing.pods if each.node):
+    """Let pods come and go, of one workload after the other, until nothing moves any more.
+
+    The controllers work side by side; what ends in one order where all fits does so in another.
+    """
+    for rollout in rollouts:
+        if _ends_first(rollout.workload):
+            placing.remove(rollout.leave())
+        _roll(placing, rollout)
+    # What the last ones have freed is for those before them.
+    while any(each.node is None for each in placing.pods):
+        before = _nodes(placing)
+        placing.place([])
+        for rollout in rollouts:
+            _roll(placing, rollout)
+        if _nodes(placing) == before:
             return
+
+
+def _roll(placing: Placing, rollout: Rollout) -> None:
+    while True:
+        coming = rollout.comes()
+        placing.place(coming)
+        going = rollout.goes()
+        placing.remove(going)
+        if not going and all(each.node is None for each in coming):
+            return
+
+
+def _nodes(placing: Placing) -> list[tuple[int, str | None]]:
+    return [(id(each), each.node) for each in placing.pods if each.node is not None]
 
 
 def _ends_first(work: Workload) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from components.kit.names import GPU, MODEL_LABEL, POOL_LABEL
 from delivery.operations.changes import Action
 from delivery.operations.placing import Owner, Placing, Pod
+from delivery.operations.requests import takes
 from delivery.operations.rollouts import Rollout, keeps
 from delivery.operations.transcription import is_bound, pod
 from delivery.operations.workloads import Key, Planned, Turn, Workload
@@ -83,7 +84,9 @@ class Scene:
         return [each for pods in self.pods.values() for each in pods if each.body["metadata"].get("ownerReferences")]
 
     def _rollout(self, placing: Placing, work: Workload) -> Rollout:
-        places = list(placing.nodes) if work.is_per_node else []
+        spec = work.template["spec"]
+        daemon_nodes = (name for name, node in placing.nodes.items() if takes(node, spec, daemon=True))
+        places = list(daemon_nodes) if work.is_per_node else []
         rollout = Rollout(work, places, self.provisioned.get(work.owner.namespace, frozenset()))
         existing = list(self.pods.get(work.controller, ()))
         if self.assumed and work.action is not Action.CREATE and work.turn is not Turn.TRIAL:
@@ -143,13 +146,19 @@ def of_cluster(wanted: Planned, items: Iterable[Object]) -> Scene:
 def of_values(wanted: Planned, environment: Environment) -> Scene:
     """Return the scene that the values alone describe: their node pools, and the workloads that ask for one."""
     nodes = [item for item in wanted.objects if item["kind"] == "Node"]
-    nodes += [node for pool in pools(environment) if pool.external for node in _nodes(pool)]
-    names = {(node["metadata"].get("labels") or {}).get(POOL_LABEL) for node in nodes}
+    planned = {_pool(node) for node in nodes}
+    others = [pool for pool in pools(environment) if pool.external and pool.name not in planned]
+    nodes += [node for pool in others for node in _nodes(pool)]
+    names = {_pool(node) for node in nodes}
     works = tuple(
         work for work in wanted.workloads
         if (work.template["spec"].get("nodeSelector") or {}).get(POOL_LABEL) in names - {None}
     )  # fmt: skip
     return Scene(tuple(nodes), {}, works, assumed=True)
+
+
+def _pool(node: Object) -> str | None:
+    return (node["metadata"].get("labels") or {}).get(POOL_LABEL)
 
 
 def _nodes(pool: NodePool) -> list[Object]:

@@ -7,12 +7,12 @@ from typing import Any
 from components.kit.names import POOL_LABEL
 from delivery.operations.events import quantity
 from delivery.operations.placing import Placing, Pod
-from delivery.operations.requests import needs, tolerates
+from delivery.operations.requests import needs, takes
 
 Object = Mapping[str, Any]
 
 # How the scheduler names a resource of which no node has enough.
-_INSUFFICIENT = re.compile(r"Insufficient ([\w./-]+)")
+_INSUFFICIENT = re.compile(r"Insufficient ([\w./-]*\w)")
 _TOO_MANY_PODS = "Too many pods"
 _PODS = "pods"
 # What it adds about pods that it could take away: nobody asks for that.
@@ -24,7 +24,7 @@ def why(placing: Placing, pod: Pod) -> str:
     """Return why a pod is not placed: by resource what the nodes that take it have, else as the scheduler says it."""
     short = list(dict.fromkeys(_INSUFFICIENT.findall(_first(pod.why))))
     short += [_PODS] if _TOO_MANY_PODS in _first(pod.why) else []
-    nodes = [node for node in placing.nodes.values() if _takes(node, pod.body["spec"])]
+    nodes = [node for node in placing.nodes.values() if takes(node, pod.body["spec"])]
     if not short or not nodes:
         return _first(pod.why)
     return "; ".join(_lacking(placing, pod, nodes, resource) for resource in short)
@@ -34,25 +34,20 @@ def _first(said: str) -> str:
     return _PREEMPTION.sub("", said).strip()
 
 
-def _takes(node: Object, spec: Object) -> bool:
-    labels, state = node["metadata"].get("labels") or {}, node.get("spec") or {}
-    chosen = all(labels.get(key) == value for key, value in (spec.get("nodeSelector") or {}).items())
-    return chosen and not state.get("unschedulable") and tolerates(spec, state.get("taints") or [])
-
-
 def _lacking(placing: Placing, pod: Pod, nodes: Sequence[Object], resource: str) -> str:
-    names = {node["metadata"]["name"] for node in nodes}
-    taken = dict.fromkeys(names, 0.0)
-    for each in placing.pods:
-        if each.node in names and each.made is not None:
-            taken[each.node] += _asked(each.made["spec"], resource)
     sizes = {node["metadata"]["name"]: quantity(str(node["status"]["allocatable"].get(resource, 0))) for node in nodes}
-    free = max(sizes[name] - taken[name] for name in names)
-    asked = _asked((pod.made or pod.body)["spec"], resource)
-    amounts = (asked, free, sum(sizes.values()), sum(taken.values()))
-    one, most, size, gone = (_shown(amount, resource) for amount in amounts)
+    own, others = dict.fromkeys(sizes, 0.0), dict.fromkeys(sizes, 0.0)
+    for each in placing.pods:
+        if each.node in sizes and each.made is not None:
+            (own if each.owner == pod.owner else others)[each.node] += _asked(each.made["spec"], resource)
+    free = max(sizes[name] - own[name] - others[name] for name in sizes)
+    amounts = (sum(sizes.values()), sum(others.values()), _asked((pod.made or pod.body)["spec"], resource), free)
+    size, taken, one, most = (_shown(amount, resource) for amount in amounts)
+    held = sum(own.values())
+    by_own = f" and {_shown(held, resource)} by its own pods" if held else ""
     return (
-        f"{resource}: {_place(nodes)} {size}, {gone} are taken; a pod asks for {one}, at most {most} is free on a node"
+        f"{resource}: {_place(nodes)} {size}, {taken} are taken{by_own}; a pod asks for {one}, at most {most} of it is "
+        "free on a node"
     )
 
 

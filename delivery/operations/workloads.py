@@ -100,7 +100,7 @@ def planned(plan: Plan) -> Planned:
             (gone if step.op.startswith("delete") else wanted)[step.urn] = step
     # Of a replacement the step that makes the new object has its inputs.
     replaced = {step.urn for step in plan.steps if "replace" in step.op}
-    numbers = {step.declared: step.inputs for step in wanted.values() if _kind(step) == "DeploymentPatch"}
+    numbers = {step.declared: step for step in wanted.values() if _kind(step) == "DeploymentPatch"}
     workloads, objects, unreadable = [], [], []
     for urn, step in wanted.items():
         kind = _kind(step)
@@ -145,7 +145,7 @@ def _maker(kind: str, name: str) -> tuple[str, str]:
     return ("Deployment", deployment_name(name)) if kind == _SERVED else (kind, name)
 
 
-def _workload(step: Step, model: str | None, action: Action | None, numbers: Mapping[Any, Object]) -> Workload:
+def _workload(step: Step, model: str | None, action: Action | None, numbers: Mapping[Any, Step]) -> Workload:
     """Return what a step declares; raise one of Python's errors where it is not what the API takes."""
     namespace, name = step.declared or (None, "")
     if namespace is None:
@@ -153,7 +153,11 @@ def _workload(step: Step, model: str | None, action: Action | None, numbers: Map
     kind, metadata = _kind(step), step.inputs["metadata"]
     model = model or (metadata.get("labels") or {}).get(MODEL_LABEL)
     maker = _maker(kind, name)
-    shape = _READERS[kind](step.inputs, numbers.get((namespace, maker[1]), {}))
+    number = numbers.get((namespace, maker[1]))
+    shape = _READERS[kind](step.inputs, number.inputs if number else {})
+    # It may be a patch alone that changes how many there are.
+    if number and action not in _MOVING:
+        action = _action(number)
     return Workload(Owner(kind, namespace, name, model), (maker[0], namespace, maker[1]), action, **shape)
 
 
