@@ -7,7 +7,7 @@ import pytest
 
 from delivery.clients.control_plane import control_plane
 from tests.support.placements import Playground
-from tests.support.simulated import listed, simulated_cluster, variables
+from tests.support.simulated import asked, simulated_cluster, variables
 from tests.support.situations import situation
 
 pytestmark = [pytest.mark.tools, pytest.mark.timeout(1800)]
@@ -19,7 +19,7 @@ FEW = (1, 6, 9)
 def playground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Playground]:
     folder = tmp_path_factory.mktemp("cluster")
     with simulated_cluster(folder) as plane:
-        yield Playground(plane, listed(plane), partial(control_plane, variables(), folder))
+        yield Playground(plane, asked(plane), partial(control_plane, variables(), folder))
 
 
 def disagreements(playground: Playground, seeds: range | tuple[int, ...]) -> dict[int, object]:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -151,11 +151,3 @@ def unfinished(workload: Mapping[str, Any]) -> bool:
     wanted = spec["replicas"]
     counts = ("updatedReplicas", "availableReplicas", "replicas")
     return any(status.get(count, 0) != wanted for count in counts)
-
-
-def objects(kinds: tuple[str, ...], read: Callable[[str], Object]) -> Iterator[Object]:
-    """Yield the objects of some kinds as kubectl would list them, from lists of the API."""
-    for kind in kinds:
-        listed = read(kind)
-        for item in listed["items"]:
-            yield {"apiVersion": listed["apiVersion"], "kind": listed["kind"].removesuffix("List"), **item}

@@ -3,49 +3,23 @@
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from delivery.clients.control_plane import ControlPlane, control_plane
 from delivery.clients.kubectl import Kubectl
 from infra.local.cluster.parts import STAGES
 from infra.local.toolchain.paths import bin_folder
-from tests.support.placements import objects
 from tests.support.tools import running, tool
 
-Object = dict[str, Any]
-
-_LISTS = {
-    "replicasets.apps": "/apis/apps/v1/replicasets",
-    "statefulsets.apps": "/apis/apps/v1/statefulsets",
-    "daemonsets.apps": "/apis/apps/v1/daemonsets",
-    "deployments.apps": "/apis/apps/v1/deployments",
-    "priorityclasses": "/apis/scheduling.k8s.io/v1/priorityclasses",
-    "runtimeclasses": "/apis/node.k8s.io/v1/runtimeclasses",
-    "storageclasses": "/apis/storage.k8s.io/v1/storageclasses",
-}
 _CONTROLLERS = (
     "deployment-controller", "replicaset-controller", "statefulset-controller", "daemonset-controller",
     "resourcequota-controller", "garbage-collector-controller", "namespace-controller", "job-controller",
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Listed(Kubectl):
-    """A cluster that is read on its own API server."""
-
-    plane: ControlPlane | None = None
-
-    def objects(self, *arguments: str) -> list[Object]:
-        assert self.plane is not None
-        plane, kinds = self.plane, tuple(arguments[1].split(","))
-        return list(objects(kinds, lambda kind: plane.read(_LISTS.get(kind, f"/api/v1/{kind}"))))
-
-
 def variables() -> dict[str, str]:
     """Return the variables of the toolchain; skip the test where it is not built."""
-    for name in ("etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager", "kwok"):
+    for name in ("etcd", "kube-apiserver", "kube-scheduler", "kube-controller-manager", "kubectl", "kwok"):
         tool(name)
     return {"PATH": f"{bin_folder()}{os.pathsep}/usr/bin:/bin"}
 
@@ -65,6 +39,7 @@ def simulated_cluster(folder: Path) -> Iterator[ControlPlane]:
         yield plane
 
 
-def listed(plane: ControlPlane) -> Kubectl:
+def asked(plane: ControlPlane) -> Kubectl:
     """Return the cluster as the command asks it."""
-    return Listed("x", "x", {}, None, plane)
+    access = {"KUBECONFIG": str(plane.kubeconfig), "KUBECACHEDIR": str(plane.kubeconfig.parent / "cache")}
+    return Kubectl("x", "placement", {**variables(), **access})

@@ -40,13 +40,13 @@ def situation(seed: int) -> Situation:
     """Return the situation of a seed."""
     chance = random.Random(seed)  # noqa: S311
     pools = [_pool(chance, f"p{seed}-{letter}") for letter in "abc"[: chance.randint(1, 3)]]
-    names = [pool[0]["metadata"]["labels"][POOL_LABEL] for pool in pools]
+    known = dict(map(_about, pools))
     more = _pool(chance, f"p{seed}-new") if chance.random() < 0.3 else []
-    before = [_workload(chance, f"old-{index}", names) for index in range(chance.randint(0, 3))]
+    before = [_workload(chance, f"old-{index}", known) for index in range(chance.randint(0, 3))]
     if more:
-        names.append(more[0]["metadata"]["labels"][POOL_LABEL])
+        known |= dict([_about(more)])
     after = [changed for item in before if (changed := _changed(chance, item)) is not item]
-    after += [_workload(chance, f"new-{index}", names) for index in range(chance.randint(1, 3))]
+    after += [_workload(chance, f"new-{index}", known) for index in range(chance.randint(1, 3))]
     quota = None
     if chance.random() < 0.3:
         hard = {"requests.cpu": str(chance.randint(8, 24)), "pods": str(chance.randint(6, 16))}
@@ -63,6 +63,12 @@ def _pool(chance: random.Random, name: str) -> list[Object]:
     return [_node(f"{name}-{index}", name, capacity, taints) for index in range(chance.randint(1, 4))]
 
 
+def _about(pool: list[Object]) -> tuple[str, int]:
+    """Return the name of a pool, and how many GPUs a node of it has."""
+    metadata = pool[0]["metadata"]
+    return metadata["labels"][POOL_LABEL], int(json.loads(metadata["annotations"][CAPACITY]).get(GPU, 0))
+
+
 def _node(name: str, pool: str, capacity: Object, taints: list[Object]) -> Object:
     labels = {POOL_LABEL: pool, OWN: "true", "stellwerk.dev/simulated": "true", "kubernetes.io/hostname": name}
     annotations = {"kwok.x-k8s.io/node": "fake", CAPACITY: json.dumps(capacity)}
@@ -74,7 +80,7 @@ def _node(name: str, pool: str, capacity: Object, taints: list[Object]) -> Objec
     }
 
 
-def _workload(chance: random.Random, name: str, pools: list[str]) -> Object:
+def _workload(chance: random.Random, name: str, pools: Mapping[str, int]) -> Object:
     kind = chance.choices(["Deployment", "StatefulSet", "DaemonSet"], [7, 2, 1])[0]
     spec: Object = {
         "selector": {"matchLabels": {"app": name}},
@@ -96,11 +102,11 @@ def _workload(chance: random.Random, name: str, pools: list[str]) -> Object:
     return {"apiVersion": "apps/v1", "kind": kind, "metadata": _metadata(name), "spec": spec}
 
 
-def _pod(chance: random.Random, name: str, pools: list[str]) -> Object:
+def _pod(chance: random.Random, name: str, pools: Mapping[str, int]) -> Object:
     pool = chance.choice([None, *pools])
     tolerations = [{"key": OWN, "operator": "Exists"}]
     resources = _resources(chance)
-    if pool and chance.random() < 0.6:
+    if pool and chance.random() < (0.9 if pools[pool] else 0.1):
         tolerations.append({"key": GPU, "operator": "Exists"})
         resources["limits"] |= {GPU: str(chance.choice([1, 1, 2, 4]))}
     spec: Object = {
