@@ -17,7 +17,7 @@ Object = Mapping[str, Any]
 # The scheduler decides on a pod within milliseconds.
 _DECISION_SECONDS = 30
 _POLL_SECONDS = 0.005
-_CONNECTIONS = 4
+_CONNECTIONS, _MANY = 4, 20
 # A namespace of the question's own. What admission says there of a pod shows which limits and quotas it has read: it
 # reads the changes of each kind in their order.
 _PROBE = {"name": "probe", "namespace": "placement-probe"}
@@ -207,11 +207,15 @@ class Placing:
             return []
         listed = self.plane.read("/api/v1/pods?fieldSelector=spec.nodeName%3D")["items"]
         unbound = {item["metadata"]["name"]: item for item in listed}
+        bound = waiting.keys() - unbound.keys()
+        # One after the other is quicker than all of a large cluster.
+        everything = self.plane.read("/api/v1/pods")["items"] if len(bound) > _MANY else []
+        places = {item["metadata"]["name"]: item["spec"].get("nodeName") for item in everything}
         for name, pod in waiting.items():
             if name in unbound:
                 pod.why = _reason(unbound[name])
             else:
-                pod.node, pod.why = self._node(pod, name), ""
+                pod.node, pod.why = places.get(name) or self._node(pod, name), ""
         return [pod for pod in waiting.values() if pod.node is None and not pod.why]
 
     def _node(self, pod: Pod, name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any
 
 from delivery.operations.changes import Action
@@ -90,12 +91,20 @@ class Rollout:
 def roll(placing: Placing, rollouts: Sequence[Rollout]) -> None:
     """Let pods come and go, of one workload after the other, until nothing moves any more.
 
-    The controllers work side by side; what ends in one order where all fits does so in another.
+    As many as find room side by side are taken together: alone, each of them would find it, too.
     """
-    for rollout in rollouts:
-        if _ends_first(rollout.workload):
-            placing.remove(rollout.leave())
-        _roll(placing, rollout)
+    left, size = list(rollouts), len(rollouts)
+    while left:
+        done = 0
+        if _ends_first(left[0].workload):
+            placing.remove(left[0].leave())
+        else:
+            group = list(takewhile(lambda each: not _ends_first(each.workload), left[:size]))
+            done = _roll_together(placing, group)
+        if done == 0:
+            _roll(placing, left[0])
+        size = 2 * max(1, done)
+        left = left[max(1, done) :]
     # What the last ones have freed is for those before them.
     while any(each.node is None for each in placing.pods):
         before = _nodes(placing)
@@ -104,6 +113,25 @@ def roll(placing: Placing, rollouts: Sequence[Rollout]) -> None:
             _roll(placing, rollout)
         if _nodes(placing) == before:
             return
+
+
+def _roll_together(placing: Placing, rollouts: Sequence[Rollout]) -> int:
+    """Return how many of the first ones find room side by side, and are done; pods of the others are taken back."""
+    members = list(rollouts)
+    while members:
+        coming = [rollout.comes() for rollout in members]
+        placing.place([each for pods in coming for each in pods])
+        short = (index for index, pods in enumerate(coming) if any(each.node is None for each in pods))
+        first = next(short, len(members))
+        for rollout, pods in zip(members[first:], coming[first:], strict=True):
+            rollout.new = [each for each in rollout.new if each not in pods]
+            placing.remove(pods)
+        members = members[:first]
+        going = [each for rollout in members for each in rollout.goes()]
+        placing.remove(going)
+        if not going and not any(coming[:first]):
+            break
+    return len(members)
 
 
 def _roll(placing: Placing, rollout: Rollout) -> None:
