@@ -19,7 +19,8 @@ Object = Mapping[str, Any]
 _LIMITS = ("LimitRange", "ResourceQuota")
 _HASH = "pod-template-hash"
 _ENDED = ("Succeeded", "Failed")
-# Sets are declared for the sake of their pods, which are spread; pods come one by one.
+_SETS = ("ReplicaSet", "StatefulSet")
+# Of these sets only those that have pods are; pods come one by one.
 _NOT_DECLARED = (*_LIMITS, "Pod", "ReplicaSet")
 # What of a node that the values do not describe cannot be the reason.
 _PLENTY = {"cpu": "1M", "memory": "1Pi", "ephemeral-storage": "1Pi", "pods": "110"}
@@ -64,8 +65,12 @@ class Scene:
             {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in sorted(needed - named)
         ]
         alive = {each.body["metadata"]["ownerReferences"][0]["name"] for each in self._owned()}
-        sets = [each for each in self.objects if each["kind"] == "ReplicaSet" and each["metadata"]["name"] in alive]
-        rest = [each for each in self.objects if each["kind"] not in (*_NOT_DECLARED, "Namespace")]
+        # Without labels there is nothing to spread by.
+        labelled = [
+            each for each in self.objects if each["kind"] not in _SETS or each["spec"]["selector"].get("matchLabels")
+        ]
+        sets = [each for each in labelled if each["kind"] == "ReplicaSet" and each["metadata"]["name"] in alive]
+        rest = [each for each in labelled if each["kind"] not in (*_NOT_DECLARED, "Namespace")]
         names = [each for each in self.objects if each["kind"] == "Namespace"]
         return [*names, *missing, *rest, *sets]
 

@@ -33,7 +33,7 @@ _POD_FIELDS = (
     "nodeSelector", "affinity", "tolerations", "topologySpreadConstraints", "schedulingGates", "priorityClassName",
     "preemptionPolicy", "runtimeClassName", "overhead", "hostNetwork", "resources", "nodeName", "os",
 )  # fmt: skip
-_CONTAINER_FIELDS = ("name", "image", "resources", "restartPolicy")
+_CONTAINER_FIELDS = ("name", "image", "restartPolicy")
 # Made by every API server itself.
 _BUILT_IN = {
     "Namespace": ("default", "kube-node-lease", "kube-public", "kube-system"),
@@ -89,6 +89,8 @@ def is_bound(claim: Object) -> bool:
 
 def _container(container: Object, on_host: bool) -> dict[str, Any]:
     made = {name: container[name] for name in _CONTAINER_FIELDS if container.get(name)}
+    given = container.get("resources") or {}
+    made["resources"] = {side: given[side] for side in ("requests", "limits") if given.get(side)}
     # An image is looked at where nodes have it already; one that is not known yet is on none.
     made["image"] = container.get("image") or "unknown"
     ports = [port for port in container.get("ports") or [] if on_host or port.get("hostPort")]

@@ -19,6 +19,7 @@ from tests.support.simulated import variables
 Object = dict[str, Any]
 TRAINING = "prod-training"
 _KSERVE, _PATCH = "serving.kserve.io/v1beta1:InferenceService", "apps/v1:DeploymentPatch"
+CLAIMED = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
 TAINT = {"key": GPU, "value": "present", "effect": "NoSchedule"}
 ON_GPU = {"nodeSelector": {POOL_LABEL: "gpu-sim"}, "tolerations": [{"key": GPU, "operator": "Exists"}]}
 
@@ -65,6 +66,26 @@ def replica_set(name: str, deployment: str) -> Object:
     return {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": about, "spec": spec}
 
 
+def bound(claim: str, on: str) -> list[Object]:
+    """Return a claim with its volume, which is on one node alone."""
+    about, volume = metadata(claim), {"name": f"{claim}-volume"}
+    spec = {
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "1Gi"}},
+        "storageClassName": "local",
+    }
+    term = {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": [on]}]}
+    place = {"required": {"nodeSelectorTerms": [term]}}
+    made = {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, "storageClassName": "local"}
+    made |= {"nodeAffinity": place, "claimRef": {**about, "uid": "1"}, "local": {"path": "/hidden"}}
+    held = {**spec, "volumeName": volume["name"]}
+    kind, status = "PersistentVolumeClaim", {"phase": "Bound"}
+    return [
+        {"apiVersion": "v1", "kind": kind, "metadata": about, "spec": held, "status": status},
+        {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": volume, "spec": made},
+    ]
+
+
 def event(op: str, kind: str, name: str, inputs: Object, paths: tuple[str, ...] = ("spec.template",)) -> str:
     """Return what the engine says of an object of this kind before it deals with it."""
     urn = f"urn:pulumi:prod::stellwerk::kubernetes:{kind}::{name}"
@@ -104,11 +125,13 @@ def test_a_plan_names_what_does_not_fit_and_why(placed: FakeEngine, cluster: Fak
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "prod-serving"}},
         *(running(f"other-{each}", f"gpu-sim-{each}", "1", **{GPU: "7"}) for each in (0, 1)),
         replica_set("full-1", "full"), running("full-1-a", "node-1", "3", ("ReplicaSet", "full-1")),
+        *bound("data", "node-1"), node("node-2", cpu="500m"),
         replica_set("first-1", "first"), running("first-1-a", "node-1", "500m", ("ReplicaSet", "first-1")),
         {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata("quota", TRAINING), "spec": {"hard": quota}},
     ]  # fmt: skip
     cluster.listed = lambda _: items
     job: Object = {"template": {"spec": {"containers": [container("6")], "restartPolicy": "Never"}}}
+    first = deployment("first", 1, "1", strategy={"type": "Recreate"}, pod={"volumes": [CLAIMED]})
     train = {"metadata": metadata("train", TRAINING), "spec": {"jobTemplate": {"spec": job}}}
     placed.recorded = "\n".join(
         [
@@ -116,7 +139,7 @@ def test_a_plan_names_what_does_not_fit_and_why(placed: FakeEngine, cluster: Fak
             event("create", _PATCH, "digits-predictor", {"spec": {"replicas": 3}}),
             # Beside the old pod there is no room for a new one; without the old one there is.
             event("update", "apps/v1:Deployment", "full", deployment("full", 1, "3")),
-            event("update", "apps/v1:Deployment", "first", deployment("first", 1, "1", strategy={"type": "Recreate"})),
+            event("update", "apps/v1:Deployment", "first", first),
             event("create", "batch/v1:CronJob", "train", train),
         ]
     )  # fmt: skip
@@ -128,8 +151,8 @@ def test_a_plan_names_what_does_not_fit_and_why(placed: FakeEngine, cluster: Fak
         "fits: 1 pods of Deployment first in prod-serving",
         "does not fit: InferenceService digits in prod-serving: 2 of 3 pods fit; nvidia.com/gpu: pool gpu-sim has 16, "
         f"14 are taken and 2 by its own pods; a pod asks for 1, at most 0 of it {free}",
-        "does not fit: Deployment full in prod-serving: 0 of 1 pods fit; cpu: node node-1 has 4, 1 are taken and 3 by "
-        f"its own pods; a pod asks for 3, at most 0 of it {free}",
+        "does not fit: Deployment full in prod-serving: 0 of 1 pods fit; cpu: 2 nodes have 4.5, 1 are taken and 3 by "
+        f"its own pods; a pod asks for 3, at most 0.5 of it {free}",
         "does not fit: CronJob train in prod-training: 0 of 1 pods fit; exceeded quota: quota, requested: "
         "requests.cpu=6, used: requests.cpu=0, limited: requests.cpu=5",
     ]
