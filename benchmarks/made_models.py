@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from benchmarks.errors import BenchmarkError
-from components.cluster.node_pool import GPU, POOL_LABEL
+from components.kit.names import CAPACITY, GPU, POOL_LABEL
 from infra.contract.artefact import object_key
 from infra.contract.release import Releases
 from infra.contract.stacks import StackFiles
@@ -90,7 +90,7 @@ def node(pods: int) -> dict[str, Any]:
         "kind": "Node",
         "metadata": {
             "name": NODE,
-            "annotations": {"kwok.x-k8s.io/node": "fake", "stellwerk.dev/capacity": json.dumps(capacity)},
+            "annotations": {"kwok.x-k8s.io/node": "fake", CAPACITY: json.dumps(capacity)},
             "labels": {POOL_LABEL: _POOL, "kubernetes.io/hostname": NODE, "stellwerk.dev/simulated": "true"},
         },
         "spec": {"taints": [{"key": GPU, "value": "present", "effect": "NoSchedule"}]},

@@ -20,6 +20,7 @@ from delivery.project import Project
 
 if TYPE_CHECKING:
     # They take long to import, and most commands need one or none.
+    from delivery.clients.control_plane import ControlPlane
     from delivery.clients.endpoint import Endpoint
     from delivery.clients.frameworks import Interpreter
     from delivery.clients.logs import LogStore
@@ -69,6 +70,12 @@ class Session:
         """Return the cluster of an environment."""
         values = self.project.environment(environment)
         return Kubectl(environment, values.cluster.context, self.variables, values.scope)
+
+    def control_plane(self) -> AbstractContextManager["ControlPlane"]:
+        """Return a control plane on which pods are placed and none is started, as long as the context lasts."""
+        from delivery.clients.control_plane import control_plane
+
+        return control_plane(self.variables, self.engine.work)
 
     def jobs(self, environment: str) -> TrainingJobs:
         """Return the training Jobs of an environment."""

@@ -6,10 +6,7 @@ from typing import NotRequired, TypedDict
 import pulumi
 
 from components.kit.kubernetes import core, meta
-
-POOL_LABEL = "stellwerk.dev/node-pool"
-# The resource that NVIDIA's device plugin advertises, and by custom the taint of the nodes that have it.
-GPU = "nvidia.com/gpu"
+from components.kit.names import CAPACITY, GPU, POOL_LABEL
 
 
 class NodePoolArgs(TypedDict):
@@ -50,7 +47,7 @@ class NodePool(pulumi.ComponentResource):
             metadata=meta.v1.ObjectMetaArgs(
                 name=title,
                 # A node's status belongs to its kubelet: the simulated one takes the capacity from here.
-                annotations={"kwok.x-k8s.io/node": "fake", "stellwerk.dev/capacity": json.dumps(capacity)},
+                annotations={"kwok.x-k8s.io/node": "fake", CAPACITY: json.dumps(capacity)},
                 labels={
                     POOL_LABEL: pool,
                     "stellwerk.dev/simulated": "true",

@@ -33,3 +33,12 @@ REVISION = "stellwerk.dev/image-revision"
 
 MODEL_LABEL = "stellwerk.dev/model"
 """Label of what is a model's: its inference service, its training Jobs and their pods."""
+
+POOL_LABEL = "stellwerk.dev/node-pool"
+"""Label of a node: the pool it is one of."""
+
+CAPACITY = "stellwerk.dev/capacity"
+"""Annotation of a simulated node: what it has, as JSON."""
+
+GPU = "nvidia.com/gpu"
+"""The resource that NVIDIA's device plugin advertises, and by custom the taint of the nodes that have it."""

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import pulumi
 
-from components.cluster.node_pool import GPU, POOL_LABEL
 from components.kit import pods, store_access
+from components.kit.names import GPU, POOL_LABEL
 from components.kit.security import CONTAINER_MANIFEST, POD_MANIFEST
 from components.serving.arguments import InferenceServiceArgs
 from components.serving.manifests import Container, Model, Mount, Predictor, Variable

@@ -5,11 +5,10 @@ from typing import NotRequired, TypedDict
 
 import pulumi
 
-from components.cluster.node_pool import GPU, POOL_LABEL
 from components.kit import pods, store_access
 from components.kit.access import StoreAccessArgs, TrackingAccessArgs
 from components.kit.kubernetes import batch, core, meta
-from components.kit.names import MODEL_LABEL, REVISION
+from components.kit.names import GPU, MODEL_LABEL, POOL_LABEL, REVISION
 from components.kit.volumes import scratch_volume
 from components.kit.workload import Workload
 

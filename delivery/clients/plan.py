@@ -23,7 +23,8 @@ class Step:
     """What happens to one resource; `content` says which values change, and to what, without being readable.
 
     `declared` are namespace and name of the Kubernetes object that the program declares, as far as it says them.
-    `paths` name the properties that change, those that force a replacement alone where there are such.
+    `paths` name the properties that change, those that force a replacement alone where there are such. `inputs` is what
+    the program declares of it, secret values masked; empty for what is deleted.
     """
 
     urn: str
@@ -35,6 +36,7 @@ class Step:
     declared: tuple[str | None, str] | None = None
     paths: tuple[str, ...] = ()
     is_component: bool = False
+    inputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -128,6 +130,7 @@ def _step(metadata: Mapping[str, Any]) -> Step:
         _declared(new.get("inputs") or {}),
         _paths(metadata),
         is_component=not (new or old).get("custom", False),
+        inputs=new.get("inputs") or {},
     )
 
 

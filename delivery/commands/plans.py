@@ -20,7 +20,7 @@ def plan(
     json: Json = False,
     markdown: Annotated[bool, typer.Option("--markdown", help="For the comment on a pull request.")] = False,
 ) -> None:
-    """Show what `pulumi up` would do: releases, metrics, commits, what is replaced or restarted and why, the cost."""
+    """Show what `pulumi up` would do: releases, metrics, commits, what restarts and why, the cost, whether it fits."""
     from delivery.operations import plan_view
     from delivery.operations.plan import plan as make_plan
 

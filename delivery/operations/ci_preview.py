@@ -100,7 +100,8 @@ def _look(session: Session, environment: str, states: Path | None, *, is_new: bo
             return Looked(environment, plan(session, environment, None))
         last = _last(environment, states, is_new=is_new)
         planned = offline.preview(session, environment, last)
-        return Looked(environment, report(project, project, None, environment, planned), last=last)
+        # Whether it fits depends on what runs in the cluster.
+        return Looked(environment, report(project, project, None, environment, planned, None), last=last)
     except DeliveryError as error:
         return Looked(environment, unknown=str(error))
 

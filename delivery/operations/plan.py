@@ -11,6 +11,7 @@ from delivery.clients.git import Git
 from delivery.clients.plan import Plan
 from delivery.errors import DeliveryError, system_errors
 from delivery.operations.changes import Change, changes
+from delivery.operations.fit import Fit, fit
 from delivery.operations.release_change import ReleaseChange, compare
 from delivery.project import Project
 from delivery.session import Session
@@ -35,7 +36,7 @@ class Cost:
 class Report:
     """What an update of an environment would do; `revision` is the commit of its stack files, None for the checkout's.
 
-    `models` are those whose release changes. `cost` is None as long as no pool has a price.
+    `models` are those whose release changes. `cost` is None as long as no pool has a price, `fit` where no pod moves.
     """
 
     environment: str
@@ -43,6 +44,7 @@ class Report:
     models: tuple[ReleaseChange, ...]
     changes: tuple[Change, ...]
     cost: Cost | None
+    fit: Fit | None
 
     @property
     def is_empty(self) -> bool:
@@ -62,10 +64,14 @@ def plan(session: Session, environment: str, revision: str | None) -> Report:
             commit = Git(project.root).commit(revision)
             documents = cleanup.enter_context(_exported(session, commit))
             project = Project(documents)
-        return report(project, session.project, commit, environment, _preview(session, project, environment, documents))
+        planned = _preview(session, project, environment, documents)
+        fitting = fit(session, project, environment, planned)
+        return report(project, session.project, commit, environment, planned, fitting)
 
 
-def report(project: Project, checkout: Project, commit: str | None, environment: str, planned: Plan) -> Report:
+def report(
+    project: Project, checkout: Project, commit: str | None, environment: str, planned: Plan, fitting: Fit | None
+) -> Report:
     """Return what a plan of the engine means; the project has the release files, the checkout models and history."""
     served, wanted = planned.before.get("models") or {}, planned.after.get("models") or {}
     moved = [name for name in sorted({*served, *wanted}) if served.get(name) != wanted.get(name)]
@@ -75,6 +81,7 @@ def report(project: Project, checkout: Project, commit: str | None, environment:
         tuple(compare(project, checkout, name, served.get(name), wanted.get(name)) for name in moved),
         tuple(changes(planned)),
         _cost(planned.before, planned.after),
+        fitting,
     )
 
 

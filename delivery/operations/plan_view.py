@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from delivery.clients.git import Commit
 from delivery.operations.changes import Action, Change
+from delivery.operations.fit import Fit
 from delivery.operations.plan import Cost, Report
 from delivery.operations.release_change import Metric, ReleaseChange
 
@@ -17,7 +18,7 @@ _WORDS = {
     Action.CREATE: "created",
 }
 # What people read at a glance; `--json` has everything.
-_PATHS, _COMMITS = 3, 10
+_PATHS, _COMMITS, _PLACEMENTS = 3, 10, 4
 
 
 def text(report: Report) -> Iterator[str]:
@@ -33,6 +34,8 @@ def text(report: Report) -> Iterator[str]:
         yield f"{_WORDS[change.action]:<16}  {change}{why}"
     if report.cost:
         yield f"cost per hour: {_cost(report.cost)}"
+    if report.fit:
+        yield from (f"{verdict}: {about}" for verdict, about in _fit(report.fit))
 
 
 def markdown(report: Report) -> Iterator[str]:
@@ -54,6 +57,9 @@ def markdown(report: Report) -> Iterator[str]:
             yield f"| **{_WORDS[change.action]}** | {_code(str(change))} | {why} |"
     if report.cost:
         yield from ("", f"Cost per hour: {_cost(report.cost)}")
+    if report.fit:
+        yield ""
+        yield from (f"- **{verdict}**: {_code(about)}" for verdict, about in _fit(report.fit))
 
 
 def _title(report: Report) -> str:
@@ -121,6 +127,20 @@ def _cost(cost: Cost) -> str:
     change = "" if cost.before is None else f" ({cost.after - cost.before:+.2f})"
     unpriced = f"; without a price: {', '.join(cost.unpriced)}" if cost.unpriced else ""
     return f"{before} → {cost.after:.2f}{change}{unpriced}"
+
+
+def _fit(fit: Fit) -> Iterator[tuple[str, str]]:
+    """Yield the verdicts: all that fits in one line, then what does not, and what nobody has looked at."""
+    fitting = [each for each in fit.placements if each.fits]
+    if fitting:
+        pods, named = sum(each.pods for each in fitting), ", ".join(map(str, fitting[:_PLACEMENTS]))
+        more = f" and {len(fitting) - _PLACEMENTS} more" if len(fitting) > _PLACEMENTS else ""
+        yield "fits", f"{pods} pods of {named}{more}"
+    for each in fit.placements:
+        if not each.fits:
+            yield "does not fit", f"{each}: {each.placed} of {each.pods} pods fit; {'; '.join(each.why)}"
+    for reason in fit.unseen:
+        yield "fits is not known" if not fit.placements else "not looked at", reason
 
 
 def _code(words: str) -> str:

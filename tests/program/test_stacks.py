@@ -10,7 +10,7 @@ import yaml
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
-from components.cluster.node_pool import GPU, POOL_LABEL
+from components.kit.names import GPU, POOL_LABEL
 from components.logging.log_shipper import shipper_config
 from infra.contract.release import Releases
 from tests.program.conftest import FIXTURES, STACKS, Programs, Run

@@ -16,7 +16,7 @@ from infra.local.cluster.layout import (
     Layout,
 )
 
-_STAGES = Path(__file__).parent / "kwok-stages.yaml"
+STAGES = Path(__file__).parent / "kwok-stages.yaml"
 ETCD = f"https://{ADDRESS}:{ETCD_PORT}"
 
 
@@ -107,7 +107,7 @@ def parts(layout: Layout, tools: Tools) -> list[Part]:
                         f"--hostname-override={NODE}", f"--node-ip={ADDRESS}"]),
         ("kube-proxy", 3, [f"--config={config}/kube-proxy.yaml", f"--hostname-override={NODE}"]),
         ("coredns", 3, ["-conf", f"{config}/Corefile"]),
-        ("kwok", 4, [f"--kubeconfig={ids}/kwok.conf", f"--config={_STAGES}", "--manage-all-nodes=false",
+        ("kwok", 4, [f"--kubeconfig={ids}/kwok.conf", f"--config={STAGES}", "--manage-all-nodes=false",
                      "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
                      "--node-lease-duration-seconds=40", "--server-address=127.0.0.1:10247"]),
         ("local-path-provisioner", 4, ["start", f"--config={config}/local-path.json",
@@ -131,5 +131,5 @@ def _digest(arguments: list[str]) -> str:
     supervisord restarts a part whose environment changes, not one whose files do.
     """
     named = (Path(word.rpartition("=")[2]) for word in arguments)
-    files = (path for path in named if path.parent.name == "config" or path == _STAGES)
+    files = (path for path in named if path.parent.name == "config" or path == STAGES)
     return sha256(b"".join(path.read_bytes() for path in files if path.is_file())).hexdigest()[:16]
