@@ -22,7 +22,7 @@ class Record:
     message: str
 
 
-class Commits(Git):
+class Ancestry(Git):
     """The commits of a checkout's repository."""
 
     def known(self, commit: str) -> bool:
@@ -49,10 +49,6 @@ class Commits(Git):
     def content(self, commit: str, path: str) -> bytes | None:
         """Return a file as it is checked out at a commit; None where it was not there."""
         return self._run("cat-file", "--filters", f"{commit}:./{path}")
-
-    def changed(self, path: str) -> bool:
-        """Return whether a file differs from the last commit, or is in none."""
-        return bool(self._run("status", "--porcelain", "--untracked-files=all", "--", path))
 
     @property
     def is_repository(self) -> bool:

@@ -109,6 +109,7 @@ class Git:
     def has(self, commit: str, path: str) -> bool:
         """Return whether a commit has a file."""
         return self._run("cat-file", "-e", f"{commit}:{path}") is not None
+
     def versions(self, file: str) -> list[Version]:
         """Return each version of a file, oldest first, as the checked out branch has had it: what came by a merge came
         with it. None outside git, and where the history does not reach back.

@@ -8,7 +8,7 @@ from functools import cached_property
 from hashlib import sha256
 from urllib.parse import quote
 
-from delivery.clients.ancestry import Commits, Record
+from delivery.clients.ancestry import Ancestry, Record
 from delivery.clients.tickets import Lookup, Requirement
 from delivery.operations.chain import Item, Kind, Link, NotAsked, asked
 from delivery.operations.release_change import model_sources
@@ -33,9 +33,9 @@ class Documents:
     lookup: Lookup
 
     @cached_property
-    def commits(self) -> Commits:
+    def commits(self) -> Ancestry:
         """The history of the checkout."""
-        return Commits(self.project.root)
+        return Ancestry(self.project.root)
 
     @cached_property
     def sources(self) -> Sequence[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from components.kit.names import ENVIRONMENT_FIELD, MODEL_FIELD, POD_FIELD, RELEASE_FIELD, REQUEST_FIELD, TIME_FIELD
 from components.serving.looks import SERVICE_LABEL
-from delivery.clients.ancestry import Commits
+from delivery.clients.ancestry import Ancestry
 from delivery.clients.logs import flat
 from delivery.clients.updates import Recorded, updates
 from delivery.operations.chain import Item, Kind, Link, NotAsked, asked
@@ -152,7 +152,7 @@ class Records:
         commit, name = stay.since.commit, stay.environment
         if commit is None or not stay.since.clean:
             return
-        content = Commits(self.session.project.root).content(commit, file_name(name))
+        content = Ancestry(self.session.project.root).content(commit, file_name(name))
         values = tree(content.decode(errors="replace"), file_name(name)) if content else None
         models = ((values or {}).get("config") or {}).get(f"{NAMESPACE}:models") or {}
         named = (models.get(self.model) or {}).get("release")

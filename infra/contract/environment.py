@@ -14,8 +14,8 @@ from pydantic import Field, create_model, model_validator
 
 from infra.contract.fields import Cpu, EnvironmentName, ImageReference, Memory, Section, TeamName
 from infra.contract.forge import ForgeValues
-from infra.contract.responsibilities import Responsibilities
 from infra.contract.links import Links
+from infra.contract.responsibilities import Responsibilities
 from infra.contract.versions import platform_image
 
 # Purposes of namespaces: `<environment>-<purpose>`.
