@@ -172,7 +172,8 @@ def test_a_first_release_and_the_last_one_s_end_are_moves_too(world: World) -> N
 
 
 @pytest.mark.tools
-def test_a_first_release_that_failed_half_way_is_known_and_completed(world: World) -> None:
+def test_a_first_release_that_failed_half_way_is_known_and_completed(tmp_path: Path) -> None:
+    world = World(tmp_path, COPIED)
     engine = world.engine(BASE, {**MODELS, "words": "1"})
     _, confined = world.look(engine, "words")
     obstacle = world.objects / "1-manifest" / "v1-configmap-default-words-more.yaml"
@@ -181,7 +182,6 @@ def test_a_first_release_that_failed_half_way_is_known_and_completed(world: Worl
     made = engine.resources("prod").of("words")
     assert 0 < len(made) < 3, "what was made before it failed"
     obstacle.rmdir()
-    _, confined = world.look(engine, "words")
     assert engine.update("prod", TEXT, part=confined).succeeded
     assert len(engine.resources("prod").of("words")) == 3
     assert engine.preview("prod", TEXT, shown=False).changes == []
