@@ -136,13 +136,6 @@ def test_nothing_was_changed(pulumi: Callable[..., list[str]], stellwerk: Comman
     assert (code, json.loads(out)) == (0, {"environments": {"dev": [], "prod": []}})
 
 
-def test_a_stack_that_was_never_applied_has_not_drifted(pulumi: Any, stellwerk: Command, tmp_path: Path) -> None:
-    """Of a stack without resources the engine names no steps at all."""
-    pulumi()
-    (tmp_path / "answer").write_text('{"duration": 1}')
-    assert stellwerk("drift", "--env", "dev")[:2] == (0, "dev: no drift\n")
-
-
 def test_environments_are_compared_side_by_side(pulumi: Any, stellwerk: Command, tmp_path: Path) -> None:
     count = f"echo >> {tmp_path}/begun; for _ in $(seq 100); do [ $(wc -l < {tmp_path}/begun) = 2 ] && exit; sleep 0.1"
     pulumi(answers=f"{count}; done; exit 255")

@@ -1,6 +1,7 @@
 """`stellwerk ci drift`: one issue of a forge follows what differs in an environment."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -66,6 +67,13 @@ def test_each_environment_has_an_issue_of_its_own(forge: ForgeServer, pulumi: Pu
     pulumi()
     stellwerk("ci", "drift", "dev")
     assert [(each.title[:4], each.state) for each in forge.state.issues] == [("dev:", "closed"), ("prod", "open")]
+
+
+def test_a_stack_that_was_never_applied_has_not_drifted(pulumi: Pulumi, stellwerk: Command, tmp_path: Path) -> None:
+    """Of a stack without resources the engine names no steps at all."""
+    pulumi()
+    (tmp_path / "answer").write_text('{"duration": 1}')
+    assert stellwerk("ci", "drift", "dev")[:2] == (0, "dev: no drift\n")
 
 
 def test_what_can_not_be_read_changes_no_issue(forge: ForgeServer, pulumi: Pulumi, stellwerk: Command) -> None:

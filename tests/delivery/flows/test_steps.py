@@ -18,7 +18,7 @@ from tests.support.forges.server import TOKEN, ForgeServer, serve
 from tests.support.forges.state import REPOSITORY, Pull
 from tests.support.tools import tool
 
-pytestmark = [pytest.mark.tools, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.tools, pytest.mark.timeout(900)]
 _SECRETS = ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "STELLWERK_KUBECONFIG")
 _BAMBOO = ("pulumi_backend_url", "pulumi_passphrase_secret", "kubeconfig_secret")
 
