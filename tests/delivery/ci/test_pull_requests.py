@@ -159,6 +159,8 @@ def test_a_fork_has_neither_cluster_nor_credentials(
     file = tmp_path / "comment.md"
     assert run(fork, bare, capsys, *arguments, "--output", str(file)) == (0, "", "")
     require_golden("fork", file.read_text())
+    left = [path for path in tmp_path.rglob("*") if path.is_file() and SENTINEL.encode() in path.read_bytes()]
+    assert (left, list(Path(variables["STELLWERK_WORK"]).iterdir())) == ([], [])
     # Without cluster and credentials the plan is the same as with them.
     plans = [
         re.search(r"### prod: .*(?=\n_Commit)", (GOLDEN / f"{name}.md").read_text(), re.DOTALL)
