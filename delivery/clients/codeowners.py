@@ -12,7 +12,7 @@ from pathlib import Path
 from codeowners import CodeOwners as Rules
 
 from infra.contract.forge import ForgeKind
-from infra.contract.problems import read_text
+from infra.contract.problems import ConfigError, read_text
 
 # In the order in which each looks; the first one that exists counts.
 PLACES = {
@@ -40,8 +40,14 @@ class CodeOwners:
     kind: ForgeKind
 
     def rules(self, path: str) -> list[Rule]:
-        """Return the rules of a file, by its path from the top of the repository; none where nobody has to approve."""
-        made = (_rule(section, path) for section in self._sections())
+        """Return the rules of a file, by its path from the top of the repository; none where nobody has to approve.
+
+        Raise ConfigError where a pattern is none.
+        """
+        try:
+            made = [_rule(section, path) for section in self._sections()]
+        except ValueError as error:
+            raise ConfigError(f"{self.name}: {error}; correct the line") from None
         return sorted((rule for rule in made if rule is not None), key=lambda rule: rule.line)
 
     def _sections(self) -> Iterator[dict[int, str]]:

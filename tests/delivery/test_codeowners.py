@@ -6,6 +6,7 @@ import pytest
 
 from delivery.clients.codeowners import CodeOwners, codeowners, group
 from infra.contract.forge import ForgeKind
+from infra.contract.problems import ConfigError
 
 GITHUB, GITLAB = ForgeKind.GITHUB, ForgeKind.GITLAB
 SECTIONS = """\
@@ -64,6 +65,12 @@ def test_of_github_s_list_the_last_match_wins(path: str, expected: list[tuple[in
         "/stacks/Pulumi.*.yaml @org/platform\n/stacks/Pulumi.dev.yaml\n/docs/a\\ b.md @writer\n!README.md @nobody\n"
     )
     assert owners(text, GITHUB, path) == expected
+
+
+@pytest.mark.parametrize("kind", [GITHUB, GITLAB])
+def test_a_pattern_that_is_none_is_named(kind: ForgeKind) -> None:
+    with pytest.raises(ConfigError, match=r"CODEOWNERS: .*a\[b.*; correct the line"):
+        owners("a[b @somebody\n", kind, "README.md")
 
 
 def test_each_forge_takes_the_first_file_of_its_own_places(tmp_path: Path) -> None:
