@@ -132,7 +132,7 @@ class Engine:
         What environments share and releases are read in the folder `documents`, the checkout unless it is given.
         Raise DeliveryError when the preview fails.
         """
-        with self._workspace(environment, text) as (config, events):
+        with _workspace(self.work, environment, text) as (config, events):
             variables = part.preview_variables(config.parent, self.project, environment) if part else {}
             if documents is not None:
                 variables[STACKS] = str(documents)
@@ -160,7 +160,7 @@ class Engine:
         waits no longer than `seconds` for pods: an interrupt is answered only when that wait ends.
         """
         variables = {} if seconds is None else {DEADLINE: f"{self.clock.time() + seconds:.0f}"}
-        with self._workspace(environment, text) as (config, events):
+        with _workspace(self.work, environment, text) as (config, events):
             targets, confined = part.update(config.parent) if part else ([], {})
             arguments = ["up", "--stack", environment, "--config-file", str(config), "--event-log", str(events)]
             arguments += ["--message", message(self.root, self.variables), "--yes", "--skip-preview", *targets]
@@ -172,20 +172,6 @@ class Engine:
             finally:
                 problem = copy.save(begun=_begun(events)) if copy else ""
             return Update(succeeded and not problem, _begun(events), problem)
-
-    @contextmanager
-    def _workspace(self, environment: str, text: str) -> Iterator[tuple[Path, Path]]:
-        """Make a folder that nobody else can read: the stack file to use, and where the engine's events go."""
-        place = self.work
-        action = f"make {place} writable, or let {WORK} name another folder"
-        with ExitStack() as cleanup:
-            with system_errors("writing the engine's configuration", action):
-                place.mkdir(parents=True, exist_ok=True, mode=0o700)
-                folder = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="update-", dir=place))
-                config = Path(folder, f"Pulumi.{environment}.yaml")
-                with config.open("w", encoding="utf-8", newline="") as file:
-                    file.write(text)
-            yield config, Path(folder, "events.json")
 
     def refresh(self, environment: str, urns: Sequence[str], killed: str | None = None) -> bool:
         """Read these resources of the stack again, or all, so that what was deleted by hand is known to be absent.
@@ -255,6 +241,20 @@ class Engine:
         """Return the stack's last updates, newest first: `kind`, `result`, `config` by key."""
         text = self.run("stack", "history", "--stack", environment, "--json", "--page-size", str(updates))
         return list(json.loads(text))
+
+
+@contextmanager
+def _workspace(place: Path, environment: str, text: str) -> Iterator[tuple[Path, Path]]:
+    """Make a folder that nobody else can read: the stack file to use, and where the engine's events go."""
+    action = f"make {place} writable, or let {WORK} name another folder"
+    with ExitStack() as cleanup:
+        with system_errors("writing the engine's configuration", action):
+            place.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="update-", dir=place))
+            config = Path(folder, f"Pulumi.{environment}.yaml")
+            with config.open("w", encoding="utf-8", newline="") as file:
+                file.write(text)
+        yield config, Path(folder, "events.json")
 
 
 def _failure(variables: Mapping[str, str], arguments: Sequence[str], code: int, output: str) -> DeliveryError:

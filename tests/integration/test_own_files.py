@@ -93,7 +93,7 @@ def test_one_file_of_300_mb_is_served_where_there_is_room_for_it(applied: Projec
     values = [float(number % 7) for number in range(WIDTH)]
     for name in PATH:
         assert ask(applied, name, LARGE, tmp_path, values) == [2 * value for value in values]
-    # Who edits the file by hand is told as well, by each preview.
+    # Who edits the file by hand is refused as well, by each preview.
     serve(applied, FIRST, LARGE, resources={"cpu": "50m", "memory": "512Mi"})
     preview = applied.pulumi("preview", "--stack", FIRST, ok=False)
     assert preview.returncode != 0
