@@ -1,6 +1,7 @@
 """The history of the checkout, by git's own command line."""
 
 import io
+import os
 import re
 import subprocess
 import tarfile
@@ -96,6 +97,14 @@ class Git:
         """Return a file's text as of a revision; None where there is none, and outside git."""
         content = self._run("cat-file", "blob", f"{revision}:./{file}")
         return None if content is None else content.decode(errors="replace")
+
+    def place(self) -> tuple[Path, Path]:
+        """Return the top of the repository and the checkout's path in it; outside git the checkout is the top."""
+        answer = self._run("rev-parse", "--show-toplevel", "--show-prefix")
+        if answer is None:
+            return self.root, Path()
+        top, prefix, *_ = os.fsdecode(answer).split("\n")
+        return Path(top), Path(prefix)
 
     @property
     def is_shallow(self) -> bool:

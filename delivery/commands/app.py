@@ -23,6 +23,7 @@ from delivery.commands import (
     model_import,
     models,
     plans,
+    roles,
     state,
     traces,
 )
@@ -66,6 +67,7 @@ for command in (
     plans.diff,
     traces.trace,
     histories.history,
+    roles.roles,
     environments.drift,
     state.orphans,
     logs.logs,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from delivery.clients.git import Git, Version
 from delivery.clients.updates import Recorded, updates
@@ -92,7 +93,7 @@ def history(session: Session, model: str, environment: str | None = None) -> His
         moved = list(_moved(git.versions(file_name(name)), name, model))
         recorded = updates(session.engine, name)
         applied = list(_applied(recorded, model))
-        if not moved and not applied and model not in project.served(name):
+        if not moved and not applied and not _names(project, name, model):
             continue
         entries += _entries(name, moved, applied)
         now.append(_now(session, name, model, git))
@@ -115,11 +116,20 @@ def _moved(versions: Sequence[Version], environment: str, model: str) -> Iterato
 
 
 def _pointer(text: str | None, environment: str, model: str) -> str | None:
-    values = tree(text, file_name(environment)) if text else None
-    models = own(values.get("config")).get("models") if isinstance(values, dict) else None
-    stated = models.get(model) if isinstance(models, dict) else None
+    stated = _models(text, environment).get(model)
     release = stated.get("release") if isinstance(stated, dict) else None
     return release if isinstance(release, str) else None
+
+
+def _models(text: str | None, environment: str) -> dict[str, Any]:
+    """Return what a stack file says of its models, right or not; raise ConfigError where it is not YAML."""
+    values = tree(text, file_name(environment)) if text else None
+    models = own(values.get("config")).get("models") if isinstance(values, dict) else None
+    return models if isinstance(models, dict) else {}
+
+
+def _names(project: Project, environment: str, model: str) -> bool:
+    return model in _models(project.text(environment), environment)
 
 
 def _applied(recorded: Sequence[Recorded], model: str) -> Iterator[Applied]:
@@ -219,7 +229,7 @@ def _iso(seconds: float) -> str:
 
 
 def _now(session: Session, environment: str, model: str, git: Git) -> Now:
-    file = _release(session.project, environment, model)
+    file = _pointer(session.project.text(environment), environment, model)
     committed = _pointer(git.text("HEAD", file_name(environment)), environment, model)
     try:
         applied = session.engine.served(environment, model)
@@ -235,11 +245,6 @@ def _now(session: Session, environment: str, model: str, git: Git) -> Now:
             f"`pulumi up --stack {environment}`"
         )
     return Now(environment, file, committed, applied, "; ".join(said) or None)
-
-
-def _release(project: Project, environment: str, model: str) -> str | None:
-    served = project.served(environment).get(model)
-    return served.release if served else None
 
 
 def _name(release: str | None) -> str:

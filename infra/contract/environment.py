@@ -15,6 +15,7 @@ from pydantic import Field, create_model, model_validator
 from infra.contract.fields import Cpu, EnvironmentName, ImageReference, Memory, Section, TeamName
 from infra.contract.forge import ForgeValues
 from infra.contract.links import Links
+from infra.contract.responsibilities import Responsibilities
 from infra.contract.versions import platform_image
 
 # Purposes of namespaces: `<environment>-<purpose>`.
@@ -133,6 +134,7 @@ class Environment(Section):
     quota: Quota
     roles: Roles
     links: Links = Links()
+    responsibilities: Responsibilities = Responsibilities()
     ca_certificate: str | None = Field(
         default=None, pattern=r"^-----BEGIN CERTIFICATE-----", description="PEM, written by `stellwerk init`"
     )

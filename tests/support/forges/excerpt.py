@@ -23,6 +23,7 @@ PATHS = (
     f"{_REPOSITORY}/issues/{{issue_number}}/comments",
     f"{_REPOSITORY}/issues/comments/{{comment_id}}",
     f"{_REPOSITORY}/check-runs",
+    f"{_REPOSITORY}/environments/{{environment_name}}",
 )
 _METHODS = ("get", "post", "patch", "put")
 _SAID = ("description", "example", "examples", "x-multi-segment")

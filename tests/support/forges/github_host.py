@@ -26,6 +26,7 @@ class GitHubHost:
             ("POST", f"{_REPO}/issues"): self.add_issue,
             ("GET", f"{_REPO}/issues/{{issue_number}}"): self.issue,
             ("PATCH", f"{_REPO}/issues/{{issue_number}}"): self.edit_issue,
+            ("GET", f"{_REPO}/environments/{{environment_name}}"): self.environment,
         }
 
     def token(self, headers: Any) -> str:
@@ -86,6 +87,16 @@ class GitHubHost:
         issue = self.state.issue(asked.values["issue_number"])
         issue.state = asked.body["state"]
         return Answer(self._issue(issue))
+
+    def environment(self, asked: Asked) -> Answer:
+        name = asked.values["environment_name"]
+        kinds = {"group": ("Team", "slug"), "user": ("User", "login")}
+        reviewers = [
+            {"type": kinds[kind][0], "reviewer": {kinds[kind][1]: who, "id": self.state.next()}}
+            for kind, who in self.state.protected(name)
+        ]
+        rules = [{"id": 1, "type": "required_reviewers", "reviewers": reviewers}] if reviewers else []
+        return Answer({"id": 1, "name": name, "protection_rules": [{"id": 2, "type": "branch_policy"}, *rules]})
 
     def paged(self, asked: Asked, values: list[Any]) -> Answer:
         page, size = int(asked.query.get("page", 1)), int(asked.query.get("per_page", 30))

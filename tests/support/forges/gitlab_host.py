@@ -29,13 +29,16 @@ class GitLabHost:
             ("GET", _ISSUE): self.issue,
             ("PUT", _ISSUE): self.edit_issue,
             ("POST", f"{_ISSUE}/notes"): self.add_issue_note,
+            ("GET", f"{_PROJECT}/protected_environments/{{name}}"): self.environment,
+            ("GET", "/groups/{id}"): self.group,
+            ("GET", "/users/{id}"): self.user,
         }
 
     def token(self, headers: Any) -> str:
         return str(headers.get("private-token", ""))
 
     def has(self, asked: Asked) -> bool:
-        return asked.values["id"] == REPOSITORY
+        return asked.values["id"] == REPOSITORY or not asked.path.startswith(_PROJECT)
 
     def refusal(self, status: int, words: str) -> Any:
         return status, {"message": f"{status} {words}"}
@@ -92,6 +95,25 @@ class GitLabHost:
     def add_issue_note(self, asked: Asked) -> Answer:
         issue = self.state.issue(asked.values["issue_iid"])
         return Answer(self._note(self.state.add_comment(issue, asked.body["body"])), 201)
+
+    def environment(self, asked: Asked) -> Answer:
+        name = asked.values["name"]
+        ids = {"group": "group_id", "user": "user_id"}
+        rules = [
+            {"id": index, ids[kind]: index, "required_approvals": 1, "access_level_description": who.title()}
+            for index, (kind, who) in enumerate(self.state.protected(name), 1)
+        ]
+        return Answer({"name": name, "deploy_access_levels": [], "approval_rules": rules})
+
+    def group(self, asked: Asked) -> Answer:
+        return Answer({"id": int(asked.values["id"]), "path": self._approver(asked)})
+
+    def user(self, asked: Asked) -> Answer:
+        return Answer({"id": int(asked.values["id"]), "username": self._approver(asked)})
+
+    def _approver(self, asked: Asked) -> str:
+        (approvers,) = self.state.approvers.values()
+        return approvers[int(asked.values["id"]) - 1][1]
 
     def paged(self, asked: Asked, values: list[Any]) -> Answer:
         page, size = int(asked.query.get("page", 1)), int(asked.query.get("per_page", 20))

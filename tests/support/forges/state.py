@@ -46,11 +46,18 @@ class Remembered:
     issues: list[Text] = field(default_factory=list)
     # By commit and name, as the forge was sent them.
     checks: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    # Who has to approve what changes an environment: `group` or `user`, and the name.
+    approvers: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     _last: int = 0
 
     def next(self) -> int:
         self._last += 1
         return self._last
+
+    def protected(self, environment: str) -> list[tuple[str, str]]:
+        if environment not in self.approvers:
+            raise Refused(404, "Not Found")
+        return self.approvers[environment]
 
     def open_pulls(self, branch: str | None = None) -> list[Pull]:
         return [pull for pull in self.pulls if pull.open and branch in (None, pull.source)]
