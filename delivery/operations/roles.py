@@ -94,16 +94,15 @@ def _names(project: Project, environment: str | None) -> tuple[str, ...]:
 
 
 def _parts(values: Environment) -> Iterator[Part]:
+    """Yield each step of an environment; nothing is trained or released where no model is trained."""
     named = dict(values.responsibilities.steps())
     trains = bool(pipelines(values))
     for name in type(values.responsibilities).model_fields:
+        if not trains and name in ("train", "release"):
+            continue
         step = named.get(name)
-        if step is not None:
-            yield Part(
-                values.environment, name, step.responsible, step.accountable, step.consulted, step.informed
-            )  # fmt: skip
-        elif trains or name not in ("train", "release"):
-            yield Part(values.environment, name, None, None, None, None)
+        said = (step.responsible, step.accountable, step.consulted, step.informed) if step else (None,) * 4
+        yield Part(values.environment, name, *said)
 
 
 def _approvals(project: Project, names: Collection[str], kind: ForgeKind) -> Iterator[Contradiction]:

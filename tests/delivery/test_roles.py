@@ -64,7 +64,10 @@ def test_who_has_which_part_is_shown(project: Checkout, stellwerk: Command) -> N
     assert [(part["step"], part["accountable"]) for part in json.loads(out)["parts"]] == [
         ("promote", None), ("rollback", None),
     ]  # fmt: skip
-    say(project, "dev")
+    for name in ("dev", "prod"):
+        say(project, name)
+    steps = [part["step"] for part in json.loads(stellwerk("roles", "--env", "prod", "--json")[1])["parts"]]
+    assert steps == ["promote", "rollback"]
     code, out, _ = stellwerk("roles", "--env", "dev")
     assert code == 0
     assert all(word in out for word in ("responsible", "accountable", "consulted", "informed", "auditors", PLATFORM))
