@@ -68,7 +68,7 @@ class CodeOwners:
         yield from (rules for name, rules in lines.items() if name not in optional)
 
     def _whole(self, line: str, owners: str) -> str:
-        """Return a line that says by itself what it says where it stands."""
+        """Return a line of a section as one that means the same without it."""
         if self.kind is ForgeKind.GITHUB:
             return line
         pattern, *own = re.split(r"(?<!\\)\s+", line)
