@@ -91,6 +91,7 @@ def test_status_as_json(
         "ready": ready,
         "reason": None,
         "artefact": None,
+        "feedback": [],
         "url": f"https://{config['cluster']['address']}:{config['gateway']['nodePort']}/v2/models/digits",
     }
     assert environments["dev"]["models"][MODEL]["release"] is None
