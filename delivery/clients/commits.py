@@ -45,10 +45,10 @@ class Commits:
         ids = {name: left for left, name in lines if not left.startswith("ref: ")}
         if main is None or "HEAD" not in ids:
             raise DeliveryError(f"the remote `{self.remote}` has no default branch yet; push one, and set it there")
-        there = ids.get(f"{_HEADS}{other}")
-        wanted = [f"{_HEADS}{main}", *([f"{_HEADS}{other}"] if there else [])]
+        tip = ids.get(f"{_HEADS}{other}")
+        wanted = [f"{_HEADS}{main}", *([f"{_HEADS}{other}"] if tip else [])]
         self._ask("fetching from", "fetch", "--quiet", "--no-tags", "--no-write-fetch-head", self.remote, *wanted)
-        return Branches(main, ids["HEAD"], there)
+        return Branches(main, ids["HEAD"], tip)
 
     def read(self, commit: str, path: str) -> bytes | None:
         """Return a file of the checkout as a commit has it; None where it has none."""
@@ -79,8 +79,8 @@ class Commits:
 
     def is_same(self, commit: str, other: str) -> bool:
         """Return whether two commits have the same files on top of the same commit."""
-        told = self._run("log", "-1", "--format=%T %P", commit), self._run("log", "-1", "--format=%T %P", other)
-        return told[0] == told[1]
+        facts = self._run("log", "-1", "--format=%T %P", commit), self._run("log", "-1", "--format=%T %P", other)
+        return facts[0] == facts[1]
 
     def push(self, commit: str, branch: str, before: str | None) -> None:
         """Let a branch of the remote be at a commit, unless somebody has moved it; raise DeliveryError when refused."""

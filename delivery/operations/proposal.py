@@ -54,7 +54,7 @@ def propose(session: Session, move: Move, how: How, verb: str) -> PullRequest | 
 
     Raise DeliveryError where the move is refused, where it cannot be pushed, and where the forge refuses.
     """
-    found, environment = forge_of(session), move.environment
+    repository, environment = forge_of(session), move.environment
     with session.backend.locked(environment, how.console):
         shown = draft(session, move, how, shown=True)
     if shown is None or shown.after.release is None:
@@ -64,14 +64,14 @@ def propose(session: Session, move: Move, how: How, verb: str) -> PullRequest | 
     branches = commits.branches(proposal.branch)
     files = dict(_files(session, commits, branches, proposal))
     if not files:
-        there = f"{branches.main} has {proposal.release} of {move.model} in {environment} already"
-        how.console.print(f"{there}: `pulumi up --stack {environment}` applies it", highlight=False, soft_wrap=True)
+        already = f"{branches.main} has {proposal.release} of {move.model} in {environment} already"
+        how.console.print(f"{already}: `pulumi up --stack {environment}` applies it", highlight=False, soft_wrap=True)
         return None
     commit = _commit(commits, branches, proposal, files, how)
     report = plan(session, environment, commit)
     if commit != branches.other:
         commits.push(commit, proposal.branch, branches.other)
-    return _open(session, found, branches, proposal, report)
+    return _open(session, repository, branches, proposal, report)
 
 
 def _files(session: Session, commits: Commits, branches: Branches, proposal: Proposal) -> Iterator[tuple[str, bytes]]:
@@ -89,10 +89,10 @@ def _files(session: Session, commits: Commits, branches: Branches, proposal: Pro
         return
     yield name, point(text, place, proposal.model, proposal.release, stated.get("release")).encode()
     for path in _documents(session, proposal):
-        own, there = (session.project.root / path).read_bytes(), commits.read(branches.base, path)
-        if there is None:
+        own, merged = (session.project.root / path).read_bytes(), commits.read(branches.base, path)
+        if merged is None:
             yield path, own
-        elif there.splitlines() != own.splitlines():
+        elif merged.splitlines() != own.splitlines():
             raise DeliveryError(
                 f"{path} is another one in {branches.main}; such files are immutable: restore it from git, or make a "
                 "new release"
@@ -125,13 +125,13 @@ def _commit(commits: Commits, branches: Branches, proposal: Proposal, files: dic
     return made
 
 
-def _open(session: Session, found: Origin, branches: Branches, proposal: Proposal, report: Report) -> PullRequest:
-    if not has_token(found, session.variables):
+def _open(session: Session, repository: Origin, branches: Branches, proposal: Proposal, report: Report) -> PullRequest:
+    if not has_token(repository, session.variables):
         raise DeliveryError(
-            f"the branch {proposal.branch} is pushed, but no pull request was opened: {found.variable} is not set; set "
-            f"it and run this again, or open it by hand: {found.form(proposal.branch, branches.main)}"
+            f"the branch {proposal.branch} is pushed, but no pull request was opened: {repository.variable} is not "
+            f"set; set it and run this again, or open it by hand: {repository.form(proposal.branch, branches.main)}"
         )
-    forge = connect(found, session.variables)
+    forge = connect(repository, session.variables)
     text = fitted("\n".join(_body(proposal, report)), forge.comment_limit, proposal)
     return forge.open_pull_request(proposal.branch, branches.main, proposal.title, text)
 

@@ -49,7 +49,7 @@ class _Shared(Section):
 def forge_values(files: StackFiles) -> ForgeValues | None:
     """Return what the base says of the forge; raise ConfigError where that is wrong.
 
-    Environments may be wrong meanwhile: a pull request that breaks one has to be told so.
+    Environments may be wrong meanwhile: a pull request that breaks one has to hear of it.
     """
     try:
         return _Shared.model_validate({"forge": files.merged({}).get(KEY)}, strict=False).forge

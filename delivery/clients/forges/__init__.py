@@ -25,31 +25,32 @@ def forge(root: Path, values: ForgeValues | None, environ: Mapping[str, str], *,
     return connect(origin(root, values, environ), environ, backoff=backoff)
 
 
-def has_token(found: Origin, environ: Mapping[str, str]) -> bool:
+def has_token(repository: Origin, environ: Mapping[str, str]) -> bool:
     """Return whether the environment has a token for the forge of a repository."""
-    return bool(environ.get(found.variable, "").strip())
+    return bool(environ.get(repository.variable, "").strip())
 
 
-def connect(found: Origin, environ: Mapping[str, str], *, backoff: float = _BACKOFF) -> Forge:
+def connect(repository: Origin, environ: Mapping[str, str], *, backoff: float = _BACKOFF) -> Forge:
     """Return the forge of a repository; raise DeliveryError where the environment has no token for it."""
-    token = environ.get(found.variable, "").strip()
-    if not has_token(found, environ):
+    token = environ.get(repository.variable, "").strip()
+    if not has_token(repository, environ):
         raise DeliveryError(
-            f"{found.name}: {found.page}: there is no token; set the variable {found.variable}: {_NEEDED[found.kind]}"
+            f"{repository.name}: {repository.page}: there is no token; set the variable {repository.variable}: "
+            f"{_NEEDED[repository.kind]}"
         )
     # Each of the libraries takes long to import.
-    if found.kind is ForgeKind.GITHUB:
+    if repository.kind is ForgeKind.GITHUB:
         from delivery.clients.forges.github import github
 
-        return github(found, token, backoff)
-    if found.kind is ForgeKind.GITLAB:
+        return github(repository, token, backoff)
+    if repository.kind is ForgeKind.GITLAB:
         from delivery.clients.forges.gitlab import gitlab
 
-        return gitlab(found, token, backoff)
-    if found.is_bitbucket_cloud:
+        return gitlab(repository, token, backoff)
+    if repository.is_bitbucket_cloud:
         from delivery.clients.forges.bitbucket import bitbucket_cloud
 
-        return bitbucket_cloud(found, token, backoff)
+        return bitbucket_cloud(repository, token, backoff)
     from delivery.clients.forges.data_center import data_center
 
-    return data_center(found, token, backoff)
+    return data_center(repository, token, backoff)

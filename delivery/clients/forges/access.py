@@ -92,12 +92,14 @@ class Access:
                 f"{where}: not found, or the token of {origin.variable} may not see it ({words}); look at the "
                 f"repository's name; the token needs {needed}"
             )
-        return DeliveryError(f"{where}: refused ({words})")
+        later = "; try again later" if status == 429 else ""
+        return DeliveryError(f"{where}: refused ({words}){later}")
 
     def _not_reached(self, error: RequestException, purpose: str) -> DeliveryError:
         where = f"{self.origin.name}: {self.origin.page}: {purpose}"
+        reason = getattr(error.args[0] if error.args else None, "reason", error)
         if isinstance(error, RetryError):
-            reason = getattr(error.args[0] if error.args else None, "reason", error)
             return DeliveryError(f"{where}: gave up after {_ATTEMPTS} attempts ({reason}); try again later")
-        text = without_login(str(error))[:_SHOWN]
+        # The libraries wrap it several times; what it was comes last.
+        text = without_login(str(reason)).rpartition(": ")[2][:_SHOWN]
         return DeliveryError(f"{where}: not reached ({text}); see whether {self.origin.url} is reached from here")

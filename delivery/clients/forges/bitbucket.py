@@ -80,19 +80,19 @@ class BitbucketCloud(WithoutIssues):
     def pull_request(self, branch: str) -> PullRequest | None:
         """Return the open pull request of a branch."""
         with self.access.to(f"looking for the pull request of {branch}", _PULLS):
-            found = self._open(branch)
-            return None if found is None else _pull_request(found)
+            existing = self._open(branch)
+            return None if existing is None else _pull_request(existing)
 
     def open_pull_request(self, source: str, target: str, title: str, body: str) -> PullRequest:
         """Return the pull request of a branch, opened or brought up to date."""
         require_length(self.name, "pull request's text", body, self.comment_limit)
         values = {"title": title, "description": body, "destination": {"branch": {"name": target}}}
         with self.access.to(f"opening a pull request of {source}", _PULLS):
-            found = self._open(source)
-            if found is None:
+            existing = self._open(source)
+            if existing is None:
                 made = self.client.post(self._path("pullrequests"), {"source": {"branch": {"name": source}}, **values})
             else:
-                made = self.client.put(self._path(f"pullrequests/{found['id']}"), values)
+                made = self.client.put(self._path(f"pullrequests/{existing['id']}"), values)
             return _pull_request(made)
 
     def comment(self, number: int, marker: str, body: str) -> str:

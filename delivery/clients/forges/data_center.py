@@ -32,21 +32,21 @@ class BitbucketDataCenter(WithoutIssues):
     def pull_request(self, branch: str) -> PullRequest | None:
         """Return the open pull request of a branch."""
         with self.access.to(f"looking for the pull request of {branch}", _NEEDED):
-            found = self._open(branch)
-            return None if found is None else _pull_request(found)
+            existing = self._open(branch)
+            return None if existing is None else _pull_request(existing)
 
     def open_pull_request(self, source: str, target: str, title: str, body: str) -> PullRequest:
         """Return the pull request of a branch, opened or brought up to date."""
         require_length(self.name, "pull request's text", body, self.comment_limit)
         values = {"title": title, "description": body, "toRef": self._ref(target)}
         with self.access.to(f"opening a pull request of {source}", _NEEDED):
-            found = self._open(source)
-            if found is None:
+            existing = self._open(source)
+            if existing is None:
                 made = self.client.post(self._path("pull-requests"), {"fromRef": self._ref(source), **values})
             else:
                 # Without them its reviewers would be gone; the version says that nobody has changed it meanwhile.
-                kept = {"version": found["version"], "reviewers": found.get("reviewers", [])}
-                made = self.client.put(self._path(f"pull-requests/{found['id']}"), {**values, **kept})
+                kept = {"version": existing["version"], "reviewers": existing.get("reviewers", [])}
+                made = self.client.put(self._path(f"pull-requests/{existing['id']}"), {**values, **kept})
             return _pull_request(made)
 
     def comment(self, number: int, marker: str, body: str) -> str:
@@ -57,12 +57,12 @@ class BitbucketDataCenter(WithoutIssues):
             # Comments are listed by file, or here among everything else.
             activities = self._pages(f"{path}/activities")
             comments = (each["comment"] for each in activities if each.get("action") == "COMMENTED")
-            found = next((each for each in comments if is_marked(mark(marker), each["text"])), None)
-            if found is None:
+            existing = next((each for each in comments if is_marked(mark(marker), each["text"])), None)
+            if existing is None:
                 written = self.client.post(f"{path}/comments", {"text": text})
             else:
-                values = {"text": text, "version": found["version"]}
-                written = self.client.put(f"{path}/comments/{found['id']}", values)
+                values = {"text": text, "version": existing["version"]}
+                written = self.client.put(f"{path}/comments/{existing['id']}", values)
             return f"{self.access.origin.page}/pull-requests/{number}/overview?commentId={written['id']}"
 
     def check(self, commit: str, check: Check) -> None:
@@ -72,8 +72,10 @@ class BitbucketDataCenter(WithoutIssues):
             self.client.post(self._path(f"commits/{commit}/builds"), values)
 
     def _open(self, branch: str) -> dict[str, Any] | None:
-        found = self._pages(self._path("pull-requests"), state="OPEN", direction="OUTGOING", at=f"refs/heads/{branch}")
-        return next(iter(found), None)
+        existing = self._pages(
+            self._path("pull-requests"), state="OPEN", direction="OUTGOING", at=f"refs/heads/{branch}"
+        )
+        return next(iter(existing), None)
 
     def _path(self, path: str) -> str:
         project, _, slug = self.access.origin.repository.partition("/")

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from github import Auth, Github, GithubRetry
-from github.GithubException import GithubException, UnknownObjectException
+from github.GithubException import GithubException, RateLimitExceededException, UnknownObjectException
 from github.PullRequest import PullRequest as Given
 from github.Repository import Repository
 
@@ -165,4 +165,6 @@ def _answer(error: Exception) -> tuple[int, str] | None:
     data = error.data if isinstance(error.data, dict) else {}
     details = [str(each.get("message") or "") for each in data.get("errors") or () if isinstance(each, dict)]
     words = "; ".join(word for word in (data.get("message"), *details) if word)
-    return error.status, words or str(error.data)
+    # GitHub says 403 to those that come too often, too: no other token would help.
+    status = 429 if isinstance(error, RateLimitExceededException) else error.status
+    return status, words or str(data.get("data") or error.data)

@@ -56,18 +56,18 @@ class GitLab:
     def pull_request(self, branch: str) -> PullRequest | None:
         """Return the open merge request of a branch."""
         with self.access.to(f"looking for the merge request of {branch}", _NEEDED):
-            found = self._open(branch)
-            return None if found is None else _pull_request(found)
+            existing = self._open(branch)
+            return None if existing is None else _pull_request(existing)
 
     def open_pull_request(self, source: str, target: str, title: str, body: str) -> PullRequest:
         """Return the merge request of a branch, opened or brought up to date."""
         require_length(self.name, "merge request's text", body, self.comment_limit)
         values = {"target_branch": target, "title": title, "description": body}
         with self.access.to(f"opening a merge request of {source}", _NEEDED):
-            found = self._open(source)
-            if found is None:
+            existing = self._open(source)
+            if existing is None:
                 return _pull_request(self.project.mergerequests.create({"source_branch": source, **values}).attributes)
-            return _pull_request(self.project.mergerequests.update(found["iid"], values))
+            return _pull_request(self.project.mergerequests.update(existing["iid"], values))
 
     def comment(self, number: int, marker: str, body: str) -> str:
         """Return the URL of the one comment with this marker."""
@@ -134,9 +134,9 @@ class GitLab:
             return Ticket(key, given.title, given.state, given.web_url)
 
     def _open(self, branch: str) -> dict[str, Any] | None:
-        found = self.project.mergerequests.list(state="opened", source_branch=branch, iterator=True, per_page=_PAGE)
+        existing = self.project.mergerequests.list(state="opened", source_branch=branch, iterator=True, per_page=_PAGE)
         # One of a fork may have a branch of the same name.
-        own = (each.attributes for each in found if each.source_project_id == each.target_project_id)
+        own = (each.attributes for each in existing if each.source_project_id == each.target_project_id)
         return next(own, None)
 
 

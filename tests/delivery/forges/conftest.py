@@ -21,8 +21,8 @@ def client(server: ForgeServer, token: str = TOKEN, repository: str = REPOSITORY
     """Return the client for a local server, as a command makes it; it waits for nothing."""
     kind = KINDS[server.host.name]
     if server.host.name == "bitbucket-cloud":
-        found = Origin(kind, "https://bitbucket.org", repository, "FORGE_TOKEN")
-        return bitbucket_cloud(found, token, 0, server.url)
+        asked = Origin(kind, "https://bitbucket.org", repository, "FORGE_TOKEN")
+        return bitbucket_cloud(asked, token, 0, server.url)
     return connect(Origin(kind, server.url, repository, "FORGE_TOKEN"), {"FORGE_TOKEN": token}, backoff=0)
 
 

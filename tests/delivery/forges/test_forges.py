@@ -81,9 +81,9 @@ def test_an_issue_is_found_by_its_marker_and_closed(issue_server):
 def test_a_ticket_is_an_issue_by_its_number_and_nothing_else(issue_server):
     forge = client(issue_server)
     issue_server.state.add_issue("recognise sevens", "they have bars", ())
-    found = forge.ticket("#1")
-    assert (found.key, found.title, found.state[:4]) == ("#1", "recognise sevens", "open")
-    assert found.url.endswith("/issues/1")
+    ticket = forge.ticket("#1")
+    assert (ticket.key, ticket.title, ticket.state[:4]) == ("#1", "recognise sevens", "open")
+    assert ticket.url.endswith("/issues/1")
     assert forge.ticket("1").title == "recognise sevens"
     assert forge.ticket("2") is None
     assert forge.ticket("ABC-12") is None
@@ -123,6 +123,18 @@ def test_a_forge_that_fails_for_a_while_is_asked_again(server, status):
     server.failing = [status] * 3
     assert client(server).pull_request(BRANCH) is None
     assert len(server.requests) == 4
+
+
+def test_github_s_limit_is_waited_for_and_is_no_matter_of_the_token():
+    with serve("github") as server:
+        server.failing, server.failing_words = [403] * 3, "API rate limit exceeded for installation"
+        assert client(server).pull_request(BRANCH) is None
+        assert len(server.requests) == 4
+        server.failing = [403] * 9
+        with pytest.raises(DeliveryError, match="try again later") as caught:
+            client(server).pull_request(BRANCH)
+        assert len(server.requests) == 8
+        assert "pull requests: write" not in str(caught.value)
 
 
 def test_a_forge_that_goes_on_failing_is_given_up(server):
@@ -177,6 +189,6 @@ def test_a_wrong_token_and_a_wrong_repository_are_refused_by_the_server_itself(s
 
 def test_a_forge_that_is_not_there_is_not_reached(server):
     server.state.url = "http://127.0.0.1:9"
-    with pytest.raises(DeliveryError, match="not reached") as caught:
+    with pytest.raises(DeliveryError, match=r"not reached \(\[Errno 111\] Connection refused\)") as caught:
         client(server).pull_request(BRANCH)
     assert TOKEN not in str(caught.value)

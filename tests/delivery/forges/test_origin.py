@@ -44,8 +44,8 @@ def add_remote(checkout: Path, address: str) -> None:
 )
 def test_the_remote_s_address_says_it(checkout: Path, address: str, kind: ForgeKind, page: str) -> None:
     add_remote(checkout, address)
-    found = origin(checkout, None, {})
-    assert (found.kind, found.page, found.variable) == (kind, page, f"{kind.upper()}_TOKEN")
+    repository = origin(checkout, None, {})
+    assert (repository.kind, repository.page, repository.variable) == (kind, page, f"{kind.upper()}_TOKEN")
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,9 @@ def test_a_pipeline_s_variables_say_it(checkout: Path, variables: dict[str, str]
 
 def test_values_say_it_before_anything_else(checkout: Path) -> None:
     add_remote(checkout, "git@github.com:team/models.git")
-    found = origin(checkout, VALUES, {"GITHUB_REPOSITORY": "other/models"})
-    assert found == Origin(BITBUCKET, "https://git.example.com", "ML/models", "GIT_TOKEN")
-    assert isinstance(connect(found, {"GIT_TOKEN": "t"}), BitbucketDataCenter)
+    repository = origin(checkout, VALUES, {"GITHUB_REPOSITORY": "other/models"})
+    assert repository == Origin(BITBUCKET, "https://git.example.com", "ML/models", "GIT_TOKEN")
+    assert isinstance(connect(repository, {"GIT_TOKEN": "t"}), BitbucketDataCenter)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_the_base_says_it_even_where_an_environment_is_wrong(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("found", "form"),
+    ("repository", "form"),
     [
         (Origin(GITHUB, "https://github.com", "t/m", ""), "https://github.com/t/m/compare/main...a/b?expand=1"),
         (
@@ -135,5 +135,5 @@ def test_the_base_says_it_even_where_an_environment_is_wrong(tmp_path: Path) -> 
         ),
     ],
 )
-def test_a_person_can_open_a_pull_request_by_hand(found: Origin, form: str) -> None:
-    assert found.form("a/b", "main") == form
+def test_a_person_can_open_a_pull_request_by_hand(repository: Origin, form: str) -> None:
+    assert repository.form("a/b", "main") == form

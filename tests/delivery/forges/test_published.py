@@ -18,8 +18,8 @@ PULLS = {
 def test_each_request_that_a_local_forge_answers_is_published(name):
     document = published(name)
     for method, path in HOSTS[name](Remembered("http://127.0.0.1")).routes:
-        found = document.operation(method, path.replace("{", "1").replace("}", ""))
-        assert found is not None and found[0] == path
+        operation = document.operation(method, path.replace("{", "1").replace("}", ""))
+        assert operation is not None and operation[0] == path
 
 
 @pytest.mark.parametrize(("name", "path"), sorted(PULLS.items()))

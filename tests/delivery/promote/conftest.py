@@ -10,8 +10,11 @@ from infra.contract.release import Releases
 from tests.support.checkout import ARTEFACTS, MODEL, Checkout
 from tests.support.documents import ENVIRONMENTS
 from tests.support.engine import FakeEngine
+from tests.support.forges.remote import git, origin, server
 from tests.support.session import Bench, Words
 from tests.support.stores import MemoryStores
+
+__all__ = ["git", "origin", "server"]
 
 
 @pytest.fixture(autouse=True)

@@ -54,8 +54,8 @@ class CloudHost:
         return Answer(self._pull(pull))
 
     def comments(self, asked: Asked) -> Answer:
-        found = self.state.pull(asked.values["pull_request_id"]).comments
-        return self.paged(asked, [self._comment(each) for each in found])
+        listed = self.state.pull(asked.values["pull_request_id"]).comments
+        return self.paged(asked, [self._comment(each) for each in listed])
 
     def add_comment(self, asked: Asked) -> Answer:
         pull = self.state.pull(asked.values["pull_request_id"])
@@ -125,8 +125,8 @@ class DataCenterHost:
 
     def pulls(self, asked: Asked) -> Answer:
         branch = asked.query["at"].removeprefix("refs/heads/")
-        found = [each for each in self.state.open_pulls(branch) if not each.fork]
-        return self.paged(asked, [self._pull(each) for each in found])
+        listed = [each for each in self.state.open_pulls(branch) if not each.fork]
+        return self.paged(asked, [self._pull(each) for each in listed])
 
     def open(self, asked: Asked) -> Answer:
         body = asked.body
@@ -142,8 +142,8 @@ class DataCenterHost:
         return Answer(self._pull(pull))
 
     def activities(self, asked: Asked) -> Answer:
-        found = self.state.pull(asked.values["pullRequestId"]).comments
-        listed = [{"action": "COMMENTED", "comment": self._comment(each)} for each in reversed(found)]
+        comments = self.state.pull(asked.values["pullRequestId"]).comments
+        listed = [{"action": "COMMENTED", "comment": self._comment(each)} for each in reversed(comments)]
         return self.paged(asked, [*listed, {"action": "OPENED"}])
 
     def add_comment(self, asked: Asked) -> Answer:

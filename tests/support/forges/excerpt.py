@@ -62,10 +62,10 @@ def plain(value: Any, document: Mapping[str, Any]) -> Any:
     if not isinstance(value, Mapping):
         return value
     if "$ref" in value:
-        found: Any = document
+        referred: Any = document
         for step in value["$ref"].removeprefix("#/").split("/"):
-            found = found[step]
-        return plain(found, document)
+            referred = referred[step]
+        return plain(referred, document)
     # A property may be called like a word that is left out.
     return {
         key: {name: plain(each, document) for name, each in part.items()}

@@ -41,8 +41,8 @@ class GitHubHost:
 
     def pulls(self, asked: Asked) -> Answer:
         owner, _, branch = asked.query["head"].partition(":")
-        found = [pull for pull in self.state.open_pulls(branch) if (owner == OWNER) is not pull.fork]
-        return self.paged(asked, [self._pull(pull) for pull in found])
+        listed = [pull for pull in self.state.open_pulls(branch) if (owner == OWNER) is not pull.fork]
+        return self.paged(asked, [self._pull(pull) for pull in listed])
 
     def open(self, asked: Asked) -> Answer:
         body = asked.body
@@ -72,8 +72,8 @@ class GitHubHost:
 
     def issues(self, asked: Asked) -> Answer:
         wanted = set(asked.query["labels"].split(","))
-        found = [each for each in self.state.issues if each.state == "open" and wanted <= set(each.labels)]
-        return self.paged(asked, [self._issue(each) for each in found])
+        listed = [each for each in self.state.issues if each.state == "open" and wanted <= set(each.labels)]
+        return self.paged(asked, [self._issue(each) for each in listed])
 
     def add_issue(self, asked: Asked) -> Answer:
         body = asked.body

@@ -41,8 +41,8 @@ class GitLabHost:
         return status, {"message": f"{status} {words}"}
 
     def requests(self, asked: Asked) -> Answer:
-        found = self.state.open_pulls(asked.query["source_branch"])
-        return self.paged(asked, [self._request(pull) for pull in found])
+        listed = self.state.open_pulls(asked.query["source_branch"])
+        return self.paged(asked, [self._request(pull) for pull in listed])
 
     def open(self, asked: Asked) -> Answer:
         body = asked.body
@@ -55,8 +55,8 @@ class GitLabHost:
         return Answer(self._request(pull))
 
     def notes(self, asked: Asked) -> Answer:
-        found = self.state.pull(asked.values["merge_request_iid"]).comments
-        return self.paged(asked, [self._note(each) for each in reversed(found)])
+        listed = self.state.pull(asked.values["merge_request_iid"]).comments
+        return self.paged(asked, [self._note(each) for each in reversed(listed)])
 
     def add_note(self, asked: Asked) -> Answer:
         pull = self.state.pull(asked.values["merge_request_iid"])
@@ -73,8 +73,8 @@ class GitLabHost:
 
     def issues(self, asked: Asked) -> Answer:
         wanted = set(asked.query["labels"].split(","))
-        found = [each for each in self.state.issues if each.state == "open" and wanted <= set(each.labels)]
-        return self.paged(asked, [self._issue(each) for each in found])
+        listed = [each for each in self.state.issues if each.state == "open" and wanted <= set(each.labels)]
+        return self.paged(asked, [self._issue(each) for each in listed])
 
     def add_issue(self, asked: Asked) -> Answer:
         body = asked.body

@@ -33,10 +33,10 @@ class Published:
 
     def problems(self, method: str, path: str, query: Mapping[str, str], body: Any) -> list[str]:
         """Return all that the document does not allow."""
-        found = self.operation(method, path)
-        if found is None:
+        known = self.operation(method, path)
+        if known is None:
             return [f"{method} {path} is not published"]
-        _, operation, values = found
+        _, operation, values = known
         return [*_parameters(operation, values, query), *_body(operation, body)]
 
 

@@ -29,6 +29,7 @@ class ForgeServer:
     requests: list[tuple[str, str]] = field(default_factory=list)
     failing: list[int] = field(default_factory=list)
     failing_method: str = ""
+    failing_words: str = "come again"
     refused: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -50,7 +51,7 @@ class ForgeServer:
 
     def _answer(self, method: str, path: str, query: dict[str, str], headers: Any, content: bytes) -> Answer:
         if self.failing and self.failing_method in ("", method):
-            raise Refused(self.failing.pop(0), "come again")
+            raise Refused(self.failing.pop(0), self.failing_words)
         body = json.loads(content) if content else None
         document, below = published(self.host.name), path.removeprefix(self.host.prefix)
         if wrong := document.problems(method, below, query, body):
@@ -58,9 +59,9 @@ class ForgeServer:
             raise Refused(400, "; ".join(wrong))
         if self.host.token(headers) != TOKEN:
             raise Refused(401, "Bad credentials")
-        found = document.operation(method, below)
-        assert found is not None
-        asked = Asked(found[0], found[2], query, body, path)
+        operation = document.operation(method, below)
+        assert operation is not None
+        asked = Asked(operation[0], operation[2], query, body, path)
         for part, status in self.refused.items():
             if part in asked.path:
                 raise Refused(status, "Resource not accessible by this token")

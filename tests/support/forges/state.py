@@ -66,10 +66,10 @@ class Remembered:
         return pull
 
     def issue(self, number: Any) -> Text:
-        found = next((issue for issue in self.issues if issue.id == int(number)), None)
-        if found is None:
+        known = next((issue for issue in self.issues if issue.id == int(number)), None)
+        if known is None:
             raise Refused(404, "Not Found")
-        return found
+        return known
 
     def add_issue(self, title: str, body: str, labels: tuple[str, ...]) -> Text:
         issue = Text(len(self.issues) + 1, body, title, labels=labels)
