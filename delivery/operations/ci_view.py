@@ -10,6 +10,7 @@ from delivery.clients.forges.origin import origin
 from delivery.errors import system_errors
 from delivery.operations import plan_view
 from delivery.operations.ci_preview import Looked, Preview, checks
+from delivery.operations.plan import Report
 from delivery.session import Session
 
 MARKER = "preview"
@@ -25,8 +26,8 @@ _NUMBERS = {
 
 def pull_request(variables: Mapping[str, str]) -> int | None:
     """Return the number of the pull request that a pipeline runs for; None where it runs for none."""
-    found = (pattern.fullmatch(variables.get(name, "")) for name, pattern in _NUMBERS.items())
-    return next((int(match[1]) for match in found if match), None)
+    matches = (pattern.fullmatch(variables.get(name, "")) for name, pattern in _NUMBERS.items())
+    return next((int(match[1]) for match in matches if match), None)
 
 
 def comment(preview: Preview) -> str:
@@ -53,9 +54,14 @@ def _lines(preview: Preview) -> Iterator[str]:
     if unchecked:
         yield from ("", "### Not checked", "", *unchecked)
     for each in preview.environments:
-        if each.report and not each.report.is_empty:
+        if each.report and _says_something(each.report):
             yield from ("", *plan_view.markdown(each.report))
-    yield from ("", f"<sub>Commit {change.head[:12]}, compared with {change.base[:12]}.</sub>")
+    yield from ("", f"_Commit {change.head[:12]}, compared with {change.base[:12]}._")
+
+
+def _says_something(report: Report) -> bool:
+    """Return whether a plan says more than that there is nothing to do: nodes of others cost, too."""
+    return not report.is_empty or (report.cost is not None and report.cost.before != report.cost.after)
 
 
 def _verdict(looked: Looked) -> str:
@@ -137,8 +143,8 @@ def forge_with_token(session: Session) -> Forge | None:
 
     Raise DeliveryError where nothing says which forge and repository it is.
     """
-    found = origin(session.project.root, session.project.forge, session.variables)
-    return connect(found, session.variables) if session.variables.get(found.variable, "").strip() else None
+    place = origin(session.project.root, session.project.forge, session.variables)
+    return connect(place, session.variables) if session.variables.get(place.variable, "").strip() else None
 
 
 def post(forge: Forge, number: int, made: Preview) -> str:

@@ -15,7 +15,7 @@ from infra.composition.assumed import REMOVED, SECRET, KnownSecret, replaced
 
 _VERSION = "stellwerk.dev/v1"
 _KIND = "ExportedState"
-# How the engine marks a secret value in a state, and what it says in place of it when it is asked to show it.
+# How the engine marks a secret value in a state, and under which key it shows one.
 _SIGNATURE, _MARK, _SHOWN = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270", "plaintext"
 # A shorter value is in every text.
 _SHORTEST = 8
@@ -36,13 +36,13 @@ class ExportedState:
 
     def secrets(self) -> dict[str, KnownSecret]:
         """Return the cluster's Secrets in the state, by the names of their resources."""
-        found = {}
+        known = {}
         for item in self.state["deployment"].get("resources") or []:
             if item["type"] == SECRET:
                 inputs = item["inputs"]
                 keys = (*(inputs.get("data") or ()), *(inputs.get("stringData") or ()))
-                found[item["urn"].rpartition("::")[2]] = KnownSecret(inputs["metadata"]["name"], keys)
-        return found
+                known[item["urn"].rpartition("::")[2]] = KnownSecret(inputs["metadata"]["name"], keys)
+        return known
 
 
 def never_applied(environment: str) -> ExportedState:
@@ -100,7 +100,7 @@ def read(file: Path) -> ExportedState:
 
 
 def _without_secrets(deployment: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a deployment without secret values, and without what it says of how they were encrypted."""
+    """Return a deployment without secret values, and without how they were encrypted."""
     kept = {key: value for key, value in deployment.items() if key not in ("secrets_providers", "pending_operations")}
     return {**kept, "resources": [_resource(item) for item in deployment.get("resources") or []]}
 

@@ -61,7 +61,7 @@ def touched(project: Project, base: str, head: str) -> Touched:
         head,
         tuple(name for name in known if name in environments),
         frozenset(name for name in known if not git.has(base, file_name(name))),
-        tuple(sorted(files - set(known))),
+        tuple(sorted(name for name in files if git.has(base, file_name(name)) and not git.has(head, file_name(name)))),
         tuple(each for each in releases if git.has(head, f"stacks/releases/{each[0]}/{each[1]}.yaml")),
         tuple(each for each in releases if git.has(base, f"stacks/releases/{each[0]}/{each[1]}.yaml")),
         tuple(name for name in own if git.has(head, f"models/{name}/model.yaml")),

@@ -98,11 +98,11 @@ def _replaced(kind: type[BaseModel], known: Any) -> dict[str, Any]:
         value = known.get(key) if isinstance(known, Mapping) else None
         if value is None and not field.is_required():
             continue
-        (nested,) = [type_ for type_ in get_args(field.annotation) or (field.annotation,) if type_ is not type(None)]
-        if isinstance(nested, type) and issubclass(nested, BaseModel):
-            made[key] = _replaced(nested, value)
+        kinds = [each for each in get_args(field.annotation) or (field.annotation,) if each is not type(None)]
+        if len(kinds) == 1 and isinstance(kinds[0], type) and issubclass(kinds[0], BaseModel):
+            made[key] = _replaced(kinds[0], value)
         else:
-            made[key] = value if nested is str and isinstance(value, str) else REMOVED
+            made[key] = value if kinds == [str] and isinstance(value, str) else REMOVED
     return made
 
 

@@ -35,7 +35,7 @@ class Applied:
         engine.run("stack", "init", environment, "--no-select")
         secret = json.dumps(values["credentials"])
         engine.run("config", "set", KEY, "--secret", "--stack", environment, stdin=secret)
-        engine.run("up", "--stack", environment, "--yes", "--skip-preview")
+        assert engine.show("up", "--stack", environment, "--yes", "--skip-preview"), "the output of the engine says why"
         state = engine.export(environment)
         for item in state["deployment"]["resources"]:
             if item["type"] == "pulumi:providers:kubernetes":
