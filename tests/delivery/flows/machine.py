@@ -11,28 +11,37 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from tests.delivery.flows.steps import Step
 from tests.support.project import copy_checkout
 
 IDENTITY = ("-c", "user.name=test", "-c", "user.email=test@localhost")
 PASSPHRASE = "canary-passphrase-of-the-runner"
-_ANSWERS = {
+_BATCH = {"groupVersion": "batch/v1", "version": "v1"}
+
+
+def _resource(name: str, kind: str, *verbs: str) -> dict[str, Any]:
+    return {"name": name, "singularName": kind.lower(), "namespaced": True, "kind": kind, "verbs": verbs}
+
+
+_ANSWERS: dict[str, Any] = {
     "/readyz": "ok",
     "/api": {"kind": "APIVersions", "versions": ["v1"]},
-    "/apis": {"kind": "APIGroupList", "apiVersion": "v1", "groups": []},
+    "/apis": {
+        "kind": "APIGroupList",
+        "apiVersion": "v1",
+        "groups": [{"name": "batch", "versions": [_BATCH], "preferredVersion": _BATCH}],
+    },
     "/api/v1": {
         "kind": "APIResourceList",
         "groupVersion": "v1",
-        "resources": [
-            {
-                "name": "configmaps",
-                "singularName": "",
-                "namespaced": True,
-                "kind": "ConfigMap",
-                "verbs": ["list", "delete"],
-            }
-        ],
+        "resources": [_resource("configmaps", "ConfigMap", "list", "delete")],
+    },
+    "/apis/batch/v1": {
+        "kind": "APIResourceList",
+        "groupVersion": "batch/v1",
+        "resources": [_resource("cronjobs", "CronJob", "get"), _resource("jobs", "Job", "get")],
     },
     "/api/v1/configmaps": {"kind": "ConfigMapList", "apiVersion": "v1", "metadata": {}, "items": []},
 }

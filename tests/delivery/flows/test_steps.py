@@ -177,7 +177,7 @@ def test_a_preview_is_one_comment_on_the_pull_request(machine: Machine, forge: F
     pull = {"repository_pr_key": "1", "repository_pr_targetBranch": "main", "repository_revision_number": "HEAD"}
     given = {f"bamboo_{name}": value for name, value in pull.items()}
     # Without a token for the forge there is no comment.
-    said(machine, step, of_bamboo(machine, **given))
+    said(machine, step, of_bamboo(machine, BITBUCKET_REPO_FULL_NAME=REPOSITORY, **given))
     assert machine.run(step, of_bamboo(machine)).returncode == 0, "a build of no pull request has nothing to preview"
 
 
