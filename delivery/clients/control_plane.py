@@ -85,8 +85,8 @@ def control_plane(variables: Mapping[str, str], work: Path) -> Iterator[ControlP
         started: list[_Part] = []
         for name, arguments in _commands(folder, port).items():
             if name == _SCHEDULER:
-                # It ends at once where it finds none.
-                _wait(certificate.is_file, started)
+                # It ends at once where it finds no certificate; before it listens the API server may be writing it.
+                _wait(lambda: _listens(port), started)
             started.append(cleanup.enter_context(_running(tools[name], arguments, folder, variables)))
         trust = ssl.create_default_context(cafile=str(certificate))
         client = cleanup.enter_context(
@@ -200,6 +200,11 @@ def _running(tool: str, arguments: Sequence[str], folder: Path, variables: Mappi
         # They keep nothing, and asked to end they would wait for one another.
         process.kill()
         process.wait(_STOP_SECONDS)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _ready(client: httpx.Client) -> bool:

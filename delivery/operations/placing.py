@@ -167,6 +167,15 @@ class Placing:
         self._is_freed |= any(pod.made is not None for pod in pods)
         self._take(pods)
 
+    def put_back(self, pods: Sequence[tuple[Pod, str | None]]) -> None:
+        """Make pods again on the nodes that they had."""
+        for pod, node in pods:
+            if node is not None:
+                pod.body["spec"]["nodeName"] = node
+            self._try(pod)
+            pod.body["spec"].pop("nodeName", None)
+            self.pods.append(pod)
+
     def _take(self, pods: Sequence[Pod]) -> None:
         for pod in pods:
             self.pods.remove(pod)

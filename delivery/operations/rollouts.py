@@ -11,6 +11,7 @@ from delivery.operations.requests import DAEMON_TOLERATIONS
 from delivery.operations.transcription import pod
 from delivery.operations.workloads import Turn, Workload
 
+State = tuple[list[tuple[Pod, str | None]], list[Pod]]
 _SAME = (None, Action.SCALE, Action.UPDATE)
 
 
@@ -72,6 +73,17 @@ class Rollout:
         chosen, self.old = self.old, []
         return chosen
 
+    def state(self) -> State:
+        """Return the pods as they are now, with their nodes."""
+        return [(each, each.node) for each in self.old], list(self.new)
+
+    def restore(self, placing: Placing, state: State) -> None:
+        """Let the pods be as they were: what has come goes, and what has gone is where it was."""
+        old, new = state
+        placing.remove([each for each in self.new if each not in new])
+        placing.put_back([(each, node) for each, node in old if each not in self.old])
+        self.old, self.new = [each for each, _ in old], new
+
     def _slots(self) -> list[str]:
         return self.places if self.workload.is_per_node else [str(each) for each in range(self.workload.replicas)]
 
@@ -116,16 +128,16 @@ def roll(placing: Placing, rollouts: Sequence[Rollout]) -> None:
 
 
 def _roll_together(placing: Placing, rollouts: Sequence[Rollout]) -> int:
-    """Return how many of the first ones find room side by side, and are done; pods of the others are taken back."""
+    """Return how many of the first ones find room side by side, and are done; the others are as they were."""
     members = list(rollouts)
+    before = {id(rollout): rollout.state() for rollout in members}
     while members:
         coming = [rollout.comes() for rollout in members]
         placing.place([each for pods in coming for each in pods])
         short = (index for index, pods in enumerate(coming) if any(each.node is None for each in pods))
         first = next(short, len(members))
-        for rollout, pods in zip(members[first:], coming[first:], strict=True):
-            rollout.new = [each for each in rollout.new if each not in pods]
-            placing.remove(pods)
+        for rollout in members[first:]:
+            rollout.restore(placing, before[id(rollout)])
         members = members[:first]
         going = [each for rollout in members for each in rollout.goes()]
         placing.remove(going)

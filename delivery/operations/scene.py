@@ -1,6 +1,6 @@
 """What the pods of a plan meet: the nodes, the pods that run there, the limits; and how they follow one another."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -203,7 +203,28 @@ def _pods(
             body["metadata"]["ownerReferences"] = references
         slot = metadata["name"].rpartition("-")[2] if key[0] == "StatefulSet" else item["spec"].get("nodeName")
         made.setdefault(key, []).append(Pod(owner, body, slot))
-    return made
+    for item in (item for key, item in known.items() if key[0] in _SETS):
+        key = _controller(item, known)
+        owner = owners.get(key) or Owner(*key)
+        made.setdefault(key, []).extend(_absent(item, owner, made.get(key, []), provisioned.get(key[1], ())))
+    return {key: pods for key, pods in made.items() if pods}
+
+
+def _absent(item: Object, owner: Owner, made: Sequence[Pod], provisioned: Iterable[str]) -> Iterator[Pod]:
+    """Yield the pods that a set lacks, whatever has kept it from making them: a quota, say."""
+    name, spec, template = item["metadata"]["name"], item["spec"], item["spec"].get("template", {})
+    reference = {"apiVersion": item["apiVersion"], "kind": item["kind"], "name": name, "uid": name, "controller": True}
+    own = [each for each in made if _made_by(each, name)]
+    taken = {each.slot for each in own}
+    places = [str(index) for index in range(spec.get("replicas", 0)) if str(index) not in taken]
+    for place in places[: max(0, spec.get("replicas", 0) - len(own))] if template else []:
+        body = pod(template.get("metadata") or {}, template["spec"], provisioned)
+        body["metadata"]["ownerReferences"] = [reference]
+        yield Pod(owner, body, place if item["kind"] == "StatefulSet" else None)
+
+
+def _made_by(each: Pod, name: str) -> bool:
+    return any(reference["name"] == name for reference in each.body["metadata"].get("ownerReferences", []))
 
 
 def _is_over(item: Object) -> bool:

@@ -78,9 +78,17 @@ class Playground:
         try:
             self.api.create(_path(item), item)
         except RefusedError:
-            version = self._read(item)["metadata"]["resourceVersion"]
-            changed = {**item, "metadata": {**item["metadata"], "resourceVersion": version}}
+            self._until(lambda: self._is_replaced(item))
+
+    def _is_replaced(self, item: Object) -> bool:
+        """Return whether an object could be changed; its controllers write to it, too."""
+        version = self._read(item)["metadata"]["resourceVersion"]
+        changed = {**item, "metadata": {**item["metadata"], "resourceVersion": version}}
+        try:
             self.api.replace(f"{_path(item)}/{item['metadata']['name']}", changed)
+        except RefusedError:
+            return False
+        return True
 
     def _read(self, item: Object) -> Object:
         # A list of one kind leaves out which it is.

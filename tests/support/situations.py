@@ -49,14 +49,14 @@ def situation(seed: int) -> Situation:
     after += [_workload(chance, f"new-{index}", known) for index in range(chance.randint(1, 3))]
     quota = None
     if chance.random() < 0.3:
-        hard = {"requests.cpu": str(chance.randint(8, 24)), "pods": str(chance.randint(6, 16))}
+        hard = {"requests.cpu": str(chance.randint(6, 24)), "pods": str(chance.randint(6, 20))}
         quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": _metadata("quota"), "spec": {"hard": hard}}
     return Situation([node for pool in pools for node in pool], more, quota, before, after)
 
 
 def _pool(chance: random.Random, name: str) -> list[Object]:
-    gpus = chance.choice([0, 0, 2, 4, 8])
-    capacity = {"cpu": str(chance.choice([2, 4, 8])), "memory": f"{chance.choice([4, 8, 16])}Gi", "pods": "110"}
+    gpus = chance.choice([0, 0, 4, 8])
+    capacity = {"cpu": str(chance.choice([4, 8, 16])), "memory": f"{chance.choice([8, 16, 32])}Gi", "pods": "110"}
     capacity |= {GPU: str(gpus)} if gpus else {}
     taints = [{"key": OWN, "value": "true", "effect": "NoSchedule"}]
     taints += [{"key": GPU, "value": "present", "effect": "NoSchedule"}] if gpus else []
@@ -87,7 +87,7 @@ def _workload(chance: random.Random, name: str, pools: Mapping[str, int]) -> Obj
         "template": {"metadata": {"labels": {"app": name}}, "spec": _pod(chance, name, pools)},
     }
     if kind != "DaemonSet":
-        spec["replicas"] = chance.randint(1, 5)
+        spec["replicas"] = chance.randint(1, 4)
     if kind == "StatefulSet":
         spec |= {"serviceName": name, "podManagementPolicy": chance.choice(["Parallel", "OrderedReady"])}
     if kind == "Deployment":
@@ -106,9 +106,9 @@ def _pod(chance: random.Random, name: str, pools: Mapping[str, int]) -> Object:
     pool = chance.choice([None, *pools])
     tolerations = [{"key": OWN, "operator": "Exists"}]
     resources = _resources(chance)
-    if pool and chance.random() < (0.9 if pools[pool] else 0.1):
+    if pool and chance.random() < (0.9 if pools[pool] else 0.05):
         tolerations.append({"key": GPU, "operator": "Exists"})
-        resources["limits"] |= {GPU: str(chance.choice([1, 1, 2, 4]))}
+        resources["limits"] |= {GPU: str(chance.choice([1, 1, 2]))}
     spec: Object = {
         "securityContext": POD_MANIFEST,
         "terminationGracePeriodSeconds": 0,
@@ -137,7 +137,7 @@ def _pod(chance: random.Random, name: str, pools: Mapping[str, int]) -> Object:
 def _resources(chance: random.Random) -> Object:
     memory = f"{chance.choice([256, 1024, 2048, 4096])}Mi"
     return {
-        "requests": {"cpu": chance.choice(["100m", "500m", "1", "2", "3"]), "memory": memory},
+        "requests": {"cpu": chance.choice(["100m", "250m", "500m", "1", "2"]), "memory": memory},
         "limits": {"memory": memory},
     }
 
@@ -146,7 +146,7 @@ def _changed(chance: random.Random, item: Object) -> Object:
     """Return a workload after the change: as it is, more or fewer, or with other pods."""
     kind, spec = chance.choice(["same", "scale", "restart", "restart"]), item["spec"]
     if kind == "scale" and "replicas" in spec:
-        return {**item, "spec": {**spec, "replicas": chance.randint(1, 6)}}
+        return {**item, "spec": {**spec, "replicas": chance.randint(1, 5)}}
     if kind != "restart":
         return item
     pod = spec["template"]["spec"]
