@@ -23,6 +23,8 @@ from infra.local.cluster.preflight import check
 from infra.targets.needs import Needs
 
 Progress = Callable[[str], None]
+# Where Debian's update-ca-certificates takes the administrator's own from.
+_ADDED = Path("/usr/local/share/ca-certificates")
 
 
 def up(layout: Layout, tools: Tools, needs: Needs, progress: Progress) -> None:
@@ -90,7 +92,8 @@ def _wait(layout: Layout, what: str, done: Callable[[], bool], seconds: float = 
 def _build_secrets(layout: Layout) -> None:
     """Write what an image build needs to reach its package indexes: the machine's own CAs, pip and apt settings."""
     bundle = Path(os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"))
-    own = own_authorities(bundle.read_text() if bundle.exists() else "")
+    added = "".join(file.read_text() for file in sorted(_ADDED.glob("*.crt")))
+    own = own_authorities(bundle.read_text() if bundle.exists() else "", added)
     (layout.build_secrets / "ca.crt").write_text("".join(own))
     pip = Path(os.environ.get("PIP_CONFIG_FILE", "/etc/pip.conf"))
     lines = pip.read_text().splitlines() if pip.exists() else []
@@ -103,17 +106,18 @@ def _build_secrets(layout: Layout) -> None:
             break
 
 
-def own_authorities(bundle: str) -> list[str]:
+def own_authorities(bundle: str, added: str = "") -> list[str]:
     """Return the certificates (PEM) of `bundle` that are not public: every base image trusts the public ones already.
 
-    A whole bundle is some 200 KB, and would stand in the state of every image.
+    A whole bundle is some 200 KB, and would stand in the state of every image. What the administrator has `added` is
+    never public: who adds it to the system's authorities often adds it to certifi's as well.
     """
 
     def split(text: str) -> dict[str, str]:
         certificates = re.findall("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----\n?", text, re.DOTALL)
         return {"".join(pem.split()): pem for pem in certificates}
 
-    public = split(certifi.contents())
+    public = split(certifi.contents()).keys() - split(added).keys()
     return [pem for key, pem in split(bundle).items() if key not in public]
 
 

@@ -158,6 +158,15 @@ def test_image_builds_are_given_the_authorities_that_are_not_public() -> None:
     assert lifecycle.own_authorities("") == []
 
 
+def test_an_authority_that_was_added_to_certifi_as_well_is_the_machine_s_own() -> None:
+    public = certifi.contents()
+    added = (
+        public[public.index("-----BEGIN") : public.index("-----END CERTIFICATE-----")] + "-----END CERTIFICATE-----\n"
+    )
+    assert lifecycle.own_authorities(public, added.replace("\n", "\r\n")) == [added]
+    assert lifecycle.own_authorities("", added) == []
+
+
 def test_pods_reach_no_port_that_only_this_node_needs(place: Layout, tools: Tools) -> None:
     """What pods may ask are the API server, the kubelet (with a certificate), DNS and the services' node ports."""
     configuration.write(place, tools)
