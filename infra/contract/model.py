@@ -217,9 +217,9 @@ class Models:
                 f"{name}: there is no such file; models that exist: {', '.join(known) or 'none yet'}; "
                 + suggest(model, known, "write it, or name one that exists")
             )
-        file = self.folder / model / FILE
-        _refuse_older(tree(read_text(file, name), name), name)
-        document, source = read(file, name, Model)
+        text = read_text(self.folder / model / FILE, name)
+        _refuse_older(tree(text, name), name)
+        document, source = parse(text, name, Model)
         wrong = differing([(("name",), document.name, model)], "the name is the folder's: change one of them")
         wrong += self._absent(document, model)
         if wrong:
