@@ -76,13 +76,15 @@ def team(started: Project) -> Iterator[Team]:
     before = started.stack_file(FIRST).read_text()
     for name in LACKING.values():
         shutil.copytree(STAND_INS.folder / name, started.root / "models" / name, dirs_exist_ok=True)
-    started.edit(FIRST, _every_model)
-    started.up(FIRST)
-    yield Team(started)
-    started.stack_file(FIRST).write_text(before)
-    started.up(FIRST)
-    for name in LACKING.values():
-        shutil.rmtree(started.root / "models" / name)
+    try:
+        started.edit(FIRST, _every_model)
+        started.up(FIRST)
+        yield Team(started)
+    finally:
+        started.stack_file(FIRST).write_text(before)
+        started.up(FIRST)
+        for name in LACKING.values():
+            shutil.rmtree(started.root / "models" / name)
 
 
 def _every_model(config: Any) -> None:
