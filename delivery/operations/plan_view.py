@@ -135,7 +135,7 @@ def _fit(fit: Fit) -> Iterator[tuple[str, str]]:
     if fitting:
         pods, named = sum(each.pods for each in fitting), ", ".join(map(str, fitting[:_PLACEMENTS]))
         more = f" and {len(fitting) - _PLACEMENTS} more" if len(fitting) > _PLACEMENTS else ""
-        yield "fits", f"{pods} pods of {named}{more}"
+        yield "fits", f"{pods} {'pod' if pods == 1 else 'pods'} of {named}{more}"
     for each in fit.placements:
         if not each.fits:
             yield "does not fit", f"{each}: {each.placed} of {each.pods} pods fit; {'; '.join(each.why)}"

@@ -15,7 +15,7 @@ from infra.contract.columns import Column, DataSection, Output, Target
 from infra.contract.environment import Resources
 from infra.contract.fields import NAME, NAME_RULE, Name, Section
 from infra.contract.problems import ConfigError, Problem, read_text, show, suggest
-from infra.contract.reading import differing, read, tree
+from infra.contract.reading import differing, parse, tree
 from infra.contract.release import DataType, Operator, Task
 
 FILE = "model.yaml"

@@ -148,7 +148,7 @@ def test_a_plan_names_what_does_not_fit_and_why(placed: FakeEngine, cluster: Fak
     about = [line for line in out.splitlines() if "fit" in line]
     free = "is free on a node"
     assert about == [
-        "fits: 1 pods of Deployment first in prod-serving",
+        "fits: 1 pod of Deployment first in prod-serving",
         "does not fit: InferenceService digits in prod-serving: 2 of 3 pods fit; nvidia.com/gpu: pool gpu-sim has 16, "
         f"14 are taken and 2 by its own pods; a pod asks for 1, at most 0 of it {free}",
         "does not fit: Deployment full in prod-serving: 0 of 1 pods fit; cpu: 2 nodes have 4.5, 1 are taken and 3 by "
