@@ -21,12 +21,13 @@ from infra.composition.service import Build, Documents, Namespace, Placement, Se
 from infra.contract.environment import TRAINING, Environment, Resources, SectionField
 from infra.contract.fields import Name, Section
 from infra.contract.model import FILE, HOOKS, Framework, Model, Models
-from infra.contract.problems import Problem, show, suggest
+from infra.contract.problems import ConfigError, Problem, show, suggest
 from infra.contract.quantities import memory_bytes, milli_cores
 from infra.revision import covers
 
 _ROOM = "training"
 _MODEL_IMAGE = f"{_ROOM}/model-image"
+_CODE = "train.py"
 # What people have beside a model: none of it makes another image.
 _BESIDE = ("tests", "notebooks", "*.ipynb", "*.md", "requirements.in", "requirements-serve.in", hooks.LOCK)
 
@@ -130,7 +131,7 @@ def _document_rules(environment: Environment, documents: Documents) -> Iterator[
     known = documents.models.names()
     for model, pipeline in pipelines(environment).items():
         if model in known:
-            resources = _resources(pipeline, documents.models.load(model))
+            resources = _stated(model, pipeline, documents.models)
             if resources:
                 yield from _never_admitted(environment, model, resources)
             else:
@@ -168,6 +169,13 @@ def _resources(pipeline: TrainingSection, document: Model) -> Resources | None:
     return (pipeline.resources or document.training.resources) if document.training else None
 
 
+def _stated(model: str, pipeline: TrainingSection, models: Models) -> Resources | None:
+    """Return what a Job asks for, of a model with code without its document where the environment says it all."""
+    if pipeline.resources and (models.folder / model / _CODE).is_file():
+        return pipeline.resources
+    return _resources(pipeline, models.load(model))
+
+
 def _placements(environment: Environment) -> Iterator[Placement]:
     for model, pipeline in pipelines(environment).items():
         yield Placement(("training", model, "nodePool"), pipeline.node_pool)
@@ -196,7 +204,10 @@ def _compose(context: Composition) -> None:
     for model, pipeline in pipelines(context.environment).items():
         resources = _resources(pipeline, models.load(model))
         if resources is None:
-            continue
+            raise ConfigError(
+                f"{models.file(model)}: framework: none is an existing file, which nothing trains, whatever {_CODE} is "
+                f"beside it; remove {model} from stellwerk:training"
+            )
         TrainingPipeline(
             f"train-{model}",
             {

@@ -93,14 +93,14 @@ def test_one_file_of_300_mb_is_served_where_there_is_room_for_it(applied: Projec
     values = [float(number % 7) for number in range(WIDTH)]
     for name in PATH:
         assert ask(applied, name, LARGE, tmp_path, values) == [2 * value for value in values]
-    # Who edits the file by hand is refused as well, by each preview.
+    # Each preview says it to who edits the file by hand.
     serve(applied, FIRST, LARGE, resources={"cpu": "50m", "memory": "512Mi"})
     preview = applied.pulumi("preview", "--stack", FIRST, ok=False)
     assert preview.returncode != 0
     assert f'at least "{enough[1]}"' in preview.stdout + preview.stderr
 
 
-def test_a_file_behind_code_of_ones_own_is_served_and_one_without_room_is_told_so(
+def test_a_file_behind_code_of_ones_own_is_served_and_one_without_room_says_so(
     applied: Project, tmp_path: Path
 ) -> None:
     folder = applied.root / "models" / HOOKED

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pulumi import RunError
+from ruamel.yaml import YAML
 
 from infra.contract.model import Framework
 from infra.revision import covers
@@ -58,6 +60,17 @@ def test_each_model_is_built_on_its_framework(machine: Machine, two: Path) -> No
         (container,) = template["containers"]
         assert (container["image"], container["args"]) == (f"{REGISTRY}/model-{model}@{DIGEST}", [model])
     assert images["training-pytorch"]["buildArgs"]["FRAMEWORK"] == "pytorch"
+
+
+def test_an_existing_file_is_not_trained_by_code_that_was_left_beside_it(machine: Machine, two: Path) -> None:
+    document = YAML(typ="safe").load(two / "model.yaml")
+    for key in ("parameters", "data", "training"):
+        document.pop(key, None)
+    YAML().dump(document | {"framework": "none"}, two / "model.yaml")
+    given = values()
+    given["training"][LETTERS] = {"resources": {"cpu": "500m", "memory": "1Gi"}}
+    with pytest.raises(RunError, match=r"letters/model\.yaml: framework: none .* whatever train\.py is beside it"):
+        machine.run(given, "dev")
 
 
 def test_a_job_asks_for_what_the_models_document_says(machine: Machine, two: Path) -> None:
