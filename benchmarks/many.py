@@ -16,6 +16,7 @@ from benchmarks.made_models import ENVIRONMENT, NODE, SOURCE
 from benchmarks.measure import ROOT, of_checkout, output, timed
 from components.kit import ports
 from delivery.commands.app import open_session
+from delivery.project import Pointers, Project
 from infra.targets.variables import LOCAL_CONTEXT
 from infra.values import SERVING
 
@@ -31,6 +32,7 @@ _CONTROLLER = "app=kserve-controller-manager"
 _METRICS = f"/api/v1/namespaces/{{}}:{ports.KSERVE_METRICS}/proxy/metrics"
 _WORK = ("workqueue_depth{", "controller_runtime_active_workers{")
 _IDLE_SECONDS, _WORK_SECONDS = 20, 900
+_AUTHOR = ("-c", "user.name=benchmark", "-c", "user.email=benchmark@localhost", "-c", "commit.gpgsign=false")
 # What a checkout links to.
 _LINKS = (".venv", ".toolchain")
 
@@ -89,6 +91,34 @@ class Place:
         said = [output([*_KUBECTL, "get", "--raw", _METRICS.format(place)], ROOT, self.env) for place in places]
         lines = [line for text in said for line in text.splitlines() if line.startswith(_WORK)]
         return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+    def preview_move(self, model: str) -> dict[str, float]:
+        """Time the preview of a pull request that moves the model's pointer back."""
+        project = Project(self.folder)
+        held = project.pointers(ENVIRONMENT, model)
+        return self._preview_change(project.point(ENVIRONMENT, model, Pointers(held.previous, held.release)))
+
+    def preview_nothing(self) -> dict[str, float]:
+        """Time the preview of a pull request that changes a comment in the environment's file."""
+        return self._preview_change(f"{Project(self.folder).text(ENVIRONMENT)}# unchanged\n")
+
+    def _preview_change(self, text: str) -> dict[str, float]:
+        project = Project(self.folder)
+        before = project.text(ENVIRONMENT)
+        if not (self.folder / ".git").exists():
+            output(["git", "init", "--quiet"], self.folder, self.env)
+        self._commit("What runs")
+        try:
+            project.write(ENVIRONMENT, text)
+            self._commit("A change")
+            comment = self.folder.parent / "comment.md"
+            return self.stellwerk("ci", "preview", "--base", "HEAD~1", "--output", str(comment))
+        finally:
+            project.write(ENVIRONMENT, before)
+
+    def _commit(self, message: str) -> None:
+        output(["git", "add", "--all"], self.folder, self.env)
+        output(["git", *_AUTHOR, "commit", "--quiet", "--allow-empty", "--message", message], self.folder, self.env)
 
     def grow(self, count: int) -> None:
         """Have the environment's file name `count` models in all."""

@@ -16,6 +16,7 @@ from infra.services.serving import models
 from infra.values import from_file
 
 _UP, _PREVIEW, _STATUS = "`pulumi up` that adds the models", "unchanged `pulumi preview`", "`stellwerk status`"
+_NOTHING, _MOVE = "`stellwerk ci preview` of nothing", "`stellwerk ci preview` of a move"
 Samples = dict[str, dict[int, list[Sample]]]
 
 
@@ -26,7 +27,7 @@ def main() -> None:
         "--counts", type=positive, nargs="+", default=[10, 100, 1000], help="numbers of models (default 10 100 1000)"
     )
     parser.add_argument(
-        "--moves", action="store_true", help="leave out preview and status, which take minutes among 1,000"
+        "--moves", action="store_true", help="leave out previews and status, which take minutes among 1,000"
     )
     run(lambda: _measure(parser.parse_args()))
 
@@ -63,6 +64,8 @@ def _measure_one(made: Place, release: str, count: int, given: argparse.Namespac
     if not given.moves:
         # Once: among many models it takes longest, and of all that is measured it varies least.
         _keep(samples, _PREVIEW, count, made.engine("preview", "--diff", "--expect-no-changes"))
+        _keep(samples, _NOTHING, count, made.preview_nothing())
+        _keep(samples, _MOVE, count, made.preview_move(MODEL))
     for _ in range(given.repeat):
         _keep(samples, "`stellwerk rollback`", count, made.stellwerk("rollback", MODEL, "--env", ENVIRONMENT, "--yes"))
         promote = ("promote", MODEL, "--to", ENVIRONMENT, "--release", release, "--yes")
