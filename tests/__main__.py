@@ -54,7 +54,9 @@ def main() -> int:
     toolchain = subprocess.run([sys.executable, "-m", "infra.local.toolchain"], check=False)
     if toolchain.returncode:
         return toolchain.returncode
-    units = Beside("without the cluster", ["nice", "-n", "19", *_PYTEST, "-m", "not integration and not long"])
+    # On all cores, with what is idle: one process alone would be at work when all else has ended.
+    idle = ["nice", "-n", "19", *_PYTEST, "-n", "auto", "--dist", "worksteal"]
+    units = Beside("without the cluster", [*idle, "-m", "not integration and not long"])
     # Unix sockets have short names: the folder is not below pytest's own.
     folder = Path(tempfile.mkdtemp(prefix="stw-"))
     try:
