@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from delivery.terminal import Chosen, Json, Model, answer, print_json, session
 
@@ -24,11 +24,13 @@ def history(context: typer.Context, model: Model, environment: Chosen = None, js
 
 
 def _print(made: "History") -> None:
-    table = Table("when", "environment", "release", "by", "commit", "seconds", "result")
+    table = Table(Column("when", no_wrap=True), "environment", "release", "by", "commit", "seconds", "result")
     for entry in made.entries:
         seconds = "-" if entry.seconds is None else f"{entry.seconds:.0f}"
-        said = (_moves(entry), entry.by or "-", (entry.commit or "-")[:12], seconds, entry.disagrees or "in both")
-        table.add_row(entry.time, entry.environment, *said)
+        # By minute and by name: what is more exact is in the JSON.
+        when, by = entry.time[:16].replace("T", " "), (entry.by or "-").partition(" <")[0]
+        said = (_moves(entry), by, (entry.commit or "-")[:12], seconds, entry.disagrees or "in both")
+        table.add_row(when, entry.environment, *said)
     answer.print(table, markup=False)
     for state in made.now:
         answer.print(f"{state.environment}: {state.disagrees or _agrees(state.applied)}", soft_wrap=True, markup=False)
