@@ -29,7 +29,7 @@ _PODS = 41
 
 @pytest.fixture
 def bare(project: Project, tmp_path: Path) -> Path:
-    """The remote: what the project has applied and released, merged, with the workflows of each CI."""
+    """The remote: what the project has applied and released, merged."""
     root = tmp_path / "origin"
     git(tmp_path, "clone", "--quiet", str(project.root), str(root))
     for name, text in project.expected.items():
@@ -38,19 +38,22 @@ def bare(project: Project, tmp_path: Path) -> Path:
         file = root / project.release_file(release).relative_to(project.root)
         file.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(project.release_file(release), file)
-    for kind in ("github", "gitlab", "bitbucket", "bamboo"):
-        setup(Files(root), kind)
     return remote(root, tmp_path)
 
 
 @pytest.fixture
 def machine(project: Project, bare: Path, tmp_path: Path) -> Machine:
-    """A runner that reaches the cluster; it has the secrets of the environments."""
+    """A runner that reaches the cluster and has the secrets of the environments; the workflows of each CI are merged."""
     made = Machine.of(tmp_path, bare)
     given = project.variables
-    texts = (Path(given[name]).read_text() for name in ("PULUMI_CONFIG_PASSPHRASE_FILE", "KUBECONFIG"))
+    texts = (Path(given[name]).read_text().strip() for name in ("PULUMI_CONFIG_PASSPHRASE_FILE", "KUBECONFIG"))
     made.secrets |= zip(SECRETS, (given["PULUMI_BACKEND_URL"], *texts), strict=True)
     made.variables |= {name: given[name] for name in _OF_THE_TARGET}
+    for kind in ("github", "gitlab", "bitbucket", "bamboo"):
+        setup(Files(made.root), kind)
+    git(made.root, "add", "--all")
+    git(made.root, "commit", "--quiet", "--message", "Workflows")
+    git(made.root, "push", "--quiet", "origin", "main")
     return made
 
 
