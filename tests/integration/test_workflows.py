@@ -43,7 +43,7 @@ def bare(project: Project, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def machine(project: Project, bare: Path, tmp_path: Path) -> Machine:
-    """A runner that reaches the cluster and has the secrets of the environments; the workflows of each CI are merged."""
+    """A runner that reaches the cluster and has its secrets; the workflows of each CI are merged."""
     made = Machine.of(tmp_path, bare)
     given = project.variables
     texts = (Path(given[name]).read_text().strip() for name in ("PULUMI_CONFIG_PASSPHRASE_FILE", "KUBECONFIG"))
@@ -105,6 +105,13 @@ def test_a_merge_is_applied_once_and_an_approval_is_of_its_own_commit(
     [step] = bamboo(machine.root, FURTHER)
     assert changes(machine.run(step, of_bamboo(machine, bamboo_planRepository_revision=first)))
     assert pods() == before
+    git(machine.root, "checkout", "--quiet", "main")
+    compare, _ = github(
+        machine.root, "stellwerk-drift", "drift", expressions(machine, **{"matrix.environment": FURTHER})
+    )
+    with serve("github") as forge:
+        done = machine.run(compare, variables(forge))
+    assert (done.returncode, done.stdout) == (0, f"{FURTHER}: no drift\n"), done.stderr
 
 
 def test_a_merged_model_is_trained_and_its_release_proposed(
