@@ -12,6 +12,7 @@ from delivery.errors import DeliveryError, system_errors
 from delivery.session import Session
 from infra.composition import credentials
 from infra.composition.assumed import REMOVED, SECRET, KnownSecret, replaced
+from infra.targets.target import Target
 
 _VERSION = "stellwerk.dev/v1"
 _KIND = "ExportedState"
@@ -25,7 +26,8 @@ _SHORTEST = 8
 class ExportedState:
     """A stack's state without secrets, as it was applied: when it was exported (UTC), and from which commit.
 
-    `credentials` are the environment's, every secret value replaced.
+    `credentials` are the environment's, every secret value replaced; `pod_logs` is the nodes' folder of logs, where the
+    target says it and not the stack file.
     """
 
     environment: str
@@ -33,6 +35,7 @@ class ExportedState:
     commit: str | None
     state: Mapping[str, Any]
     credentials: Mapping[str, Any]
+    pod_logs: str | None = None
 
     def secrets(self) -> dict[str, KnownSecret]:
         """Return the cluster's Secrets in the state, by the names of their resources."""
@@ -73,6 +76,7 @@ def export(session: Session, environment: str, folder: Path) -> Path:
         Git(session.project.root).head(),
         {"version": shown["version"], "deployment": _without_secrets(shown.get("deployment") or {})},
         known,
+        Target(session.variables).pod_logs(stack.environment.cluster.context),
     )
     document = {"apiVersion": _VERSION, "kind": _KIND, **vars(made)}
     text = json.dumps(document)

@@ -19,6 +19,7 @@ from infra.composition import assumed, credentials
 from infra.targets.variables import (
     ASSUMED,
     KUBECONFIG,
+    POD_LOGS,
     PULUMI_BACKEND_URL,
     PULUMI_PASSPHRASE,
     PULUMI_PASSPHRASE_FILE,
@@ -45,15 +46,18 @@ def preview(session: Session, environment: str, last: ExportedState) -> Plan:
         kubeconfig = cleanup.enter_context(absent_cluster(stack.environment.cluster.context, folder))
         known = credentials.without_secrets(last.credentials, stack)
         text = _config(session.project.text(environment), environment, known)
-        return Engine(engine.root, _variables(engine, folder, kubeconfig), engine.clock).preview(
+        return Engine(engine.root, _variables(engine, folder, kubeconfig, last), engine.clock).preview(
             environment, text, shown=False
         )
 
 
-def _variables(engine: Engine, folder: Path, kubeconfig: Path) -> dict[str, str]:
+def _variables(engine: Engine, folder: Path, kubeconfig: Path, last: ExportedState) -> dict[str, str]:
     given = {name: value for name, value in engine.variables.items() if name != PULUMI_PASSPHRASE_FILE}
+    # Where the nodes keep their logs is not for this machine to say.
+    logs = {POD_LOGS: last.pod_logs} if last.pod_logs else {}
     return {
         **given,
+        **logs,
         PULUMI_BACKEND_URL: f"file://{folder / 'backend'}",
         # There is nothing to encrypt; the engine wants one all the same.
         PULUMI_PASSPHRASE: "none",

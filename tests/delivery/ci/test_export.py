@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from delivery.errors import DeliveryError
-from delivery.operations.exported_state import read
+from delivery.operations.exported_state import export, read
 from infra.composition.assumed import REMOVED, KnownSecret
+from infra.targets.variables import POD_LOGS
 from tests.program.harness import SECRET, SENTINEL, SIGNATURE, stack_values
 from tests.support.checkout import Checkout
 from tests.support.engine import FakeEngine
@@ -97,6 +98,16 @@ def test_a_stack_that_nobody_has_made_is_refused(engine: Shown, stellwerk: Comma
     code, _, err = stellwerk("ci", "export", "test", "--output", str(tmp_path))
     assert code == 1
     assert "run `stellwerk init test`" in err
+
+
+@pytest.mark.parametrize(("context", "expected"), [("stellwerk", "/here/pod-logs"), ("company", None)])
+def test_where_the_local_node_keeps_logs_goes_along(
+    context: str, expected: str | None, bench: Bench, project: Checkout, engine: Shown, tmp_path: Path
+) -> None:
+    """It stands in the state, and another machine's preview would have the one of its own."""
+    dict.update(engine.variables, {POD_LOGS: "/here/pod-logs"})  # type: ignore[arg-type]
+    project.edit("prod", lambda values: values.setdefault("cluster", {}).update(context=context))
+    assert read(export(bench.session(), "prod", tmp_path)).pod_logs == expected
 
 
 @pytest.mark.parametrize(

@@ -12,15 +12,17 @@ import pytest
 
 from delivery.operations.workflows import setup
 from delivery.project import Project
-from tests.delivery.flows.machine import PASSPHRASE, Machine, api_server, git, remote
-from tests.delivery.flows.steps import Step, bamboo, bitbucket, github, gitlab
+from tests.delivery.flows.empty_cluster import api_server
+from tests.support.flows.given import SECRETS, expressions, of_bamboo, variables
+from tests.support.flows.machine import Machine, git, remote
+from tests.support.flows.steps import Step, bamboo, bitbucket, github, gitlab
 from tests.support.forges.server import TOKEN, ForgeServer, serve
 from tests.support.forges.state import REPOSITORY, Pull
+from tests.support.project import copy_checkout
 from tests.support.tools import tool
 
 pytestmark = [pytest.mark.tools, pytest.mark.timeout(900)]
-_SECRETS = ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "STELLWERK_KUBECONFIG")
-_BAMBOO = ("pulumi_backend_url", "pulumi_passphrase_secret", "kubeconfig_secret")
+PASSPHRASE = "canary-passphrase-of-the-runner"
 
 
 @pytest.fixture(scope="module")
@@ -29,10 +31,14 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     for name in ("pulumi", "pulumi-language-python", "kubectl"):
         tool(name)
     folder = tmp_path_factory.mktemp("runner")
-    made = Machine.of(folder, remote(folder))
+    root = folder / "origin"
+    copy_checkout(root)
+    # Two are as good as three, and each takes its time.
+    (root / "stacks" / "Pulumi.prod.yaml").unlink()
+    made = Machine.of(folder, remote(root, folder))
     with api_server() as kubeconfig:
         (folder / "backend").mkdir()
-        made.secrets |= zip(_SECRETS, (f"file://{folder}/backend", PASSPHRASE, kubeconfig), strict=True)
+        made.secrets |= zip(SECRETS, (f"file://{folder}/backend", PASSPHRASE, kubeconfig), strict=True)
         names = " ".join(Project(made.root).environments)
         stacks = f"for name in {names}; do pulumi stack init $name --no-select; done"
         assert made.run(Step(f"infra/local/runner sh -c '{stacks}'", ("sh",), {}), made.secrets).returncode == 0
@@ -55,25 +61,6 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
 def forge() -> Iterator[ForgeServer]:
     with serve("github") as server:
         yield server
-
-
-def variables(server: ForgeServer, **more: str) -> dict[str, str]:
-    """What GitHub sets in every step."""
-    return {"GITHUB_SERVER_URL": server.url, "GITHUB_REPOSITORY": REPOSITORY, **more}
-
-
-def expressions(machine: Machine, **more: str) -> dict[str, str]:
-    """What GitHub puts in the place of its expressions."""
-    secrets = {f"secrets.{name}": value for name, value in machine.secrets.items()}
-    nothing = ("secrets.AWS_ACCESS_KEY_ID", "secrets.AWS_SECRET_ACCESS_KEY", "vars.AWS_REGION")
-    tokens = ("github.token", "secrets.STELLWERK_TOKEN || github.token")
-    return {**secrets, **dict.fromkeys(nothing, ""), **dict.fromkeys(tokens, TOKEN), **more}
-
-
-def of_bamboo(machine: Machine, **more: str) -> dict[str, str]:
-    """What Bamboo makes of a plan's variables."""
-    given = zip(_BAMBOO, machine.secrets.values(), strict=True)
-    return {**{f"bamboo_{name}": value for name, value in given}, "bamboo_bitbucket_token_secret": "", **more}
 
 
 def test_githubs_drift_job_closes_the_issue(machine: Machine, forge: ForgeServer) -> None:
