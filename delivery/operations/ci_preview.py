@@ -92,16 +92,16 @@ def source(session: Session, states: Path | None) -> Path | None:
 def _look(session: Session, environment: str, states: Path | None, *, is_new: bool) -> Looked:
     project = session.project
     try:
-        from_file(environment, project.root, services=project.services, files=project.files)
-    except ConfigError as error:
-        return Looked(environment, refused=str(error))
-    try:
         if states is None:
             return Looked(environment, plan(session, environment, None))
+        # A preview that fails does not know whether the files are why.
+        from_file(environment, project.root, services=project.services, files=project.files)
         last = _last(environment, states, is_new=is_new)
         planned = offline.preview(session, environment, last)
         # Whether it fits depends on what runs in the cluster.
         return Looked(environment, report(project, project, None, environment, planned, None), last=last)
+    except ConfigError as error:
+        return Looked(environment, refused=str(error))
     except DeliveryError as error:
         return Looked(environment, unknown=str(error))
 
