@@ -29,7 +29,7 @@ def ensure(
     jobs: int = 0,
     ready: "Callable[[], object] | None" = None,
 ) -> "Toolchain":
-    """Get the tools called `names` (all of the manifest when None) and return their paths.
+    """Get the tools called `names` (those that tests alone need left out when None) and return their paths.
 
     `jobs` bounds parallel compilation; 0 means one per core. Where others are still to be got, `ready` is called beside
     that as soon as the local cluster's tools are there. Raises ToolchainError, or what `ready` raises.
@@ -41,7 +41,7 @@ def ensure(
 
 
 def inspect() -> "list[ToolStatus]":
-    """Return every tool of the manifest: wanted, found, from where, and how a missing one would be got."""
+    """Return every usual tool of the manifest: wanted, found, from where, and how a missing one would be got."""
     from infra.local.toolchain.inspection import inspect as look
     from infra.local.toolchain.manifest import load
 

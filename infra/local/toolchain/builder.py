@@ -39,12 +39,12 @@ def ensure(
     jobs: int,
     ready: Callable[[], object] | None = None,
 ) -> Toolchain:
-    """Get what is missing of `names`, all tools when None; raise ToolchainError, or what `ready` raises.
+    """Get what is missing of `names`, the usual tools when None; raise ToolchainError, or what `ready` raises.
 
     Where others are still to be got, `ready` is called beside that as soon as the local cluster's tools are there.
     The Go compiler is got only when something must be built, or when it is named.
     """
-    everything = [tool for tool in manifest.tools if tool.kind is not Kind.COMPILER]
+    everything = [tool for tool in manifest.usual if tool.kind is not Kind.COMPILER]
     wanted = everything if names is None else [manifest.tool(name) for name in dict.fromkeys(names)]
     view = View(cache() / "toolchains" / manifest.digest)
     shown = console or Console(stderr=True, highlight=False)

@@ -30,10 +30,10 @@ class ToolStatus:
 
 
 def inspect(manifest: Manifest) -> list[ToolStatus]:
-    """Return one status per tool, in the manifest's order; takes some two seconds without a network."""
+    """Return one status per usual tool, in the manifest's order; takes some two seconds without a network."""
     plan = Plan(manifest)
     record = View(cache() / "toolchains" / manifest.digest).read()
-    plan.context.hosts.check(tool.expand(tool.release.url) for tool in manifest.tools if tool.release)
+    plan.context.hosts.check(tool.expand(tool.release.url) for tool in manifest.usual if tool.release)
 
     def look(tool: Tool) -> ToolStatus:
         recorded = record.get(tool.name)
@@ -41,7 +41,7 @@ def inspect(manifest: Manifest) -> list[ToolStatus]:
         return _found(tool, entry) if entry else _missing(tool, plan)
 
     with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(look, manifest.tools))
+        return list(pool.map(look, manifest.usual))
 
 
 def _found(tool: Tool, entry: Installed) -> ToolStatus:

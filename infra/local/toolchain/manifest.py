@@ -112,7 +112,7 @@ class Tool(_Model):
 
     name: str
     version: str
-    part: str = Field(default="stacks", pattern="^(cluster|stacks)$")
+    part: str = Field(default="stacks", pattern="^(cluster|stacks|tests)$")
     kind: Kind = Kind.COMMAND
     files: list[str] = []
     folder: str = ""
@@ -160,6 +160,11 @@ class Manifest(_Model):
     @property
     def compiler(self) -> Tool:
         return next(tool for tool in self.tools if tool.kind is Kind.COMPILER)
+
+    @property
+    def usual(self) -> list[Tool]:
+        """Return the tools that the project needs, without those that its tests alone run."""
+        return [tool for tool in self.tools if tool.part != "tests"]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -108,6 +108,14 @@ def test_go_modules_are_built_once_and_again_when_a_source_changes(make_manifest
     assert _output(_get(first).bin / "hello") == "one"
 
 
+def test_what_tests_alone_need_is_got_by_its_name_only(make_manifest: MakeManifest) -> None:
+    tests = _built("other", "other", 'part = "tests"')
+    manifest = make_manifest(_built("hello", "hello") + tests, {**go_group("hello", "1"), **go_group("other", "2")})
+    assert not (_get(manifest).bin / "other").exists()
+    assert [status.name for status in inspect(manifest)] == ["go", "hello"]
+    assert _output(_get(manifest, "other").bin / "other") == "2"
+
+
 def _patched(pattern: str) -> str:
     patch = (
         f"[[tool.go.patch]]\nmodule = \"example.test/word\"\nfile = \"word.go\"\nreplace = [['{pattern}', 'changed']]\n"
