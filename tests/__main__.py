@@ -56,7 +56,8 @@ def main() -> int:
         if toolchain.returncode:
             return toolchain.returncode
     # On all cores, with what is idle: one process alone would be at work when all else has ended.
-    idle = ["nice", "-n", "19", *_PYTEST, "-n", "auto", "--dist", "worksteal"]
+    # Beside a cluster that is busy a test waits for its turn longer than it works.
+    idle = ["nice", "-n", "19", *_PYTEST, "-n", "auto", "--dist", "worksteal", "--timeout", "600"]
     units = Beside("without the cluster", [*idle, "-m", "not integration and not long"])
     # Unix sockets have short names: the folder is not below pytest's own.
     folder = Path(tempfile.mkdtemp(prefix="stw-"))
