@@ -1,10 +1,15 @@
 """What the stack serves before an update: one that ends it says so first, whoever runs it."""
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 from infra.contract.environment import Environment
 from infra.contract.stacks import file_name
 from infra.services.serving.section import models
+
+# What the engine says of a state in files that it is just writing; it takes milliseconds.
+_TORN, _READS, _PAUSE_SECONDS = "failed to load checkpoint", 20, 0.1
 
 
 def warn(environment: Environment) -> None:
@@ -35,6 +40,18 @@ def _outputs() -> Mapping[str, Mapping[str, str | None]]:
     import pulumi
 
     name = "/".join(filter(None, (pulumi.get_organization(), pulumi.get_project(), pulumi.get_stack())))
-    answer = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": name}).value
+    answer = whole(lambda: pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": name}).value)
     outputs: Mapping[str, Mapping[str, str | None]] = (answer or {}).get("outputs") or {}
     return outputs
+
+
+def whole(read: Callable[[], Any]) -> Any:
+    """Return what the engine reads of a state, read again while it is being written; raise what else it raises."""
+    for _ in range(_READS - 1):
+        try:
+            return read()
+        except Exception as error:
+            if _TORN not in str(error):
+                raise
+            time.sleep(_PAUSE_SECONDS)
+    return read()
