@@ -90,9 +90,9 @@ def _preview(session: Session, project: Project, environment: str, documents: Pa
     engine = session.engine
     # Before the engine starts, which takes longer to say the same.
     project.environment(environment)
-    if engine.state_file(environment) is None and environment not in engine.stacks():
-        raise DeliveryError(f"{environment}: there is no such stack yet; run `stellwerk init {environment}`")
     try:
+        if engine.state_file(environment) is None and environment not in engine.stacks():
+            raise DeliveryError(f"{environment}: there is no such stack yet; run `stellwerk init {environment}`")
         return engine.preview(environment, project.text(environment), shown=False, documents=documents)
     except DeliveryError:
         from_file(environment, project.root, services=project.services, files=project.files)

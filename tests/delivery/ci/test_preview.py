@@ -142,6 +142,13 @@ def test_what_is_refused_and_what_nobody_has_looked_at(branch: Checkout, stellwe
     assert "there is no exported state in" in out
 
 
+def test_what_is_refused_is_said_where_there_is_no_stack_yet(branch: Checkout, stellwerk: Command) -> None:
+    branch.point("prod", "v9-00000000")
+    commit(branch.root, "A change")
+    code, out, _ = stellwerk("ci", "preview", *BASE)
+    assert (code, "v9-00000000" in out, "no such stack" in out) == (REFUSED, True, False)
+
+
 def test_of_an_environment_that_is_new_nothing_is_there_yet(branch: Checkout) -> None:
     text = branch.file("prod").read_text().replace("environment: prod", "environment: stage")
     branch.file("stage").write_text(text)
