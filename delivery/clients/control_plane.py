@@ -68,9 +68,12 @@ class ControlPlane:
 
 
 @contextmanager
-def control_plane(variables: Mapping[str, str], work: Path) -> Iterator[ControlPlane]:
+def control_plane(
+    variables: Mapping[str, str], work: Path, authorization: str = "AlwaysAllow"
+) -> Iterator[ControlPlane]:
     """Start one with the tools on PATH, its state in a folder below `work`; nothing of it is left behind.
 
+    `authorization` says how others than the holder of the kubeconfig are judged: by RBAC, say.
     Raise DeliveryError where a tool is not there, or does not start.
     """
     with ExitStack() as cleanup:
@@ -83,7 +86,7 @@ def control_plane(variables: Mapping[str, str], work: Path) -> Iterator[ControlP
         tools = {name: _tool(name, variables) for name in ("etcd", "kube-apiserver", _SCHEDULER)}
         certificate = folder / "pki" / "apiserver.crt"
         started: list[_Part] = []
-        for name, arguments in _commands(folder, port).items():
+        for name, arguments in _commands(folder, port, authorization).items():
             if name == _SCHEDULER:
                 # It ends at once where it finds no certificate; before it listens the API server may be writing it.
                 _wait(lambda: _listens(port), started)
@@ -147,7 +150,7 @@ def _credentials(folder: Path, port: int, token: str) -> None:
     (folder / "kubeconfig").write_text(json.dumps(access))
 
 
-def _commands(folder: Path, port: int) -> dict[str, list[str]]:
+def _commands(folder: Path, port: int, authorization: str) -> dict[str, list[str]]:
     """Return the arguments by tool; etcd listens on files of the folder, which is its owner's alone."""
     store, peer = "unix://store", "unix://peer"
     return {
@@ -159,7 +162,7 @@ def _commands(folder: Path, port: int) -> dict[str, list[str]]:
         "kube-apiserver": [
             "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", f"--secure-port={port}",
             "--permit-port-sharing", f"--cert-dir={folder}/pki", f"--etcd-servers={store}",
-            "--authorization-mode=AlwaysAllow", "--anonymous-auth=false", f"--token-auth-file={folder}/tokens",
+            f"--authorization-mode={authorization}", "--anonymous-auth=false", f"--token-auth-file={folder}/tokens",
             f"--disable-admission-plugins={_NO_ADMISSION}", "--service-cluster-ip-range=10.96.0.0/16",
             "--service-account-issuer=https://placement.invalid", f"--service-account-key-file={folder}/key",
             f"--service-account-signing-key-file={folder}/key", "--endpoint-reconciler-type=none",

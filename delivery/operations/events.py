@@ -12,6 +12,10 @@ _SUFFIXES = {
     "m": 1e-3, "": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12,
     "Ki": 2.0**10, "Mi": 2.0**20, "Gi": 2.0**30, "Ti": 2.0**40,
 }  # fmt: skip
+# What the cluster autoscaler and Karpenter say of a pod for which they make a node.
+SCALING = ("TriggeredScaleUp", "Nominated")
+# How Karpenter begins to say why it makes none.
+_NO_NODE = "Failed to schedule pod, "
 _QUANTITY = re.compile(r"([0-9.]+(?:e[0-9]+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti|)")
 
 
@@ -42,6 +46,16 @@ def events(kubectl: Kubectl, namespace: str, kind: str, name: str) -> list[Event
         )
         for item in ordered
     ]
+
+
+def scaling(kubectl: Kubectl, namespace: str, pod: str) -> str:
+    """Return what the autoscaler of nodes says of a pod that has none: that one comes, or why not; empty: nothing."""
+    for event in reversed(events(kubectl, namespace, "Pod", pod)):
+        if event.reason in SCALING:
+            return f"a node comes: {event.message}"
+        if event.message.startswith(_NO_NODE):
+            return f"no node is made for it: {event.message.removeprefix(_NO_NODE)}"
+    return ""
 
 
 def quantity(text: str) -> float:

@@ -14,12 +14,10 @@ from components.serving.looks import SERVICE_LABEL as _LABEL
 from delivery.clients.kubectl import Kubectl
 from delivery.clock import Clock
 from delivery.errors import DeliveryError
-from delivery.operations.events import room
+from delivery.operations.events import SCALING, room
 from infra.values import SERVING
 
 _REVISION = "deployment.kubernetes.io/revision"
-# What the cluster autoscaler and Karpenter say of a pod for which they make a node.
-_SCALING = ("TriggeredScaleUp", "Nominated")
 # So many seconds something may stay as it is before it counts: a second try often succeeds, room often comes.
 _PATIENCE = {"image": 25, "quota": 20, "config": 20, "unschedulable": 40}
 _CRASHES = 3
@@ -97,7 +95,7 @@ class Watch:
             events = self.kubectl.objects(*words, f"--field-selector=involvedObject.name={trouble.pod}")
         except DeliveryError:
             return False
-        return any(event.get("reason") in _SCALING for event in events)
+        return any(event.get("reason") in SCALING for event in events)
 
     def _troubles(self) -> list[Trouble]:
         try:

@@ -8,7 +8,7 @@ from typing import Any
 from delivery.clients.kubectl import Kubectl
 from delivery.clock import Clock
 from delivery.errors import DeliveryError
-from delivery.operations.events import events, largest_node, refuse_beyond_quota, requested, room, shown
+from delivery.operations.events import events, largest_node, refuse_beyond_quota, requested, room, scaling, shown
 
 # A second try often succeeds; after so many seconds it counts.
 _PATIENCE = 60
@@ -91,10 +91,15 @@ class Waiting:
                     return self._container(pod, state.get("reason", ""), state.get("message", ""))
             for item in pod["status"].get("conditions", []):
                 if item["type"] == "PodScheduled" and item["status"] == "False":
-                    text = f"not scheduled: {item.get('message', '')}"
-                    short = _INSUFFICIENT.search(text)
-                    return [text, *(self._short(pod, short[1]) if short else [])]
+                    return self._unscheduled(pod, f"not scheduled: {item.get('message', '')}")
         return []
+
+    def _unscheduled(self, pod: dict[str, Any], text: str) -> list[str]:
+        """Return why the pod has no node; what an autoscaler says of it comes first: only that is said later."""
+        said = scaling(self.kubectl, self.namespace, pod.get("metadata", {}).get("name", ""))
+        short = _INSUFFICIENT.search(text)
+        more = self._short(pod, short[1]) if short and not said else []
+        return [said, f"  {text}"] if said else [text, *more]
 
     def _short(self, pod: dict[str, Any], resource: str) -> list[str]:
         """Return what takes the room, and whether there could be enough of it."""

@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 def doctor_app(
     needs: Callable[[], Needs],
-    inspect: "Callable[[], list[ToolStatus]]" = inspect,
+    inspect: "Callable[[bool], list[ToolStatus]]" = lambda elastic: inspect(elastic=elastic),
     place: Callable[[], Layout] = layout,
 ) -> typer.Typer:
-    """Return the command; `needs` says what the environments ask of a local node, `inspect` which tools exist."""
+    """Return the command; `needs` says what the environments ask of a local node, `inspect` which tools exist, also elastic pools'."""
     app = typer.Typer(help="What this machine has, lacks, and how to get it.")
     app.callback(invoke_without_command=True)(_Doctor(needs, inspect, place).doctor)
     return app
@@ -37,16 +37,17 @@ class _Doctor:
     """The command that checks machine and tools."""
 
     needs: Callable[[], Needs]
-    inspect: "Callable[[], list[ToolStatus]]"
+    inspect: "Callable[[bool], list[ToolStatus]]"
     place: Callable[[], Layout]
 
     def doctor(self, json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False) -> None:
         """Check the machine and the tools; exit code 1 when the local cluster cannot run here."""
         from infra.local.cluster.preflight import checks
 
-        tools = self.inspect()
+        needs = self.needs()
+        tools = self.inspect(bool(needs.instance_types))
         missing = any(tool.installed is None for tool in tools)
-        done = checks(self.place(), self.needs(), tools_missing=missing)
+        done = checks(self.place(), needs, tools_missing=missing)
         if json:
             report = {"machine": [asdict(check) for check in done], "tools": [asdict(t) | {"ok": t.ok} for t in tools]}
             typer.echo(json_format.dumps(report, indent=1))

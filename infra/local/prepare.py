@@ -20,14 +20,15 @@ def prepare(layout: Layout, needs: Needs, console: Console, node: Callable[[], o
     anything starts when the machine lacks something, ToolchainError or BaseImageError when something cannot be
     obtained, and what `node` raises.
     """
-    check(layout, needs, tools_missing=any(tool.installed is None for tool in inspect()))
+    elastic = bool(needs.instance_types)
+    check(layout, needs, tools_missing=any(tool.installed is None for tool in inspect(elastic=elastic)))
     if not needs.builds_base:
-        ensure(console=console, ready=node)
+        ensure(console=console, ready=node, elastic=elastic)
         return
     context = cache() / "base-python"
     ensure(["debootstrap"], console)
     with ThreadPoolExecutor(1) as pool:
         base = pool.submit(base_image.make, context, console.print)
-        ensure(console=console, ready=node)
+        ensure(console=console, ready=node, elastic=elastic)
         base.result()
     set_link(build_contexts() / "base-python", context)

@@ -25,10 +25,10 @@ def variables() -> dict[str, str]:
 
 
 @contextmanager
-def simulated_cluster(folder: Path) -> Iterator[ControlPlane]:
+def simulated_cluster(folder: Path, authorization: str = "AlwaysAllow") -> Iterator[ControlPlane]:
     """Run a cluster as long as the context lasts."""
     with ExitStack() as cleanup:
-        plane = cleanup.enter_context(control_plane(variables(), folder))
+        plane = cleanup.enter_context(control_plane(variables(), folder, authorization))
         manager = ["--leader-elect=false", "--secure-port=0", f"--controllers={','.join(_CONTROLLERS)}"]
         manager += ["--kube-api-qps=400", "--kube-api-burst=800"]
         kwok = [f"--config={STAGES}", "--manage-all-nodes=false", "--node-lease-duration-seconds=40"]

@@ -2,6 +2,7 @@
 
 import yaml
 
+from infra.local.cluster import karpenter
 from infra.local.cluster.commands import Tools, kubectl
 from infra.local.cluster.layout import HELPER_IMAGE, PROVISIONER, Layout
 
@@ -32,8 +33,9 @@ def _metadata(name: str, namespace: str | None = None) -> dict[str, str]:
     return {"name": name, "namespace": namespace} if namespace else {"name": name}
 
 
-def _role(name: str, user: str) -> list[dict[str, object]]:
-    rules = [{"apiGroups": groups, "resources": resources, "verbs": verbs} for groups, resources, verbs in _RULES[name]]
+def _role(name: str, granted: list[tuple[list[str], list[str], list[str]]]) -> list[dict[str, object]]:
+    """Return what lets a helper do this; its user is called like the role."""
+    rules = [{"apiGroups": groups, "resources": resources, "verbs": verbs} for groups, resources, verbs in granted]
     role = f"stellwerk:{name}"
     return [
         {
@@ -42,7 +44,7 @@ def _role(name: str, user: str) -> list[dict[str, object]]:
             "metadata": _metadata(role),
             "rules": rules,
         },
-        _binding(role, role, user),
+        _binding(role, role, role),
     ]
 
 
@@ -129,16 +131,22 @@ def _storage_class() -> dict[str, object]:
     }
 
 
-def apply(tools: Tools, layout: Layout) -> None:
+def elastic_objects() -> list[dict[str, object]]:
+    """Return what the autoscaler of nodes needs: its kinds, and its rights."""
+    return [*karpenter.definitions(), *_role(karpenter.NAME, karpenter.RULES)]
+
+
+def apply(tools: Tools, layout: Layout, *, elastic: bool = False) -> None:
     """Apply everything on the server's side, so that a second run changes nothing."""
     documents = [
         _binding("kubeadm:cluster-admins", "cluster-admin", "kubeadm:cluster-admins", "Group"),
         # kubeadm's client certificate of the API server carries no group: logs and exec need this.
         _binding("stellwerk:kubelet-api", "system:kubelet-api-admin", "kube-apiserver-kubelet-client"),
         _binding("stellwerk:kube-proxy", "system:node-proxier", "system:kube-proxy"),
-        *[document for name in _RULES for document in _role(name, f"stellwerk:{name}")],
+        *[document for name, rules in _RULES.items() for document in _role(name, rules)],
         *_helper_pods(),
         _storage_class(),
+        *(elastic_objects() if elastic else []),
     ]
     text = yaml.safe_dump_all(documents, sort_keys=False)
     kubectl(

@@ -14,7 +14,7 @@ from typing import Any
 import certifi
 
 from infra.contract.versions import version
-from infra.local.cluster import addons, cleanup, configuration, images, network, pki, supervision
+from infra.local.cluster import addons, cleanup, configuration, images, karpenter, network, pki, supervision
 from infra.local.cluster.commands import Tools, kubectl
 from infra.local.cluster.errors import ClusterError
 from infra.local.cluster.layout import ADDRESS, API_PORT, Layout
@@ -39,12 +39,14 @@ def up(layout: Layout, tools: Tools, needs: Needs, progress: Progress) -> None:
     progress("network")
     network.up(tools, layout)
     progress("certificates")
-    pki.create(tools, layout, f"v{version('kubernetes')}")
+    elastic = bool(needs.instance_types)
+    pki.create(tools, layout, f"v{version('kubernetes')}", elastic=elastic)
     configuration.write(layout, tools, needs.registry)
     (layout.config / "helper-pod.yaml").write_text(addons.helper_pod())
+    (layout.config / karpenter.FILE).write_text(karpenter.catalogue(needs.instance_types))
     _build_secrets(layout)
     progress("processes")
-    configured = supervision.write(layout, parts(layout, tools), tools.path("setpriv"))
+    configured = supervision.write(layout, parts(layout, tools, elastic=elastic), tools.path("setpriv"))
     supervision.start(layout, configured)
     with ThreadPoolExecutor(1) as beside:
         # It needs nothing of the API server.
@@ -52,7 +54,7 @@ def up(layout: Layout, tools: Tools, needs: Needs, progress: Progress) -> None:
         progress("API server")
         _wait(layout, "the API server", lambda: kubectl(tools, layout, "get", "--raw", "/readyz", check=False) == "ok")
         progress("storage class and rights")
-        addons.apply(tools, layout)
+        addons.apply(tools, layout, elastic=elastic)
         built.result()
     progress("node")
     ready = '{.status.conditions[?(@.type=="Ready")].status}'
@@ -142,7 +144,7 @@ def down(layout: Layout, tools: Tools, progress: Progress, *, keep_data: bool = 
     progress("node and control plane")
     # The pods end by containerd; what the API server writes last goes to etcd.
     last = ("etcd", "containerd")
-    supervision.stop(layout, [part.name for part in parts(layout, tools) if part.name not in last])
+    supervision.stop(layout, [name for name in supervision.states(layout) if name not in last])
     progress("pods")
     cleanup.kill_pods(tools, layout)
     progress("processes")

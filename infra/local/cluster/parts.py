@@ -1,9 +1,11 @@
 """The supervised processes and their command lines."""
 
+import shlex
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+from infra.local.cluster import karpenter
 from infra.local.cluster.commands import Tools
 from infra.local.cluster.layout import (
     ADDRESS,
@@ -92,8 +94,8 @@ def _scheduler(layout: Layout) -> list[str]:
     ]  # fmt: skip
 
 
-def parts(layout: Layout, tools: Tools) -> list[Part]:
-    """Return every process of the node, in the order of their start."""
+def parts(layout: Layout, tools: Tools, *, elastic: bool = False) -> list[Part]:
+    """Return every process of the node, in the order of their start; `elastic`: the autoscaler of nodes, too."""
     ids, config = layout.identities, layout.config
     table: list[tuple[str, int, list[str]]] = [
         ("etcd", 1, _etcd(layout)),
@@ -119,10 +121,29 @@ def parts(layout: Layout, tools: Tools) -> list[Part]:
     search = f"{tools.bin}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
     # kwok and others look for a configuration below the home directory: keep it inside the state directory.
     common = {"PATH": search, "HOME": str(layout.root), "TMPDIR": str(layout.temporary)}
+    scaler = [_karpenter(layout, tools, common)] if elastic else []
     return [
-        Part(name, [str(tools.path(name)), *arguments], order, {**common, "CONFIGURATION": _digest(arguments)})
-        for name, order, arguments in table
+        *(
+            Part(name, [str(tools.path(name)), *arguments], order, {**common, "CONFIGURATION": _digest(arguments)})
+            for name, order, arguments in table
+        ),
+        *scaler,
     ]
+
+
+def _karpenter(layout: Layout, tools: Tools, common: dict[str, str]) -> Part:
+    """Return the autoscaler: it waits for its definitions first, and reads its instance types once."""
+    arguments = karpenter.arguments(layout.config / karpenter.FILE)
+    waits, starts = (
+        shlex.join(words)
+        for words in (karpenter.waiting(tools.path("kubectl")), [str(tools.path(karpenter.NAME)), *arguments])
+    )
+    settings = {
+        "KUBECONFIG": f"{layout.identities}/{karpenter.NAME}.conf",
+        "KUBECACHEDIR": str(layout.kubectl_cache),
+        "CONFIGURATION": _digest(arguments),
+    }
+    return Part(karpenter.NAME, ["/bin/sh", "-c", f"{waits} && exec {starts}"], 4, {**common, **settings})
 
 
 def _digest(arguments: list[str]) -> str:

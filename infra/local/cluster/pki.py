@@ -2,6 +2,7 @@
 
 import yaml
 
+from infra.local.cluster import karpenter
 from infra.local.cluster.commands import Tools, run
 from infra.local.cluster.layout import ADDRESS, API_PORT, NODE, POD_SUBNET, PROVISIONER, SERVICE_SUBNET, Layout
 from infra.targets.variables import LOCAL_CONTEXT
@@ -13,6 +14,7 @@ IDENTITIES = {
     "kwok": "stellwerk:kwok",
     "local-path-provisioner": PROVISIONER,
 }
+_ELASTIC = {karpenter.NAME: karpenter.USER}
 
 CONTEXT = LOCAL_CONTEXT
 
@@ -45,15 +47,15 @@ def _kubeadm_config(layout: Layout, version: str) -> str:
     return yaml.safe_dump_all(documents, sort_keys=False)
 
 
-def create(tools: Tools, layout: Layout, version: str) -> None:
-    """Write the whole PKI and a kubeconfig per identity; keep what exists."""
+def create(tools: Tools, layout: Layout, version: str, *, elastic: bool = False) -> None:
+    """Write the whole PKI and a kubeconfig per identity, of the autoscaler's (`elastic`) too; keep what exists."""
     config = layout.config / "kubeadm.yaml"
     config.write_text(_kubeadm_config(layout, version))
     kubeadm = tools.path("kubeadm")
     run([kubeadm, "init", "phase", "certs", "all", "--config", config])
     if not (layout.identities / "admin.conf").exists():
         run([kubeadm, "init", "phase", "kubeconfig", "all", "--config", config, "--kubeconfig-dir", layout.identities])
-    for name, user in IDENTITIES.items():
+    for name, user in (IDENTITIES | (_ELASTIC if elastic else {})).items():
         target = layout.identities / f"{name}.conf"
         if not target.exists():
             text = run([kubeadm, "kubeconfig", "user", "--config", config, "--client-name", user])

@@ -3,6 +3,7 @@
 import http.client
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def write(layout: Layout, parts: list[Part], setpriv: Path) -> Path:
         text += _PROGRAM.format(
             name=part.name,
             setpriv=setpriv,
-            command=" ".join(part.command),
+            command=shlex.join(part.command),
             environment=environment,
             priority=part.priority,
             logs=layout.logs,

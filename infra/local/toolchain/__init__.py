@@ -28,8 +28,10 @@ def ensure(
     console: "Console | None" = None,
     jobs: int = 0,
     ready: "Callable[[], object] | None" = None,
+    *,
+    elastic: bool = False,
 ) -> "Toolchain":
-    """Get the tools called `names` (those that tests alone need left out when None) and return their paths.
+    """Get the tools called `names` (the usual ones when None, `elastic`: and elastic pools') and return their paths.
 
     `jobs` bounds parallel compilation; 0 means one per core. Where others are still to be got, `ready` is called beside
     that as soon as the local cluster's tools are there. Raises ToolchainError, or what `ready` raises.
@@ -37,15 +39,17 @@ def ensure(
     from infra.local.toolchain.builder import ensure as get
     from infra.local.toolchain.manifest import load
 
+    if names is None and elastic:
+        names = [tool.name for tool in load().wanted(elastic=True) if tool is not load().compiler]
     return get(load(), names, console, jobs, ready)
 
 
-def inspect() -> "list[ToolStatus]":
-    """Return every usual tool of the manifest: wanted, found, from where, and how a missing one would be got."""
+def inspect(*, elastic: bool = False) -> "list[ToolStatus]":
+    """Return every usual tool, and elastic pools' (`elastic`): wanted, found, from where, how a missing one is got."""
     from infra.local.toolchain.inspection import inspect as look
     from infra.local.toolchain.manifest import load
 
-    return look(load())
+    return look(load(), elastic=elastic)
 
 
 def version(name: str) -> str:

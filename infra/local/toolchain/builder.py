@@ -85,7 +85,7 @@ class Run:
 
     def get(self, tools: list[Tool], ready: Callable[[], object] | None = None) -> None:
         """Get `tools`, recording each when it is installed; raise ToolchainError at the first that is not available."""
-        self._lacking, self._ready = {tool.name for tool in tools if tool.part == "cluster"}, ready
+        self._lacking, self._ready = {tool.name for tool in tools if tool.part in ("cluster", "elastic")}, ready
         self._start_when_ready()
         asking = self._pool.submit(
             self._plan.context.hosts.check, [tool.expand(tool.release.url) for tool in tools if tool.release]

@@ -29,11 +29,12 @@ class ToolStatus:
         return self.installed is not None or self.how is not None
 
 
-def inspect(manifest: Manifest) -> list[ToolStatus]:
-    """Return one status per usual tool, in the manifest's order; takes some two seconds without a network."""
+def inspect(manifest: Manifest, *, elastic: bool = False) -> list[ToolStatus]:
+    """Return one status per wanted tool, in the manifest's order; takes some two seconds without a network."""
+    wanted = manifest.wanted(elastic=elastic)
     plan = Plan(manifest)
     record = View(cache() / "toolchains" / manifest.digest).read()
-    plan.context.hosts.check(tool.expand(tool.release.url) for tool in manifest.usual if tool.release)
+    plan.context.hosts.check(tool.expand(tool.release.url) for tool in wanted if tool.release)
 
     def look(tool: Tool) -> ToolStatus:
         recorded = record.get(tool.name)
@@ -41,7 +42,7 @@ def inspect(manifest: Manifest) -> list[ToolStatus]:
         return _found(tool, entry) if entry else _missing(tool, plan)
 
     with ThreadPoolExecutor(8) as pool:
-        return list(pool.map(look, manifest.usual))
+        return list(pool.map(look, wanted))
 
 
 def _found(tool: Tool, entry: Installed) -> ToolStatus:

@@ -112,7 +112,7 @@ class Tool(_Model):
 
     name: str
     version: str
-    part: str = Field(default="stacks", pattern="^(cluster|stacks|tests)$")
+    part: str = Field(default="stacks", pattern="^(cluster|stacks|elastic|tests)$")
     kind: Kind = Kind.COMMAND
     files: list[str] = []
     folder: str = ""
@@ -163,8 +163,12 @@ class Manifest(_Model):
 
     @property
     def usual(self) -> list[Tool]:
-        """Return the tools that the project needs, without those that its tests alone run."""
-        return [tool for tool in self.tools if tool.part != "tests"]
+        """Return the tools that every project needs, without those that are got on demand alone."""
+        return [tool for tool in self.tools if tool.part not in ("elastic", "tests")]
+
+    def wanted(self, *, elastic: bool) -> list[Tool]:
+        """Return the usual tools, with `elastic` those of the node's elastic pools as well."""
+        return [tool for tool in self.tools if tool in self.usual or (elastic and tool.part == "elastic")]
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

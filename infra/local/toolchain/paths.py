@@ -54,6 +54,11 @@ def cni_folder() -> Path:
     return view() / "cni"
 
 
+def manifests_folder() -> Path:
+    """Return the folder of Kubernetes manifests, a folder for each tool that has some."""
+    return view() / "manifests"
+
+
 def build_contexts() -> Path:
     """Return the folder of images' build contexts: `elasticsearch`, the unpacked server; `base-python`."""
     return view() / "build-contexts"

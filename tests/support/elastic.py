@@ -1,0 +1,170 @@
+"""A cluster without a node, for which the real Karpenter makes some: simulated by kwok, with prices."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from components.kit.names import GPU, POOL_LABEL
+from delivery.clients.control_plane import ControlPlane
+from delivery.clients.kubectl import Kubectl
+from infra.local.cluster import addons, karpenter
+from infra.local.toolchain.paths import manifests_folder
+from infra.targets.needs import InstanceType
+from tests.support.simulated import asked, simulated_cluster
+from tests.support.tools import eventually, free_port, running, tool
+
+Object = dict[str, Any]
+
+NAMESPACE = "default"
+# Where the pool's class of nodes is its own, and what an empty node waits before it goes.
+_GROUP, _IDLE = "karpenter.kwok.sh", "3s"
+_PATHS = {
+    "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+    "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+    "NodePool": "/apis/karpenter.sh/v1/nodepools",
+    "KWOKNodeClass": f"/apis/{_GROUP}/v1alpha1/kwoknodeclasses",
+    "Job": f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs",
+    "Pod": f"/api/v1/namespaces/{NAMESPACE}/pods",
+}
+
+
+@dataclass(frozen=True)
+class Elastic:
+    """The cluster, with the log of Karpenter and the port of its metrics."""
+
+    api: ControlPlane
+    kubectl: Kubectl
+    log: Path
+    metrics_port: int
+
+    def create(self, *objects: Object) -> None:
+        """Create objects."""
+        for each in objects:
+            self.api.create(_PATHS[each["kind"]], each)
+
+    def delete(self, kind: str, name: str) -> None:
+        """Delete an object, and pods at once: no kubelet waits for their end."""
+        self.api.delete(f"{_PATHS[kind]}/{name}")
+
+    def read(self, kind: str, name: str) -> Object:
+        """Return an object."""
+        return self.api.read(f"{_PATHS[kind]}/{name}")
+
+    def nodes(self) -> list[Object]:
+        """Return the nodes that are there."""
+        items: list[Object] = self.api.read("/api/v1/nodes")["items"]
+        return items
+
+    def claims(self) -> list[Object]:
+        """Return what Karpenter has asked machines for, gone or not."""
+        items: list[Object] = self.api.read("/apis/karpenter.sh/v1/nodeclaims")["items"]
+        return items
+
+    def metric(self, name: str) -> list[str]:
+        """Return the lines of a metric."""
+        text = httpx.get(f"http://127.0.0.1:{self.metrics_port}/metrics", trust_env=False).text
+        return [line for line in text.splitlines() if line.startswith(f"{name}{{")]
+
+
+@contextmanager
+def elastic_cluster(folder: Path, types: Sequence[InstanceType]) -> Iterator[Elastic]:
+    """Run it as long as the context lasts; Karpenter has the rights that it has on the local node, and no others."""
+    binary = tool(karpenter.NAME)
+    with simulated_cluster(folder, "RBAC") as api:
+        file = folder / karpenter.FILE
+        file.write_text(karpenter.catalogue(types))
+        metrics, probes = free_port(), free_port()
+        log = folder / "karpenter.log"
+        place = Elastic(api, asked(api), log, metrics)
+        place.create(*addons.elastic_objects())
+        variables = {"HOME": str(folder), "KUBECONFIG": str(_kubeconfig(api, folder))}
+        with running(karpenter.waiting(tool("kubectl")), folder / "wait.log", variables):
+            eventually(lambda: all(_established(api, each) for each in karpenter.definitions()), folder / "wait.log")
+        with running([binary, *karpenter.arguments(file, metrics, probes)], log, variables):
+            eventually(lambda: _well(probes), log)
+            yield place
+
+
+def _kubeconfig(api: ControlPlane, folder: Path) -> Path:
+    """Return a kubeconfig with which the administrator acts as Karpenter's user."""
+    access = json.loads(api.kubeconfig.read_text())
+    access["users"][0]["user"]["as"] = karpenter.USER
+    file = folder / "karpenter.conf"
+    file.write_text(json.dumps(access))
+    return file
+
+
+def _established(api: ControlPlane, definition: Object) -> bool:
+    status = api.read(f"{_PATHS['CustomResourceDefinition']}/{definition['metadata']['name']}").get("status", {})
+    return any(each["type"] == "Established" and each["status"] == "True" for each in status.get("conditions", []))
+
+
+def _well(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def pool(name: str, types: Sequence[str], limits: Mapping[str, str]) -> tuple[Object, Object]:
+    """Return an elastic pool of GPU nodes, as a stack declares one, with its class of nodes."""
+    reference = {"group": _GROUP, "kind": "KWOKNodeClass", "name": name}
+    template = {
+        "metadata": {"labels": {POOL_LABEL: name}},
+        "spec": {
+            "nodeClassRef": reference,
+            "taints": [{"key": GPU, "value": "present", "effect": "NoSchedule"}],
+            "requirements": [
+                {"key": "node.kubernetes.io/instance-type", "operator": "In", "values": list(types)},
+                {"key": "karpenter.sh/capacity-type", "operator": "In", "values": ["on-demand"]},
+            ],
+            "expireAfter": "Never",
+        },
+    }
+    disruption = {"consolidationPolicy": "WhenEmpty", "consolidateAfter": _IDLE}
+    return (
+        {"apiVersion": f"{_GROUP}/v1alpha1", "kind": "KWOKNodeClass", "metadata": {"name": name}, "spec": {}},
+        {
+            "apiVersion": "karpenter.sh/v1",
+            "kind": "NodePool",
+            "metadata": {"name": name},
+            "spec": {"template": template, "limits": dict(limits), "disruption": disruption},
+        },
+    )
+
+
+def gpu_pod(pool: str, gpus: int = 1) -> Object:
+    """Return the spec of a pod that asks for GPUs of a pool, as training and serving do."""
+    return {
+        "nodeSelector": {POOL_LABEL: pool},
+        "tolerations": [{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}],
+        "restartPolicy": "Never",
+        "containers": [
+            {
+                "name": "main",
+                "image": "none.invalid/none",
+                "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {GPU: str(gpus)}},
+            }
+        ],
+    }
+
+
+def job(name: str, spec: Object) -> Object:
+    """Return a Job of one pod."""
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name},
+        "spec": {"backoffLimit": 0, "template": {"spec": spec}},
+    }
+
+
+def lasting(name: str, spec: Object) -> Object:
+    """Return a pod that runs until it is deleted."""
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
