@@ -11,13 +11,14 @@ from infra.contract.problems import Problem
 from infra.services.node_pools import placing
 from infra.services.node_pools import rules as of_pools
 from infra.services.node_pools.devices import configuration, devices, labels
-from infra.services.node_pools.section import SECTION, Elastic, InstanceType, Kind, NodePool, Provider, pools
+from infra.services.node_pools.machines import largest_fleet, simulated_machines
+from infra.services.node_pools.section import SECTION, Elastic, Kind, NodePool, Provider, pools
 
 if TYPE_CHECKING:
     from components.cluster.elastic_pool import ElasticPoolArgs
     from components.cluster.taints import TaintArgs
 
-__all__ = ["NODES", "SERVICE", "Elastic", "InstanceType", "Kind", "NodePool", "Provider", "devices", "pools"]
+__all__ = ["NODES", "SERVICE", "Kind", "NodePool", "devices", "largest_fleet", "pools", "simulated_machines"]
 
 # The output that says how many nodes each pool has, and what one costs per hour where its price is known.
 NODES = "nodePools"
