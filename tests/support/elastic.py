@@ -13,7 +13,6 @@ from components.kit.names import GPU, POOL_LABEL
 from delivery.clients.control_plane import ControlPlane
 from delivery.clients.kubectl import Kubectl
 from infra.local.cluster import addons, karpenter
-from infra.local.toolchain.paths import manifests_folder
 from infra.targets.needs import InstanceType
 from tests.support.simulated import asked, simulated_cluster
 from tests.support.tools import eventually, free_port, running, tool
@@ -36,12 +35,11 @@ _PATHS = {
 
 @dataclass(frozen=True)
 class Elastic:
-    """The cluster, with the log of Karpenter and the port of its metrics."""
+    """The cluster, with the log of Karpenter."""
 
     api: ControlPlane
     kubectl: Kubectl
     log: Path
-    metrics_port: int
 
     def create(self, *objects: Object) -> None:
         """Create objects."""
@@ -66,11 +64,6 @@ class Elastic:
         items: list[Object] = self.api.read("/apis/karpenter.sh/v1/nodeclaims")["items"]
         return items
 
-    def metric(self, name: str) -> list[str]:
-        """Return the lines of a metric."""
-        text = httpx.get(f"http://127.0.0.1:{self.metrics_port}/metrics", trust_env=False).text
-        return [line for line in text.splitlines() if line.startswith(f"{name}{{")]
-
 
 @contextmanager
 def elastic_cluster(folder: Path, types: Sequence[InstanceType]) -> Iterator[Elastic]:
@@ -79,14 +72,14 @@ def elastic_cluster(folder: Path, types: Sequence[InstanceType]) -> Iterator[Ela
     with simulated_cluster(folder, "RBAC") as api:
         file = folder / karpenter.FILE
         file.write_text(karpenter.catalogue(types))
-        metrics, probes = free_port(), free_port()
+        probes = free_port()
         log = folder / "karpenter.log"
-        place = Elastic(api, asked(api), log, metrics)
+        place = Elastic(api, asked(api), log)
         place.create(*addons.elastic_objects())
         variables = {"HOME": str(folder), "KUBECONFIG": str(_kubeconfig(api, folder))}
         with running(karpenter.waiting(tool("kubectl")), folder / "wait.log", variables):
             eventually(lambda: all(_established(api, each) for each in karpenter.definitions()), folder / "wait.log")
-        with running([binary, *karpenter.arguments(file, metrics, probes)], log, variables):
+        with running([binary, *karpenter.arguments(file, free_port(), probes)], log, variables):
             eventually(lambda: _well(probes), log)
             yield place
 
