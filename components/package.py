@@ -7,6 +7,8 @@ import pulumi
 from pulumi.provider import ConstructResult, main
 from pulumi.provider.experimental.component import ComponentProvider
 
+from components.cluster.elastic_pool import ElasticPool
+from components.cluster.existing_nodes import ExistingNodes
 from components.cluster.node_pool import NodePool
 from components.cluster.ownership import OwnershipPolicy
 from components.cluster.tenant import Tenant
@@ -24,6 +26,8 @@ from components.training.training_pipeline import TrainingPipeline
 NAME = "stellwerk"
 
 COMPONENTS: tuple[type[pulumi.ComponentResource], ...] = (
+    ElasticPool,
+    ExistingNodes,
     Gateway,
     ImageBuild,
     ImageRegistry,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from infra.composition.service import Stack
 from infra.contract.stacks import StackFiles
-from infra.services import images, registry
-from infra.targets.needs import Needs
+from infra.services import images, node_pools, registry
+from infra.targets.needs import InstanceType, Needs
 from infra.targets.variables import LOCAL_CONTEXT
 from infra.values import ROOT, from_file
 
@@ -32,4 +32,9 @@ def needs(stacks: list[Stack]) -> Needs:
             for port in stack.node_ports()
         },
         builds_base=any(images.builds_base(environment) for environment in environments),
+        instance_types=tuple(
+            InstanceType(machine.name, machine.resources, machine.prices)
+            for environment in environments
+            for machine in node_pools.simulated_machines(environment)
+        ),
     )

@@ -1,5 +1,6 @@
 """Arguments of InferenceService."""
 
+from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 import pulumi
@@ -52,3 +53,8 @@ class InferenceServiceArgs(TypedDict):
     """Time in seconds since 1970 after which an update waits no longer; when absent, by the artefact's size."""
     node_pool: NotRequired[str | None]
     """Node pool the pods run on; any node when absent."""
+    devices: NotRequired[Mapping[str, str] | None]
+    """What each pod asks for of the pool's accelerators, by resource; with any of them it computes with CUDA, which
+    the image must be built for. None when absent."""
+    tolerations: NotRequired[Sequence[str] | None]
+    """Keys of the pool's taints; `nvidia.com/gpu` when absent."""

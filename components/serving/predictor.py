@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 import pulumi
 
-from components.kit import pods, store_access
-from components.kit.names import GPU, POOL_LABEL
+from components.kit import placement, pods, store_access
 from components.kit.security import CONTAINER_MANIFEST, POD_MANIFEST
 from components.serving.arguments import InferenceServiceArgs
 from components.serving.manifests import Container, Model, Mount, Predictor, Variable
@@ -32,8 +31,8 @@ def predictor(
         served["serviceAccountName"] = account
     pool = args.get("node_pool")
     if pool:
-        served["nodeSelector"] = {POOL_LABEL: pool}
-        served["tolerations"] = [{"key": GPU, "operator": "Exists"}]
+        served["nodeSelector"] = placement.selector(pool)
+        served["tolerations"] = placement.tolerations(args.get("tolerations"))
     return served
 
 
@@ -52,6 +51,8 @@ def _model(args: InferenceServiceArgs) -> Model:
         "RELEASE": args["release"],
         "RUN_ID": args["run_id"],
         **_files(args),
+        # Without devices nothing is said: pods that are there already stay.
+        **({"STELLWERK_DEVICE": "cuda"} if args.get("devices") else {}),
     }
     return {
         # KServe's word for what the runtime takes; which formats it serves is a matter of the image.
@@ -62,7 +63,7 @@ def _model(args: InferenceServiceArgs) -> Model:
         "storageUri": f"s3://{args['store']['bucket']}/{args['artefact_key']}",
         "image": args["image"],
         "env": _variables(values),
-        "resources": pods.resources(args["cpu"], args["memory"]),
+        "resources": pods.resources(args["cpu"], args["memory"], devices=args.get("devices")),
     }
 
 

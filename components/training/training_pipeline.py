@@ -1,14 +1,14 @@
 """How a model is trained: a template that every training Job is made from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 import pulumi
 
-from components.kit import pods, store_access
+from components.kit import placement, pods, store_access
 from components.kit.access import StoreAccessArgs, TrackingAccessArgs
 from components.kit.kubernetes import batch, core, meta
-from components.kit.names import GPU, MODEL_LABEL, POOL_LABEL, REVISION
+from components.kit.names import GPU, MODEL_LABEL, REVISION
 from components.kit.volumes import scratch_volume
 from components.kit.workload import Workload
 
@@ -39,7 +39,12 @@ class TrainingPipelineArgs(TypedDict):
     memory: str
     """Memory, in bytes with a binary unit."""
     node_pool: NotRequired[str | None]
-    """Node pool the Jobs run on, with one GPU each; any node, on the CPU, when absent."""
+    """Node pool the Jobs run on; any node, on the CPU, when absent."""
+    devices: NotRequired[Mapping[str, str] | None]
+    """What each Job asks for of the pool's accelerators, by resource; one `nvidia.com/gpu` when absent, and with an
+    empty mapping it trains on the CPU."""
+    tolerations: NotRequired[Sequence[str] | None]
+    """Keys of the pool's taints; `nvidia.com/gpu` when absent."""
 
 
 class TrainingPipeline(pulumi.ComponentResource):
@@ -120,10 +125,12 @@ def _pod(
     args: TrainingPipelineArgs, secret: pulumi.Input[str] | None, account: pulumi.Input[str] | None
 ) -> core.v1.PodSpecArgs:
     store, pool = args["store"], args.get("node_pool")
+    given = args.get("devices")
+    devices = ({GPU: "1"} if given is None else given) if pool else {}
     container = pods.container(
         "training",
         args["image"],
-        pods.resources(args["cpu"], args["memory"], devices={GPU: "1"} if pool else None),
+        pods.resources(args["cpu"], args["memory"], devices=devices),
         [*store_access.trust_mounts(store), pods.temporary()],
         args=[args["model"]],
         env=[
@@ -137,7 +144,7 @@ def _pod(
             ),
             *store_access.environment(store, secret),
             *_data_environment(args.get("data"), secret),
-            *pods.env({"STELLWERK_DEVICE": "cuda" if pool else "cpu"}),
+            *pods.env({"STELLWERK_DEVICE": "cuda" if devices else "cpu"}),
             *_tracking_environment(args, secret),
         ],
     )
@@ -149,6 +156,9 @@ def _pod(
         restart_policy="Never",
     )
     if pool:
-        pod.node_selector = {POOL_LABEL: pool}
-        pod.tolerations = [core.v1.TolerationArgs(key=GPU, operator="Exists")]
+        pod.node_selector = placement.selector(pool)
+        pod.tolerations = [
+            core.v1.TolerationArgs(key=each["key"], operator=each["operator"])
+            for each in placement.tolerations(args.get("tolerations"))
+        ]
     return pod

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from delivery.clients.plan import Plan
 from delivery.errors import DeliveryError
+from delivery.operations import pool_nodes
 from delivery.operations.placing import Owner, Placing, Pod
 from delivery.operations.rollouts import Rollout, roll
 from delivery.operations.scene import Scene, of_cluster, of_values
@@ -63,11 +64,12 @@ def fit(session: Session, project: Project, environment: str, plan: Plan) -> Fit
     if not wanted.moves_pods:
         return None
     unseen = [f"{each}: known only when it is made" for each in wanted.unreadable]
+    values = project.environment(environment)
     try:
         items = session.kubectl(environment).objects("get", ",".join(KINDS), "--all-namespaces")
-        scene = of_cluster(wanted, items)
+        scene = of_cluster(wanted, pool_nodes.of_cluster(items, values))
     except DeliveryError as error:
-        scene = of_values(wanted, project.environment(environment))
+        scene = of_values(wanted, values)
         unseen.append(f"{error}; the node pools of the values are all that is known")
         if not scene.works:
             return Fit((), tuple(unseen))

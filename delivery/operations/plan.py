@@ -24,12 +24,14 @@ from infra.values import from_file
 class Cost:
     """What the nodes of all pools cost per hour, as far as their prices are known.
 
-    `before` is None where nobody knows which pools the stack was applied with. `unpriced` are the pools without price.
+    `before` is None where nobody knows which pools the stack was applied with. `unpriced` are the pools without price,
+    `more` is what elastic pools add at most.
     """
 
     before: float | None
     after: float
     unpriced: tuple[str, ...]
+    more: float = 0
 
 
 @dataclass(frozen=True)
@@ -121,8 +123,15 @@ def _cost(before: Mapping[str, Any], after: Mapping[str, Any]) -> Cost | None:
     if not any("pricePerHour" in pool for pool in [*(known or {}).values(), *wanted.values()]):
         return None
     unpriced = tuple(sorted(name for name, pool in wanted.items() if "pricePerHour" not in pool))
-    return Cost(None if known is None else _hourly(known), _hourly(wanted), unpriced)
+    return Cost(None if known is None else _hourly(known), _hourly(wanted), unpriced, _more(wanted))
 
 
 def _hourly(pools: Mapping[str, Mapping[str, float]]) -> float:
     return sum(pool["nodes"] * pool.get("pricePerHour", 0) for pool in pools.values())
+
+
+def _more(pools: Mapping[str, Mapping[str, float]]) -> float:
+    """Return what nodes that come and go add at most."""
+    return sum(
+        (pool.get("most", 0) - pool["nodes"]) * pool.get("pricePerHour", 0) for pool in pools.values() if "most" in pool
+    )

@@ -126,7 +126,8 @@ def _cost(cost: Cost) -> str:
     before = "unknown" if cost.before is None else f"{cost.before:.2f}"
     change = "" if cost.before is None else f" ({cost.after - cost.before:+.2f})"
     unpriced = f"; without a price: {', '.join(cost.unpriced)}" if cost.unpriced else ""
-    return f"{before} → {cost.after:.2f}{change}{unpriced}"
+    more = f"; elastic pools add up to {cost.more:.2f}" if cost.more else ""
+    return f"{before} → {cost.after:.2f}{change}{more}{unpriced}"
 
 
 def _fit(fit: Fit) -> Iterator[tuple[str, str]]:

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from components.kit.names import GPU, MODEL_LABEL, POOL_LABEL
+from components.kit.names import MODEL_LABEL, POOL_LABEL
+from delivery.operations import pool_nodes
 from delivery.operations.changes import Action
 from delivery.operations.placing import Owner, Placing, Pod
 from delivery.operations.requests import takes
@@ -12,7 +13,6 @@ from delivery.operations.rollouts import Rollout, keeps
 from delivery.operations.transcription import is_bound, pod
 from delivery.operations.workloads import Key, Planned, Turn, Workload
 from infra.contract.environment import Environment
-from infra.services.node_pools import NodePool, pools
 
 Object = Mapping[str, Any]
 
@@ -22,8 +22,6 @@ _ENDED = ("Succeeded", "Failed")
 _SETS = ("ReplicaSet", "StatefulSet")
 # Of these sets only those that have pods are; pods come one by one.
 _NOT_DECLARED = (*_LIMITS, "Pod", "ReplicaSet")
-# What of a node that the values do not describe cannot be the reason.
-_PLENTY = {"cpu": "1M", "memory": "1Pi", "ephemeral-storage": "1Pi", "pods": "110"}
 
 
 @dataclass(frozen=True)
@@ -152,8 +150,7 @@ def of_values(wanted: Planned, environment: Environment) -> Scene:
     """Return the scene that the values alone describe: their node pools, and the workloads that ask for one."""
     nodes = [item for item in wanted.objects if item["kind"] == "Node"]
     planned = {_pool(node) for node in nodes}
-    others = [pool for pool in pools(environment) if pool.external and pool.name not in planned]
-    nodes += [node for pool in others for node in _nodes(pool)]
+    nodes += pool_nodes.of_values(environment, planned)
     names = {_pool(node) for node in nodes}
     works = tuple(
         work for work in wanted.workloads
@@ -164,19 +161,6 @@ def of_values(wanted: Planned, environment: Environment) -> Scene:
 
 def _pool(node: Object) -> str | None:
     return (node["metadata"].get("labels") or {}).get(POOL_LABEL)
-
-
-def _nodes(pool: NodePool) -> list[Object]:
-    """Return the nodes of a pool that somebody else runs, as far as the values say what they have."""
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "Node",
-            "metadata": {"name": f"{pool.name}-{index}", "labels": {POOL_LABEL: pool.name}},
-            "status": {"allocatable": {**_PLENTY, GPU: str(pool.gpus)}, "capacity": {**_PLENTY, GPU: str(pool.gpus)}},
-        }
-        for index in range(pool.nodes)
-    ]
 
 
 def _of(wanted: Planned, kind: str) -> list[Object]:

@@ -3,7 +3,7 @@
 A service may also declare a type of its own in its module; the services that need it then stand in other packages.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -90,3 +90,28 @@ class ModelUrls:
     """The URL inside the cluster of every model of the environment, by name, whether it has a release or not."""
 
     by_model: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where pods run: the name of the pool, the keys of the taints there, devices that each pod asks for."""
+
+    pool: str
+    taints: tuple[str, ...]
+    devices: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class PoolPlaces:
+    """What pods on the environment's node pools need; `find` takes a pool's name and what is said of the GPU."""
+
+    find: Callable[[str | None, "int | str | None"], Place | None]
+
+
+@dataclass(frozen=True)
+class SharedGpus:
+    """How GPUs of pools are shared, by the pool's name: instances of each GPU (MIG), or pods that share one."""
+
+    mig: Mapping[str, Mapping[str, int]]
+    time_slicing: Mapping[str, int]
+    mps: Mapping[str, int]

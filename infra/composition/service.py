@@ -49,10 +49,15 @@ class NodePort:
 
 @dataclass(frozen=True)
 class Placement:
-    """Pods that are to run on the nodes of a pool: the key that says so, and the pool's name, None for any node."""
+    """Pods that are to run on the nodes of a pool: the key that says so, and the pool's name, None for any node.
+
+    `gpu` is what each of them gets, None where nothing is said; `pods` how many there are at most at a time.
+    """
 
     path: KeyPath
     pool: str | None
+    gpu: int | str | None = None
+    pods: int = 1
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,14 @@ from infra.composition.handover import (
     DataStoreAccess,
     Namespaces,
     ObjectStoreAccess,
+    PoolPlaces,
     PullSecrets,
     TrackingAccess,
 )
 from infra.composition.service import Build, Documents, Namespace, Placement, Service, Switch
 from infra.contract.environment import TRAINING, Environment, Resources, SectionField
 from infra.contract.fields import Name, Section
+from infra.contract.gpu import Gpu
 from infra.contract.model import FILE, HOOKS, Framework, Model, Models
 from infra.contract.problems import ConfigError, Problem, show, suggest
 from infra.contract.quantities import memory_bytes, milli_cores
@@ -39,6 +41,7 @@ class TrainingSection(Section):
         default=None, description="{cpu, memory} of a Job; those of the model's document when absent"
     )
     node_pool: Name | None = None
+    gpu: Gpu | None = None
 
 
 SECTION: SectionField[Mapping[str, TrainingSection]] = SectionField(
@@ -178,7 +181,7 @@ def _stated(model: str, pipeline: TrainingSection, models: Models) -> Resources 
 
 def _placements(environment: Environment) -> Iterator[Placement]:
     for model, pipeline in pipelines(environment).items():
-        yield Placement(("training", model, "nodePool"), pipeline.node_pool)
+        yield Placement(("training", model, "nodePool"), pipeline.node_pool, pipeline.gpu, pods=0)
 
 
 def _never_admitted(environment: Environment, model: str, asked: Resources) -> Iterator[Problem]:
@@ -203,6 +206,7 @@ def _compose(context: Composition) -> None:
     images, models = context.get(BuiltImages), Models(context.root / "models")
     for model, pipeline in pipelines(context.environment).items():
         resources = _resources(pipeline, models.load(model))
+        place = context.get(PoolPlaces).find(pipeline.node_pool, pipeline.gpu)
         if resources is None:
             raise ConfigError(
                 f"{models.file(model)}: framework: none is an existing file, which nothing trains, whatever {_CODE} is "
@@ -222,7 +226,9 @@ def _compose(context: Composition) -> None:
                 "experiment": context.environment.shared_name(model),
                 "cpu": resources.cpu,
                 "memory": resources.memory,
-                "node_pool": pipeline.node_pool,
+                "node_pool": place.pool if place else None,
+                "devices": place.devices if place else None,
+                "tolerations": place.taints if place else None,
             },
             context.opts,
         )
@@ -231,7 +237,7 @@ def _compose(context: Composition) -> None:
 SERVICE = Service(
     "training",
     section=SECTION,
-    needs=(Namespaces, BuiltImages, PullSecrets, ObjectStoreAccess, DataStoreAccess, TrackingAccess),
+    needs=(Namespaces, BuiltImages, PullSecrets, ObjectStoreAccess, DataStoreAccess, TrackingAccess, PoolPlaces),
     runs=runs,
     switch=Switch(("training",), "pipelines", "no pipeline"),
     document_rules=_document_rules,

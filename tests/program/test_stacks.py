@@ -163,6 +163,7 @@ def test_a_release_is_served_with_its_image_and_artefact(stack: str, programs: P
         "MODEL_DIGEST": digest,
         "RELEASE": RELEASE,
         "RUN_ID": "0123456789abcdef",
+        "STELLWERK_DEVICE": "cuda",
     }
     fetched = {entry["name"]: entry.get("value") for entry in fetch["env"]}
     assert fetched["MODEL_KEY"] == f"digits/{digest.replace(':', '-')}.onnx"

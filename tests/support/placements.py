@@ -10,6 +10,7 @@ from typing import Any
 from delivery.clients.control_plane import ControlPlane, RefusedError
 from delivery.clients.kubectl import Kubectl
 from delivery.operations.fit import Fit, fit
+from tests.support.pools import Pools
 from tests.support.situations import NAMESPACE, Situation, name_of
 
 Object = dict[str, Any]
@@ -46,7 +47,7 @@ class Playground:
         """Return what is said of a situation's plan, and which workloads then lack a pod; nothing of it stays."""
         try:
             self._begin(given)
-            said = fit(Asked(self.kubectl, self.planes), None, "x", given.plan())  # type: ignore[arg-type]
+            said = fit(Asked(self.kubectl, self.planes), Pools(), "x", given.plan())  # type: ignore[arg-type]
             assert said is not None
             self._nodes(given.more_nodes)
             for workload in given.after:

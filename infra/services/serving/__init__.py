@@ -5,7 +5,14 @@ from collections.abc import Iterator
 
 from infra.composition import hooks
 from infra.composition.context import Composition
-from infra.composition.handover import ModelUrls, Namespaces, ObjectStoreAccess, PullSecrets, ServingRuntime
+from infra.composition.handover import (
+    ModelUrls,
+    Namespaces,
+    ObjectStoreAccess,
+    PoolPlaces,
+    PullSecrets,
+    ServingRuntime,
+)
 from infra.composition.service import Documents, Namespace, Placement, Service, Stack
 from infra.contract.artefact import Format
 from infra.contract.environment import PLATFORM, SERVING, Environment
@@ -71,7 +78,9 @@ def _document_rules(environment: Environment, documents: Documents) -> Iterator[
 
 def _placements(environment: Environment) -> Iterator[Placement]:
     for name, model in models(environment).items():
-        yield Placement(("models", name, "nodePool"), model.node_pool)
+        yield Placement(
+            ("models", name, "nodePool"), model.node_pool, model.gpu, model.replicas if model.release else 0
+        )
 
 
 def _compose(context: Composition) -> None:
@@ -97,6 +106,7 @@ def _serve(context: Composition, name: str, model: Model, release: Release) -> N
     from components.serving.inference_service import InferenceService
 
     values, namespaces = context.environment, context.get(Namespaces)
+    place = context.get(PoolPlaces).find(model.node_pool, model.gpu)
     files = [file.model_dump(mode="json") for file in release.artefact.files]
     InferenceService(
         name,
@@ -121,7 +131,9 @@ def _serve(context: Composition, name: str, model: Model, release: Release) -> N
             "memory": model.resources.memory,
             "context": values.cluster.context,
             "deadline": context.target.deadline(),
-            "node_pool": model.node_pool,
+            "node_pool": place.pool if place else None,
+            "devices": place.devices if place else None,
+            "tolerations": place.taints if place else None,
         },
         context.opts,
     )
@@ -130,7 +142,7 @@ def _serve(context: Composition, name: str, model: Model, release: Release) -> N
 SERVICE = Service(
     "serving",
     section=SECTION,
-    needs=(Namespaces, PullSecrets, ObjectStoreAccess, ServingRuntime),
+    needs=(Namespaces, PullSecrets, ObjectStoreAccess, ServingRuntime, PoolPlaces),
     gives=(ModelUrls,),
     rules=_rules,
     pointers=pointers,

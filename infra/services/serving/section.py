@@ -11,6 +11,7 @@ from infra.contract import testset
 from infra.contract.environment import Environment, Resources, SectionField
 from infra.contract.evidence import EvidenceFolder
 from infra.contract.fields import Name, ReleaseId, Section
+from infra.contract.gpu import Gpu
 from infra.contract.problems import Problem, show, suggest
 from infra.contract.release import Release
 from infra.contract.testset import TestSets
@@ -25,6 +26,7 @@ class Model(Section):
     # Small: most models wait most of the time.
     resources: Resources = Resources(cpu="50m", memory="512Mi")
     node_pool: Name | None = None
+    gpu: Gpu | None = None
     accepts_unevaluated: bool = Field(
         default=False,
         description="true: releases that nobody has evaluated are served here; where releases enter they always are",
@@ -58,8 +60,9 @@ def digests(environment: Environment) -> dict[str, str]:
 
 
 def _digest(model: Model) -> str:
-    # What may be served says nothing of what is applied.
-    applied = model.model_dump_json(exclude={"accepts_unevaluated", "test_set"})
+    # What may be served says nothing of what is applied; what a file does not say leaves the digest of before.
+    unsaid = {"gpu"} if model.gpu is None else set[str]()
+    applied = model.model_dump_json(exclude={"accepts_unevaluated", "test_set", *unsaid})
     return sha256(applied.encode()).hexdigest()[:16]
 
 

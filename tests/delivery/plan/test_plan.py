@@ -88,18 +88,20 @@ def outputs(before: dict[str, Any], after: dict[str, Any]) -> str:
 
 
 PRICED = {"nodePools": {"gpu": {"nodes": 2, "pricePerHour": 1.5}}}
+ELASTIC = {"nodePools": {"gpu": {"nodes": 0, "most": 4, "pricePerHour": 2.0}}}
 
 
 @pytest.mark.parametrize(
     ("before", "after", "cost"),
     [
         ({"models": {}}, {"nodePools": {"gpu": {"nodes": 2}}}, None),
-        ({}, PRICED, {"before": 0, "after": 3.0, "unpriced": []}),
+        ({}, PRICED, {"before": 0, "after": 3.0, "unpriced": [], "more": 0}),
         # Applied by a version that did not say which pools there are.
-        ({"models": {}}, PRICED, {"before": None, "after": 3.0, "unpriced": []}),
-        (PRICED, {"nodePools": {}}, {"before": 3.0, "after": 0, "unpriced": []}),
+        ({"models": {}}, PRICED, {"before": None, "after": 3.0, "unpriced": [], "more": 0}),
+        (PRICED, {"nodePools": {}}, {"before": 3.0, "after": 0, "unpriced": [], "more": 0}),
+        (PRICED, ELASTIC, {"before": 3.0, "after": 0, "unpriced": [], "more": 8.0}),
     ],
-    ids=["no price", "never applied", "applied before", "removed"],
+    ids=["no price", "never applied", "applied before", "removed", "elastic"],
 )
 def test_cost_is_what_priced_pools_cost(
     before: dict[str, Any], after: dict[str, Any], cost: object, pulumi: FakeEngine, stellwerk: Command
