@@ -1,6 +1,7 @@
 """A cluster without a node, for which the real Karpenter makes some: simulated by kwok, with prices."""
 
 import json
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,20 +15,19 @@ from delivery.clients.control_plane import ControlPlane
 from delivery.clients.kubectl import Kubectl
 from infra.local.cluster import addons, karpenter
 from infra.targets.needs import InstanceType
+from tests.support.rendered import Rendered, rendered
 from tests.support.simulated import asked, simulated_cluster
 from tests.support.tools import eventually, free_port, running, tool
 
 Object = dict[str, Any]
 
 NAMESPACE = "default"
-# Where the pool's class of nodes is its own, and what an empty node waits before it goes.
-_GROUP, _IDLE = "karpenter.kwok.sh", "3s"
 _PATHS = {
     "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
     "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
     "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
     "NodePool": "/apis/karpenter.sh/v1/nodepools",
-    "KWOKNodeClass": f"/apis/{_GROUP}/v1alpha1/kwoknodeclasses",
+    "KWOKNodeClass": "/apis/karpenter.kwok.sh/v1alpha1/kwoknodeclasses",
     "Job": f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs",
     "Pod": f"/api/v1/namespaces/{NAMESPACE}/pods",
 }
@@ -57,11 +57,6 @@ class Elastic:
     def nodes(self) -> list[Object]:
         """Return the nodes that are there."""
         items: list[Object] = self.api.read("/api/v1/nodes")["items"]
-        return items
-
-    def claims(self) -> list[Object]:
-        """Return what Karpenter has asked machines for, gone or not."""
-        items: list[Object] = self.api.read("/apis/karpenter.sh/v1/nodeclaims")["items"]
         return items
 
 
@@ -105,31 +100,36 @@ def _well(port: int) -> bool:
         return False
 
 
-def pool(name: str, types: Sequence[str], limits: Mapping[str, str]) -> tuple[Object, Object]:
-    """Return an elastic pool of GPU nodes, as a stack declares one, with its class of nodes."""
-    reference = {"group": _GROUP, "kind": "KWOKNodeClass", "name": name}
-    template = {
-        "metadata": {"labels": {POOL_LABEL: name}},
-        "spec": {
-            "nodeClassRef": reference,
-            "taints": [{"key": GPU, "value": "present", "effect": "NoSchedule"}],
-            "requirements": [
-                {"key": "node.kubernetes.io/instance-type", "operator": "In", "values": list(types)},
-                {"key": "karpenter.sh/capacity-type", "operator": "In", "values": ["on-demand"]},
-            ],
-            "expireAfter": "Never",
-        },
-    }
-    disruption = {"consolidationPolicy": "WhenEmpty", "consolidateAfter": _IDLE}
-    return (
-        {"apiVersion": f"{_GROUP}/v1alpha1", "kind": "KWOKNodeClass", "metadata": {"name": name}, "spec": {}},
-        {
-            "apiVersion": "karpenter.sh/v1",
-            "kind": "NodePool",
-            "metadata": {"name": name},
-            "spec": {"template": template, "limits": dict(limits), "disruption": disruption},
-        },
+@dataclass(frozen=True)
+class Stack:
+    """A stack of one elastic pool on the cluster, by the real engine."""
+
+    project: Rendered
+    name: str
+
+    def run(self, command: str, values: Mapping[str, Any], *more: str) -> str:
+        """Run `up`, `destroy` or `preview` for a pool of these arguments; return what the engine says."""
+        words = ["pulumi", command, "--stack", self.name, "--non-interactive", *more]
+        variables = {**self.project.variables, "POOL": json.dumps({"name": self.name, **values})}
+        done = subprocess.run(
+            words, cwd=self.project.root, env=variables, capture_output=True, text=True, check=False, timeout=300
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def up(self, values: Mapping[str, Any]) -> None:
+        """Apply the pool."""
+        self.run("up", values, "--yes", "--skip-preview")
+
+
+def stack(cluster: Elastic, folder: Path, program: Path, name: str) -> Stack:
+    """Return a stack that is called like its pool; nothing of it is there yet."""
+    made = rendered(folder, program)
+    project = Rendered(made.root, {**made.variables, "KUBECONFIG": str(cluster.api.kubeconfig)})
+    subprocess.run(
+        ["pulumi", "stack", "init", name], cwd=project.root, env=project.variables, capture_output=True, check=True
     )
+    return Stack(project, name)
 
 
 def gpu_pod(pool: str, gpus: int = 1) -> Object:
