@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from infra.composition.service import Stack
+from infra.contract.environment import Environment
+from infra.contract.problems import ConfigError
 from infra.contract.stacks import StackFiles
 from infra.services import images, node_pools, registry
 from infra.targets.needs import InstanceType, Needs
@@ -32,9 +34,25 @@ def needs(stacks: list[Stack]) -> Needs:
             for port in stack.node_ports()
         },
         builds_base=any(images.builds_base(environment) for environment in environments),
-        instance_types=tuple(
-            InstanceType(machine.name, machine.resources, machine.prices)
-            for environment in environments
-            for machine in node_pools.simulated_machines(environment)
-        ),
+        instance_types=_instance_types(environments),
     )
+
+
+def _instance_types(environments: list[Environment]) -> tuple[InstanceType, ...]:
+    """Return the instance types of all elastic pools; raise ConfigError where two of one name are not the same.
+
+    One autoscaler has them all: it knows a type by its name.
+    """
+    known: dict[str, tuple[InstanceType, str]] = {}
+    for environment in environments:
+        for machine in node_pools.simulated_machines(environment):
+            name = environment.environment
+            made = InstanceType(machine.name, machine.resources, machine.prices)
+            first, other = known.setdefault(made.name, (made, name))
+            if first != made:
+                raise ConfigError(
+                    f"nodePools: the instance type {made.name} of {name} is another one than that of {other}, and one "
+                    f"autoscaler of the local cluster makes nodes for both; give them the same resources and prices, or "
+                    f"names of their own"
+                )
+    return tuple(each for each, _ in known.values())
