@@ -1,24 +1,29 @@
-"""Composes one environment: its services, each after those that it needs."""
+"""Composes one environment: its services, each after those that it needs; or the cluster that a stack's file is of."""
 
 from pathlib import Path
 
 import pulumi
 
+from infra.clusters import eks
 from infra.composition.assumed import assume
 from infra.composition.context import Composition
 from infra.composition.credentials import Credentials
-from infra.configuration import from_program
+from infra.configuration import cluster, from_program, makes_cluster
 from infra.contract.errors import StellwerkError
 from infra.discovery import Services, known
 from infra.services.ownership.marks import mark_objects
+from infra.targets.joined import JoinedCluster
 from infra.targets.kubeconfig import require_context
 from infra.targets.target import Target
 from infra.values import ROOT, Loaded
 
 
 def main(root: Path = ROOT, services: Services | None = None, target: Target | None = None) -> None:
-    """Compose the stack's environment; an expected error is one message without a traceback."""
+    """Compose the stack's environment, or its cluster; an expected error is one message without a traceback."""
     try:
+        if makes_cluster():
+            eks.compose(cluster(root))
+            return
         run(root, services or known(), target or Target())
     except StellwerkError as error:
         raise pulumi.RunError(str(error)) from None
@@ -27,7 +32,8 @@ def main(root: Path = ROOT, services: Services | None = None, target: Target | N
 def run(root: Path, services: Services, target: Target) -> None:
     """Compose the stack of the running program; raise ConfigError before anything is declared that cannot be."""
     loaded, credentials = from_program(target.documents(root), services, target.moved())
-    require_context(loaded.environment.cluster.context, loaded.source, target.variables)
+    if loaded.environment.cluster.stack is None:
+        require_context(loaded.environment.cluster.context, loaded.source, target.variables)
     target.deadline()
     for folder in loaded.stack.folders():
         target.folder(folder)
@@ -40,10 +46,15 @@ def compose(loaded: Loaded, credentials: Credentials, target: Target, root: Path
     from components.kit.deletion import delete_with_namespaces
 
     # ConfigMaps change in place: what reads them carries their digest and rolls by itself.
+    values = loaded.environment
+    joined = JoinedCluster.of(values.cluster.stack, values.environment) if values.cluster.stack else None
     # The kubeconfig is what KUBECONFIG names when the engine runs. Its path in the state would be taken for another
-    # cluster on another machine, and everything for replaced.
+    # cluster on another machine, and everything for replaced. A stack that makes the cluster says it itself.
     provider = kubernetes.Provider(
-        "cluster", context=loaded.environment.cluster.context, kubeconfig="", enable_config_map_mutable=True
+        "cluster",
+        context=None if joined else values.cluster.context,
+        kubeconfig=joined.kubeconfig if joined else "",
+        enable_config_map_mutable=True,
     )
     mark_objects()
     if (assumed := target.assumed()) is not None:
@@ -51,9 +62,8 @@ def compose(loaded: Loaded, credentials: Credentials, target: Target, root: Path
     delete_with_namespaces()
     opts = pulumi.ResourceOptions(providers=[provider])
     first, *_ = loaded.stack.services
-    composition = Composition(loaded.stack, loaded.releases, credentials, target, root, opts, first)
+    composition = Composition(loaded.stack, loaded.releases, credentials, target, root, opts, first, joined)
     for service in loaded.stack.services:
-        values = loaded.environment
         step = service.compose if service.runs(values) else service.connect if service.elsewhere(values) else None
         if step is not None:
             step(composition.of(service))

@@ -11,6 +11,7 @@ from infra.composition.service import CompositionError, Service, Stack
 from infra.contract.environment import Environment
 from infra.contract.problems import ConfigError
 from infra.contract.release import Release
+from infra.targets.joined import JoinedCluster
 from infra.targets.target import Target
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Composition:
-    """One environment while `service` is being composed."""
+    """One environment while `service` is being composed; `joined` is the stack of its cluster, where one makes it."""
 
     stack: Stack
     releases: Mapping[tuple[str, str], Release]
@@ -33,6 +34,7 @@ class Composition:
     root: Path
     opts: "pulumi.ResourceOptions"
     service: Service
+    joined: JoinedCluster | None = None
     _handed_over: dict[type, object] = field(default_factory=dict)
 
     def of(self, service: Service) -> "Composition":

@@ -7,6 +7,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from infra.contract.candidate import Candidate
+from infra.contract.cluster import EksCluster
 from infra.contract.differences import Differences
 from infra.contract.environment import Environment
 from infra.contract.evidence import Evidence
@@ -36,20 +37,35 @@ def environment_schema(document: type[Environment]) -> dict[str, Any]:
 
     Nothing is required: each of the two files has a part of the values. What they are merged to is for the loader.
     """
+    credentials = {"type": "object", "description": "encrypted, written by `stellwerk init`"}
     schema = document.model_json_schema()
     _let_absent(schema, schema)
-    keys = {f"stellwerk:{key}": value for key, value in schema["properties"].items()}
-    keys["stellwerk:credentials"] = {"type": "object", "description": "encrypted, written by `stellwerk init`"}
-    config = {
+    return _stack_file(schema, "Stellwerk environment v1", {"stellwerk:credentials": credentials})
+
+
+def cluster_schema() -> dict[str, Any]:
+    """Return the schema of the stack file of a cluster: one file says all, so what is needed is required there."""
+    schema = EksCluster.model_json_schema()
+    required = [f"stellwerk:{key}" for key in schema["required"]]
+    return _stack_file(schema, "Stellwerk cluster v1", {}, required)
+
+
+def _stack_file(
+    schema: dict[str, Any], title: str, more: dict[str, Any], required: list[str] | None = None
+) -> dict[str, Any]:
+    keys = {f"stellwerk:{key}": value for key, value in schema["properties"].items()} | more
+    config: dict[str, Any] = {
         "type": "object",
         "properties": keys,
         # Other namespaces are Pulumi's own.
         "patternProperties": {"^(?!stellwerk:)": {}},
         "additionalProperties": False,
     }
+    if required:
+        config["required"] = required
     return {
         "$schema": DIALECT,
-        "title": "Stellwerk environment v1",
+        "title": title,
         "type": "object",
         "properties": {"config": config},
         "required": ["config"],
@@ -85,7 +101,7 @@ def _file_name(kind: type[BaseModel]) -> str:
 
 def documents(document: type[Environment]) -> dict[Path, str]:
     """Return the schema files and their text; `document` is the environment's with the sections of all services."""
-    schemas = {"environment-v1": environment_schema(document)}
+    schemas = {"environment-v1": environment_schema(document), "cluster-v1": cluster_schema()}
     schemas |= {_file_name(kind): schema_of(kind) for kind in _KINDS}
     return {
         FOLDER / f"{name}.schema.json": json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

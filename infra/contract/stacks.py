@@ -22,6 +22,9 @@ _PREFIX = f"{NAMESPACE}:"
 _OWN = ("environment", "credentials")
 _ORIGIN = "releasesFrom"
 _FILE = re.compile(r"Pulumi\.(.+)\.yaml")
+# What makes a stack file a cluster's: no environment has this key.
+TARGET = "target"
+_OF_CLUSTER = re.compile(rf"^\s+[\"']?{NAMESPACE}:{TARGET}[\"']?\s*:", re.MULTILINE)
 
 
 def file_name(environment: str) -> str:
@@ -65,6 +68,20 @@ class StackFiles:
 
     def names(self) -> list[str]:
         """Return the names of all environments, sorted; files with another name than an environment's are no stack."""
+        return [name for name in self._stacks() if not self.is_cluster(name)]
+
+    def clusters(self) -> list[str]:
+        """Return the names of the stacks that make clusters, sorted."""
+        return [name for name in self._stacks() if self.is_cluster(name)]
+
+    def is_cluster(self, name: str) -> bool:
+        """Return whether a stack file is a cluster's; one that cannot be read is an environment's, which says why."""
+        try:
+            return _OF_CLUSTER.search(self.text(name)) is not None
+        except ConfigError:
+            return False
+
+    def _stacks(self) -> list[str]:
         matches = (_FILE.fullmatch(file.name) for file in (self.root / "stacks").glob("Pulumi.*.yaml"))
         return sorted(match[1] for match in matches if match and re.fullmatch(ENVIRONMENT_NAME, match[1]))
 
@@ -97,6 +114,14 @@ class StackFiles:
         raise ConfigError(
             f"environment {show(environment)}: unknown; allowed: {known}; {suggest(environment, names, how)}"
         )
+
+    def require_cluster(self, name: str) -> str:
+        """Return the name of a stack that makes a cluster; raise ConfigError naming those that exist."""
+        names = self.clusters()
+        if name in names:
+            return name
+        action = suggest(name, names, f"write {file_name(name)} with the key {_PREFIX}{TARGET}")
+        raise ConfigError(f"cluster {show(name)}: unknown; allowed: {', '.join(names) or 'none'}; {action}")
 
     def text(self, environment: str) -> str:
         """Return the stack file's text with its line endings as they are; raise ConfigError when it is not readable."""

@@ -44,6 +44,7 @@ class Recording(mocks.MockMonitor):
     waits: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
     transforms: dict[str, list[str]] = field(default_factory=dict)
+    protected: set[str] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -65,6 +66,8 @@ class Recording(mocks.MockMonitor):
             self.providers[key] = request.provider or dict(request.providers).get("kubernetes", "")
             self.deleted_with[key] = "::".join(request.deletedWith.split("::")[2:]).rpartition("$")[2]
             self.waits[key] = (list(request.hooks.before_create), list(request.hooks.before_update))
+            if request.protect:
+                self.protected.add(key)
             self.transforms[key] = [callback.token for callback in request.transforms]
         return super().RegisterResource(request)  # type: ignore[no-untyped-call]
 
@@ -104,6 +107,10 @@ class Answers(mocks.Mocks):
         if args.typ == "docker-build:index:Image":
             # No `ref`: with a raw export of its own the provider leaves it empty.
             state["contextHash"], state["digest"] = "0", DIGEST
+        elif args.typ == "pulumi:pulumi:StackReference":
+            state["outputs"] = self.before.get(str(args.inputs["name"]).rpartition("/")[2], {})
+        elif args.typ.startswith("aws:"):
+            state |= amazon(args.typ, args.name)
         elif args.typ.startswith("kubernetes:") and "metadata" in state:
             state["metadata"] = {"name": f"{args.name}-generated"} | state["metadata"]
         return f"{args.name}-id", state
@@ -111,6 +118,23 @@ class Answers(mocks.Mocks):
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[Any, Any], list[tuple[str, str]] | None]:
         assert args.token == "pulumi:pulumi:readStackOutputs", "nothing else is asked of the engine"
         return {"outputs": self.before.get(args.args["name"].rpartition("/")[2], {})}, []
+
+
+def amazon(kind: str, name: str) -> dict[str, Any]:
+    """What only AWS knows of a resource, with names that show where it is used."""
+    service = kind.split(":")[1].partition("/")[0]
+    known: dict[str, Any] = {"arn": f"arn:aws:{service}:::{name}", "url": f"https://{service}.example/{name}"}
+    if kind == "aws:eks/cluster:Cluster":
+        known |= {
+            "endpoint": "https://eks.example",
+            "certificateAuthority": {"data": "YXV0aG9yaXR5"},
+            "identities": [{"oidcs": [{"issuer": "https://oidc.example/id/1"}]}],
+        }
+    elif kind == "aws:ec2/launchTemplate:LaunchTemplate":
+        known["latestVersion"] = 1
+    elif kind == "aws:kms/key:Key":
+        known["keyId"] = name
+    return known
 
 
 def run(

@@ -1,0 +1,1 @@
+"""Programs of stacks that make a cluster: environments stand on them."""
