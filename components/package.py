@@ -9,6 +9,7 @@ from pulumi.provider.experimental.component import ComponentProvider
 
 from components.cluster.node_pool import NodePool
 from components.cluster.ownership import OwnershipPolicy
+from components.cluster.priority_classes import PriorityClasses
 from components.cluster.tenant import Tenant
 from components.gateway.gateway import Gateway
 from components.logging.log_stack import LogStack
@@ -33,6 +34,7 @@ COMPONENTS: tuple[type[pulumi.ComponentResource], ...] = (
     NodePool,
     ObjectStore,
     OwnershipPolicy,
+    PriorityClasses,
     PullSecret,
     Tenant,
     TrackingServer,

@@ -5,6 +5,7 @@ from typing import NotRequired, TypedDict
 import pulumi
 
 from components.kit.access import StoreAccessArgs
+from components.serving.autoscaling import AutoscalingArgs
 
 
 class InferenceServiceArgs(TypedDict):
@@ -41,7 +42,9 @@ class InferenceServiceArgs(TypedDict):
     clients: pulumi.Input[str]
     """Namespace whose pods may connect."""
     replicas: int
-    """Number of pods."""
+    """Number of pods; with an autoscaler the number to begin with."""
+    autoscaling: NotRequired[AutoscalingArgs | None]
+    """Who changes the number of pods; nobody when absent."""
     cpu: str
     """CPU cores that each pod requests, as text."""
     memory: str
@@ -52,3 +55,5 @@ class InferenceServiceArgs(TypedDict):
     """Time in seconds since 1970 after which an update waits no longer; when absent, by the artefact's size."""
     node_pool: NotRequired[str | None]
     """Node pool the pods run on; any node when absent."""
+    priority_class: NotRequired[pulumi.Input[str] | None]
+    """Name of the pods' priority class; none when absent."""
