@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 
@@ -118,7 +119,8 @@ class Workload:
         """Declare a suspended CronJob: it never runs by itself, Jobs are made of it."""
         # Annotations are quoted: the SDK loads a group of the API when it is first named, and few stacks have Jobs.
         metadata = meta.v1.ObjectMetaArgs(labels=labels) if labels else None
-        self._ranked(job.template)
+        template: Any = job.template
+        self._ranked(template)
         return batch.v1.CronJob(
             self.name,
             metadata=meta.v1.ObjectMetaArgs(name=self.app, namespace=self.namespace, labels=labels),
@@ -172,7 +174,8 @@ class Workload:
         )
 
     def _ranked(self, template: core.v1.PodTemplateSpecArgs) -> core.v1.PodTemplateSpecArgs:
-        template.spec.priority_class_name = self.priority
+        spec: Any = template.spec
+        spec.priority_class_name = self.priority
         return template
 
     def _selector(self) -> meta.v1.LabelSelectorArgs:

@@ -13,6 +13,7 @@ from components.kit.workload import Workload, one_at_a_time
 
 _APP = "tracking-db"
 _RESTORE = "tracking-restore"
+DATABASE_RESOURCES: PodResourcesArgs = {"cpu": "50m", "memory": "512Mi"}
 _BACKUP_STORAGE = "2Gi"
 _OWNER = "mlflow"
 # Says that the database needs an upgrade, and of which schema.

@@ -13,6 +13,7 @@ from components.kit.network import namespace_peer
 from components.kit.volumes import scratch_volume
 from components.kit.workload import Workload
 from components.tracking.database import (
+    DATABASE_RESOURCES,
     Database,
     declare_backups,
     declare_database,
@@ -69,7 +70,7 @@ class TrackingServer(pulumi.ComponentResource):
             args["image"],
             args["pull_secret"],
             secret,
-            args.get("database_resources", {"cpu": "50m", "memory": "512Mi"}),
+            args.get("database_resources", DATABASE_RESOURCES),
         )
         declare_database(workload, args["storage"], database)
         pod = pods.pod(

@@ -73,7 +73,7 @@ def _compose(context: Composition) -> None:
             "address": values.cluster.address,
             "node_port": section.node_port,
             "replicas": section.replicas or asked.replicas,
-            "resources": resources.model_dump(),
+            "resources": {"cpu": resources.cpu, "memory": resources.memory},
             "priority_class": context.get(Namespaces).priority(PLATFORM),
             "routes": routes,
             "limits": {
