@@ -12,6 +12,7 @@ from components.cluster.existing_nodes import ExistingNodes
 from components.cluster.gpu_operator import GpuOperator
 from components.cluster.node_pool import NodePool
 from components.cluster.ownership import OwnershipPolicy
+from components.cluster.priority_classes import PriorityClasses
 from components.cluster.tenant import Tenant
 from components.gateway.gateway import Gateway
 from components.logging.log_stack import LogStack
@@ -39,6 +40,7 @@ COMPONENTS: tuple[type[pulumi.ComponentResource], ...] = (
     NodePool,
     ObjectStore,
     OwnershipPolicy,
+    PriorityClasses,
     PullSecret,
     Tenant,
     TrackingServer,

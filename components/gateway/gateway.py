@@ -1,15 +1,15 @@
 """The HTTPS entry of an environment."""
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import pulumi
 
 from components.gateway import traefik
 from components.gateway.traefik import LimitsArgs, RouteArgs
 from components.kit import pods, ports
-from components.kit.access import KeyPairArgs, key_pair_files
-from components.kit.kubernetes import apps, core, meta
+from components.kit.access import KeyPairArgs, PodResourcesArgs, key_pair_files
+from components.kit.kubernetes import apps, core
 from components.kit.volumes import config_volume, scratch_volume, secret_volume
 from components.kit.workload import Workload
 
@@ -33,6 +33,10 @@ class GatewayArgs(TypedDict):
     """Port on the nodes."""
     replicas: int
     """Number of pods."""
+    resources: NotRequired[PodResourcesArgs]
+    """What each pod asks for; 25m and 256Mi when absent."""
+    priority_class: NotRequired[pulumi.Input[str] | None]
+    """Name of the pods' priority class; none when absent."""
     routes: Sequence[RouteArgs]
     """Where requests go."""
     limits: LimitsArgs
@@ -47,7 +51,7 @@ class Gateway(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: GatewayArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellwerk:index:Gateway", name, None, opts)
-        workload = Workload(name, _APP, args["namespace"], self)
+        workload = Workload(name, _APP, args["namespace"], self, args.get("priority_class"))
         # JSON is YAML; Traefik reads files by their ending and knows no .json.
         static = traefik.static_file()
         config = workload.config({"traefik.yaml": static}, title=_APP)
@@ -62,7 +66,7 @@ class Gateway(pulumi.ComponentResource):
         ]
         # Routes are read again where they are; what is fixed while it runs rolls the pods.
         deployment = workload.deployment(
-            pods.template(_APP, _pod(args["image"], volumes), static),
+            pods.template(_APP, _pod(args, volumes), static),
             replicas=args["replicas"],
             strategy=apps.v1.DeploymentStrategyArgs(
                 type="RollingUpdate", rolling_update=apps.v1.RollingUpdateDeploymentArgs(max_surge=1, max_unavailable=0)
@@ -91,11 +95,12 @@ def _scratch(limits: LimitsArgs) -> str:
     return f"{max(4 * limits['in_flight'] * limits['max_body_bytes'] // 1024**2, 64)}Mi"
 
 
-def _pod(image: str, volumes: list[core.v1.VolumeArgs]) -> core.v1.PodSpecArgs:
+def _pod(args: GatewayArgs, volumes: list[core.v1.VolumeArgs]) -> core.v1.PodSpecArgs:
+    asked = args.get("resources", {"cpu": "25m", "memory": "256Mi"})
     container = pods.container(
         _APP,
-        image,
-        pods.resources("25m", "256Mi"),
+        args["image"],
+        pods.resources(asked["cpu"], asked["memory"]),
         [
             pods.mount("config", "/etc/gateway/static", read_only=True),
             pods.mount("routes", traefik.ROUTES, read_only=True),
@@ -106,12 +111,5 @@ def _pod(image: str, volumes: list[core.v1.VolumeArgs]) -> core.v1.PodSpecArgs:
         readiness=pods.http_probe("/ping", ports.GATEWAY_HEALTH),
     )
     pod = pods.pod([container], volumes, grace_seconds=traefik.DRAIN_SECONDS + traefik.FINISH_SECONDS + 2)
-    pod.topology_spread_constraints = [
-        core.v1.TopologySpreadConstraintArgs(
-            max_skew=1,
-            topology_key="kubernetes.io/hostname",
-            when_unsatisfiable="ScheduleAnyway",
-            label_selector=meta.v1.LabelSelectorArgs(match_labels={"app": _APP}),
-        )
-    ]
+    pod.topology_spread_constraints = pods.spread({"app": _APP})
     return pod

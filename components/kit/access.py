@@ -6,6 +6,15 @@ from typing import NotRequired, TypedDict
 import pulumi
 
 
+class PodResourcesArgs(TypedDict):
+    """What a pod asks for."""
+
+    cpu: str
+    """CPU cores that it requests, as text."""
+    memory: str
+    """Memory, in bytes with a binary unit: request and limit."""
+
+
 class LoginArgs(TypedDict):
     """A login of a service."""
 

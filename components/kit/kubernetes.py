@@ -18,7 +18,7 @@ from components.kit.fields import Fields, shown
 
 __all__ = [
     "Provider", "admissionregistration", "apiextensions", "apps", "batch", "core", "helm", "meta", "networking",
-    "policy", "rbac", "yaml",
+    "policy", "rbac", "scheduling", "yaml",
 ]  # fmt: skip
 
 
@@ -151,11 +151,12 @@ if TYPE_CHECKING:
         networking,
         policy,
         rbac,
+        scheduling,
         yaml,
     )  # fmt: skip
 else:
     Provider, apiextensions, helm, yaml = _Provider, _Extensions, _Helm, _Yaml
     core, apps, batch, policy, meta = (_Group(name) for name in ("core", "apps", "batch", "policy", "meta"))
-    networking, rbac, admissionregistration = (
-        _Group(f"{name}.k8s.io") for name in ("networking", "rbac.authorization", "admissionregistration")
+    networking, rbac, admissionregistration, scheduling = (
+        _Group(f"{name}.k8s.io") for name in ("networking", "rbac.authorization", "admissionregistration", "scheduling")
     )

@@ -10,6 +10,8 @@ from components.kit.kubernetes import core, meta
 from components.kit.security import RESTRICTED_CONTAINER, RESTRICTED_POD
 
 TEMPORARY = "/tmp"  # noqa: S108
+# What a node's labels call it, and the part of a data centre that fails as a whole.
+TOPOLOGY = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
 
 
 class Resources(TypedDict):
@@ -105,6 +107,19 @@ def resources(
 def _cores(cpu: str) -> float:
     """Return the CPU cores of a Kubernetes quantity: "500m" or "2"."""
     return float(cpu[:-1]) / 1000 if cpu.endswith("m") else float(cpu)
+
+
+def spread(labels: Mapping[str, str]) -> list[core.v1.TopologySpreadConstraintArgs]:
+    """Return that pods with these labels go to different nodes and zones, as far as there are any with room."""
+    return [
+        core.v1.TopologySpreadConstraintArgs(
+            max_skew=1,
+            topology_key=key,
+            when_unsatisfiable="ScheduleAnyway",
+            label_selector=meta.v1.LabelSelectorArgs(match_labels=labels),
+        )
+        for key in TOPOLOGY
+    ]
 
 
 def mount(name: str, path: str, read_only: bool = False) -> core.v1.VolumeMountArgs:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pulumi
 
@@ -16,13 +17,14 @@ class Workload:
     """Pods of one kind, and what belongs to them; each method declares one resource.
 
     Resources are called `<name>-<suffix>`, the pods' own resource `<name>`. Objects of the cluster are called `app`
-    where others have to know their name; `app` is the pods' label, too.
+    where others have to know their name; `app` is the pods' label, too. `priority` names the pods' priority class.
     """
 
     name: str
     app: str
     namespace: pulumi.Input[str]
     parent: pulumi.Resource
+    priority: pulumi.Input[str] | None = None
 
     def secret(
         self, data: Mapping[str, pulumi.Input[str]], suffix: str = "secret", kind: str | None = None
@@ -77,7 +79,7 @@ class Workload:
             self.name,
             metadata=self._metadata(self.app),
             spec=apps.v1.DeploymentSpecArgs(
-                replicas=replicas, strategy=strategy, selector=self._selector(), template=template
+                replicas=replicas, strategy=strategy, selector=self._selector(), template=self._ranked(template)
             ),
             opts=child(self.parent, depends_on),
         )
@@ -95,7 +97,7 @@ class Workload:
                 # Otherwise a pod that never gets ready would not be replaced by a better one.
                 pod_management_policy="Parallel",
                 selector=self._selector(),
-                template=template,
+                template=self._ranked(template),
             ),
             opts=child(self.parent, depends_on),
         )
@@ -107,7 +109,7 @@ class Workload:
         return apps.v1.DaemonSet(
             self.name,
             metadata=self._metadata(self.app),
-            spec=apps.v1.DaemonSetSpecArgs(selector=self._selector(), template=template),
+            spec=apps.v1.DaemonSetSpecArgs(selector=self._selector(), template=self._ranked(template)),
             opts=child(self.parent, depends_on),
         )
 
@@ -117,6 +119,8 @@ class Workload:
         """Declare a suspended CronJob: it never runs by itself, Jobs are made of it."""
         # Annotations are quoted: the SDK loads a group of the API when it is first named, and few stacks have Jobs.
         metadata = meta.v1.ObjectMetaArgs(labels=labels) if labels else None
+        template: Any = job.template
+        self._ranked(template)
         return batch.v1.CronJob(
             self.name,
             metadata=meta.v1.ObjectMetaArgs(name=self.app, namespace=self.namespace, labels=labels),
@@ -168,6 +172,11 @@ class Workload:
             ),
             opts=child(self.parent),
         )
+
+    def _ranked(self, template: core.v1.PodTemplateSpecArgs) -> core.v1.PodTemplateSpecArgs:
+        spec: Any = template.spec
+        spec.priority_class_name = self.priority
+        return template
 
     def _selector(self) -> meta.v1.LabelSelectorArgs:
         return meta.v1.LabelSelectorArgs(match_labels={"app": self.app})

@@ -1,7 +1,7 @@
 """Arguments of LogStack."""
 
 from collections.abc import Mapping
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import pulumi
 
@@ -46,3 +46,5 @@ class LogStackArgs(TypedDict):
     """Node port of Elasticsearch."""
     pod_logs_path: str
     """Folder with the pods' logs on every node; the shipper keeps its positions beside it, in `log-shipper`."""
+    priority_class: NotRequired[pulumi.Input[str] | None]
+    """Name of the store's priority class; none when absent."""

@@ -23,7 +23,7 @@ _ROLES = {
 
 def declare_store(name: str, args: LogStackArgs, parent: pulumi.Resource) -> tuple[apps.v1.Deployment, core.v1.Service]:
     """Declare Elasticsearch; return its Deployment and its Service."""
-    workload = Workload(name, LOG_STORE, args["namespace"], parent)
+    workload = Workload(name, LOG_STORE, args["namespace"], parent, args.get("priority_class"))
     secret = workload.secret({**key_pair_files(args["tls"]), **_realm(args["users"])})
     files = {"state.json": state_file()}
     config = workload.config(files)

@@ -1,7 +1,7 @@
 """A private image registry."""
 
 import json
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
@@ -91,6 +91,8 @@ class ImageRegistryArgs(TypedDict):
     """Logins that may pull, push and delete, one bcrypt htpasswd line each."""
     storage: str
     """Size of its volume, in bytes with a binary unit."""
+    priority_class: NotRequired[pulumi.Input[str] | None]
+    """Name of the pods' priority class; none when absent."""
 
 
 class ImageRegistry(pulumi.ComponentResource):
@@ -101,7 +103,7 @@ class ImageRegistry(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ImageRegistryArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellwerk:index:ImageRegistry", name, None, opts)
-        workload = Workload(name, _APP, args["namespace"], self)
+        workload = Workload(name, _APP, args["namespace"], self, args.get("priority_class"))
         config = workload.config(files())
         secret = workload.secret(
             {

@@ -6,6 +6,7 @@ from typing import NotRequired, TypedDict
 import pulumi
 
 from components.kit.access import StoreAccessArgs
+from components.serving.autoscaling import AutoscalingArgs
 
 
 class InferenceServiceArgs(TypedDict):
@@ -42,7 +43,9 @@ class InferenceServiceArgs(TypedDict):
     clients: pulumi.Input[str]
     """Namespace whose pods may connect."""
     replicas: int
-    """Number of pods."""
+    """Number of pods; with an autoscaler the number to begin with."""
+    autoscaling: NotRequired[AutoscalingArgs | None]
+    """Who changes the number of pods; nobody when absent."""
     cpu: str
     """CPU cores that each pod requests, as text."""
     memory: str
@@ -58,3 +61,5 @@ class InferenceServiceArgs(TypedDict):
     the image must be built for. None when absent."""
     tolerations: NotRequired[Sequence[str] | None]
     """Keys of the pool's taints; `nvidia.com/gpu` when absent."""
+    priority_class: NotRequired[pulumi.Input[str] | None]
+    """Name of the pods' priority class; none when absent."""

@@ -15,6 +15,7 @@ from components.kit.options import child
 from components.kit.workload import Workload
 from components.serving import rollout
 from components.serving.arguments import InferenceServiceArgs
+from components.serving.autoscaling import declare_autoscaler
 from components.serving.looks import SERVICE_LABEL, Looks, looks
 from components.serving.predictor import predictor
 
@@ -52,7 +53,13 @@ class InferenceService(pulumi.ComponentResource):
             opts=child(self),
         )
         scale = self._scale(name, args, service, revision)
-        self._budget(name, args, service, revision, scale)
+        budget = self._budget(name, args, service, revision, scale)
+        autoscaling = args.get("autoscaling")
+        if autoscaling is not None:
+            # The revision has served before anybody ends its pods.
+            target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": deployment}
+            metadata = meta.v1.ObjectMetaArgs(name=rollout.autoscaler_name(model), namespace=namespace)
+            declare_autoscaler(f"{name}-autoscaler", target, metadata, autoscaling, child(self, [budget]))
         allow_ingress(
             f"{name}-ingress",
             meta.v1.ObjectMetaArgs(name=f"allow-{model}", namespace=namespace),
@@ -67,11 +74,16 @@ class InferenceService(pulumi.ComponentResource):
     def _scale(
         self, name: str, args: InferenceServiceArgs, service: CustomResource, revision: pulumi.Output[str]
     ) -> apps.v1.DeploymentPatch:
-        """Declare the number of pods, set once KServe has made the revision's Deployment."""
+        """Declare the number of pods, set once KServe has made the revision's Deployment.
+
+        With an autoscaler it is the number to begin with: it is set once, and the autoscaler's from then on.
+        """
         opts = child(self, [service])
         # Gone with the service: patched alone, a Deployment that does not exist would be made.
         opts.deleted_with = service
         opts.hooks = self._before(f"{name}-declared", args, rollout.until_declared)
+        if args.get("autoscaling") is not None:
+            opts.ignore_changes = ["spec.replicas"]
         return apps.v1.DeploymentPatch(
             f"{name}-replicas",
             metadata=meta.v1.ObjectMetaPatchArgs(
@@ -96,7 +108,7 @@ class InferenceService(pulumi.ComponentResource):
         service: CustomResource,
         revision: pulumi.Output[str],
         scale: pulumi.Resource,
-    ) -> None:
+    ) -> policy.v1.PodDisruptionBudget:
         """Declare the disruption budget, made or changed only once the revision serves.
 
         Until then every preview shows it as still to be done.
@@ -104,7 +116,7 @@ class InferenceService(pulumi.ComponentResource):
         opts = child(self, [scale])
         opts.hooks = self._before(f"{name}-serves", args, rollout.until_served)
         model = args["model"]
-        policy.v1.PodDisruptionBudget(
+        return policy.v1.PodDisruptionBudget(
             f"{name}-budget",
             metadata=meta.v1.ObjectMetaArgs(
                 name=model,
@@ -129,6 +141,7 @@ class InferenceService(pulumi.ComponentResource):
         wait: Callable[[rollout.Revision, Looks, Callable[[str], None]], Awaitable[None]],
     ) -> pulumi.ResourceHookBinding:
         """Return hooks by which a resource is created or updated only once `wait` has returned, previews excepted."""
+        autoscaling = args.get("autoscaling")
         seconds = _START_SECONDS + args["artefact_size"] / _BYTES_PER_SECOND
 
         async def before(given: pulumi.ResourceHookArgs) -> None:
@@ -139,6 +152,7 @@ class InferenceService(pulumi.ComponentResource):
                 model=args["model"],
                 digest=annotations.get(rollout.REVISION) or annotations[rollout.REPLICAS_OF],
                 replicas=args["replicas"],
+                scaling=rollout.Scaling(autoscaling["most"], "prometheus" in autoscaling) if autoscaling else None,
                 seconds=seconds,
                 deadline=args.get("deadline") or math.inf,
             )

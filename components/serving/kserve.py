@@ -1,12 +1,12 @@
 """KServe in raw deployment mode, with the runtime that serves ONNX."""
 
 import json
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import pulumi
 
 from components.kit import pods, ports
-from components.kit.access import KeyPairArgs, key_pair_files
+from components.kit.access import KeyPairArgs, PodResourcesArgs, key_pair_files
 from components.kit.custom import CustomResource
 from components.kit.kubernetes import core, meta, rbac, yaml
 from components.kit.names import KSERVE_WEBHOOK, SERVING_RUNTIME
@@ -65,6 +65,12 @@ class KServeArgs(TypedDict):
     """TLS certificate of the webhook, and its key."""
     authority: pulumi.Input[str]
     """Certificate of the authority that signed it, PEM; the API server trusts no other here."""
+    replicas: NotRequired[int]
+    """Number of the controller's pods, of which one works; 2 when absent."""
+    resources: NotRequired[PodResourcesArgs]
+    """What each of them asks for; 25m and 192Mi when absent."""
+    priority_class: NotRequired[pulumi.Input[str] | None]
+    """Name of the pods' priority class; none when absent."""
 
 
 class KServe(pulumi.ComponentResource):
@@ -76,7 +82,7 @@ class KServe(pulumi.ComponentResource):
     def __init__(self, name: str, args: KServeArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellwerk:index:KServe", name, None, opts)
         folder, namespace = args["manifests"], args["namespace"]
-        workload = Workload(name, _APP, namespace, self)
+        workload = Workload(name, _APP, namespace, self, args.get("priority_class"))
         definitions = yaml.v2.ConfigGroup(
             f"{name}-definitions",
             files=[f"{folder}/crds/serving.kserve.io_{kind}.yaml" for kind in _DEFINITIONS],
@@ -86,10 +92,12 @@ class KServe(pulumi.ComponentResource):
         config = workload.config(
             {key: json.dumps(value, sort_keys=True) for key, value in _CONFIG.items()}, title="inferenceservice-config"
         )
-        pod = _pod(args["image"], account, workload.secret(key_pair_files(args["tls"]), "webhook", "kubernetes.io/tls"))
+        pod = _pod(args, account, workload.secret(key_pair_files(args["tls"]), "webhook", "kubernetes.io/tls"))
         # Both answer the webhooks, one of them works: it holds the lease.
-        manager = workload.deployment(pods.template(_APP, pod), replicas=2, depends_on=[definitions, config])
-        workload.budget(min_available=1)
+        replicas = args.get("replicas", 2)
+        manager = workload.deployment(pods.template(_APP, pod), replicas=replicas, depends_on=[definitions, config])
+        if replicas > 1:
+            workload.budget(min_available=1)
         # The API server asks it about the first object of these definitions, and refuses that while nobody answers.
         service = workload.service(_HTTPS, ports.KSERVE_WEBHOOK, title=KSERVE_WEBHOOK, wait=True)
         workload.allow([ports.KSERVE_WEBHOOK])
@@ -136,17 +144,19 @@ class KServe(pulumi.ComponentResource):
         )
 
 
-def _pod(image: str, account: pulumi.Input[str], secret: pulumi.Input[str]) -> core.v1.PodSpecArgs:
+def _pod(args: KServeArgs, account: pulumi.Input[str], secret: pulumi.Input[str]) -> core.v1.PodSpecArgs:
+    asked = args.get("resources", {"cpu": "25m", "memory": "192Mi"})
     manager = pods.container(
         "manager",
-        image,
-        pods.resources("25m", "192Mi"),
+        args["image"],
+        pods.resources(asked["cpu"], asked["memory"]),
         [pods.mount("cert", "/tmp/k8s-webhook-server/serving-certs", read_only=True)],  # noqa: S108
         args=["--leader-elect"],
         env=[pods.field_env("POD_NAMESPACE", "metadata.namespace")],
         readiness=pods.http_probe("/readyz", ports.KSERVE_HEALTH),
     )
     pod = pods.pod([manager], [secret_volume("cert", secret)], account=account, grace_seconds=10)
+    pod.topology_spread_constraints = pods.spread({"app": _APP})
     # It works through the API server.
     pod.automount_service_account_token = None
     return pod

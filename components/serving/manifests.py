@@ -1,7 +1,7 @@
 """The parts of KServe's custom resources that are used here, in the API's spelling."""
 
 from collections.abc import Mapping, Sequence
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
@@ -105,6 +105,8 @@ class Predictor(TypedDict):
     volumes: NotRequired[Sequence[Volume]]
     nodeSelector: NotRequired[Mapping[str, str]]
     tolerations: NotRequired[Sequence[Mapping[str, str]]]
+    topologySpreadConstraints: Sequence[Mapping[str, Any]]
+    priorityClassName: NotRequired[pulumi.Input[str]]
 
 
 class Runtime(TypedDict):

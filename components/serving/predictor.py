@@ -1,12 +1,14 @@
 """The pods of a served model, as KServe takes them: one container fetches the artefact, one serves it."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pulumi
 
 from components.kit import placement, pods, store_access
 from components.kit.security import CONTAINER_MANIFEST, POD_MANIFEST
 from components.serving.arguments import InferenceServiceArgs
+from components.serving.looks import SERVICE_LABEL
 from components.serving.manifests import Container, Model, Mount, Predictor, Variable
 from components.serving.runtime import DRAIN_SECONDS, MODEL_FOLDER
 
@@ -23,17 +25,30 @@ def predictor(
         "securityContext": POD_MANIFEST,
         "model": _model(args),
         "initContainers": [_fetch(args, secret)],
+        "topologySpreadConstraints": _spread(args["model"]),
     }
     if secret is not None and args["store"].get("trust_bundle") is not None:
         items = [{"key": store_access.TRUST_KEY, "path": store_access.TRUST_KEY}]
         served["volumes"] = [{"name": store_access.TRUST_VOLUME, "secret": {"secretName": secret, "items": items}}]
     if account is not None:
         served["serviceAccountName"] = account
+    priority = args.get("priority_class")
+    if priority is not None:
+        served["priorityClassName"] = priority
     pool = args.get("node_pool")
     if pool:
         served["nodeSelector"] = placement.selector(pool)
         served["tolerations"] = placement.tolerations(args.get("tolerations"))
     return served
+
+
+def _spread(model: str) -> list[dict[str, Any]]:
+    """Return that the pods go to different nodes and zones; of one pod, too, so that more of them restart none."""
+    alike = {"matchLabels": {SERVICE_LABEL: model}}
+    return [
+        {"maxSkew": 1, "topologyKey": key, "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": alike}
+        for key in pods.TOPOLOGY
+    ]
 
 
 def _files(args: InferenceServiceArgs) -> dict[str, str]:

@@ -29,9 +29,24 @@ def deployment_name(model: str) -> str:
     return f"{model}-predictor"
 
 
+def autoscaler_name(model: str) -> str:
+    """Return what the object that scales a model is called: KServe has none of this name."""
+    return f"{model}-scale"
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """An autoscaler: the number of pods at most, and whether it is KEDA's, which makes one of a name of its own."""
+
+    most: int
+    is_kedas: bool = False
+
+
 @dataclass(frozen=True)
 class Revision:
     """One revision of a model: where it runs, how many pods it has, and how long it may take to serve.
+
+    With an autoscaler `replicas` is how many there are at least, while there are any.
 
     `seconds` count while nothing else gets ready either; `deadline` is a time, in seconds since 1970.
     """
@@ -42,6 +57,11 @@ class Revision:
     replicas: int
     seconds: float
     deadline: float = math.inf
+    scaling: Scaling | None = None
+
+    def admits(self, number: int) -> bool:
+        """Return whether a Deployment of the revision may ask for so many pods."""
+        return self.replicas <= number <= (self.replicas if self.scaling is None else self.scaling.most)
 
 
 @dataclass
@@ -70,6 +90,7 @@ async def until_declared(
             items, reason = [], f": {error}"
         if any(item["kind"] == "Deployment" and _is_declared(item, revision) for item in items):
             looks.advance()
+            await beside(_restore, revision, items, looks.run)
             return
         stalled, seconds = looks.stalled(began), time.monotonic() - began
         if stalled > revision.seconds or time.time() > revision.deadline:
@@ -102,12 +123,30 @@ async def until_served(
             if reason not in said:
                 said.add(reason)
                 report(f"{revision.model} does not serve yet: {reason}")
+        # The autoscaler may have none, or fewer than before: a revision is proved by pods.
+        await beside(_restore, revision, items, looks.run)
         since = (since or now) if seen.problems else None
         late = looks.stalled(began) > revision.seconds or time.time() > revision.deadline
         if late or (since is not None and now - since > patience):
             reasons = [*seen.problems, *seen.waiting] or ["its pods are not ready"]
             reasons += await beside(_details, revision, items, looks.run)
             raise NotServingError(_message(revision, reasons, now - began))
+
+
+def _restore(revision: Revision, items: Sequence[Any], run: Kubectl) -> None:
+    """Give a Deployment with an autoscaler as many pods as that one has decided on; KServe's change takes them away.
+
+    The autoscaler itself would do it within 15 seconds, and from one pod on.
+    """
+    deployment = next((item for item in items if item["kind"] == "Deployment"), None)
+    if revision.scaling is None or deployment is None:
+        return
+    name, asked = autoscaler_name(revision.model), deployment["spec"]["replicas"]
+    own = f"keda-hpa-{name}" if revision.scaling.is_kedas else name
+    decided = _try(run, "get", "hpa", own, "--ignore-not-found", "--output", "jsonpath={.status.desiredReplicas}")
+    wanted = min(max(revision.replicas, int(decided or 0)), revision.scaling.most)
+    if asked < wanted:
+        _try(run, "scale", "deployment", deployment_name(revision.model), f"--replicas={wanted}")
 
 
 async def _look(revision: Revision, looks: Looks) -> tuple[Items, Observation]:
@@ -125,7 +164,7 @@ def observe(items: Sequence[Any], revision: Revision) -> Observation:
     for item in items:
         if item["kind"] == "Deployment":
             seen.serves = _complete(item, revision)
-            if item["spec"]["replicas"] != revision.replicas:
+            if not revision.admits(item["spec"]["replicas"]):
                 seen.waiting.append(f"its Deployment asks for {item['spec']['replicas']} pods, not {revision.replicas}")
             # Pods that are never made have no state of their own.
             seen.problems += [f"no pod is made: {refusal}" for refusal in pod_state.refusals(item)]
@@ -159,9 +198,9 @@ def _complete(deployment: Any, revision: Revision) -> bool:
     complete: bool = (
         _is_declared(deployment, revision)
         and status.get("observedGeneration", 0) >= metadata["generation"]
-        and spec["replicas"] == revision.replicas
-        and status.get("updatedReplicas", 0) == status.get("replicas", 0) == revision.replicas
-        and status.get("availableReplicas", 0) == revision.replicas
+        and revision.admits(spec["replicas"])
+        and status.get("updatedReplicas", 0) == status.get("replicas", 0) == spec["replicas"]
+        and status.get("availableReplicas", 0) == spec["replicas"]
     )
     return complete
 

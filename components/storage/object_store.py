@@ -1,7 +1,7 @@
 """An S3 store for model artefacts."""
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import pulumi
 
@@ -39,6 +39,8 @@ class ObjectStoreArgs(TypedDict):
     """Port on the nodes."""
     storage: str
     """Size of its volume, in bytes with a binary unit."""
+    priority_class: NotRequired[pulumi.Input[str] | None]
+    """Name of the pods' priority class; none when absent."""
 
 
 class ObjectStore(pulumi.ComponentResource):
@@ -53,7 +55,7 @@ class ObjectStore(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: ObjectStoreArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellwerk:index:ObjectStore", name, None, opts)
-        workload = Workload(name, _APP, args["namespace"], self)
+        workload = Workload(name, _APP, args["namespace"], self, args.get("priority_class"))
         secret = workload.secret(
             {
                 "access": args["owner"]["access_key"],

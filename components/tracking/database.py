@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import pulumi
 
 from components.kit import pods, ports
+from components.kit.access import PodResourcesArgs
 from components.kit.kubernetes import batch, core
 from components.kit.network import app_peer
 from components.kit.volumes import claim_volume, scratch_volume, secret_volume
@@ -12,6 +13,7 @@ from components.kit.workload import Workload, one_at_a_time
 
 _APP = "tracking-db"
 _RESTORE = "tracking-restore"
+DATABASE_RESOURCES: PodResourcesArgs = {"cpu": "50m", "memory": "512Mi"}
 _BACKUP_STORAGE = "2Gi"
 _OWNER = "mlflow"
 # Says that the database needs an upgrade, and of which schema.
@@ -20,12 +22,16 @@ _UPGRADE = "/steps/upgrade"
 
 @dataclass(frozen=True)
 class Database:
-    """Images by reference, and names of the Secrets: the registry login, and `password` and `uri` of the database."""
+    """Images by reference, and names of the Secrets: the registry login, and `password` and `uri` of the database.
+
+    `resources` are what its pod asks for.
+    """
 
     image: pulumi.Input[str]
     server_image: pulumi.Input[str]
     pull_secret: pulumi.Input[str]
     secret: pulumi.Input[str]
+    resources: PodResourcesArgs
 
 
 def uri(password: pulumi.Output[str]) -> pulumi.Output[str]:
@@ -35,11 +41,11 @@ def uri(password: pulumi.Output[str]) -> pulumi.Output[str]:
 
 def declare_database(server: Workload, storage: str, database: Database) -> None:
     """Declare PostgreSQL on a volume of `storage` bytes (with a binary unit); server and restore alone reach it."""
-    workload = Workload(f"{server.name}-database", _APP, server.namespace, server.parent)
+    workload = Workload(f"{server.name}-database", _APP, server.namespace, server.parent, server.priority)
     container = pods.container(
         "postgres",
         database.image,
-        pods.resources("50m", "512Mi"),
+        pods.resources(database.resources["cpu"], database.resources["memory"]),
         [
             pods.mount("data", "/var/lib/postgresql"),
             pods.mount("secret", "/secret", read_only=True),

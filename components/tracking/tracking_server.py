@@ -1,18 +1,19 @@
 """MLflow on PostgreSQL."""
 
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import pulumi
 
 from components.kit import pods, ports, store_access
-from components.kit.access import StoreAccessArgs
+from components.kit.access import PodResourcesArgs, StoreAccessArgs
 from components.kit.kubernetes import core
 from components.kit.names import TRACKING
 from components.kit.network import namespace_peer
 from components.kit.volumes import scratch_volume
 from components.kit.workload import Workload
 from components.tracking.database import (
+    DATABASE_RESOURCES,
     Database,
     declare_backups,
     declare_database,
@@ -44,6 +45,12 @@ class TrackingServerArgs(TypedDict):
     """Store of the artefacts, in the folder `mlflow`; an identity is that of the service account `tracking`."""
     clients: Sequence[pulumi.Input[str]]
     """Namespaces whose pods may connect."""
+    resources: NotRequired[PodResourcesArgs]
+    """What the server's pod asks for; 100m and 1536Mi when absent."""
+    database_resources: NotRequired[PodResourcesArgs]
+    """What the database's pod asks for; 50m and 512Mi when absent."""
+    priority_class: NotRequired[pulumi.Input[str] | None]
+    """Name of the pods' priority class; none when absent."""
 
 
 class TrackingServer(pulumi.ComponentResource):
@@ -55,10 +62,16 @@ class TrackingServer(pulumi.ComponentResource):
     def __init__(self, name: str, args: TrackingServerArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellwerk:index:TrackingServer", name, None, opts)
         namespace, store = args["namespace"], args["store"]
-        workload = Workload(name, TRACKING, namespace, self)
+        workload = Workload(name, TRACKING, namespace, self, args.get("priority_class"))
         password = pulumi.Output.secret(args["database_password"])
         secret = workload.secret({"password": password, "uri": uri(password), **store_access.secret_data(store)})
-        database = Database(args["database_image"], args["image"], args["pull_secret"], secret)
+        database = Database(
+            args["database_image"],
+            args["image"],
+            args["pull_secret"],
+            secret,
+            args.get("database_resources", DATABASE_RESOURCES),
+        )
         declare_database(workload, args["storage"], database)
         pod = pods.pod(
             [_server(args, secret)],
@@ -82,7 +95,7 @@ class TrackingServer(pulumi.ComponentResource):
 
 
 def _server(args: TrackingServerArgs, secret: pulumi.Input[str]) -> core.v1.ContainerArgs:
-    store = args["store"]
+    store, asked = args["store"], args.get("resources", {"cpu": "100m", "memory": "1536Mi"})
     hosts = pulumi.Output.from_input(args["namespace"]).apply(
         lambda space: f"{TRACKING}:*,{TRACKING}.{space}.svc.cluster.local:*,localhost:*,127.0.0.1:*,10.*"
     )
@@ -90,7 +103,7 @@ def _server(args: TrackingServerArgs, secret: pulumi.Input[str]) -> core.v1.Cont
     return pods.container(
         TRACKING,
         args["image"],
-        pods.resources("100m", "1536Mi"),
+        pods.resources(asked["cpu"], asked["memory"]),
         [*store_access.trust_mounts(store), pods.temporary()],
         args=["server", "--host=0.0.0.0", f"--port={ports.TRACKING}", "--workers=1"],
         env=[

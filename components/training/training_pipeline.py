@@ -45,6 +45,8 @@ class TrainingPipelineArgs(TypedDict):
     empty mapping it trains on the CPU."""
     tolerations: NotRequired[Sequence[str] | None]
     """Keys of the pool's taints; `nvidia.com/gpu` when absent."""
+    priority_class: NotRequired[pulumi.Input[str] | None]
+    """Name of the pods' priority class; none when absent."""
 
 
 class TrainingPipeline(pulumi.ComponentResource):
@@ -56,7 +58,7 @@ class TrainingPipeline(pulumi.ComponentResource):
     def __init__(self, name: str, args: TrainingPipelineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellwerk:index:TrainingPipeline", name, None, opts)
         title = f"train-{args['model']}"
-        workload = Workload(name, title, args["namespace"], self)
+        workload = Workload(name, title, args["namespace"], self, args.get("priority_class"))
         data = {**store_access.secret_data(args["store"]), **_login(args["tracking"]), **_data_keys(args.get("data"))}
         secret = workload.secret(data) if data else None
         account = store_access.store_account(workload, title, args["store"])

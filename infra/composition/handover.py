@@ -4,7 +4,7 @@ A service may also declare a type of its own in its module; the services that ne
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,12 +15,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Namespaces:
-    """The names of the namespaces by purpose, known once they exist."""
+    """The names of the namespaces by purpose, known once they exist, and the priority classes of their pods."""
 
     by_purpose: Mapping[str, "pulumi.Output[str]"]
+    priorities: Mapping[str, "pulumi.Input[str]"] = field(default_factory=dict)
 
     def __getitem__(self, purpose: str) -> "pulumi.Output[str]":
         return self.by_purpose[purpose]
+
+    def priority(self, purpose: str) -> "pulumi.Input[str] | None":
+        """Return the name of the priority class of the pods of a namespace, None where they have none."""
+        return self.priorities.get(purpose)
 
 
 @dataclass(frozen=True)

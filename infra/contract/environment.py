@@ -12,10 +12,13 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import Field, create_model, model_validator
 
+from infra.contract.autoscaler import Autoscaler
 from infra.contract.fields import Cpu, EnvironmentName, ImageReference, Memory, Section, TeamName
 from infra.contract.forge import ForgeValues
 from infra.contract.links import Links
+from infra.contract.priorities import Priority
 from infra.contract.responsibilities import Responsibilities
+from infra.contract.sizes import DEFAULTS, Defaults, Size
 from infra.contract.versions import platform_image
 
 # Purposes of namespaces: `<environment>-<purpose>`.
@@ -138,6 +141,11 @@ class Environment(Section):
     )
     team: TeamName | None = None
     cluster: Cluster
+    size: Size = Field(
+        default=Size.SMALL, description="small, medium or large: what services and models ask for by default"
+    )
+    priority: Priority = Priority()
+    autoscaler: Autoscaler = Autoscaler()
     images: Images = Images()
     quota: Quota
     roles: Roles
@@ -158,6 +166,11 @@ class Environment(Section):
         """Return the reference of a platform image: the one that the environment names, else the local node's."""
         given: str | None = getattr(self.images, image.field)
         return given or platform_image(image.name)
+
+    @property
+    def defaults(self) -> Defaults:
+        """Return what services and models of an environment of this size ask for."""
+        return DEFAULTS[self.size]
 
     @property
     def scope(self) -> str:

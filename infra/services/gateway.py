@@ -7,7 +7,7 @@ from pydantic import Field
 from infra.composition.context import Composition
 from infra.composition.handover import ModelUrls, Namespaces
 from infra.composition.service import Certificate, NodePort, Service
-from infra.contract.environment import PLATFORM, Environment, PlatformImage, SectionField
+from infra.contract.environment import PLATFORM, Environment, PlatformImage, Resources, SectionField
 from infra.contract.fields import NodePort as NodePortNumber
 from infra.contract.fields import Section
 
@@ -33,7 +33,10 @@ class GatewaySection(Section):
     """The HTTPS entry of the environment."""
 
     node_port: NodePortNumber
-    replicas: int = Field(default=2, ge=1, le=10, description="number of pods, 1 to 10")
+    replicas: int | None = Field(
+        default=None, ge=1, le=10, description="number of pods, 1 to 10; null: as many as the environment's size has"
+    )
+    resources: Resources | None = None
     limits: GatewayLimits = GatewayLimits()
 
 
@@ -59,6 +62,8 @@ def _compose(context: Composition) -> None:
         {"name": model, "path_prefix": f"/v2/models/{model}", "url": inside}
         for model, inside in context.get(ModelUrls).by_model.items()
     ]
+    asked = values.defaults.gateway
+    resources = section.resources or Resources(cpu=asked.cpu, memory=asked.memory)
     gateway = Gateway(
         "gateway",
         {
@@ -67,7 +72,9 @@ def _compose(context: Composition) -> None:
             "tls": context.tls,
             "address": values.cluster.address,
             "node_port": section.node_port,
-            "replicas": section.replicas,
+            "replicas": section.replicas or asked.replicas,
+            "resources": {"cpu": resources.cpu, "memory": resources.memory},
+            "priority_class": context.get(Namespaces).priority(PLATFORM),
             "routes": routes,
             "limits": {
                 "max_body_bytes": section.limits.max_body_bytes,

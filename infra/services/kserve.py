@@ -26,6 +26,7 @@ def _build(environment: Environment) -> Build:
 def _compose(context: Composition) -> None:
     from components.serving.kserve import KServe
 
+    asked = context.environment.defaults.controller
     serving = KServe(
         "kserve",
         {
@@ -35,6 +36,9 @@ def _compose(context: Composition) -> None:
             "runtime_image": context.get(BuiltImages)["serving"],
             "tls": context.tls,
             "authority": context.authority,
+            "replicas": asked.replicas,
+            "resources": {"cpu": asked.cpu, "memory": asked.memory},
+            "priority_class": context.get(Namespaces).priority(KSERVE),
         },
         context.opts,
     )

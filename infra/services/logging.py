@@ -147,6 +147,7 @@ def _compose(context: Composition) -> None:
         {
             "environment": values.scope,
             "namespace": context.get(Namespaces)[PLATFORM],
+            "priority_class": context.get(Namespaces).priority(PLATFORM),
             "image": context.get(BuiltImages)["elasticsearch"],
             "shipper_image": values.image(_SHIPPER),
             "pull_secret": context.get(PullSecrets)[PLATFORM],

@@ -120,6 +120,7 @@ def _compose(context: Composition) -> None:
         "object-store",
         {
             "namespace": context.get(Namespaces)[PLATFORM],
+            "priority_class": context.get(Namespaces).priority(PLATFORM),
             "image": context.environment.image(_IMAGE),
             "tool_image": context.environment.image(_TOOLS),
             "buckets": [bucket(context.environment)],

@@ -186,6 +186,7 @@ def _compose(context: Composition) -> None:
         "registry",
         {
             "namespace": context.get(Namespaces)[PLATFORM],
+            "priority_class": context.get(Namespaces).priority(PLATFORM),
             "image": context.environment.image(_IMAGE),
             "address": address(context.environment),
             "tls": context.tls,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from enum import StrEnum
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, SecretStr, model_validator
 
@@ -15,10 +15,14 @@ from infra.composition.credentials import CredentialsPart
 from infra.composition.draft import Draft, password
 from infra.composition.handover import BuiltImages, Namespaces, ObjectStoreAccess, PullSecrets, TrackingAccess
 from infra.composition.service import Build, Service, Stack, Switch
-from infra.contract.environment import PLATFORM, TRAINING, Environment, SectionField, scope
+from infra.contract.environment import PLATFORM, TRAINING, Environment, Resources, SectionField, scope
 from infra.contract.fields import NamespaceName, Section
 from infra.contract.problems import ConfigError, Problem, proved, required
+from infra.contract.sizes import Ask
 from infra.contract.stacks import StackFiles
+
+if TYPE_CHECKING:
+    from components.kit.access import PodResourcesArgs
 
 _STORAGE = "5Gi"
 _KEY = "tracking"
@@ -48,6 +52,9 @@ class TrackingSection(Section):
     clients: list[NamespaceName] = Field(
         default=[], description="a list of namespaces of other stacks on the cluster whose pods may connect"
     )
+
+    resources: Resources | None = None
+    database_resources: Resources | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -126,7 +133,7 @@ def _make_credentials(draft: Draft) -> None:
 def _compose(context: Composition) -> None:
     from components.tracking.tracking_server import TrackingServer
 
-    namespaces, images = context.get(Namespaces), context.get(BuiltImages)
+    namespaces, images, section = context.get(Namespaces), context.get(BuiltImages), _section(context.environment)
     server = TrackingServer(
         "tracking",
         {
@@ -137,15 +144,22 @@ def _compose(context: Composition) -> None:
             "database_password": secret(context.credentials.get(TrackingKeys).postgres_password),
             "storage": _STORAGE,
             "store": context.get(ObjectStoreAccess).writer,
+            "resources": _asked(section.resources, context.environment.defaults.tracking),
+            "database_resources": _asked(section.database_resources, context.environment.defaults.tracking_database),
+            "priority_class": namespaces.priority(PLATFORM),
             "clients": [
                 namespaces.by_purpose.get(TRAINING, namespaces[PLATFORM]),
-                *_section(context.environment).clients,
+                *section.clients,
                 *_users(context.environment, StackFiles(context.root)),
             ],
         },
         context.opts,
     )
     context.give(TrackingAccess({"uri": server.uri}))
+
+
+def _asked(given: Resources | None, default: Ask) -> "PodResourcesArgs":
+    return {"cpu": given.cpu, "memory": given.memory} if given else {"cpu": default.cpu, "memory": default.memory}
 
 
 def _users(owner: Environment, files: StackFiles) -> Iterator[str]:

@@ -216,6 +216,7 @@ def _compose(context: Composition) -> None:
             f"train-{model}",
             {
                 "namespace": context.get(Namespaces)[TRAINING],
+                "priority_class": context.get(Namespaces).priority(TRAINING),
                 "model": model,
                 "image": images[image(model)],
                 "revision": images.revisions[image(model)],

@@ -16,7 +16,7 @@ from components.kit.fields import Fields, wire_name
 from tests.components.mocks import declared
 from tests.program.harness import Recording, apart, shown
 
-GROUPS = ("admissionregistration", "apps", "batch", "core", "meta", "networking", "policy", "rbac")
+GROUPS = ("admissionregistration", "apps", "batch", "core", "meta", "networking", "policy", "rbac", "scheduling")
 # The kubelet's own, which nobody declares; the API spells it with a capital letter, alone of all.
 REPORTED = {"DaemonEndpointArgs"}
 
@@ -92,6 +92,7 @@ def _needed(kind: str) -> dict[str, Any]:
         "Binding": {"target": {"name": "x"}},
         "ControllerRevision": {"revision": 1},
         "Event": {"involved_object": {"name": "x"}},
+        "PriorityClass": {"value": 1},
         "Secret": texts,
         "SecretPatch": texts,
         "RoleBinding": {"role_ref": {"name": "x"}},

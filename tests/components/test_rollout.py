@@ -78,6 +78,11 @@ class Cluster:
         self.looks = list(looks)
         self.asked: list[tuple[str, ...]] = []
         self.reported: list[str] = []
+        # What an autoscaler's status says.
+        self.decided = ""
+
+    def scales(self) -> list[tuple[str, ...]]:
+        return [words for words in self.asked if words[0] == "scale"]
 
     def __call__(self, *words: str) -> str:
         self.asked.append(words)
@@ -88,6 +93,10 @@ class Cluster:
             return json.dumps({"items": answer})
         if words[:2] == ("get", "events"):
             return json.dumps({"items": EVENTS})
+        if words[:2] == ("get", "hpa"):
+            return self.decided
+        if words[0] == "scale":
+            return ""
         assert words[0] == "logs"
         return "reading the artefact\nit does not exist\n"
 

@@ -18,6 +18,7 @@ from infra.contract.artefact import Format
 from infra.contract.environment import PLATFORM, SERVING, Environment
 from infra.contract.problems import Problem, show
 from infra.contract.release import Release
+from infra.services.serving import scaling
 from infra.services.serving.capacity import memory_problem, never_admitted, too_large
 from infra.services.serving.endings import warn
 from infra.services.serving.section import (
@@ -58,6 +59,7 @@ def _rules(stack: Stack) -> Iterator[Problem]:
                 "a release other than the serving one, or null",
                 "name the release that served before, or set null",
             )
+    yield from scaling.problems(environment)
     yield from never_admitted(environment)
 
 
@@ -127,6 +129,7 @@ def _serve(context: Composition, name: str, model: Model, release: Release) -> N
             "artefact_files": json.dumps(files) if files else None,
             "clients": namespaces[PLATFORM],
             "replicas": model.replicas,
+            "autoscaling": scaling.arguments(values, name, model),
             "cpu": model.resources.cpu,
             "memory": model.resources.memory,
             "context": values.cluster.context,
@@ -134,6 +137,7 @@ def _serve(context: Composition, name: str, model: Model, release: Release) -> N
             "node_pool": place.pool if place else None,
             "devices": place.devices if place else None,
             "tolerations": place.taints if place else None,
+            "priority_class": namespaces.priority(SERVING),
         },
         context.opts,
     )

@@ -39,12 +39,13 @@ def never_admitted(environment: Environment) -> Iterator[Problem]:
     """Yield every single model that the quota forbids, whatever else runs."""
     quota = environment.quota
     for name, model in models(environment).items():
-        if model.replicas + SURGE > quota.pods:
+        if model.most + SURGE > quota.pods:
+            key = ("replicas",) if model.autoscaling is None else ("autoscaling", "max")
             yield Problem(
-                ("models", name, "replicas"),
-                str(model.replicas),
+                ("models", name, *key),
+                str(model.most),
                 f"less than {quota.pods}, because quota.pods admits that many, one of them for updates",
-                "lower replicas, or raise quota.pods",
+                f"lower {key[-1]}, or raise quota.pods",
             )
 
 
@@ -76,10 +77,10 @@ def _serving(environment: Environment) -> Iterator[Problem]:
     if not served:
         return
     quota = environment.quota
-    pods = _sum([(model.replicas, 1) for model in served.values()])
-    cpu = _sum([(model.replicas, milli_cores(model.resources.cpu)) for model in served.values()])
-    memory = _sum([(model.replicas, memory_bytes(model.resources.memory)) for model in served.values()])
-    parts = ", ".join(f"{name} {model.replicas}" for name, model in list(served.items())[:_NAMED])
+    pods = _sum([(model.most, 1) for model in served.values()])
+    cpu = _sum([(model.most, milli_cores(model.resources.cpu)) for model in served.values()])
+    memory = _sum([(model.most, memory_bytes(model.resources.memory)) for model in served.values()])
+    parts = ", ".join(f"{name} {model.most}" for name, model in list(served.items())[:_NAMED])
     parts += f" and {len(served) - _NAMED} more models" if len(served) > _NAMED else ""
     for key, given, needed, beyond in (
         ("pods", quota.pods, pods, pods > quota.pods),
@@ -91,7 +92,7 @@ def _serving(environment: Environment) -> Iterator[Problem]:
                 ("quota", key),
                 show(given),
                 f"at least {needed}, because the served models need it while one is updated (replicas: {parts})",
-                f"raise quota.{key}, or lower replicas or resources of the models",
+                f"raise quota.{key}, or lower replicas (autoscaling.max) or resources of the models",
             )
 
 

@@ -17,6 +17,22 @@ from infra.contract.release import Release
 from infra.contract.testset import TestSets
 
 
+class Autoscaling(Section):
+    """How many pods a model has by what it has to do; what it is measured by needs a service of the cluster."""
+
+    min: int = Field(default=1, ge=1, le=100, description="number of pods at least, 1 to 100")
+    max: int = Field(ge=1, le=100, description="number of pods at most, 1 to 100")
+    cpu: int | None = Field(
+        default=None, ge=1, le=4000, description="percent of the requested CPU that pods use on average, 1 to 4000"
+    )
+    requests_per_second: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="requests per second of each pod on average, 1 to 1000000"
+    )
+    scale_to_zero: bool = Field(
+        default=False, description="true: without requests there is no pod; the first ones are refused until one is"
+    )
+
+
 class Model(Section):
     """A served model: pointers to immutable releases, and how it is served."""
 
@@ -27,6 +43,7 @@ class Model(Section):
     resources: Resources = Resources(cpu="50m", memory="512Mi")
     node_pool: Name | None = None
     gpu: Gpu | None = None
+    autoscaling: Autoscaling | None = None
     accepts_unevaluated: bool = Field(
         default=False,
         description="true: releases that nobody has evaluated are served here; where releases enter they always are",
@@ -34,6 +51,11 @@ class Model(Section):
     test_set: ReleaseId | None = Field(
         default=None, description="the test set that a release must pass to be promoted here, such as v1-3f2a9c1d"
     )
+
+    @property
+    def most(self) -> int:
+        """Return how many pods there may be."""
+        return self.replicas if self.autoscaling is None else self.autoscaling.max
 
     @model_validator(mode="before")
     @classmethod
@@ -50,7 +72,24 @@ SECTION: SectionField[Mapping[str, Model]] = SectionField(
 
 
 def models(environment: Environment) -> Mapping[str, Model]:
-    """Return the models of an environment by name."""
+    """Return the models of an environment by name, with what its size says where the file says nothing.
+
+    `replicas` is the number of pods to begin with where an autoscaler changes it.
+    """
+    asked = environment.defaults.model
+    by_size: dict[str, Any] = {"replicas": asked.replicas, "resources": Resources(cpu=asked.cpu, memory=asked.memory)}
+    return {name: _whole(model, by_size) for name, model in environment.section(SECTION).items()}
+
+
+def _whole(model: Model, by_size: Mapping[str, Any]) -> Model:
+    if model.autoscaling is not None:
+        by_size = {**by_size, "replicas": model.autoscaling.min}
+    changes = {key: value for key, value in by_size.items() if key not in model.model_fields_set}
+    return model.model_copy(update=changes)
+
+
+def given(environment: Environment) -> Mapping[str, Model]:
+    """Return the models as the file has them: what it does not say is not in `model_fields_set`."""
     return environment.section(SECTION)
 
 
@@ -61,7 +100,7 @@ def digests(environment: Environment) -> dict[str, str]:
 
 def _digest(model: Model) -> str:
     # What may be served says nothing of what is applied; what a file does not say leaves the digest of before.
-    unsaid = {"gpu"} if model.gpu is None else set[str]()
+    unsaid = {name for name in ("autoscaling", "gpu") if getattr(model, name) is None}
     applied = model.model_dump_json(exclude={"accepts_unevaluated", "test_set", *unsaid})
     return sha256(applied.encode()).hexdigest()[:16]
 
