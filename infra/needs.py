@@ -52,7 +52,7 @@ def _instance_types(environments: list[Environment]) -> tuple[InstanceType, ...]
             if first != made:
                 raise ConfigError(
                     f"nodePools: the instance type {made.name} of {name} is another one than that of {other}, and one "
-                    f"autoscaler of the local cluster makes nodes for both; give them the same resources and prices, or "
-                    f"names of their own"
+                    f"autoscaler of the local cluster makes nodes of both; give them the same resources, shares of "
+                    f"GPUs and prices, or names of their own"
                 )
     return tuple(each for each, _ in known.values())
