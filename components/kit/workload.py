@@ -53,12 +53,12 @@ class Workload:
         return claim.metadata.name
 
     def account(
-        self, title: str, annotations: Mapping[str, str] | None = None, token: bool | None = False
+        self, title: str, annotations: Mapping[str, pulumi.Input[str]] | None = None, token: bool | None = False
     ) -> pulumi.Output[str]:
         """Declare a service account and return its name; `token` None: pods get one as the cluster has it."""
         account = core.v1.ServiceAccount(
             f"{self.name}-account",
-            metadata=self._metadata(title, annotations),
+            metadata=self._metadata(title, annotations or None),
             automount_service_account_token=token,
             opts=child(self.parent),
         )
@@ -172,7 +172,9 @@ class Workload:
     def _selector(self) -> meta.v1.LabelSelectorArgs:
         return meta.v1.LabelSelectorArgs(match_labels={"app": self.app})
 
-    def _metadata(self, title: str, annotations: Mapping[str, str] | None = None) -> meta.v1.ObjectMetaArgs:
+    def _metadata(
+        self, title: str, annotations: Mapping[str, pulumi.Input[str]] | None = None
+    ) -> meta.v1.ObjectMetaArgs:
         return meta.v1.ObjectMetaArgs(name=title, namespace=self.namespace, annotations=annotations)
 
 
