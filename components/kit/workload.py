@@ -153,6 +153,32 @@ class Workload:
             opts=child(self.parent),
         )
 
+    def balanced(
+        self,
+        port: int,
+        target_port: int,
+        *,
+        annotations: Mapping[str, str] | None = None,
+        class_name: str | None = None,
+    ) -> core.v1.Service:
+        """Declare the Service of the pods behind a load balancer of the cluster, which takes no node port.
+
+        It shows the pods the clients' addresses.
+        """
+        return core.v1.Service(
+            f"{self.name}-service",
+            metadata=self._metadata(self.app, annotations or None),
+            spec=core.v1.ServiceSpecArgs(
+                type="LoadBalancer",
+                load_balancer_class=class_name,
+                allocate_load_balancer_node_ports=False,
+                external_traffic_policy="Local",
+                selector={"app": self.app},
+                ports=[core.v1.ServicePortArgs(port=port, target_port=target_port)],
+            ),
+            opts=child(self.parent),
+        )
+
     def allow(self, ports: Sequence[int], peers: Sequence[networking.v1.NetworkPolicyPeerArgs] | None = None) -> None:
         """Declare that `peers` (everybody when None) reach these ports."""
         metadata = self._metadata(f"allow-{self.app}")
