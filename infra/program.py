@@ -43,6 +43,7 @@ def run(root: Path, services: Services, target: Target) -> None:
 def compose(loaded: Loaded, credentials: Credentials, target: Target, root: Path) -> None:
     """Declare every resource of the environment and export what the command reads."""
     from components.kit import kubernetes
+    from components.kit.claims import claim_from
     from components.kit.deletion import delete_with_namespaces
 
     # ConfigMaps change in place: what reads them carries their digest and rolls by itself.
@@ -60,6 +61,8 @@ def compose(loaded: Loaded, credentials: Credentials, target: Target, root: Path
     if (assumed := target.assumed()) is not None:
         assume(assumed)
     delete_with_namespaces()
+    if (storage_class := values.cluster.storage_class) is not None:
+        claim_from(storage_class)
     opts = pulumi.ResourceOptions(providers=[provider])
     first, *_ = loaded.stack.services
     composition = Composition(loaded.stack, loaded.releases, credentials, target, root, opts, first, joined)

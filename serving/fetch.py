@@ -31,7 +31,7 @@ def connect() -> "S3Client":
         connect_timeout=5,
         read_timeout=60,
         retries={"mode": "standard", "max_attempts": 5},
-        s3={"addressing_style": "path"},
+        s3={"addressing_style": "virtual" if os.environ.get("S3_ADDRESSING_STYLE") == "virtual" else "path"},
         # The digest is what decides; not every S3-compatible store sends the checksums boto3 would ask for.
         response_checksum_validation="when_required",
     )

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import boto3
 from boto3.exceptions import Boto3Error
@@ -26,13 +26,13 @@ _CHUNK = 1 << 20
 _PARTS = TransferConfig(multipart_chunksize=8 << 20, use_threads=False)
 
 
-def config() -> Config:
-    """Return how the clients of stores ask."""
+def config(addressing: Literal["path", "virtual"] = "path") -> Config:
+    """Return how the clients of stores ask; the bucket stands in the path, or in the host's name (`virtual`)."""
     return Config(
         connect_timeout=5,
         read_timeout=60,
         retries={"mode": "standard", "max_attempts": 5},
-        s3={"addressing_style": "path"},
+        s3={"addressing_style": addressing},
         # S3-compatible stores do not all know the trailing checksums; the digest is verified by whoever loads.
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
@@ -44,8 +44,9 @@ def connect(environ: Mapping[str, str] = os.environ) -> "S3Client":
 
     Raise TrainingError when the endpoint is no URL or the CA bundle is not there.
     """
+    style = config("virtual" if environ.get("S3_ADDRESSING_STYLE") == "virtual" else "path")
     try:
-        return boto3.client("s3", region_name=environ.get("AWS_REGION", "us-east-1"), config=config())
+        return boto3.client("s3", region_name=environ.get("AWS_REGION", "us-east-1"), config=style)
     # Endpoint and CA bundle are looked at here; boto3 wraps neither error.
     except (BotoCoreError, ValueError, OSError) as error:
         raise TrainingError(f"object store: {error}") from error

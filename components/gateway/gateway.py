@@ -1,6 +1,6 @@
 """The HTTPS entry of an environment."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 import pulumi
@@ -18,6 +18,15 @@ _APP = "gateway"
 _HTTPS = 443
 
 
+class LoadBalancerArgs(TypedDict):
+    """A load balancer of the cluster in front of the gateway."""
+
+    annotations: NotRequired[Mapping[str, str] | None]
+    """Annotations of the Service, by which controllers of clouds are told what to make."""
+    class_name: NotRequired[str | None]
+    """Class of load balancers; the cluster's own when absent."""
+
+
 class GatewayArgs(TypedDict):
     """Arguments of Gateway."""
 
@@ -28,9 +37,11 @@ class GatewayArgs(TypedDict):
     tls: KeyPairArgs
     """TLS certificate and its key."""
     address: str
-    """Address of the nodes."""
-    node_port: int
-    """Port on the nodes."""
+    """Address of the nodes, or a name of the load balancer."""
+    node_port: NotRequired[int | None]
+    """Port on the nodes; absent with a load balancer."""
+    load_balancer: NotRequired[LoadBalancerArgs | None]
+    """Load balancer that answers at port 443; absent, the nodes answer at their port."""
     replicas: int
     """Number of pods."""
     resources: NotRequired[PodResourcesArgs]
@@ -74,11 +85,23 @@ class Gateway(pulumi.ComponentResource):
         )
         if args["replicas"] > 1:
             workload.budget(max_unavailable=1)
-        service = workload.service(_HTTPS, ports.GATEWAY, node_port=args["node_port"])
+        service, port = _service(workload, args)
         workload.allow([ports.GATEWAY])
-        outside = f"https://{args['address']}:{args['node_port']}"
+        outside = f"https://{args['address']}{port}"
         self.url = pulumi.Output.all(deployment.metadata.name, service.metadata.name).apply(lambda _: outside)
         self.register_outputs({"url": self.url})
+
+
+def _service(workload: Workload, args: GatewayArgs) -> tuple[core.v1.Service, str]:
+    """Declare the entry and return it, and the end of its URL."""
+    balancer = args.get("load_balancer")
+    if balancer is None:
+        port = args.get("node_port")
+        return workload.service(_HTTPS, ports.GATEWAY, node_port=port), f":{port}"
+    made = workload.balanced(
+        _HTTPS, ports.GATEWAY, annotations=balancer.get("annotations"), class_name=balancer.get("class_name")
+    )
+    return made, ""
 
 
 def _routes_volume(config_map: pulumi.Input[str]) -> core.v1.VolumeArgs:

@@ -61,8 +61,8 @@ class StaticKeysArgs(TypedDict):
 class WorkloadIdentityArgs(TypedDict):
     """An identity that the cloud gives to a pod by its service account: IRSA, GKE workload identity and the like."""
 
-    annotations: Mapping[str, str]
-    """Annotations of the pod's service account, such as eks.amazonaws.com/role-arn."""
+    annotations: Mapping[str, pulumi.Input[str]]
+    """Annotations of the pod's service account, such as eks.amazonaws.com/role-arn; none where the cloud knows it."""
 
 
 class StoreAccessArgs(TypedDict):
@@ -78,5 +78,7 @@ class StoreAccessArgs(TypedDict):
     """Static keys."""
     identity: NotRequired[WorkloadIdentityArgs | None]
     """Identity of the pod."""
+    virtual_hosts: NotRequired[bool]
+    """Whether the bucket is a part of the host's name; absent, of the path, which stores of one's own know."""
     trust_bundle: NotRequired[pulumi.Input[str] | None]
     """Certificates of the authorities that the store's own may come from, PEM; absent, the public ones."""

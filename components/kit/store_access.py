@@ -16,6 +16,8 @@ TRUST_VOLUME = "ca"
 TRUST_KEY = "ca.crt"
 KEY_VARIABLES = {"AWS_ACCESS_KEY_ID": "access", "AWS_SECRET_ACCESS_KEY": "secret"}
 DEFAULT_REGION = "us-east-1"
+# Of training and serving; without it the bucket stands in the path.
+ADDRESSING_VARIABLE = "S3_ADDRESSING_STYLE"
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3",)
 
 
@@ -62,6 +64,8 @@ def variables(
         values["AWS_CA_BUNDLE"] = f"{TRUST_FOLDER}/{TRUST_KEY}"
     if region is not None:
         values["AWS_REGION"] = region
+    if store.get("virtual_hosts"):
+        values[ADDRESSING_VARIABLE] = "virtual"
     return values
 
 

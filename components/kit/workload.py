@@ -55,12 +55,12 @@ class Workload:
         return claim.metadata.name
 
     def account(
-        self, title: str, annotations: Mapping[str, str] | None = None, token: bool | None = False
+        self, title: str, annotations: Mapping[str, pulumi.Input[str]] | None = None, token: bool | None = False
     ) -> pulumi.Output[str]:
         """Declare a service account and return its name; `token` None: pods get one as the cluster has it."""
         account = core.v1.ServiceAccount(
             f"{self.name}-account",
-            metadata=self._metadata(title, annotations),
+            metadata=self._metadata(title, annotations or None),
             automount_service_account_token=token,
             opts=child(self.parent),
         )
@@ -157,6 +157,32 @@ class Workload:
             opts=child(self.parent),
         )
 
+    def balanced(
+        self,
+        port: int,
+        target_port: int,
+        *,
+        annotations: Mapping[str, str] | None = None,
+        class_name: str | None = None,
+    ) -> core.v1.Service:
+        """Declare the Service of the pods behind a load balancer of the cluster, which takes no node port.
+
+        It shows the pods the clients' addresses.
+        """
+        return core.v1.Service(
+            f"{self.name}-service",
+            metadata=self._metadata(self.app, annotations or None),
+            spec=core.v1.ServiceSpecArgs(
+                type="LoadBalancer",
+                load_balancer_class=class_name,
+                allocate_load_balancer_node_ports=False,
+                external_traffic_policy="Local",
+                selector={"app": self.app},
+                ports=[core.v1.ServicePortArgs(port=port, target_port=target_port)],
+            ),
+            opts=child(self.parent),
+        )
+
     def allow(self, ports: Sequence[int], peers: Sequence[networking.v1.NetworkPolicyPeerArgs] | None = None) -> None:
         """Declare that `peers` (everybody when None) reach these ports."""
         metadata = self._metadata(f"allow-{self.app}")
@@ -181,7 +207,9 @@ class Workload:
     def _selector(self) -> meta.v1.LabelSelectorArgs:
         return meta.v1.LabelSelectorArgs(match_labels={"app": self.app})
 
-    def _metadata(self, title: str, annotations: Mapping[str, str] | None = None) -> meta.v1.ObjectMetaArgs:
+    def _metadata(
+        self, title: str, annotations: Mapping[str, pulumi.Input[str]] | None = None
+    ) -> meta.v1.ObjectMetaArgs:
         return meta.v1.ObjectMetaArgs(name=title, namespace=self.namespace, annotations=annotations)
 
 

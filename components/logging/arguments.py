@@ -28,8 +28,8 @@ class LogStackArgs(TypedDict):
     """Image of Elasticsearch (components/logging/images/elasticsearch) by digest."""
     shipper_image: pulumi.Input[str]
     """Image of the log shipper: an OpenTelemetry Collector as entry point, which any node can pull."""
-    pull_secret: pulumi.Input[str]
-    """Name of the Secret with the registry login, in `namespace`."""
+    pull_secret: NotRequired[pulumi.Input[str] | None]
+    """Name of the Secret with the registry login, in `namespace`. Absent where the nodes log in by themselves."""
     tls: KeyPairArgs
     """TLS certificate for `log-store.<namespace>.svc.cluster.local` and for `address`, and its key."""
     trust_bundle: pulumi.Input[str]

@@ -65,7 +65,7 @@ def _pod(
             scratch_volume("config", "8Mi", memory=True),
             scratch_volume("tmp"),
         ],
-        pull_secret=args["pull_secret"],
+        pull_secret=args.get("pull_secret"),
     )
     pod.enable_service_links = False
     return pod

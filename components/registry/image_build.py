@@ -31,8 +31,8 @@ class ImageBuildArgs(TypedDict):
     """Name of the image in the registry, such as `training`."""
     registry: pulumi.Input[str]
     """host:port of the registry."""
-    login: LoginArgs
-    """Login of the registry that may push."""
+    login: NotRequired[LoginArgs | None]
+    """Login of the registry that may push; absent, that of the machine: its Docker configuration, or a helper in it."""
     context: str
     """Folder with the Dockerfile; what its .dockerignore names is left out."""
     epoch: int
@@ -99,19 +99,21 @@ class ImageBuild(pulumi.ComponentResource):
             push=False,
             exports=[docker_build.ExportArgs(raw=target.apply(lambda image: _export(image, compression, rewrite)))],
             build_on_preview=False,
-            registries=[
-                docker_build.RegistryArgs(
-                    address=address,
-                    username=args["login"]["username"],
-                    password=pulumi.Output.secret(args["login"]["password"]),
-                )
-            ],
+            registries=_registries(address, args.get("login")),
             opts=pulumi.ResourceOptions(parent=self, custom_timeouts=_TIMEOUTS),
         )
         # The provider's own `ref` stays empty with an export of our own.
         self.reference = pulumi.Output.concat(target, "@", image.digest)
         self.arguments = image.build_args.apply(lambda given: given or {})
         self.register_outputs({"reference": self.reference})
+
+
+def _registries(address: pulumi.Input[str], login: LoginArgs | None) -> list[docker_build.RegistryArgs] | None:
+    """Return the login of the registry, None where the machine has one."""
+    if login is None:
+        return None
+    password = pulumi.Output.secret(login["password"])
+    return [docker_build.RegistryArgs(address=address, username=login["username"], password=password)]
 
 
 def _export(image: str, compression: Compression, rewrite: bool) -> str:

@@ -24,8 +24,8 @@ class InferenceServiceArgs(TypedDict):
     """Tracking run, for the log."""
     image: str
     """Serving image by digest."""
-    pull_secret: pulumi.Input[str]
-    """Name of the Secret with the registry login."""
+    pull_secret: NotRequired[pulumi.Input[str] | None]
+    """Name of the Secret with the registry login. Absent where the nodes log in by themselves."""
     runtime: pulumi.Input[str]
     """Name of the ClusterServingRuntime."""
     store: StoreAccessArgs

@@ -98,7 +98,7 @@ class Predictor(TypedDict):
     terminationGracePeriodSeconds: int
     automountServiceAccountToken: bool
     serviceAccountName: NotRequired[pulumi.Input[str]]
-    imagePullSecrets: Sequence[Mapping[str, pulumi.Input[str]]]
+    imagePullSecrets: NotRequired[Sequence[Mapping[str, pulumi.Input[str]]]]
     securityContext: PodSecurity
     model: Model
     initContainers: Sequence[Container]

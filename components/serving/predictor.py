@@ -21,12 +21,13 @@ def predictor(
         "deploymentStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "terminationGracePeriodSeconds": DRAIN_SECONDS + 25,
         "automountServiceAccountToken": False,
-        "imagePullSecrets": [{"name": args["pull_secret"]}],
         "securityContext": POD_MANIFEST,
         "model": _model(args),
         "initContainers": [_fetch(args, secret)],
         "topologySpreadConstraints": _spread(args["model"]),
     }
+    if (pull_secret := args.get("pull_secret")) is not None:
+        served["imagePullSecrets"] = [{"name": pull_secret}]
     if secret is not None and args["store"].get("trust_bundle") is not None:
         items = [{"key": store_access.TRUST_KEY, "path": store_access.TRUST_KEY}]
         served["volumes"] = [{"name": store_access.TRUST_VOLUME, "secret": {"secretName": secret, "items": items}}]

@@ -29,7 +29,7 @@ class Database:
 
     image: pulumi.Input[str]
     server_image: pulumi.Input[str]
-    pull_secret: pulumi.Input[str]
+    pull_secret: pulumi.Input[str] | None
     secret: pulumi.Input[str]
     resources: PodResourcesArgs
 

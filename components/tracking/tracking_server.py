@@ -35,8 +35,8 @@ class TrackingServerArgs(TypedDict):
     """Image of MLflow with boto3 and psycopg2."""
     database_image: pulumi.Input[str]
     """Image of PostgreSQL (components/tracking/images/postgres)."""
-    pull_secret: pulumi.Input[str]
-    """Name of the Secret with the registry login."""
+    pull_secret: NotRequired[pulumi.Input[str] | None]
+    """Name of the Secret with the registry login. Absent where the nodes log in by themselves."""
     database_password: pulumi.Input[str]
     """Password of the database's owner."""
     storage: str
@@ -68,7 +68,7 @@ class TrackingServer(pulumi.ComponentResource):
         database = Database(
             args["database_image"],
             args["image"],
-            args["pull_secret"],
+            args.get("pull_secret"),
             secret,
             args.get("database_resources", DATABASE_RESOURCES),
         )
@@ -81,7 +81,7 @@ class TrackingServer(pulumi.ComponentResource):
                 *migration_volumes(declare_backups(workload, database)),
             ],
             init_containers=migration(database),
-            pull_secret=args["pull_secret"],
+            pull_secret=args.get("pull_secret"),
             account=store_access.store_account(workload, TRACKING, store),
         )
         # Its one pod has a name that is known: a role lets people forward a port to it, and to no other. Its first step

@@ -24,8 +24,8 @@ class TrainingPipelineArgs(TypedDict):
     """Training image by digest."""
     revision: str
     """What the image was built from: a commit, with a digest of what differs from it."""
-    pull_secret: pulumi.Input[str]
-    """Name of the Secret with the registry login."""
+    pull_secret: NotRequired[pulumi.Input[str] | None]
+    """Name of the Secret with the registry login. Absent where the nodes log in by themselves."""
     tracking: TrackingAccessArgs
     """Tracking server of the runs; with `private` it is verified by the store's trust bundle."""
     experiment: NotRequired[str | None]
@@ -114,7 +114,8 @@ def _tracking_environment(args: TrainingPipelineArgs, secret: pulumi.Input[str] 
     """Return the variables by which a run is named, and by which MLflow's client logs in and verifies the server."""
     tracking, experiment = args["tracking"], args.get("experiment") or args["model"]
     values = {} if experiment == args["model"] else {"STELLWERK_EXPERIMENT": experiment}
-    if tracking.get("private"):
+    # Without a bundle of one's own the public authorities are trusted.
+    if tracking.get("private") and args["store"].get("trust_bundle") is not None:
         values["MLFLOW_TRACKING_SERVER_CERT_PATH"] = f"{store_access.TRUST_FOLDER}/{store_access.TRUST_KEY}"
     entries = pods.env(values)
     if tracking.get("login") is not None and secret is not None:
@@ -153,7 +154,7 @@ def _pod(
     pod = pods.pod(
         [container],
         [*store_access.trust_volumes(store, secret), scratch_volume("tmp", "4Gi")],
-        pull_secret=args["pull_secret"],
+        pull_secret=args.get("pull_secret"),
         account=account,
         restart_policy="Never",
     )

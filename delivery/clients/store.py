@@ -8,7 +8,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Literal
 
 import boto3
 from boto3.exceptions import Boto3Error
@@ -52,14 +52,19 @@ class Store:
 def connect(values: Environment, engine: Engine) -> Iterator[Store]:
     """Yield the object store of an environment; its CA is verified."""
     environment, endpoint = values.environment, object_store.external_url(values)
+    region = object_store.region(values)
     place = _Place(
-        f"object store of {environment} ({endpoint})",
+        f"object store of {environment} ({endpoint or f'S3 in {region}'})",
         endpoint,
         object_store.bucket(values),
         "objectStore",
+        region or "us-east-1",
         embedded=object_store.runs(values),
+        keys=object_store.has_keys(values),
+        addressing="path" if object_store.path_style(values) else "virtual",
     )
-    with _opened(place, environment, engine, values.ca_certificate) as store:
+    authorities = values.ca_certificate if object_store.has_own_authority(values) else None
+    with _opened(place, environment, engine, authorities) as store:
         yield store
 
 
@@ -76,19 +81,24 @@ def connect_data(values: Environment, engine: Engine) -> Iterator[Store]:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a store is, what messages call it, and the key of its section and its credentials."""
+    """Where a store is, what messages call it, and the key of its section and its credentials.
+
+    Without `keys` it is asked as whom one is in AWS, by a profile, a role or a login of the organization.
+    """
 
     name: str
-    endpoint: str
+    endpoint: str | None
     bucket: str
     key: str
     region: str = "us-east-1"
     embedded: bool = False
+    keys: bool = True
+    addressing: Literal["path", "virtual"] = "path"
 
 
 @contextmanager
 def _opened(place: _Place, environment: str, engine: Engine, authorities: str | None) -> Iterator[Store]:
-    access, secret = _login(environment, engine, place.key)
+    access, secret = _login(environment, engine, place.key) if place.keys else (None, None)
     with ExitStack() as cleanup:
         with system_errors("writing the authority of the store", "make the temporary folder writable"):
             authority = cleanup.enter_context(tempfile.NamedTemporaryFile("w", suffix=".crt"))
@@ -102,7 +112,7 @@ def _opened(place: _Place, environment: str, engine: Engine, authorities: str | 
                 aws_secret_access_key=secret,
                 region_name=place.region,
                 verify=authority.name if authorities else None,
-                config=_config(embedded=place.embedded),
+                config=_config(place),
             )
         except (BotoCoreError, ValueError) as error:
             action = f"correct stellwerk:{place.key} in {file_name(environment)}"
@@ -110,14 +120,14 @@ def _opened(place: _Place, environment: str, engine: Engine, authorities: str | 
         yield Store(client, place.bucket, place.name)
 
 
-def _config(*, embedded: bool) -> Config:
+def _config(place: _Place) -> Config:
     return Config(
         connect_timeout=5,
         read_timeout=60,
         # The own store is an address of the cluster: a proxy for the internet does not lead there.
-        proxies={} if embedded else None,
+        proxies={} if place.embedded else None,
         retries={"mode": "standard", "max_attempts": 4},
-        s3={"addressing_style": "path"},
+        s3={"addressing_style": place.addressing},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )

@@ -30,19 +30,19 @@ class Namespaces:
 
 @dataclass(frozen=True)
 class RegistryAccess:
-    """Where images are pushed to, known once it answers, and with which login."""
+    """Where images are pushed to, known once it answers, and with which login; None: that of whoever builds."""
 
     address: "pulumi.Input[str]"
-    builder: "LoginArgs"
+    builder: "LoginArgs | None"
 
 
 @dataclass(frozen=True)
 class PullSecrets:
-    """Names of the secrets that pods pull images with, by the purpose of their namespace."""
+    """Names of the secrets that pods pull images with, by the purpose of their namespace; None: nodes log in."""
 
-    by_purpose: Mapping[str, "pulumi.Output[str]"]
+    by_purpose: Mapping[str, "pulumi.Output[str] | None"]
 
-    def __getitem__(self, purpose: str) -> "pulumi.Output[str]":
+    def __getitem__(self, purpose: str) -> "pulumi.Output[str] | None":
         return self.by_purpose[purpose]
 
 

@@ -33,13 +33,7 @@ Cidr = Annotated[
     AfterValidator(_network),
 ]
 Principal = Annotated[str, Field(pattern=_ARN, description="the ARN of a role or a user of IAM")]
-Bucket = Annotated[
-    str,
-    Field(
-        pattern=r"^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$",
-        description="a bucket's name, unique in all of S3: 3 to 63 lower-case letters, digits and '-'",
-    ),
-]
+Role = Annotated[str, Field(pattern=_ARN.replace("(role|user)", "role"), description="the ARN of a role of IAM")]
 Region = Annotated[
     str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]$", description="a region of AWS such as eu-central-1")
 ]
@@ -154,7 +148,7 @@ class RegistryValues(Section):
 class Tenant(Section):
     """What an environment gets of the cluster's stack: a bucket, and roles that write and read it."""
 
-    bucket: Bucket
+    bucket: Name
     team: TeamName | None = None
     identity: Identity = Field(default=Identity.IRSA, description="irsa, or podIdentity (EKS Pod Identity)")
     models: tuple[Name, ...] = Field(

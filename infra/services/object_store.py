@@ -11,6 +11,7 @@ from infra.composition.draft import Draft, access_key, password
 from infra.composition.handover import Namespaces, ObjectStoreAccess
 from infra.composition.logins import S3Keys, take_login
 from infra.composition.service import Certificate, NodePort, Service, Stack
+from infra.contract.cluster import Identity, Role
 from infra.contract.environment import PLATFORM, Environment, Mode, PlatformImage, RunBy, SectionField
 from infra.contract.fields import Name, Section
 from infra.contract.fields import NodePort as NodePortNumber
@@ -19,13 +20,21 @@ from infra.contract.problems import Problem, proved, required
 if TYPE_CHECKING:
     import pulumi
 
-    from components.kit.access import StoreAccessArgs
+    from components.kit.access import StaticKeysArgs, StoreAccessArgs, WorkloadIdentityArgs
 
 _IMAGE, _TOOLS = PlatformImage("versitygw"), PlatformImage("busybox")
 _STORAGE = "10Gi"
+_ROLE = "eks.amazonaws.com/role-arn"
 _KEY = "objectStore"
 _WRITER = {"accessKey": "AWS_ACCESS_KEY_ID", "secretKey": "AWS_SECRET_ACCESS_KEY"}
 _READER = {"accessKey": "AWS_READER_ACCESS_KEY_ID", "secretKey": "AWS_READER_SECRET_ACCESS_KEY"}
+
+
+class StoreRoles(Section):
+    """The roles that pods take by IRSA, where no stack of the cluster's says them."""
+
+    writer: Role
+    reader: Role
 
 
 class ObjectStoreSection(Section):
@@ -35,6 +44,19 @@ class ObjectStoreSection(Section):
     bucket: Name
     node_port: NodePortNumber | None = None
     endpoint: str | None = Field(default=None, pattern=r"^https://[^/]+$", description="an https URL without a path")
+    region: str | None = Field(
+        default=None,
+        min_length=1,
+        description="the store's region: eu-central-1; without an endpoint AWS's own",
+    )
+    path_style: bool = Field(default=True, description="true: the bucket stands in the path; false: in the host's name")
+    public_certificate: bool = Field(
+        default=False, description="true: the endpoint's certificate comes from a public authority"
+    )
+    identity: Identity | None = Field(
+        default=None, description="irsa or podIdentity: pods prove who they are to AWS; null: by keys"
+    )
+    roles: StoreRoles | None = Field(default=None, description="{writer: <ARN>, reader: <ARN>}, or null")
 
 
 class ObjectStoreKeys(S3Keys):
@@ -67,12 +89,33 @@ def bucket(environment: Environment) -> str:
     return environment.shared_name(_section(environment).bucket)
 
 
-def external_url(environment: Environment) -> str:
-    """Return the URL under which clients outside the cluster reach the store."""
+def external_url(environment: Environment) -> str | None:
+    """Return the URL under which clients outside the cluster reach the store; None: AWS's own of the region."""
     section = _section(environment)
     if section.mode is Mode.EMBEDDED:
         return f"https://{environment.cluster.address}:{proved(section.node_port)}"
-    return proved(section.endpoint)
+    return section.endpoint
+
+
+def region(environment: Environment) -> str | None:
+    """Return the region of the store, None where it has none."""
+    return _section(environment).region
+
+
+def path_style(environment: Environment) -> bool:
+    """Return whether the bucket stands in the path of requests."""
+    return _section(environment).path_style
+
+
+def has_keys(environment: Environment) -> bool:
+    """Return whether the store is used with keys of the environment's credentials, and not with who one is in AWS."""
+    return _section(environment).identity is None
+
+
+def has_own_authority(environment: Environment) -> bool:
+    """Return whether the store's certificate comes from the authorities that the environment trusts."""
+    section = _section(environment)
+    return section.mode is Mode.EMBEDDED or (section.endpoint is not None and not section.public_certificate)
 
 
 def _section(environment: Environment) -> ObjectStoreSection:
@@ -82,9 +125,25 @@ def _section(environment: Environment) -> ObjectStoreSection:
 def _rules(stack: Stack) -> Iterator[Problem]:
     section = _section(stack.environment)
     if section.mode is Mode.EMBEDDED:
-        yield from required(("objectStore", "nodePort"), section.node_port, "a node port, because mode is embedded")
-    else:
-        yield from required(("objectStore", "endpoint"), section.endpoint, "an https URL, because mode is external")
+        yield from required((_KEY, "nodePort"), section.node_port, "a node port, because mode is embedded")
+    elif section.region is None:
+        yield from required(
+            (_KEY, "endpoint"), section.endpoint, "an https URL, or a region of AWS, because mode is external"
+        )
+    yield from _identity_rules(stack.environment, section)
+
+
+def _identity_rules(environment: Environment, section: ObjectStoreSection) -> Iterator[Problem]:
+    """Yield what is wrong with how pods prove who they are."""
+    path = (_KEY, "identity")
+    if section.identity is not None and section.mode is Mode.EMBEDDED:
+        yield Problem(path, section.identity.value, "null, because mode is embedded", "remove the key")
+    if section.identity is Identity.IRSA and section.roles is None and environment.cluster.stack is None:
+        allowed = "the roles that pods take, by cluster.stack or by objectStore.roles, because identity is irsa"
+        yield Problem(path, section.identity.value, allowed, "name the stack that makes the cluster, or the two roles")
+    if section.roles is not None and section.identity is not Identity.IRSA:
+        allowed = "null, because roles are taken with identity: irsa alone"
+        yield Problem((_KEY, "roles"), "two roles", allowed, "set identity to irsa, or remove the key")
 
 
 def _ports(environment: Environment) -> Iterator[NodePort]:
@@ -95,10 +154,14 @@ def _ports(environment: Environment) -> Iterator[NodePort]:
 
 
 def _credentials(environment: Environment) -> Mapping[str, type[CredentialsPart]]:
+    if not has_keys(environment):
+        return {}
     return {_KEY: OwnObjectStoreKeys if runs(environment) else ObjectStoreKeys}
 
 
 def _make_credentials(draft: Draft) -> None:
+    if not has_keys(draft.environment):
+        return
     if runs(draft.environment):
         for path in ((_KEY,), (_KEY, "reader")):
             draft.need(*path, "accessKey", make=access_key)
@@ -133,7 +196,11 @@ def _compose(context: Composition) -> None:
         },
         context.opts,
     )
-    _hand_over(context, keys, store.endpoint, store.reader_endpoint)
+    context.give(
+        ObjectStoreAccess(
+            _access(context, store.endpoint, keys.args()), _access(context, store.reader_endpoint, keys.reader.args())
+        )
+    )
     pulumi.export("objectStore", store.external_endpoint)
 
 
@@ -141,22 +208,42 @@ def _connect(context: Composition) -> None:
     import pulumi
 
     endpoint = external_url(context.environment)
-    _hand_over(context, context.credentials.get(ObjectStoreKeys), endpoint, endpoint)
-    pulumi.export("objectStore", endpoint)
+    if has_keys(context.environment):
+        keys = context.credentials.get(ObjectStoreKeys)
+        writer, reader = (_access(context, endpoint, each.args()) for each in (keys, keys.for_models))
+    else:
+        writer, reader = (_access(context, endpoint, identity=_identity(context, use)) for use in ("writer", "reader"))
+    context.give(ObjectStoreAccess(writer, reader))
+    pulumi.export("objectStore", endpoint or f"s3://{bucket(context.environment)}")
 
 
-def _hand_over(
-    context: Composition, keys: ObjectStoreKeys, endpoint: "pulumi.Input[str]", reader: "pulumi.Input[str]"
-) -> None:
-    context.give(ObjectStoreAccess(_access(context, endpoint, keys), _access(context, reader, keys.for_models)))
+def _identity(context: Composition, use: str) -> "WorkloadIdentityArgs":
+    """Return who a pod is in AWS for a use of the store: writer or reader."""
+    section = _section(context.environment)
+    if section.identity is Identity.POD_IDENTITY:
+        # The cluster knows which service account has which role.
+        return {"annotations": {}}
+    if section.roles is not None:
+        given: str = getattr(section.roles, use)
+        return {"annotations": {_ROLE: given}}
+    return {"annotations": {_ROLE: proved(context.joined).role(use)}}
 
 
-def _access(context: Composition, endpoint: "pulumi.Input[str]", keys: S3Keys) -> "StoreAccessArgs":
+def _access(
+    context: Composition,
+    endpoint: "pulumi.Input[str] | None",
+    keys: "StaticKeysArgs | None" = None,
+    identity: "WorkloadIdentityArgs | None" = None,
+) -> "StoreAccessArgs":
+    environment = context.environment
     return {
-        "bucket": bucket(context.environment),
+        "bucket": bucket(environment),
+        "region": region(environment),
         "endpoint": endpoint,
-        "keys": keys.args(),
-        "trust_bundle": context.authority,
+        "keys": keys,
+        "identity": identity,
+        "virtual_hosts": not path_style(environment),
+        "trust_bundle": context.authority if has_own_authority(environment) else None,
     }
 
 

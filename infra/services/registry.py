@@ -1,6 +1,8 @@
 """The image registry that workload images are pushed to and pulled from."""
 
+import re
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, SecretStr
@@ -24,13 +26,33 @@ _IMAGE, _PROXY = PlatformImage("registry"), PlatformImage("traefik")
 _STORAGE = "15Gi"
 _BUILDER = "builder"
 _KEY = "registry"
+# What an address of a kind looks like, and what is said of one that does not.
+_PROJECT = r"[a-z0-9.-]+(:[0-9]{1,5})?/.+"
+_ADDRESSES = {
+    "harbor": (_PROJECT, "host/project: Harbor has images in projects alone"),
+    "gitlab": (_PROJECT, "host/group/project: GitLab has images in projects alone"),
+    "ecr": (
+        r"[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?(/.+)?",
+        "<account>.dkr.ecr.<region>.amazonaws.com/<prefix>: the address of a registry in ECR",
+    ),
+}
 _VARIABLES, _PUSH_VARIABLES = "STELLWERK_REGISTRY", "STELLWERK_REGISTRY_PUSH"
+
+
+class Kind(StrEnum):
+    """What runs at the registry's address: whether it has projects, and how it is logged in to."""
+
+    OCI = "oci"
+    HARBOR = "harbor"
+    GITLAB = "gitlab"
+    ECR = "ecr"
 
 
 class RegistrySection(Section):
     """The image registry that workload images are pushed to and pulled from."""
 
     mode: RunBy
+    kind: Kind = Field(default=Kind.OCI, description="oci (any registry), harbor, gitlab or ecr")
     address: str = Field(pattern=r"^[a-z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9._/-]+)?$", description="host or host:port")
 
     @property
@@ -92,8 +114,20 @@ def _section(environment: Environment) -> RegistrySection:
     return environment.section(SECTION)
 
 
+def _has_logins(environment: Environment) -> bool:
+    """Return whether logins are kept; those of ECR end after 12 hours: nodes and builds get their own each time."""
+    return _section(environment).kind is not Kind.ECR
+
+
 def _rules(stack: Stack) -> Iterator[Problem]:
     section = _section(stack.environment)
+    if section.kind in _ADDRESSES:
+        shape, allowed = _ADDRESSES[section.kind]
+        if not re.fullmatch(shape, section.address):
+            yield Problem(("registry", "address"), show(section.address), allowed, "correct the address, or the kind")
+    if section.kind is not Kind.OCI and section.mode is Mode.EMBEDDED:
+        action = "set mode to external, or remove kind"
+        yield Problem(("registry", "kind"), section.kind.value, "oci, because mode is embedded", action)
     if section.mode is Mode.EMBEDDED and not 30000 <= section.port <= 32767:
         yield Problem(
             ("registry", "address"),
@@ -104,10 +138,14 @@ def _rules(stack: Stack) -> Iterator[Problem]:
 
 
 def _credentials(environment: Environment) -> Mapping[str, type[CredentialsPart]]:
+    if not _has_logins(environment):
+        return {}
     return {_KEY: OwnRegistryLogins if runs(environment) else RegistryLogins}
 
 
 def _make_credentials(draft: Draft) -> None:
+    if not _has_logins(draft.environment):
+        return
     if runs(draft.environment):
         _make_logins(draft)
         return
@@ -201,13 +239,21 @@ def _compose(context: Composition) -> None:
 
 
 def _connect(context: Composition) -> None:
+    if not _has_logins(context.environment):
+        context.give(RegistryAccess(address(context.environment), None))
+        context.give(PullSecrets(dict.fromkeys(_pulling(context))))
+        return
     _hand_over(context, context.credentials.get(RegistryLogins), address(context.environment))
 
 
 def _hand_over(context: Composition, logins: RegistryLogins, where: "pulumi.Input[str]") -> None:
     context.give(RegistryAccess(where, logins.builder.args()))
-    purposes = [namespace.purpose for namespace in context.stack.namespaces() if namespace.pulls]
-    context.give(PullSecrets({purpose: _pull_secret(context, logins, purpose) for purpose in purposes}))
+    context.give(PullSecrets({purpose: _pull_secret(context, logins, purpose) for purpose in _pulling(context)}))
+
+
+def _pulling(context: Composition) -> list[str]:
+    """Return the purposes of the namespaces whose pods run images of the registry."""
+    return [namespace.purpose for namespace in context.stack.namespaces() if namespace.pulls]
 
 
 def _pull_secret(context: Composition, login: Login, purpose: str) -> "pulumi.Output[str]":

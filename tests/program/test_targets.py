@@ -1,0 +1,108 @@
+"""The values of docs/examples: each is one file, is an environment, and makes a program."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.contract.stacks import StackFiles
+from infra.targets import variables
+from infra.targets.target import Target
+from infra.values import from_file
+from tests.program import harness
+from tests.program.conftest import Machine
+from tests.program.harness import ROOT, SENTINEL, Recording, certificate, leaks
+
+EXAMPLES = ROOT / "docs" / "examples"
+CLUSTER = "cloud"
+NAMES = sorted(file.name.split(".")[1] for file in EXAMPLES.glob("Pulumi.*.yaml") if CLUSTER not in file.name)
+ROLES = {use: f"arn:aws:iam::111122223333:role/{CLUSTER}-eks-{use}" for use in ("writer", "reader")}
+OUTPUTS = {"kubeconfig": '{"kind": "Config"}', "environments": {"eks": ROLES}}
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout with the examples as its stack files."""
+    root = tmp_path_factory.mktemp("examples")
+    (root / "stacks").mkdir()
+    for name in (*NAMES, CLUSTER):
+        text = (EXAMPLES / f"Pulumi.{name}.yaml").read_text()
+        # Each is for a team of its own: none of them takes releases from another.
+        origin = "" if name == CLUSTER else "config:\n  stellwerk:releasesFrom: null\n"
+        (root / "stacks" / f"Pulumi.{name}.yaml").write_text(text.replace("config:\n", origin or "config:\n", 1))
+    (root / "requirements").mkdir()
+    shutil.copy(ROOT / "requirements" / "dev.txt", root / "requirements")
+    return root
+
+
+def composed(name: str, checkout: Path, machine: Machine, tmp_path: Path) -> Recording:
+    """The program of an example, with credentials as `stellwerk init` writes them."""
+    values = StackFiles(checkout).values(name)
+    context = values["cluster"]["context"]
+    named = {"name": context, "context": {"cluster": context}}
+    kubeconfig = {"contexts": [named], "clusters": [{"name": context, "cluster": {}}]}
+    (tmp_path / "kubeconfig").write_text(json.dumps(kubeconfig))
+    given = {**machine.variables, variables.KUBECONFIG: str(tmp_path / "kubeconfig")}
+    made: dict[str, Any] = harness.credentials(values)
+    if "identity" in values["objectStore"]:
+        del made["objectStore"]
+    if values["registry"].get("kind") == "ecr":
+        del made["registry"]
+    whole = {**values, "caCertificate": certificate("ca"), "credentials": made}
+    return harness.run(whole, name, checkout, Target(given), before={CLUSTER: OUTPUTS})
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_values_are_an_environment(name: str, checkout: Path) -> None:
+    assert from_file(name, checkout).environment.environment == name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_values_make_a_program(name: str, checkout: Path, machine: Machine, tmp_path: Path) -> None:
+    program = composed(name, checkout, machine, tmp_path)
+    (service,) = (each for each in program.of_kind("Service").values() if each["metadata"]["name"] == "gateway")
+    balanced = "loadBalancer" in StackFiles(checkout).values(name)["gateway"]
+    assert service["spec"]["type"] == ("LoadBalancer" if balanced else "NodePort")
+    assert ("nodePort" in service["spec"]["ports"][0]) is not balanced
+    assert list(leaks(program.inputs)) == []
+
+
+def test_an_environment_on_eks_keeps_no_login(checkout: Path, machine: Machine, tmp_path: Path) -> None:
+    program = composed("eks", checkout, machine, tmp_path)
+    assert SENTINEL in json.dumps(program.inputs), "the certificates are secrets"
+    assert not [key for key, each in program.of_kind("Secret").items() if "dockerconfig" in json.dumps(each)]
+    builds = program.of_kind("Image")
+    assert builds and not any(build.get("registries") for build in builds.values())
+    provider = program.inputs["pulumi:providers:kubernetes::cluster"]
+    assert provider["kubeconfig"] == OUTPUTS["kubeconfig"] and "context" not in provider
+
+
+def test_a_model_on_eks_reads_its_file_as_its_role(checkout: Path, machine: Machine, tmp_path: Path) -> None:
+    root = tmp_path / "checkout"
+    shutil.copytree(checkout, root)
+    shutil.copytree(machine.root / "stacks" / "releases", root / "stacks" / "releases")
+    shutil.copytree(machine.root / "models", root / "models")
+    file = root / "stacks" / "Pulumi.eks.yaml"
+    served = "stellwerk:models: {digits: {release: v2-3f2a9c1d}}"
+    file.write_text(file.read_text().replace("stellwerk:models: {}", served))
+    program = composed("eks", root, machine, tmp_path)
+    (account,) = (each for each in program.of_kind("ServiceAccount").values() if "digits" in each["metadata"]["name"])
+    assert account["metadata"]["annotations"] == {"eks.amazonaws.com/role-arn": ROLES["reader"]}
+    (model,) = program.of_kind("InferenceService").values()
+    (fetch,) = model["spec"]["predictor"]["initContainers"]
+    given = {each["name"]: each.get("value") for each in fetch["env"]}
+    assert (given["AWS_REGION"], given["S3_ADDRESSING_STYLE"]) == ("eu-central-1", "virtual")
+    assert not {"AWS_ACCESS_KEY_ID", "AWS_ENDPOINT_URL_S3", "AWS_CA_BUNDLE"} & given.keys()
+    assert "imagePullSecrets" not in model["spec"]["predictor"]
+
+
+def test_claims_are_of_the_class_that_the_values_name(checkout: Path, machine: Machine, tmp_path: Path) -> None:
+    root = tmp_path / "checkout"
+    shutil.copytree(checkout, root)
+    file = root / "stacks" / "Pulumi.rke2.yaml"
+    text = file.read_text().replace("stellwerk:logging", "stellwerk:tracking: {mode: embedded}\n  stellwerk:logging")
+    file.write_text(text)
+    claims = composed("rke2", root, machine, tmp_path).of_kind("PersistentVolumeClaim")
+    assert claims and {each["spec"]["storageClassName"] for each in claims.values()} == {"longhorn"}
