@@ -11,6 +11,7 @@ from components.cluster.node_pool import NodePool
 from components.cluster.ownership import OwnershipPolicy
 from components.cluster.tenant import Tenant
 from components.gateway.gateway import Gateway
+from components.gateway.routes import GatewayRoutes, IngressRoutes
 from components.logging.log_stack import LogStack
 from components.registry.image_build import ImageBuild
 from components.registry.image_registry import ImageRegistry
@@ -25,9 +26,11 @@ NAME = "stellwerk"
 
 COMPONENTS: tuple[type[pulumi.ComponentResource], ...] = (
     Gateway,
+    GatewayRoutes,
     ImageBuild,
     ImageRegistry,
     InferenceService,
+    IngressRoutes,
     KServe,
     LogStack,
     NodePool,

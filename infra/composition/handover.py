@@ -90,3 +90,10 @@ class ModelUrls:
     """The URL inside the cluster of every model of the environment, by name, whether it has a release or not."""
 
     by_model: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ModelServices:
+    """The Services that answer for every model of the environment, by its name: each with its share of the requests."""
+
+    by_model: Mapping[str, Mapping[str, int]]

@@ -5,7 +5,14 @@ from collections.abc import Iterator
 
 from infra.composition import hooks
 from infra.composition.context import Composition
-from infra.composition.handover import ModelUrls, Namespaces, ObjectStoreAccess, PullSecrets, ServingRuntime
+from infra.composition.handover import (
+    ModelServices,
+    ModelUrls,
+    Namespaces,
+    ObjectStoreAccess,
+    PullSecrets,
+    ServingRuntime,
+)
 from infra.composition.service import Documents, Namespace, Placement, Service, Stack
 from infra.contract.artefact import Format
 from infra.contract.environment import PLATFORM, SERVING, Environment
@@ -78,6 +85,7 @@ def _compose(context: Composition) -> None:
     import pulumi
 
     from components.serving.inference_service import url
+    from components.serving.rollout import deployment_name
 
     moved = context.target.moved()
     if moved is None:
@@ -86,6 +94,7 @@ def _compose(context: Composition) -> None:
     # Every model has its URL before it has a release: the gateway does not change when the first one comes.
     namespace = context.environment.namespace(SERVING)
     context.give(ModelUrls({name: url(namespace, name) for name in models(context.environment)}))
+    context.give(ModelServices({name: {deployment_name(name): 1} for name in models(context.environment)}))
     for name, model in models(context.environment).items():
         if model.release is not None and moved in (None, name):
             _serve(context, name, model, context.releases[name, model.release])
@@ -131,7 +140,7 @@ SERVICE = Service(
     "serving",
     section=SECTION,
     needs=(Namespaces, PullSecrets, ObjectStoreAccess, ServingRuntime),
-    gives=(ModelUrls,),
+    gives=(ModelUrls, ModelServices),
     rules=_rules,
     pointers=pointers,
     document_rules=_document_rules,
