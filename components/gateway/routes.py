@@ -5,6 +5,7 @@ from typing import NotRequired, TypedDict
 
 import pulumi
 
+from components.cluster.rights import GATEWAY_API as API
 from components.kit import ports
 from components.kit.access import KeyPairArgs, key_pair_files
 from components.kit.custom import CustomResource
@@ -13,7 +14,6 @@ from components.kit.network import allow_ingress, namespace_peer
 from components.kit.options import child
 from components.kit.secrets import declare_secret
 
-API = "gateway.networking.k8s.io"
 # What Services of models listen on.
 _PORT = 80
 # A gateway answers for each route that it has looked at. Whether the Services exist is no matter of its acceptance.

@@ -27,7 +27,8 @@ def changed(run: Run) -> Changed:
 
 HOST = "models.example.com"
 ATTACHED: dict[str, Any] = {
-    "mode": "gatewayApi", "url": f"https://{HOST}", "parent": {"name": "public", "namespace": "edge", "section": "https"},
+    "mode": "gatewayApi", "url": f"https://{HOST}",
+    "parent": {"name": "public", "namespace": "edge", "section": "https"},
 }  # fmt: skip
 INGRESS: dict[str, Any] = {
     "mode": "ingress", "url": f"https://{HOST}:8443", "ingressClass": "nginx", "clients": ["ingress-nginx"],
