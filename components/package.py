@@ -15,6 +15,7 @@ from components.cluster.ownership import OwnershipPolicy
 from components.cluster.priority_classes import PriorityClasses
 from components.cluster.tenant import Tenant
 from components.gateway.gateway import Gateway
+from components.gateway.routes import GatewayRoutes, IngressRoutes
 from components.logging.log_stack import LogStack
 from components.registry.image_build import ImageBuild
 from components.registry.image_registry import ImageRegistry
@@ -32,9 +33,11 @@ COMPONENTS: tuple[type[pulumi.ComponentResource], ...] = (
     ExistingNodes,
     Gateway,
     GpuOperator,
+    GatewayRoutes,
     ImageBuild,
     ImageRegistry,
     InferenceService,
+    IngressRoutes,
     KServe,
     LogStack,
     NodePool,

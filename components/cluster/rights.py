@@ -12,6 +12,8 @@ from components.kit.names import TRACKING
 READ = ("get", "list", "watch")
 CHANGE = ("create", "update", "patch", "delete")
 SERVING_API = "serving.kserve.io"
+GATEWAY_API = "gateway.networking.k8s.io"
+RBAC_API = "rbac.authorization.k8s.io"
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,37 @@ _RESTART = (
     Rule("apps", ("deployments/scale", "statefulsets/scale"), ("get", "update", "patch")),
 )
 _CONFIGURE = (Rule("", ("configmaps",), CHANGE),)
+
+# What `pulumi up` and the commands do in the namespaces of an environment whose cluster is somebody else's: these have
+# made the namespaces. Whoever makes roles needs the rights that these give: those of the table below are among them.
+DEPLOY = (
+    *VIEW,
+    *_RUNS,
+    *_RESTART,
+    Rule(
+        "",
+        (
+            "configmaps",
+            "limitranges",
+            "persistentvolumeclaims",
+            "resourcequotas",
+            "secrets",
+            "serviceaccounts",
+            "services",
+        ),
+        (*READ, *CHANGE),
+    ),
+    Rule("apps", ("deployments", "statefulsets"), CHANGE),
+    Rule("batch", ("cronjobs", "jobs"), CHANGE),
+    Rule("networking.k8s.io", ("ingresses",), (*READ, *CHANGE)),
+    Rule("networking.k8s.io", ("networkpolicies",), CHANGE),
+    Rule("policy", ("poddisruptionbudgets",), CHANGE),
+    Rule(RBAC_API, ("rolebindings", "roles"), (*READ, *CHANGE)),
+    Rule(SERVING_API, ("inferenceservices", "servingruntimes"), CHANGE),
+    Rule(GATEWAY_API, ("httproutes",), (*READ, *CHANGE)),
+)
+# And with the namespaces themselves, by their names.
+DEPLOY_NAMESPACES = ("get", "list", "watch", "update", "patch", "delete")
 
 # role -> purpose of the namespace -> rules. Namespaces of other purposes (the controllers') belong to nobody.
 RIGHTS: Mapping[str, Mapping[str, Sequence[Rule]]] = {

@@ -5,8 +5,9 @@ from typing import NotRequired, TypedDict
 
 import pulumi
 
-from components.cluster.rights import RIGHTS
+from components.cluster.rights import RBAC_API, RIGHTS
 from components.kit.kubernetes import core, meta, rbac
+from components.kit.names import namespace_labels
 from components.kit.network import deny_ingress
 from components.kit.options import child
 
@@ -62,12 +63,7 @@ class Tenant(pulumi.ComponentResource):
             f"{name}-{purpose}",
             metadata=meta.v1.ObjectMetaArgs(
                 name=title,
-                labels={
-                    "stellwerk.dev/environment": args["environment"],
-                    "stellwerk.dev/purpose": purpose,
-                    "pod-security.kubernetes.io/enforce": "restricted",
-                    "pod-security.kubernetes.io/warn": "restricted",
-                },
+                labels=namespace_labels(args["environment"], purpose),
             ),
             opts=child(self),
         )
@@ -102,7 +98,6 @@ class Tenant(pulumi.ComponentResource):
 
     def _role(self, name: str, namespace: core.v1.Namespace, role: str, purpose: str, groups: Sequence[str]) -> None:
         """Declare the role's rights and who has them; other than cluster roles, two environments share none of it."""
-        api = "rbac.authorization.k8s.io"
         metadata = meta.v1.ObjectMetaArgs(name=role, namespace=namespace.metadata.name)
         rights = rbac.v1.Role(
             name,
@@ -121,8 +116,8 @@ class Tenant(pulumi.ComponentResource):
         rbac.v1.RoleBinding(
             f"{name}-binding",
             metadata=metadata,
-            role_ref=rbac.v1.RoleRefArgs(api_group=api, kind="Role", name=role),
-            subjects=[rbac.v1.SubjectArgs(api_group=api, kind="Group", name=group) for group in groups],
+            role_ref=rbac.v1.RoleRefArgs(api_group=RBAC_API, kind="Role", name=role),
+            subjects=[rbac.v1.SubjectArgs(api_group=RBAC_API, kind="Group", name=group) for group in groups],
             # Who is no administrator may bind only a role that exists, with rights of their own.
             opts=child(self, [rights]),
         )

@@ -42,3 +42,13 @@ CAPACITY = "stellwerk.dev/capacity"
 
 GPU = "nvidia.com/gpu"
 """The resource that NVIDIA's device plugin advertises, and by custom the taint of the nodes that have it."""
+
+
+def namespace_labels(environment: str, purpose: str) -> dict[str, str]:
+    """Return the labels of an environment's namespace: whose it is, and that its pods have no privileges."""
+    return {
+        "stellwerk.dev/environment": environment,
+        "stellwerk.dev/purpose": purpose,
+        "pod-security.kubernetes.io/enforce": "restricted",
+        "pod-security.kubernetes.io/warn": "restricted",
+    }

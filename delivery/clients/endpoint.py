@@ -40,7 +40,11 @@ def endpoint(project: Project, environment: str, model: str) -> Endpoint:
     """Return the model's endpoint; raise DeliveryError when the environment does not serve such a model."""
     project.model(environment, model)
     values = project.environment(environment)
-    return Endpoint(f"{gateway.url(values)}/v2/models/{model}", trust(values))
+    trusted = trust(values)
+    if not gateway.is_embedded(values):
+        # The company's gateway has a certificate of its own: behind the authority in the file, or a public one.
+        trusted.load_default_certs()
+    return Endpoint(f"{gateway.url(values)}/v2/models/{model}", trusted)
 
 
 def trust(environment: Environment) -> ssl.SSLContext:

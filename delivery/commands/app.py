@@ -69,6 +69,7 @@ for command in (
     traces.trace,
     histories.history,
     roles.roles,
+    roles.access,
     environments.drift,
     state.orphans,
     logs.logs,

@@ -1,4 +1,4 @@
-"""The command about who has which part in what: roles."""
+"""The commands about who has which part in what, and who may do what in a cluster: roles, access."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from delivery.terminal import Chosen, Json, answer, print_json, session
+from delivery.errors import DeliveryError
+from delivery.terminal import Chosen, Environment, Json, answer, print_json, session
 
 if TYPE_CHECKING:
     from delivery.operations.roles import Roles
@@ -36,6 +37,30 @@ def roles(
     else:
         _print(made)
     raise typer.Exit(2 if made.contradictions else 0)
+
+
+def access(
+    context: typer.Context,
+    environment: Environment,
+    user: Annotated[str | None, typer.Option("--user", help="A user of the cluster who runs the environment.")] = None,
+    group: Annotated[str | None, typer.Option("--group", help="A group whose members run it.")] = None,
+    account: Annotated[
+        str | None, typer.Option("--service-account", help="A service account that runs it: <namespace>/<name>.")
+    ] = None,
+) -> None:
+    """Print what the owner of a cluster makes, so that somebody who is no administrator runs the environment there."""
+    import json
+
+    from delivery.operations.access import SubjectKind
+    from delivery.operations.access import access as operation
+
+    kinds = {SubjectKind.USER: user, SubjectKind.GROUP: group, SubjectKind.SERVICE_ACCOUNT: account}
+    given = [(kind, name) for kind, name in kinds.items() if name]
+    if len(given) != 1:
+        raise DeliveryError("say who runs the environment: exactly one of --user, --group and --service-account")
+    # One document a line, as JSON, which is YAML.
+    for made in operation(session(context), environment, *given[0]):
+        typer.echo(f"---\n{json.dumps(made)}")
 
 
 def _print(made: "Roles") -> None:

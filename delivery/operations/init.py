@@ -109,7 +109,7 @@ def _certificates(draft: Draft, stack: Stack, authority_certificate: str) -> Non
         suffixes = (f".{namespace}.svc", "", f".{namespace}.svc.cluster.local")
         # A changed address of the cluster needs another certificate.
         names = [f"{host}{suffix}" for host in wanted.hosts for suffix in suffixes]
-        names.append(stack.environment.cluster.address)
+        names += wanted.outside(stack.environment)
         present = draft.values.get("tls", {}).get(wanted.key)
         if present and not authority.covers(present["certificate"], names):
             del draft.values["tls"][wanted.key]

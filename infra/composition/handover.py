@@ -120,3 +120,10 @@ class SharedGpus:
     mig: Mapping[str, Mapping[str, int]]
     time_slicing: Mapping[str, int]
     mps: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class ModelServices:
+    """The Services that answer for every model of the environment, by its name: each with its share of the requests."""
+
+    by_model: Mapping[str, Mapping[str, int]]

@@ -26,11 +26,15 @@ class CompositionError(StellwerkError):
 
 @dataclass(frozen=True)
 class Certificate:
-    """A server certificate: its key under `tls` in the credentials, the names of Services, their namespace."""
+    """A server certificate: its key under `tls` in the credentials, the names of Services, their namespace.
+
+    `outside` are the names by which clients outside the cluster know the server.
+    """
 
     key: str
     hosts: tuple[str, ...]
     purpose: str = PLATFORM
+    outside: Callable[[Environment], Iterable[str]] = lambda environment: (environment.cluster.address,)
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,23 @@ def changed(run: Run) -> Changed:
     return program
 
 
+HOST = "models.example.com"
+ATTACHED: dict[str, Any] = {
+    "mode": "gatewayApi", "url": f"https://{HOST}",
+    "parent": {"name": "public", "namespace": "edge", "section": "https"},
+}  # fmt: skip
+INGRESS: dict[str, Any] = {
+    "mode": "ingress", "url": f"https://{HOST}:8443", "ingressClass": "nginx", "clients": ["ingress-nginx"],
+    "annotations": {"nginx.ingress.kubernetes.io/proxy-body-size": "16m"},
+}  # fmt: skip
+
+
+@pytest.fixture
+def elsewhere(run: Run) -> Callable[[dict[str, Any]], Recording]:
+    """prod's program with its entry in a gateway of the company's."""
+    return lambda section: run({**stack_values("prod"), "gateway": section}, "prod")
+
+
 def template(program: Recording) -> Any:
     return program.of_kind("Deployment")["gateway"]["spec"]["template"]
 
@@ -73,3 +90,51 @@ def test_the_default_body_is_the_servers(program: Recording) -> None:
 
 def test_no_token_of_the_api_server(program: Recording) -> None:
     assert template(program)["spec"]["automountServiceAccountToken"] is False
+
+
+def test_routes_are_attached_to_a_gateway_of_the_company_s(elsewhere: Callable[[dict[str, Any]], Recording]) -> None:
+    program = elsewhere(ATTACHED)
+    route = program.of_kind("HTTPRoute")["gateway-digits"]
+    attached = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "public", "namespace": "edge"}
+    assert route["spec"]["parentRefs"] == [{**attached, "sectionName": "https"}]
+    assert route["spec"]["hostnames"] == [HOST]
+    (rule,) = route["spec"]["rules"]
+    assert rule["matches"] == [{"path": {"type": "PathPrefix", "value": "/v2/models/digits"}}]
+    assert [(each["name"], each["weight"]) for each in rule["backendRefs"]] == [("digits-predictor", 1)]
+    assert route["metadata"]["namespace"] == "prod-serving", "beside its Service: no grant is needed"
+    assert "Accepted" in route["metadata"]["annotations"]["pulumi.com/waitFor"]
+    assert program.outputs["gateway"] == f"https://{HOST}"
+    assert "gateway" not in program.of_kind("Deployment"), "no gateway of its own"
+    assert let_in(program) == ["edge"]
+
+
+def test_the_gateway_s_pods_may_run_in_other_namespaces(elsewhere: Callable[[dict[str, Any]], Recording]) -> None:
+    assert let_in(elsewhere({**ATTACHED, "clients": ["envoy", "envoy-2"]})) == ["envoy", "envoy-2"]
+
+
+def test_an_ingress_per_model_with_a_certificate_of_the_environment_s(
+    elsewhere: Callable[[dict[str, Any]], Recording],
+) -> None:
+    program = elsewhere(INGRESS)
+    made = program.of_kind("Ingress")["gateway-digits"]
+    secret = program.of_kind("Secret")["gateway-tls"]
+    assert secret["type"] == "kubernetes.io/tls"
+    assert made["metadata"]["annotations"].items() >= INGRESS["annotations"].items()
+    assert made["spec"]["ingressClassName"] == "nginx"
+    assert made["spec"]["tls"] == [{"hosts": [HOST], "secretName": secret["metadata"]["name"]}]
+    (rule,) = made["spec"]["rules"]
+    target = {"service": {"name": "digits-predictor", "port": {"number": 80}}}
+    assert rule == {
+        "host": HOST,
+        "http": {"paths": [{"path": "/v2/models/digits", "pathType": "Prefix", "backend": target}]},
+    }
+    assert program.outputs["gateway"] == f"https://{HOST}:8443"
+    assert let_in(program) == ["ingress-nginx"]
+
+
+def let_in(program: Recording) -> list[str]:
+    """The namespaces whose pods reach the models by the policy of the routes."""
+    spec = program.of_kind("NetworkPolicy")["gateway-ingress"]["spec"]
+    assert spec["podSelector"] == {"matchLabels": {}}
+    (rule,) = spec["ingress"]
+    return [each["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for each in rule["from"]]

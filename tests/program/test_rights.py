@@ -1,21 +1,17 @@
 """The declared rights and the node's admission configuration, judged by a real API server without a node."""
 
 import json
-import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
 import yaml
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
 
-from infra.local.cluster import addons, configuration
+from infra.local.cluster import addons
 from infra.local.cluster.layout import PROVISIONER
 from tests.program.harness import Recording
 from tests.support import rights
-from tests.support.tools import eventually, free_port, running, tool
+from tests.support.api_server import api_server
 
 pytestmark = pytest.mark.tools
 ROLES = [(role, purpose) for role, purposes in rights.ALLOWED.items() for purpose in purposes]
@@ -25,47 +21,10 @@ _KINDS = ("Namespace", "Role", "RoleBinding")
 @pytest.fixture(scope="module")
 def kubectl(tmp_path_factory: pytest.TempPathFactory, programs: Mapping[str, Recording]) -> Iterator[rights.Kubectl]:
     """kubectl as the administrator of an API server that has dev's namespaces and roles."""
-    folder = tmp_path_factory.mktemp("api")
-    etcd, peer, port = free_port(), free_port(), free_port()
-    key = rsa.generate_private_key(65537, 2048)
-    (folder / "sa.key").write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-        )
-    )
-    (folder / "admission.yaml").write_text(yaml.safe_dump(configuration.admission()))
-    (folder / "tokens.csv").write_text('of-the-test,admin,1,"system:masters"\n')
-    store, server = f"http://127.0.0.1:{etcd}", folder / "server.log"
-    commands = [
-        [tool("etcd"), f"--data-dir={folder}/etcd", f"--listen-client-urls={store}", f"--advertise-client-urls={store}",
-         f"--listen-peer-urls=http://127.0.0.1:{peer}", "--unsafe-no-fsync"],
-        [tool("kube-apiserver"), f"--etcd-servers={store}", "--bind-address=127.0.0.1", f"--secure-port={port}",
-         f"--cert-dir={folder}/certs", "--service-account-issuer=https://kubernetes.default.svc",
-         f"--service-account-key-file={folder}/sa.key", f"--service-account-signing-key-file={folder}/sa.key",
-         f"--token-auth-file={folder}/tokens.csv", "--authorization-mode=RBAC", "--endpoint-reconciler-type=none",
-         "--service-cluster-ip-range=10.96.0.0/16", f"--admission-control-config-file={folder}/admission.yaml",
-         # Nobody makes a service account here.
-         "--disable-admission-plugins=ServiceAccount"],
-    ]  # fmt: skip
-    place = [f"--server=https://127.0.0.1:{port}", "--token=of-the-test", "--insecure-skip-tls-verify",
-             "--kubeconfig=/dev/null", f"--cache-dir={folder}/cache"]  # fmt: skip
-
-    def call(*arguments: str, stdin: str = "") -> tuple[int, str]:
-        command = [tool("kubectl"), *place, *arguments]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=60)
-        return done.returncode, done.stdout + done.stderr
-
-    with ExitStack() as stack:
-        for number, command in enumerate(commands):
-            stack.enter_context(running(command, server if number else folder / "etcd.log"))
-        eventually(lambda: call("get", "--raw=/readyz")[1] == "ok", server)
+    with api_server(tmp_path_factory.mktemp("api")) as server:
         documents = [document for kind in _KINDS for document in programs["dev"].of_kind(kind).values()]
-        documents.append({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "local-path-storage"}})
-        code, said = call(
-            "apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": documents})
-        )
-        assert code == 0, said
-        yield call
+        server.apply(*documents, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "local-path-storage"}})
+        yield server.kubectl
 
 
 @pytest.mark.parametrize(("role", "purpose"), ROLES)

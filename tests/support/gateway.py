@@ -26,7 +26,7 @@ LIMITS: LimitsArgs = {"max_body_bytes": 1024**2, "in_flight": 4, "requests_per_s
 class Backend:
     """Answers with the request's path; can hold its answers, and break off after it has read a request."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
         self.go_on, self.to_break, self.requests = threading.Event(), 0, 0
         self.go_on.set()
         backend = self
@@ -53,8 +53,9 @@ class Backend:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._server = ThreadingHTTPServer((address, 0), Handler)
+        self.port = self._server.server_port
+        self.url = f"http://{address}:{self.port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:

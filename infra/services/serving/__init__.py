@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from infra.composition import hooks
 from infra.composition.context import Composition
 from infra.composition.handover import (
+    ModelServices,
     ModelUrls,
     Namespaces,
     ObjectStoreAccess,
@@ -89,6 +90,7 @@ def _compose(context: Composition) -> None:
     import pulumi
 
     from components.serving.inference_service import url
+    from components.serving.rollout import deployment_name
 
     moved = context.target.moved()
     if moved is None:
@@ -97,6 +99,7 @@ def _compose(context: Composition) -> None:
     # Every model has its URL before it has a release: the gateway does not change when the first one comes.
     namespace = context.environment.namespace(SERVING)
     context.give(ModelUrls({name: url(namespace, name) for name in models(context.environment)}))
+    context.give(ModelServices({name: {deployment_name(name): 1} for name in models(context.environment)}))
     for name, model in models(context.environment).items():
         if model.release is not None and moved in (None, name):
             _serve(context, name, model, context.releases[name, model.release])
@@ -147,7 +150,7 @@ SERVICE = Service(
     "serving",
     section=SECTION,
     needs=(Namespaces, PullSecrets, ObjectStoreAccess, ServingRuntime, PoolPlaces),
-    gives=(ModelUrls,),
+    gives=(ModelUrls, ModelServices),
     rules=_rules,
     pointers=pointers,
     document_rules=_document_rules,
