@@ -1,7 +1,7 @@
 """Arguments of LogStack."""
 
-from collections.abc import Mapping
-from typing import TypedDict
+from collections.abc import Mapping, Sequence
+from typing import NotRequired, TypedDict
 
 import pulumi
 
@@ -35,7 +35,9 @@ class LogStackArgs(TypedDict):
     trust_bundle: pulumi.Input[str]
     """Certificates of the authorities that the shippers take the store's certificate from, PEM."""
     users: Mapping[str, LogUserArgs]
-    """Users by name: `shipper` (needed), `reader` and `elastic` (superuser)."""
+    """Users by name: `shipper` (needed), `reader`, `keeper`, `elastic` (superuser), and those of `readers`."""
+    readers: NotRequired[Mapping[str, Sequence[str]] | None]
+    """Environments that further users may read, by user; absent, there are none."""
     heap: str
     """Java heap of Elasticsearch: a number with m or g, such as 512m."""
     storage: str
