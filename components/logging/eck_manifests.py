@@ -14,14 +14,12 @@ VIEW = "log-view"
 PIPELINE = "log-pipeline"
 SYSLOG = 5514
 _PIPELINES = Path(__file__).parent / "pipelines"
-# What Pod Security "restricted" asks of every container. The operator chooses users, and makes the roots read-only.
+# What Pod Security "restricted" asks of every container, and of pods; the user is that of the maker's images.
 _CONTAINER = {
     key: CONTAINER_MANIFEST[key]
     for key in ("allowPrivilegeEscalation", "runAsNonRoot", "capabilities")
 }  # fmt: skip
-_POD = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
-# Logstash's own; as a user by number the kubelet knows that it is not root.
-_LOGSTASH_USER = 1000
+_POD = {"runAsNonRoot": True, "runAsUser": 1000, "fsGroup": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
 def elasticsearch(args: EckStackArgs, realm: Any) -> dict[str, Any]:
@@ -73,7 +71,6 @@ def logstash(args: EckStackArgs, index: str) -> dict[str, Any]:
     files = sorted(_PIPELINES.glob("*.conf"))
     variables = [{"name": "ENVIRONMENT", "value": args["environment"]}, {"name": "INDEX", "value": index}]
     pods = _pods("logstash", _resources("500m", "2Gi"), {"env": variables}, ["logstash-internal-init-config"])
-    pods["spec"]["securityContext"]["runAsUser"] = _LOGSTASH_USER
     listens = [
         {"name": "syslog-tcp", "port": SYSLOG, "protocol": "TCP", "targetPort": SYSLOG},
         {"name": "syslog-udp", "port": SYSLOG, "protocol": "UDP", "targetPort": SYSLOG},
@@ -125,7 +122,7 @@ def _pods(
     main = {"name": container, "resources": resources, "securityContext": _CONTAINER, **(more or {})}
     spec: dict[str, Any] = {
         "automountServiceAccountToken": False,
-        "securityContext": dict(_POD),
+        "securityContext": _POD,
         "containers": [main],
     }
     if init_containers:
