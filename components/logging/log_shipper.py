@@ -29,7 +29,7 @@ class LogTarget:
     """Namespace whose pods `log-store-…` are the store; None: it runs elsewhere."""
     data_stream: str | None = None
     """Data stream that takes all lines; None: an index per environment and day."""
-    buffer_bytes: int = 128 * 1024 * 1024
+    buffer_bytes: int = 1024**3
     """Size of the queue on disk: full, it stops the reading."""
 
 

@@ -13,7 +13,7 @@ CHUNK = 16 * 1024
 class Shipper:
     """The collector on a folder of its own."""
 
-    def __init__(self, binary: Path, folder: Path, url: str, target: LogTarget) -> None:
+    def __init__(self, binary: Path, folder: Path, url: str, target: LogTarget, trust: str | None = None) -> None:
         self.binary, self.folder, self.process = binary, folder, None
         for name in ("pods", "positions", "secret"):
             (folder / name).mkdir()
@@ -27,7 +27,10 @@ class Shipper:
         ):
             config = config.replace(place, local)
         changed = json.loads(config)
-        del changed["exporters"]["elasticsearch"]["tls"]
+        if trust is None:
+            del changed["exporters"]["elasticsearch"]["tls"]
+        else:
+            (folder / "secret/ca.crt").write_text(trust)
         (folder / "config.yaml").write_text(json.dumps(changed))
 
     process: subprocess.Popen[bytes] | None
@@ -40,6 +43,15 @@ class Shipper:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+
+    def end(self) -> None:
+        """End it as the kubelet does."""
+        if self.process is not None:
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=10)
+            except subprocess.TimeoutExpired:
+                self.kill()
 
     def log(self, pod: str, namespace: str = "test-serving") -> Path:
         path = self.folder / "pods" / f"{namespace}_{pod}_uid-{pod}" / "main" / "0.log"
