@@ -11,6 +11,8 @@ from components.cluster.node_pool import NodePool
 from components.cluster.ownership import OwnershipPolicy
 from components.cluster.tenant import Tenant
 from components.gateway.gateway import Gateway
+from components.logging.eck_stack import EckStack
+from components.logging.log_shippers import LogShippers
 from components.logging.log_stack import LogStack
 from components.registry.image_build import ImageBuild
 from components.registry.image_registry import ImageRegistry
@@ -24,11 +26,13 @@ from components.training.training_pipeline import TrainingPipeline
 NAME = "stellwerk"
 
 COMPONENTS: tuple[type[pulumi.ComponentResource], ...] = (
+    EckStack,
     Gateway,
     ImageBuild,
     ImageRegistry,
     InferenceService,
     KServe,
+    LogShippers,
     LogStack,
     NodePool,
     ObjectStore,

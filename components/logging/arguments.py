@@ -48,3 +48,5 @@ class LogStackArgs(TypedDict):
     """Node port of Elasticsearch."""
     pod_logs_path: str
     """Folder with the pods' logs on every node; the shipper keeps its positions beside it, in `log-shipper`."""
+    buffer: NotRequired[int | None]
+    """Size of the shippers' queue on each node's disk, in bytes; absent, 1 GiB. Full, it stops the reading."""

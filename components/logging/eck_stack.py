@@ -8,14 +8,14 @@ import pulumi
 from components.kit import ports
 from components.kit.custom import CustomResource
 from components.kit.kubernetes import meta
-from components.kit.names import LOG_INDEX
+from components.kit.names import LOG_INDEX, LOG_ROLES
 from components.kit.network import allow_ingress
 from components.kit.options import child
 from components.kit.workload import Workload
 from components.logging import eck_manifests as manifests
 from components.logging.eck_arguments import EckStackArgs
 from components.logging.log_shipper import SHIPPER
-from components.logging.realm import ROLE_OF, realm_files
+from components.logging.realm import realm_files
 from components.logging.shipper_namespace import shipper_namespace
 
 _KIBANA_PORT, _TRANSPORT_PORT = 5601, 9300
@@ -32,8 +32,8 @@ class EckStack(pulumi.ComponentResource):
     def __init__(self, name: str, args: EckStackArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         if not args["node_sets"]:
             raise ValueError("node_sets: empty; at least one set with the roles master and data")
-        if unknown := sorted(set(args["users"]) - set(ROLE_OF) - set(args["readers"])):
-            raise ValueError(f"users: given {unknown}, which are neither of {sorted(ROLE_OF)} nor among `readers`")
+        if unknown := sorted(set(args["users"]) - set(LOG_ROLES) - set(args["readers"])):
+            raise ValueError(f"users: given {unknown}, which are neither of {sorted(LOG_ROLES)} nor among `readers`")
         super().__init__("stellwerk:index:EckStack", name, None, opts)
         store = self._store(name, args)
         if args["kibana"]:

@@ -17,6 +17,10 @@ _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 _ENVIRONMENT = rf"^([a-z][-a-z0-9]*)-(?:{'|'.join(NAMESPACE_PURPOSES)})$"
 
 
+# Ten minutes of 1.7 MB per second.
+BUFFER_BYTES = 1024**3
+
+
 @dataclass(frozen=True)
 class LogTarget:
     """The store that shippers bring lines to."""
@@ -29,14 +33,14 @@ class LogTarget:
     """Namespace whose pods `log-store-…` are the store; None: it runs elsewhere."""
     data_stream: str | None = None
     """Data stream that takes all lines; None: an index per environment and day."""
-    buffer_bytes: int = 1024**3
+    buffer_bytes: int = BUFFER_BYTES
     """Size of the queue on disk: full, it stops the reading."""
 
 
-def embedded_target(namespace: str) -> LogTarget:
-    """Return the store that LogStack runs in `namespace`."""
+def embedded_target(namespace: str, buffer: int | None = None) -> LogTarget:
+    """Return the store that LogStack runs in `namespace`; `buffer` is the size of the queue on disk, in bytes."""
     endpoint = f"https://{LOG_STORE}.{namespace}.svc.cluster.local:{ports.LOG_STORE}"
-    return LogTarget(endpoint=endpoint, username=SHIPPER_USER, namespace=namespace)
+    return LogTarget(endpoint=endpoint, username=SHIPPER_USER, namespace=namespace, buffer_bytes=buffer or BUFFER_BYTES)
 
 
 def shipper_config(target: LogTarget) -> dict[str, Any]:

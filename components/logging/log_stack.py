@@ -2,14 +2,15 @@
 
 import pulumi
 
+from components.kit.names import LOG_ROLES
 from components.kit.workload import Workload
 from components.logging.arguments import LogStackArgs
 from components.logging.collector import CollectorArgs
 from components.logging.event_shipper import ship_events
 from components.logging.log_shipper import SHIPPER, embedded_target
+from components.logging.log_shippers import store_secret
 from components.logging.log_store import declare_store
 from components.logging.node_shipper import ship_logs
-from components.logging.realm import ROLE_OF
 from components.logging.shipper_namespace import shipper_namespace
 
 
@@ -20,7 +21,7 @@ class LogStack(pulumi.ComponentResource):
     """URL of Elasticsearch outside the cluster, known once it is ready."""
 
     def __init__(self, name: str, args: LogStackArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        if not {"shipper"} <= set(args["users"]) <= {*ROLE_OF, *(args.get("readers") or ())}:
+        if not {"shipper"} <= set(args["users"]) <= {*LOG_ROLES, *(args.get("readers") or ())}:
             allowed = "shipper (needed), reader, keeper, elastic and those of `readers`"
             raise ValueError(f"users: given {sorted(args['users'])}, allowed {allowed}")
         super().__init__("stellwerk:index:LogStack", name, None, opts)
@@ -33,17 +34,13 @@ class LogStack(pulumi.ComponentResource):
     def _shippers(self, name: str, args: LogStackArgs, store: list[pulumi.Resource]) -> None:
         namespace = shipper_namespace(f"{name}-shipper", args["environment"], self)
         login = Workload(f"{name}-shipper", SHIPPER, namespace, self).secret(
-            {
-                # The collector expands what it reads: a dollar sign stands for itself when doubled.
-                "password": pulumi.Output.secret(args["users"]["shipper"]["password"]).apply(
-                    lambda word: word.replace("$", "$$")
-                ),
-                "ca.crt": args["trust_bundle"],
-            }
+            store_secret(args["users"]["shipper"]["password"], args["trust_bundle"])
         )
         collector: CollectorArgs = {
             "namespace": namespace,
-            "target": pulumi.Output.from_input(args["namespace"]).apply(embedded_target),
+            "target": pulumi.Output.from_input(args["namespace"]).apply(
+                lambda space: embedded_target(space, args.get("buffer"))
+            ),
             "image": args["shipper_image"],
             "secret": login,
         }

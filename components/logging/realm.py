@@ -6,11 +6,8 @@ from typing import Any
 
 import pulumi
 
-from components.kit.names import LOG_INDEX, LOG_INDEX_PATTERN
+from components.kit.names import LOG_INDEX, LOG_INDEX_PATTERN, LOG_ROLES
 from components.logging.arguments import LogUserArgs
-
-ROLE_OF = {"shipper": "shipper", "reader": "reader", "keeper": "keeper", "elastic": "superuser"}
-"""The role of each user that has a fixed name; others are readers of some environments."""
 
 # What the keeper does: it deletes old lines, or has the server do it, and brings saved objects into Kibana.
 _KEEPER = {
@@ -47,7 +44,7 @@ def realm_files(users: Mapping[str, LogUserArgs], readers: Mapping[str, Sequence
         roles[f"reader-{name}"] = {"indices": [{"names": patterns, "privileges": ["read"]}]}
     return {
         "users": hashes.apply(lambda known: "".join(f"{n}:{h}\n" for n, h in zip(names, known, strict=True))),
-        "users_roles": "".join(f"{ROLE_OF.get(name, f'reader-{name}')}:{name}\n" for name in names),
+        "users_roles": "".join(f"{LOG_ROLES.get(name, f'reader-{name}')}:{name}\n" for name in names),
         # One role per line: the server cuts the file at lines that are not indented.
         "roles.yml": "".join(f"{role}: {json.dumps(rights)}\n" for role, rights in roles.items()),
     }
