@@ -131,7 +131,8 @@ def test_saved_objects_are_as_kibana_has_them() -> None:
 
 
 def test_only_what_is_older_than_its_environment_keeps_it_goes() -> None:
-    names = ["logs-stellwerk", "logs-stellwerk-2026.11.18", "logs-stellwerk-2026.11.19", "logs-stellwerk-test-2026.11.18",
+    names = ["logs-stellwerk", "logs-stellwerk-2026.11.18", "logs-stellwerk-2026.11.19",
+             "logs-stellwerk-test-2026.11.18",
              "logs-stellwerk-prod-2026.11.18", "logs-stellwerk-prod-2026.08.27", "logs-stellwerk-prod-2026.13.45",
              "logs-others-2020.01.01", "logs-stellwerk-prod-2020.01.01-extra"]  # fmt: skip
     assert old_indices(names, PLAN, TODAY) == [

@@ -16,7 +16,7 @@ import time
 import urllib.error
 import urllib.request
 import uuid
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ def old_indices(names: list[str], plan: dict[str, Any], today: datetime) -> list
             continue
         days = plan["environments"].get(parts[1] or "", plan["days"])
         try:
-            ended = datetime.strptime(parts[2], "%Y.%m.%d").replace(tzinfo=timezone.utc) + timedelta(days=1)
+            ended = datetime.strptime(parts[2], "%Y.%m.%d").replace(tzinfo=UTC) + timedelta(days=1)
         except ValueError:
             continue
         if ended + timedelta(days=days) <= today:
@@ -130,7 +130,7 @@ def main(environment: dict[str, str]) -> int:
     plan = json.loads(Path(environment["PLAN"]).read_text())
     secrets = Path(environment["SECRETS"])
     try:
-        keep_lines(Server(plan["store"], secrets), plan, datetime.now(timezone.utc))
+        keep_lines(Server(plan["store"], secrets), plan, datetime.now(UTC))
         if plan.get("kibana"):
             import_objects(Server(plan["kibana"], secrets), plan["objects"])
     except KeeperError as error:
