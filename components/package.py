@@ -12,6 +12,7 @@ from components.cluster.ownership import OwnershipPolicy
 from components.cluster.tenant import Tenant
 from components.gateway.gateway import Gateway
 from components.logging.eck_stack import EckStack
+from components.logging.log_keeper import LogKeeper
 from components.logging.log_shippers import LogShippers
 from components.logging.log_stack import LogStack
 from components.registry.image_build import ImageBuild
@@ -32,6 +33,7 @@ COMPONENTS: tuple[type[pulumi.ComponentResource], ...] = (
     ImageRegistry,
     InferenceService,
     KServe,
+    LogKeeper,
     LogShippers,
     LogStack,
     NodePool,

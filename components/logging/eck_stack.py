@@ -28,6 +28,8 @@ class EckStack(pulumi.ComponentResource):
 
     url: pulumi.Output[str]
     """URL of Elasticsearch inside the cluster."""
+    kibana: pulumi.Output[str]
+    """URL of Kibana inside the cluster, where there is one."""
 
     def __init__(self, name: str, args: EckStackArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         if not args["node_sets"]:
@@ -43,7 +45,12 @@ class EckStack(pulumi.ComponentResource):
         self._filebeat(name, args, store)
         place = pulumi.Output.from_input(args["namespace"])
         self.url = pulumi.Output.concat(f"https://{manifests.STORE}-es-http.", place, f".svc:{ports.LOG_STORE}")
-        self.register_outputs({"url": self.url})
+        self.kibana = pulumi.Output.concat(f"https://{manifests.VIEW}-kb-http.", place, f".svc:{_KIBANA_PORT}")
+        # Names of the operator's Secrets with the authorities of both; for programs in Python alone.
+        self.authorities = [f"{manifests.STORE}-es-http-certs-public"]
+        if args["kibana"]:
+            self.authorities.append(f"{manifests.VIEW}-kb-http-certs-public")
+        self.register_outputs({"url": self.url, "kibana": self.kibana})
 
     def _store(self, name: str, args: EckStackArgs) -> CustomResource:
         workload = Workload(f"{name}-store", manifests.STORE, args["namespace"], self)

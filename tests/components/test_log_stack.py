@@ -132,13 +132,16 @@ def test_the_shipper_trusts_the_authority_and_leaves_the_stores_lines_out(inputs
 
 def test_the_index_has_exact_fields_and_a_name_that_readers_find(inputs: dict[str, Any]) -> None:
     state = json.loads(data(inputs, "logs-store-config")["state.json"])
-    template = state["index_templates"]["composable_index_templates"][names.LOG_INDEX]
-    assert template["index_patterns"] == [names.LOG_INDEX] == ["logs-stellwerk"]
+    templates = state["index_templates"]
+    template = templates["composable_index_templates"][names.LOG_INDEX]
+    assert template["index_patterns"] == ["logs-stellwerk", "logs-stellwerk-*"]
+    assert template["composed_of"] == ["stellwerk-ecs", "stellwerk-lines"]
+    mappings = templates["component_templates"]["stellwerk-ecs"]["template"]["mappings"]
     assert re.fullmatch(names.LOG_INDEX_PATTERN.replace("*", ".*"), names.LOG_INDEX)
-    (exact,) = template["template"]["mappings"]["dynamic_templates"]
+    (exact,) = mappings["dynamic_templates"]
     assert exact["exact"]["mapping"]["type"] == "keyword"
     # A line with a thousand fields takes none of these from the others.
-    fields = template["template"]["mappings"]["properties"]
+    fields = mappings["properties"]
     asked = {names.MODEL_FIELD, names.REQUEST_FIELD, names.ENVIRONMENT_FIELD, names.POD_FIELD, "log.level", "tags"}
     assert {fields[field]["type"] for field in asked} == {"keyword"}
     for config in (shipper_config(TARGET), events_config(TARGET)):

@@ -3,7 +3,7 @@
 Runs in a Job with the standard library alone. PLAN is a JSON file: `store` and `kibana` (URLs; kibana may be null),
 `prefix` (what names of daily indices begin with), `days` (number for lines of no environment named), `environments`
 (days by environment), `templates` (bodies by path), `objects` (NDJSON). SECRETS is a folder with `username`, `password`
-and `ca.crt`.
+and authorities as `*.crt`.
 """
 
 import base64
@@ -35,7 +35,10 @@ class Server:
         self._url, self._wait = url.rstrip("/"), wait_seconds
         word = (secrets / "username").read_text() + ":" + (secrets / "password").read_text()
         self._login = "Basic " + base64.b64encode(word.encode()).decode()
-        self._trust = ssl.create_default_context(cafile=str(secrets / "ca.crt")) if url.startswith("https:") else None
+        # Nobody is trusted but the authorities that are given.
+        self._trust = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        for file in sorted(secrets.glob("*.crt")):
+            self._trust.load_verify_locations(str(file))
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, Any]:
         """Return status and answer; wait while nobody answers, or the server is starting.

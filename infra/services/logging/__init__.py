@@ -1,9 +1,10 @@
 """The log store, and the shipper of logs on every node."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from components.kit import ports
 from components.kit.names import LOG_STORE
 from infra.composition.context import Composition, secret
 from infra.composition.credentials import CredentialsPart
@@ -29,6 +30,8 @@ from infra.targets.target import Folder
 from infra.targets.variables import BUILD_CONTEXTS
 
 if TYPE_CHECKING:
+    import pulumi
+
     from components.logging.arguments import LogUserArgs
 
 _SHIPPER = PlatformImage("log-shipper")
@@ -37,7 +40,7 @@ _STORAGE = "5Gi"
 _KEY = "logStore"
 _VARIABLES = {"username": "STELLWERK_LOG_STORE_USERNAME", "password": "STELLWERK_LOG_STORE_PASSWORD"}
 _SHIPPERS_VARIABLES = {"username": "STELLWERK_LOG_SHIPPER_USERNAME", "password": "STELLWERK_LOG_SHIPPER_PASSWORD"}
-_USERS = ("shipper", "reader", "elastic")
+_USERS = ("shipper", "reader", "keeper", "elastic")
 
 
 def runs(environment: Environment) -> bool:
@@ -94,14 +97,13 @@ def _users(context: Composition) -> "dict[str, LogUserArgs]":
     """Return the users of the store by name; raise ConfigError where one that the values name was never made."""
     users: LogStoreUsers = context.credentials.get(LogStoreKeys).users
     known: dict[str, LogStoreUser] = {name: user for name in _USERS if (user := getattr(users, name)) is not None}
-    for name in section(context.environment).readers:
-        if name not in users.readers:
-            environment = context.environment.environment
-            raise ConfigError(
-                f"stellwerk:credentials: no user {name!r} of the log store, whom stellwerk:logging.readers names; "
-                f"run `stellwerk init {environment}`, which makes it"
-            )
-        known[name] = users.readers[name]
+    logs = section(context.environment)
+    known |= {name: user for name, user in users.readers.items() if name in logs.readers}
+    if absent := sorted({*logs.readers, *(["keeper"] if logs.retention else [])} - set(known)):
+        raise ConfigError(
+            f"stellwerk:credentials: no {', '.join(absent)} among the log store's users, whom stellwerk:logging needs; "
+            f"run `stellwerk init {context.environment.environment}`, which makes them"
+        )
     return {name: {"password": secret(user.password), "hash": secret(user.hash)} for name, user in known.items()}
 
 
@@ -148,6 +150,37 @@ def _compose_embedded(context: Composition) -> None:
         context.opts,
     )
     pulumi.export("logStore", stack.url)
+    inside = f"https://{LOG_STORE}.{values.namespace(PLATFORM)}.svc:{ports.LOG_STORE}"
+    images = context.get(BuiltImages)
+    # Elasticsearch's own image has Python: no other needs to be built.
+    _keep(context, inside, {"trust_bundle": context.authority, "image": images["elasticsearch"]}, [stack])
+
+
+def _keep(
+    context: Composition, store: "pulumi.Input[str]", more: Mapping[str, Any], after: "Sequence[pulumi.Resource]"
+) -> None:
+    """Declare what keeps the store in order, where the values say for how long lines are kept."""
+    import pulumi
+
+    from components.logging.log_keeper import LogKeeper
+
+    logs, users = section(context.environment), _users(context)
+    if logs.retention is None:
+        return
+    environments = {context.environment.environment: logs.retention.days, **logs.retention.environments}
+    LogKeeper(
+        "log-keeper",
+        {
+            "namespace": context.get(Namespaces)[PLATFORM],
+            "pull_secret": context.get(PullSecrets)[PLATFORM],
+            "store": store,
+            "login": {"username": "keeper", "password": users["keeper"]["password"]},
+            "days": logs.retention.days,
+            "environments": environments,
+            **more,  # type: ignore[typeddict-item]
+        },
+        pulumi.ResourceOptions.merge(context.opts, pulumi.ResourceOptions(depends_on=[*after])),
+    )
 
 
 def _compose_eck(context: Composition) -> None:
@@ -195,6 +228,16 @@ def _compose_eck(context: Composition) -> None:
         context.opts,
     )
     pulumi.export("logStore", logs.url or stack.url)
+    _keep(
+        context,
+        stack.url,
+        {
+            "image": proved(logs.retention.image) if logs.retention else "",
+            "kibana": stack.kibana if eck.kibana else None,
+            "authorities": stack.authorities,
+        },
+        [stack],
+    )
 
 
 def _compose_shippers(context: Composition) -> None:

@@ -60,6 +60,16 @@ class Eck(Section):
     )
 
 
+class Retention(Section):
+    """For how long lines are kept."""
+
+    days: int = Field(ge=1, le=3650, description="number of days, 1 to 3650")
+    environments: dict[EnvironmentName, Annotated[int, Field(ge=1, le=3650)]] = Field(
+        default={}, description="days by environment, where they differ, 1 to 3650"
+    )
+    image: ImageReference | None = None
+
+
 class LoggingSection(Section):
     """The log store and the shipper on every node."""
 
@@ -91,6 +101,7 @@ class LoggingSection(Section):
         default={}, description="the environments that further users may read, by user"
     )
     eck: Eck | None = None
+    retention: Retention | None = None
 
 
 class LogStoreUser(CredentialsPart):
@@ -106,6 +117,7 @@ class LogStoreUsers(CredentialsPart):
     shipper: LogStoreUser
     reader: LogStoreUser
     elastic: LogStoreUser | None = None
+    keeper: LogStoreUser | None = None
     readers: dict[str, LogStoreUser] = Field(default={})
 
 
@@ -152,6 +164,9 @@ def rules(stack: Stack) -> Iterator[Problem]:
             yield from required(("logging", "eck"), values.eck, "Elastic's stack, because mode is eck")
             yield from _logs_path(values, "mode is eck")
             yield from _masters(values)
+            if values.retention:
+                reason = "an image with Python 3.11 or newer, because mode is eck"
+                yield from required(("logging", "retention", "image"), values.retention.image, reason)
         case LogMode.EXTERNAL if values.data_stream is not None:
             yield from required(("logging", "url"), values.url, "a URL, because dataStream is given")
             yield from _logs_path(values, "dataStream is given")
@@ -206,13 +221,14 @@ def _out_of_place(values: LoggingSection) -> Iterator[Problem]:
                 f"nothing, because mode is {values.mode}, and {key} belongs to {mode}",
                 f"remove it, or set mode to {mode}",
             )
-    if values.readers and values.mode is LogMode.EXTERNAL:
-        yield Problem(
-            ("logging", "readers"),
-            "a value",
-            "nothing, because mode is external: users of that store are its owner's",
-            "remove it",
-        )
+    for key, owned in {"readers": values.readers, "retention": values.retention}.items():
+        if owned and values.mode is LogMode.EXTERNAL:
+            yield Problem(
+                ("logging", key),
+                "a value",
+                "nothing, because mode is external: users and lines of that store are its owner's",
+                "remove it",
+            )
 
 
 def bytes_of(size: str) -> int:
