@@ -16,6 +16,9 @@ from components.cluster.priority_classes import PriorityClasses
 from components.cluster.tenant import Tenant
 from components.gateway.gateway import Gateway
 from components.gateway.routes import GatewayRoutes, IngressRoutes
+from components.logging.eck_stack import EckStack
+from components.logging.log_keeper import LogKeeper
+from components.logging.log_shippers import LogShippers
 from components.logging.log_stack import LogStack
 from components.registry.image_build import ImageBuild
 from components.registry.image_registry import ImageRegistry
@@ -31,6 +34,7 @@ NAME = "stellwerk"
 COMPONENTS: tuple[type[pulumi.ComponentResource], ...] = (
     ElasticPool,
     ExistingNodes,
+    EckStack,
     Gateway,
     GpuOperator,
     GatewayRoutes,
@@ -39,6 +43,8 @@ COMPONENTS: tuple[type[pulumi.ComponentResource], ...] = (
     InferenceService,
     IngressRoutes,
     KServe,
+    LogKeeper,
+    LogShippers,
     LogStack,
     NodePool,
     ObjectStore,

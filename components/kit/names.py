@@ -15,6 +15,8 @@ TRACKING = "tracking"
 # What readers of the log store need. Every string but `message` is indexed as it stands: `term` queries find it.
 LOG_INDEX = "logs-stellwerk"
 LOG_INDEX_PATTERN = "logs-*"
+# The role of each user of the log store that has a fixed name; others are readers of some environments.
+LOG_ROLES = {"shipper": "shipper", "reader": "reader", "keeper": "keeper", "elastic": "superuser"}
 TIME_FIELD = "@timestamp"
 MODEL_FIELD = "stellwerk.model"
 RELEASE_FIELD = "stellwerk.release"

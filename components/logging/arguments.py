@@ -1,6 +1,6 @@
 """Arguments of LogStack."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NotRequired, TypedDict
 
 import pulumi
@@ -35,7 +35,9 @@ class LogStackArgs(TypedDict):
     trust_bundle: pulumi.Input[str]
     """Certificates of the authorities that the shippers take the store's certificate from, PEM."""
     users: Mapping[str, LogUserArgs]
-    """Users by name: `shipper` (needed), `reader` and `elastic` (superuser)."""
+    """Users by name: `shipper` (needed), `reader`, `keeper`, `elastic` (superuser), and those of `readers`."""
+    readers: NotRequired[Mapping[str, Sequence[str]] | None]
+    """Environments that further users may read, by user; absent, there are none."""
     heap: str
     """Java heap of Elasticsearch: a number with m or g, such as 512m."""
     storage: str
@@ -48,3 +50,5 @@ class LogStackArgs(TypedDict):
     """Folder with the pods' logs on every node; the shipper keeps its positions beside it, in `log-shipper`."""
     priority_class: NotRequired[pulumi.Input[str] | None]
     """Name of the store's priority class; none when absent."""
+    buffer: NotRequired[int | None]
+    """Size of the shippers' queue on each node's disk, in bytes; absent, 1 GiB. Full, it stops the reading."""

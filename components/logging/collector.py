@@ -10,6 +10,7 @@ from components.kit import pods
 from components.kit.kubernetes import core
 from components.kit.volumes import config_volume, secret_volume
 from components.kit.workload import Workload
+from components.logging.log_shipper import LogTarget
 
 
 class CollectorArgs(TypedDict):
@@ -17,8 +18,8 @@ class CollectorArgs(TypedDict):
 
     namespace: pulumi.Input[str]
     """Namespace it runs in."""
-    store_namespace: pulumi.Input[str]
-    """Namespace of Elasticsearch."""
+    target: pulumi.Input[LogTarget]
+    """Store it brings lines to."""
     image: pulumi.Input[str]
     """Image of the log shipper."""
     secret: pulumi.Input[str]
@@ -26,12 +27,10 @@ class CollectorArgs(TypedDict):
 
 
 def collector_config(
-    workload: Workload, store_namespace: pulumi.Input[str], configuration: Callable[[str], dict[str, Any]]
+    workload: Workload, target: pulumi.Input[LogTarget], configuration: Callable[[LogTarget], dict[str, Any]]
 ) -> tuple[pulumi.Output[str], pulumi.Output[str]]:
     """Declare the ConfigMap of a collector; return its document and its name."""
-    document = pulumi.Output.from_input(store_namespace).apply(
-        lambda space: json.dumps(configuration(space), sort_keys=True)
-    )
+    document = pulumi.Output.from_input(target).apply(lambda store: json.dumps(configuration(store), sort_keys=True))
     return document, workload.config({"config.yaml": document}).metadata.name
 
 

@@ -20,7 +20,7 @@ def ship_events(
     """
     workload = Workload(name, EVENT_SHIPPER, args["namespace"], parent)
     account = _account(workload, f"{environment}-{EVENT_SHIPPER}")
-    document, config = collector_config(workload, args["store_namespace"], events_config)
+    document, config = collector_config(workload, args["target"], events_config)
     mounts, volumes = [pods.mount("queue", POSITIONS)], [scratch_volume("queue")]
     resources = pods.resources("10m", "128Mi", "500m")
     pod = collector_pod(EVENT_SHIPPER, args, config, resources, "100MiB", mounts, volumes)

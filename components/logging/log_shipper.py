@@ -1,5 +1,6 @@
 """The log shippers' configurations: OpenTelemetry Collectors that write container logs and events as ECS documents."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from components.kit import ports
@@ -7,6 +8,7 @@ from components.kit.names import LOG_INDEX, LOG_STORE, NAMESPACE_PURPOSES
 
 SHIPPER = "log-shipper"
 EVENT_SHIPPER = "event-shipper"
+SHIPPER_USER = "shipper"
 
 POD_LOGS = "/var/log/pods"
 POSITIONS = "/var/lib/log-shipper"
@@ -15,47 +17,70 @@ _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 _ENVIRONMENT = rf"^([a-z][-a-z0-9]*)-(?:{'|'.join(NAMESPACE_PURPOSES)})$"
 
 
-def shipper_config(namespace: str) -> dict[str, Any]:
-    """Return the configuration of the collector that ships container logs to the store in `namespace`.
+# Ten minutes of 1.7 MB per second.
+BUFFER_BYTES = 1024**3
+
+
+@dataclass(frozen=True)
+class LogTarget:
+    """The store that shippers bring lines to."""
+
+    endpoint: str
+    """URL of Elasticsearch."""
+    username: str
+    """User that may create documents."""
+    namespace: str | None = None
+    """Namespace whose pods `log-store-…` are the store; None: it runs elsewhere."""
+    data_stream: str | None = None
+    """Data stream that takes all lines; None: an index per environment and day."""
+    buffer_bytes: int = BUFFER_BYTES
+    """Size of the queue on disk: full, it stops the reading."""
+
+
+def embedded_target(namespace: str, buffer: int | None = None) -> LogTarget:
+    """Return the store that LogStack runs in `namespace`; `buffer` is the size of the queue on disk, in bytes."""
+    endpoint = f"https://{LOG_STORE}.{namespace}.svc.cluster.local:{ports.LOG_STORE}"
+    return LogTarget(endpoint=endpoint, username=SHIPPER_USER, namespace=namespace, buffer_bytes=buffer or BUFFER_BYTES)
+
+
+def shipper_config(target: LogTarget) -> dict[str, Any]:
+    """Return the configuration of the collector that ships container logs to the store.
 
     Lines are neither lost nor stored twice: reading goes on from positions on disk, what is read waits in a queue on
-    disk, and a line sent again has the same document id, which Elasticsearch refuses.
+    disk, and a line sent again has the same document id in the same index, which Elasticsearch refuses. A data stream
+    refuses it in the backing index that it writes to.
     """
+    # What the store writes about a line would be the next line. The shipper's own log is bounded instead.
+    own = [f"{POD_LOGS}/{target.namespace}_{LOG_STORE}-*/*/*"] if target.namespace else []
     receiver = {
         # A file that the kubelet has rotated may hold lines not read yet; it compresses the older ones.
         "include": [f"{POD_LOGS}/*/*/*.log", f"{POD_LOGS}/*/*/*.log.*"],
-        "exclude": [
-            f"{POD_LOGS}/*/*/*.gz",
-            f"{POD_LOGS}/*/*/*.tmp",
-            # What the store writes about a line would be the next line. The shipper's own log is bounded instead.
-            f"{POD_LOGS}/{namespace}_{LOG_STORE}-*/*/*",
-        ],
+        "exclude": [f"{POD_LOGS}/*/*/*.gz", f"{POD_LOGS}/*/*/*.tmp", *own],
         "storage": "file_storage",
-        "environment": _ENVIRONMENT,
     }
-    return _config("podlogs", receiver, namespace)
+    return _config("podlogs", receiver, target)
 
 
-def events_config(namespace: str) -> dict[str, Any]:
-    """Return the configuration of the collector that ships the cluster's events to the store in `namespace`."""
+def events_config(target: LogTarget) -> dict[str, Any]:
+    """Return the configuration of the collector that ships the cluster's events to the store."""
     receiver = {
         "api": "https://kubernetes.default.svc.cluster.local",
         "ca_file": f"{_ACCOUNT}/ca.crt",
         "token_file": f"{_ACCOUNT}/token",
-        "environment": _ENVIRONMENT,
     }
-    return _config("events", receiver, namespace)
+    return _config("events", receiver, target)
 
 
-def _config(kind: str, receiver: dict[str, Any], namespace: str) -> dict[str, Any]:
+def _config(kind: str, receiver: dict[str, Any], target: LogTarget) -> dict[str, Any]:
+    index = {} if target.data_stream else {"index": LOG_INDEX}
     return {
         "extensions": {
             "file_storage": {"directory": POSITIONS, "timeout": "10s", "recreate": True},
             # Sends what the store refuses once more, in a form it takes.
             "refused": {},
         },
-        "receivers": {kind: receiver},
-        "exporters": {"elasticsearch": _exporter(namespace)},
+        "receivers": {kind: {**receiver, **index, "environment": _ENVIRONMENT}},
+        "exporters": {"elasticsearch": _exporter(target)},
         "service": {
             "extensions": ["file_storage", "refused"],
             "pipelines": {"logs": {"receivers": [kind], "exporters": ["elasticsearch"]}},
@@ -63,16 +88,16 @@ def _config(kind: str, receiver: dict[str, Any], namespace: str) -> dict[str, An
     }
 
 
-def _exporter(namespace: str) -> dict[str, Any]:
+def _exporter(target: LogTarget) -> dict[str, Any]:
     return {
-        "endpoints": [f"https://{LOG_STORE}.{namespace}.svc.cluster.local:{ports.LOG_STORE}"],
-        "user": "shipper",
+        "endpoints": [target.endpoint],
+        "user": target.username,
         "password": "${file:/secret/password}",
         "tls": {"ca_file": "/secret/ca.crt", "min_version": "1.2"},
         "middlewares": [{"id": "refused"}],
         # That reads the requests.
         "compression": "none",
-        "logs_index": LOG_INDEX,
+        "logs_index": target.data_stream or LOG_INDEX,
         "logs_dynamic_id": {"enabled": True},
         # The deadline would count the retries.
         "timeout": "0s",
@@ -88,7 +113,7 @@ def _exporter(namespace: str) -> dict[str, Any]:
             "enabled": True,
             "storage": "file_storage",
             "sizer": "bytes",
-            "queue_size": 128 * 1024 * 1024,
+            "queue_size": target.buffer_bytes,
             # Full, it stops the reading: the files wait.
             "block_on_overflow": True,
             "num_consumers": 2,

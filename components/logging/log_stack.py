@@ -2,16 +2,16 @@
 
 import pulumi
 
-from components.kit.kubernetes import core, meta
-from components.kit.network import deny_ingress
-from components.kit.options import child
+from components.kit.names import LOG_ROLES
 from components.kit.workload import Workload
 from components.logging.arguments import LogStackArgs
 from components.logging.collector import CollectorArgs
 from components.logging.event_shipper import ship_events
-from components.logging.log_shipper import SHIPPER
-from components.logging.log_store import ROLE_OF, declare_store
+from components.logging.log_shipper import SHIPPER, embedded_target
+from components.logging.log_shippers import store_secret
+from components.logging.log_store import declare_store
 from components.logging.node_shipper import ship_logs
+from components.logging.shipper_namespace import shipper_namespace
 
 
 class LogStack(pulumi.ComponentResource):
@@ -21,8 +21,9 @@ class LogStack(pulumi.ComponentResource):
     """URL of Elasticsearch outside the cluster, known once it is ready."""
 
     def __init__(self, name: str, args: LogStackArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        if not {"shipper"} <= set(args["users"]) <= set(ROLE_OF):
-            raise ValueError(f"users: given {sorted(args['users'])}, allowed shipper (needed), reader, elastic")
+        if not {"shipper"} <= set(args["users"]) <= {*LOG_ROLES, *(args.get("readers") or ())}:
+            allowed = "shipper (needed), reader, keeper, elastic and those of `readers`"
+            raise ValueError(f"users: given {sorted(args['users'])}, allowed {allowed}")
         super().__init__("stellwerk:index:LogStack", name, None, opts)
         deployment, service = declare_store(f"{name}-store", args, self)
         self._shippers(name, args, [deployment, service])
@@ -31,39 +32,17 @@ class LogStack(pulumi.ComponentResource):
         self.register_outputs({"url": self.url})
 
     def _shippers(self, name: str, args: LogStackArgs, store: list[pulumi.Resource]) -> None:
-        namespace = self._shipper_namespace(f"{name}-shipper", args["environment"])
+        namespace = shipper_namespace(f"{name}-shipper", args["environment"], self)
         login = Workload(f"{name}-shipper", SHIPPER, namespace, self).secret(
-            {
-                # The collector expands what it reads: a dollar sign stands for itself when doubled.
-                "password": pulumi.Output.secret(args["users"]["shipper"]["password"]).apply(
-                    lambda word: word.replace("$", "$$")
-                ),
-                "ca.crt": args["trust_bundle"],
-            }
+            store_secret(args["users"]["shipper"]["password"], args["trust_bundle"])
         )
         collector: CollectorArgs = {
             "namespace": namespace,
-            "store_namespace": args["namespace"],
+            "target": pulumi.Output.from_input(args["namespace"]).apply(
+                lambda space: embedded_target(space, args.get("buffer"))
+            ),
             "image": args["shipper_image"],
             "secret": login,
         }
         ship_logs(f"{name}-shipper", collector, args["pod_logs_path"], self, store)
         ship_events(f"{name}-events", args["environment"], collector, self, store)
-
-    def _shipper_namespace(self, name: str, environment: str) -> pulumi.Output[str]:
-        """Declare the shippers' namespace: "restricted" and "baseline" refuse the hostPath volumes they need."""
-        namespace = core.v1.Namespace(
-            f"{name}-namespace",
-            metadata=meta.v1.ObjectMetaArgs(
-                name=f"{environment}-logging",
-                labels={
-                    "stellwerk.dev/environment": environment,
-                    "stellwerk.dev/purpose": "logging",
-                    "pod-security.kubernetes.io/enforce": "privileged",
-                },
-            ),
-            opts=child(self),
-        )
-        title: pulumi.Output[str] = namespace.metadata.name
-        deny_ingress(f"{name}-deny", title, child(self))
-        return title

@@ -1,30 +1,24 @@
 """Elasticsearch with TLS and users of its own, on one volume."""
 
 import json
-from collections.abc import Mapping
 
 import pulumi
 
 from components.kit import pods, ports
 from components.kit.access import key_pair_files
 from components.kit.kubernetes import apps, core
-from components.kit.names import LOG_INDEX_PATTERN, LOG_STORE
+from components.kit.names import LOG_STORE
 from components.kit.volumes import claim_volume, config_volume, scratch_volume, secret_volume
 from components.kit.workload import Workload, one_at_a_time
-from components.logging.arguments import LogStackArgs, LogUserArgs
+from components.logging.arguments import LogStackArgs
 from components.logging.index_template import state_file
-
-ROLE_OF = {"shipper": "shipper", "reader": "reader", "elastic": "superuser"}
-_ROLES = {
-    "shipper": {"indices": [{"names": [LOG_INDEX_PATTERN], "privileges": ["create_doc", "auto_configure"]}]},
-    "reader": {"indices": [{"names": [LOG_INDEX_PATTERN], "privileges": ["read"]}]},
-}
+from components.logging.realm import realm_files
 
 
 def declare_store(name: str, args: LogStackArgs, parent: pulumi.Resource) -> tuple[apps.v1.Deployment, core.v1.Service]:
     """Declare Elasticsearch; return its Deployment and its Service."""
     workload = Workload(name, LOG_STORE, args["namespace"], parent, args.get("priority_class"))
-    secret = workload.secret({**key_pair_files(args["tls"]), **_realm(args["users"])})
+    secret = workload.secret({**key_pair_files(args["tls"]), **realm_files(args["users"], args.get("readers") or {})})
     files = {"state.json": state_file()}
     config = workload.config(files)
     pod = _pod(args, secret, config.metadata.name, workload.claim(args["storage"]))
@@ -69,18 +63,6 @@ def _pod(
     )
     pod.enable_service_links = False
     return pod
-
-
-def _realm(users: Mapping[str, LogUserArgs]) -> dict[str, pulumi.Input[str]]:
-    """Return the files of Elasticsearch's file realm, and the roles."""
-    names = sorted(users)
-    hashes: pulumi.Output[list[str]] = pulumi.Output.all(*(pulumi.Output.secret(users[name]["hash"]) for name in names))
-    return {
-        "users": hashes.apply(lambda known: "".join(f"{n}:{h}\n" for n, h in zip(names, known, strict=True))),
-        "users_roles": "".join(f"{ROLE_OF[name]}:{name}\n" for name in names),
-        # One role per line: the server cuts the file at lines that are not indented.
-        "roles.yml": "".join(f"{role}: {json.dumps(rights)}\n" for role, rights in _ROLES.items()),
-    }
 
 
 def _memory(heap: str) -> str:

@@ -20,7 +20,7 @@ def ship_logs(
 ) -> apps.v1.DaemonSet:
     """Declare the log shipper of every node; it keeps its positions beside the logs, in `log-shipper`."""
     workload = Workload(name, SHIPPER, args["namespace"], parent)
-    document, config = collector_config(workload, args["store_namespace"], shipper_config)
+    document, config = collector_config(workload, args["target"], shipper_config)
     mounts = [pods.mount("pod-logs", POD_LOGS, read_only=True), pods.mount("positions", POSITIONS)]
     positions = os.path.join(os.path.dirname(pod_logs_path.rstrip("/")), SHIPPER)
     volumes = [

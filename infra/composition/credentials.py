@@ -99,8 +99,14 @@ def _replaced(kind: type[BaseModel], known: Any) -> dict[str, Any]:
         if value is None and not field.is_required():
             continue
         kinds = [each for each in get_args(field.annotation) or (field.annotation,) if each is not type(None)]
-        if len(kinds) == 1 and isinstance(kinds[0], type) and issubclass(kinds[0], BaseModel):
-            made[key] = _replaced(kinds[0], value)
+        inner = kinds[-1]
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            # One, or one of each name.
+            made[key] = (
+                _replaced(inner, value)
+                if len(kinds) == 1
+                else {each: _replaced(inner, part) for each, part in (value or {}).items()}
+            )
         else:
             made[key] = value if kinds == [str] and isinstance(value, str) else REMOVED
     return made

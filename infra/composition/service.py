@@ -28,13 +28,15 @@ class CompositionError(StellwerkError):
 class Certificate:
     """A server certificate: its key under `tls` in the credentials, the names of Services, their namespace.
 
-    `outside` are the names by which clients outside the cluster know the server.
+    `outside` are the names by which clients outside the cluster know the server; `needed` answers whether an environment
+    that runs the service needs it.
     """
 
     key: str
     hosts: tuple[str, ...]
     purpose: str = PLATFORM
     outside: Callable[[Environment], Iterable[str]] = lambda environment: (environment.cluster.address,)
+    needed: Callable[[Environment], bool] = lambda _: True
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,8 @@ class Stack:
 
     def certificates(self) -> list[Certificate]:
         """Return the server certificates that the services need."""
-        return [certificate for service in self.running() for certificate in service.certificates]
+        every = [certificate for service in self.running() for certificate in service.certificates]
+        return [certificate for certificate in every if certificate.needed(self.environment)]
 
     def namespaces(self) -> list[Namespace]:
         """Return the namespaces that the services run in."""

@@ -3,24 +3,21 @@
 import json
 import random
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from components.kit import ports
-from components.logging.log_shipper import shipper_config
+from components.logging.log_shipper import embedded_target
 from tests.support.lines import TRACEBACK, ecs
+from tests.support.shipping import CHUNK, Shipper, append, cri
 from tests.support.tools import tool
 
 pytestmark = pytest.mark.tools
-CHUNK = 16 * 1024
 
 
 class Store(ThreadingHTTPServer):
@@ -75,60 +72,6 @@ class _Bulk(BaseHTTPRequestHandler):
         """Silent."""
 
 
-class Shipper:
-    """The collector on a folder of its own."""
-
-    def __init__(self, binary: Path, folder: Path, store: Store) -> None:
-        self.binary, self.folder, self.process = binary, folder, None
-        for name in ("pods", "positions", "secret"):
-            (folder / name).mkdir()
-        (folder / "secret/password").write_text("word")
-        config = json.dumps(shipper_config("dev-platform"))
-        for place, local in (
-            (
-                f"https://log-store.dev-platform.svc.cluster.local:{ports.LOG_STORE}",
-                f"http://127.0.0.1:{store.server_port}",
-            ),
-            ("/var/log/pods", str(folder / "pods")),
-            ("/var/lib/log-shipper", str(folder / "positions")),
-            ("/secret/", f"{folder}/secret/"),
-        ):
-            config = config.replace(place, local)
-        changed = json.loads(config)
-        del changed["exporters"]["elasticsearch"]["tls"]
-        (folder / "config.yaml").write_text(json.dumps(changed))
-
-    process: subprocess.Popen[bytes] | None
-
-    def start(self) -> None:
-        with (self.folder / "own.log").open("ab") as log:
-            self.process = subprocess.Popen([self.binary, f"--config=file:{self.folder}/config.yaml"], stderr=log)
-
-    def kill(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-
-    def log(self, pod: str, namespace: str = "test-serving") -> Path:
-        path = self.folder / "pods" / f"{namespace}_{pod}_uid-{pod}" / "main" / "0.log"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path
-
-
-def cri(text: str | bytes, stream: str = "stdout", age: float = 0) -> bytes:
-    """A line as the container runtime wrote it `age` seconds ago: in chunks of 16 KiB."""
-    rest = text.encode() if isinstance(text, str) else text
-    stamp = (datetime.now(UTC) - timedelta(seconds=age)).isoformat(timespec="microseconds").replace("+00:00", "123Z")
-    chunks = [rest[start : start + CHUNK] for start in range(0, len(rest), CHUNK)] or [b""]
-    tags = ["P"] * (len(chunks) - 1) + ["F"]
-    return b"".join(f"{stamp} {stream} {tag} ".encode() + c + b"\n" for tag, c in zip(tags, chunks, strict=True))
-
-
-def append(path: Path, *parts: bytes) -> None:
-    with path.open("ab") as file:
-        file.write(b"".join(parts))
-
-
 @pytest.fixture(scope="module")
 def binary() -> Path:
     return tool("log-shipper")
@@ -144,7 +87,7 @@ def store() -> Iterator[Store]:
 
 @pytest.fixture
 def shipper(binary: Path, tmp_path: Path, store: Store) -> Iterator[Shipper]:
-    made = Shipper(binary, tmp_path, store)
+    made = Shipper(binary, tmp_path, f"http://127.0.0.1:{store.server_port}", embedded_target("dev-platform"))
     yield made
     made.kill()
 

@@ -10,12 +10,13 @@ import pytest
 
 from components.kit import names, ports
 from components.logging.arguments import LogStackArgs
-from components.logging.log_shipper import events_config, shipper_config
+from components.logging.log_shipper import embedded_target, events_config, shipper_config
 from components.logging.log_stack import LogStack
 from tests.components.mocks import declared
 from tests.program.harness import ROOT, SECRET, SENTINEL, SIGNATURE, Recording, leaks
 
 NODE_PORT = 32000
+TARGET = embedded_target("dev-platform")
 USERS = ("elastic", "reader", "shipper")
 DEPLOYMENT = "kubernetes:apps/v1:Deployment::logs-store"
 EVENTS = "kubernetes:apps/v1:Deployment::logs-events"
@@ -68,7 +69,7 @@ def data(inputs: dict[str, Any], name: str) -> Any:
 
 def test_no_secret_value_stands_outside_a_secret(inputs: dict[str, Any]) -> None:
     assert [*leaks(inputs)] == []
-    assert SENTINEL not in json.dumps([shipper_config("dev-platform"), events_config("dev-platform")])
+    assert SENTINEL not in json.dumps([shipper_config(TARGET), events_config(TARGET)])
 
 
 def test_the_file_realm_has_each_user_with_its_role_and_no_password(inputs: dict[str, Any]) -> None:
@@ -131,16 +132,19 @@ def test_the_shipper_trusts_the_authority_and_leaves_the_stores_lines_out(inputs
 
 def test_the_index_has_exact_fields_and_a_name_that_readers_find(inputs: dict[str, Any]) -> None:
     state = json.loads(data(inputs, "logs-store-config")["state.json"])
-    template = state["index_templates"]["composable_index_templates"][names.LOG_INDEX]
-    assert template["index_patterns"] == [names.LOG_INDEX] == ["logs-stellwerk"]
+    templates = state["index_templates"]
+    template = templates["composable_index_templates"][names.LOG_INDEX]
+    assert template["index_patterns"] == ["logs-stellwerk", "logs-stellwerk-*"]
+    assert template["composed_of"] == ["stellwerk-ecs", "stellwerk-lines"]
+    mappings = templates["component_templates"]["stellwerk-ecs"]["template"]["mappings"]
     assert re.fullmatch(names.LOG_INDEX_PATTERN.replace("*", ".*"), names.LOG_INDEX)
-    (exact,) = template["template"]["mappings"]["dynamic_templates"]
+    (exact,) = mappings["dynamic_templates"]
     assert exact["exact"]["mapping"]["type"] == "keyword"
     # A line with a thousand fields takes none of these from the others.
-    fields = template["template"]["mappings"]["properties"]
+    fields = mappings["properties"]
     asked = {names.MODEL_FIELD, names.REQUEST_FIELD, names.ENVIRONMENT_FIELD, names.POD_FIELD, "log.level", "tags"}
     assert {fields[field]["type"] for field in asked} == {"keyword"}
-    for config in (shipper_config("dev-platform"), events_config("dev-platform")):
+    for config in (shipper_config(TARGET), events_config(TARGET)):
         exporter = config["exporters"]["elasticsearch"]
         assert exporter["logs_index"] == names.LOG_INDEX and exporter["logs_dynamic_id"] == {"enabled": True}
         assert exporter["middlewares"] == [{"id": "refused"}] and "refused" in config["service"]["extensions"]
@@ -159,7 +163,7 @@ def test_the_index_has_exact_fields_and_a_name_that_readers_find(inputs: dict[st
 )
 def test_the_environment_is_the_namespaces(namespace: str, environment: str | None) -> None:
     for config, kind in ((shipper_config, "podlogs"), (events_config, "events")):
-        match = re.search(config("dev-platform")["receivers"][kind]["environment"], namespace)
+        match = re.search(config(TARGET)["receivers"][kind]["environment"], namespace)
         assert (match and match[1]) == environment
 
 
@@ -207,5 +211,5 @@ def test_the_url_is_the_node_port_of_the_service() -> None:
 
 @pytest.mark.parametrize("users", [("reader",), ("shipper", "writer")])
 def test_users_without_a_role_or_without_the_shipper_are_refused(users: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match=r"allowed shipper \(needed\), reader, elastic"):
+    with pytest.raises(ValueError, match=r"allowed shipper \(needed\), reader, keeper, elastic"):
         registered(users=users)

@@ -11,7 +11,7 @@ from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.single_file import SingleFileSnapshotExtension, WriteMode
 
 from components.kit.names import GPU, POOL_LABEL
-from components.logging.log_shipper import shipper_config
+from components.logging.log_shipper import embedded_target, shipper_config
 from infra.contract.release import Releases
 from tests.program.conftest import FIXTURES, STACKS, Programs, Run
 from tests.program.harness import DIGEST, SENTINEL, Recording, leaks, shown, stack_values
@@ -104,7 +104,7 @@ def test_pods_are_restricted_and_only_the_log_shipper_is_not(stack: str, each: P
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_the_log_shippers_know_the_environment_of_every_namespace(stack: str, each: Programs) -> None:
-    pattern = shipper_config("dev-platform")["receivers"]["podlogs"]["environment"]
+    pattern = shipper_config(embedded_target("dev-platform"))["receivers"]["podlogs"]["environment"]
     names = [inputs["metadata"]["name"] for inputs in each[stack].of_kind("Namespace").values()]
     assert names
     assert {name: (match := re.search(pattern, name)) and match[1] for name in names} == dict.fromkeys(names, stack)

@@ -27,6 +27,8 @@ type eventsConfig struct {
 	CAFile      string `mapstructure:"ca_file"`
 	TokenFile   string `mapstructure:"token_file"`
 	Environment string `mapstructure:"environment"`
+	// Index is what the names of daily indices begin with; empty: the exporter's index takes all events.
+	Index string `mapstructure:"index"`
 }
 
 func eventsReceiver() receiver.Factory {
@@ -214,7 +216,9 @@ func (r *events) ship(all []event) {
 	batch := newBatch()
 	for index := range all {
 		one := &all[index]
-		batch.add("event/"+one.Metadata.UID+"/"+one.Metadata.ResourceVersion, one.document(r.environment))
+		id := "event/" + one.Metadata.UID + "/" + one.Metadata.ResourceVersion
+		place := environmentOf(r.environment, cmp.Or(one.Object.Namespace, one.Metadata.Namespace))
+		batch.add(id, dailyIndex(r.config.Index, place, one.Metadata.CreationTimestamp), one.document(r.environment))
 	}
 	deliver(r.next, batch, r.set.Logger)
 }

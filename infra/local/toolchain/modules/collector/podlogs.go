@@ -23,6 +23,8 @@ type podLogsConfig struct {
 	Storage component.ID `mapstructure:"storage"`
 	// Environment is a regular expression for names of namespaces; its first group is the environment.
 	Environment string `mapstructure:"environment"`
+	// Index is what the names of daily indices begin with; empty: the exporter's index takes all lines.
+	Index string `mapstructure:"index"`
 }
 
 func podLogsReceiver() receiver.Factory {
@@ -107,7 +109,7 @@ func (r *podLogs) emit(
 			}
 			offset := offsets[index] + int64(each.first)
 			id := fmt.Sprintf("%s/%s/%s/%s/%d", from.uid, from.container, from.restart, each.stamp, offset)
-			batch.add(id, lineDocument(each, from, environment))
+			batch.add(id, dailyIndex(r.config.Index, environment, each.time), lineDocument(each, from, environment))
 		}
 	}
 	deliver(r.next, batch, r.set.Logger)
@@ -121,6 +123,18 @@ func environmentOf(pattern *regexp.Regexp, namespace string) string {
 	return ""
 }
 
+// dailyIndex is the index of an environment's lines of one day, so that old ones are deleted as a whole. The time is
+// the runtime's: a line that is read again goes into the same index, and none makes an index of a day that it claims.
+func dailyIndex(prefix, environment string, at time.Time) string {
+	if prefix == "" {
+		return ""
+	}
+	if environment != "" {
+		prefix += "-" + environment
+	}
+	return prefix + at.UTC().Format("-2006.01.02")
+}
+
 type batch struct {
 	logs    plog.Logs
 	records plog.LogRecordSlice
@@ -131,8 +145,11 @@ func newBatch() batch {
 	return batch{logs, logs.ResourceLogs().AppendEmpty().ScopeLogs().AppendEmpty().LogRecords()}
 }
 
-func (b batch) add(id string, body document) {
+func (b batch) add(id, index string, body document) {
 	record := b.records.AppendEmpty()
+	if index != "" {
+		record.Attributes().PutStr("elasticsearch.index", index)
+	}
 	record.Attributes().PutStr("elasticsearch.document_id", id)
 	if err := record.Body().SetEmptyMap().FromRaw(body); err != nil {
 		_ = record.Body().SetEmptyMap().FromRaw(document{timeField: body[timeField], reasonField: err.Error()})
@@ -142,11 +159,40 @@ func (b batch) add(id string, body document) {
 // deliver tries until the queue on disk has the batch. The wait ends with the process: the positions stay.
 func deliver(next consumer.Logs, b batch, logger *zap.Logger) {
 	for b.records.Len() > 0 {
+		waited := tellWhileWaiting(logger)
 		err := next.ConsumeLogs(context.Background(), b.logs)
+		waited()
 		if err == nil {
 			return
 		}
 		logger.Error("the queue does not take lines", zap.Error(err))
 		time.Sleep(time.Second)
+	}
+}
+
+// A write into the queue takes milliseconds; one that waits this long waits for room.
+const fullAfter = 10 * time.Second
+
+// tellWhileWaiting says that the queue on disk is full, again and again, until what it returns is called.
+func tellWhileWaiting(logger *zap.Logger) func() {
+	began, ended := time.Now(), make(chan struct{})
+	go func() {
+		tick := time.NewTicker(fullAfter)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ended:
+				return
+			case <-tick.C:
+				logger.Error("the buffer on disk is full: nothing is read until the store takes lines; " +
+					"the kubelet deletes the oldest files of a container that goes on writing")
+			}
+		}
+	}()
+	return func() {
+		close(ended)
+		if waited := time.Since(began); waited > fullAfter {
+			logger.Warn("the buffer on disk takes lines again", zap.Duration("waited", waited))
+		}
 	}
 }

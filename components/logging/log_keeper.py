@@ -1,0 +1,136 @@
+"""What keeps a log store in order: a Job at each change of what it is to do, and every day the same again."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
+
+import pulumi
+
+from components.kit import pods
+from components.kit.access import LoginArgs
+from components.kit.kubernetes import batch, core, meta
+from components.kit.names import LOG_INDEX
+from components.kit.options import child
+from components.kit.volumes import config_volume
+from components.kit.workload import Workload
+from components.logging.index_template import template_requests
+from components.logging.saved_objects import saved_objects
+
+_APP = "log-keeper"
+_SCRIPT = Path(__file__).parent / "keeper" / "keep_logs.py"
+# Once most of a day's lines have come: the names of indices are in UTC.
+_SCHEDULE = "17 2 * * *"
+
+
+class LogKeeperArgs(TypedDict):
+    """Arguments of LogKeeper."""
+
+    namespace: pulumi.Input[str]
+    """Namespace it runs in."""
+    image: pulumi.Input[str]
+    """Image with Python 3.11 or newer as `python3`."""
+    pull_secret: NotRequired[pulumi.Input[str] | None]
+    """Name of the Secret with the registry login; absent, any node can pull the image."""
+    store: pulumi.Input[str]
+    """URL of Elasticsearch inside the cluster."""
+    kibana: NotRequired[pulumi.Input[str] | None]
+    """URL of Kibana; absent, there is none."""
+    login: LoginArgs
+    """User that may delete daily indices, set policies and templates, and import saved objects."""
+    trust_bundle: NotRequired[pulumi.Input[str] | None]
+    """Certificates of the authorities that the servers' own come from, PEM; absent, those of `authorities` alone."""
+    authorities: NotRequired[Sequence[str] | None]
+    """Names of Secrets in `namespace` with such certificates as `ca.crt`; absent, there are none."""
+    days: int
+    """Days for which lines are kept."""
+    environments: Mapping[str, int]
+    """Days by environment, where they differ; each has a data view, searches and a dashboard in Kibana."""
+
+
+class LogKeeper(pulumi.ComponentResource):
+    """A Job and a CronJob that delete old lines, or have the server do it, and bring saved objects into Kibana."""
+
+    plan: pulumi.Output[str]
+    """Digest of what it is to do."""
+
+    def __init__(self, name: str, args: LogKeeperArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("stellwerk:index:LogKeeper", name, None, opts)
+        workload = Workload(name, _APP, args["namespace"], self)
+        plan = pulumi.Output.all(store=args["store"], kibana=args.get("kibana")).apply(
+            lambda urls: json.dumps({**urls, **_plan(args)}, sort_keys=True)
+        )
+        config = workload.config({"plan.json": plan, _SCRIPT.name: _SCRIPT.read_text(encoding="utf-8")})
+        words: dict[str, pulumi.Input[str]] = {**args["login"]}  # type: ignore[dict-item]
+        if bundle := args.get("trust_bundle"):
+            words["bundle.crt"] = bundle
+        secret = workload.secret(words)
+        self.plan = plan.apply(lambda text: hashlib.sha256(text.encode()).hexdigest()[:8])
+        spec = _job(args, config.metadata.name, secret)
+        self._once(name, args, spec)
+        batch.v1.CronJob(
+            name,
+            metadata=meta.v1.ObjectMetaArgs(name=_APP, namespace=args["namespace"]),
+            spec=batch.v1.CronJobSpecArgs(
+                schedule=_SCHEDULE,
+                time_zone="Etc/UTC",
+                concurrency_policy="Forbid",
+                job_template=batch.v1.JobTemplateSpecArgs(spec=spec),
+            ),
+            opts=child(self),
+        )
+        self.register_outputs({"plan": self.plan})
+
+    def _once(self, name: str, args: LogKeeperArgs, spec: "batch.v1.JobSpecArgs") -> None:
+        """Declare the Job of this plan: another plan is another Job."""
+        batch.v1.Job(
+            f"{name}-now",
+            metadata=meta.v1.ObjectMetaArgs(
+                name=pulumi.Output.concat(f"{_APP}-", self.plan),
+                namespace=args["namespace"],
+                # It waits for the servers, whose images may still be pulled.
+                annotations={"pulumi.com/skipAwait": "true"},
+            ),
+            spec=spec,
+            opts=child(self),
+        )
+
+
+def _plan(args: LogKeeperArgs) -> dict[str, Any]:
+    environments = dict(args["environments"])
+    return {
+        "prefix": LOG_INDEX,
+        "days": args["days"],
+        "environments": environments,
+        "templates": template_requests(environments),
+        "objects": saved_objects(sorted(environments)),
+    }
+
+
+def _job(args: LogKeeperArgs, config: pulumi.Input[str], secret: pulumi.Input[str]) -> "batch.v1.JobSpecArgs":
+    sources = [core.v1.VolumeProjectionArgs(secret=core.v1.SecretProjectionArgs(name=secret))]
+    for number, name in enumerate(args.get("authorities") or ()):
+        items = [core.v1.KeyToPathArgs(key="ca.crt", path=f"authority-{number}.crt")]
+        sources.append(core.v1.VolumeProjectionArgs(secret=core.v1.SecretProjectionArgs(name=name, items=items)))
+    container = pods.container(
+        _APP,
+        args["image"],
+        pods.resources("20m", "96Mi", "500m"),
+        [pods.mount("keeper", "/keeper", read_only=True), pods.mount("secrets", "/secrets", read_only=True)],
+        command=["python3", f"/keeper/{_SCRIPT.name}"],
+        env=pods.env({"PLAN": "/keeper/plan.json", "SECRETS": "/secrets"}),
+    )
+    pod = pods.pod(
+        [container],
+        [
+            config_volume("keeper", config),
+            core.v1.VolumeArgs(
+                name="secrets", projected=core.v1.ProjectedVolumeSourceArgs(sources=sources, default_mode=0o440)
+            ),
+        ],
+        pull_secret=args.get("pull_secret"),
+        restart_policy="Never",
+    )
+    template = pods.template(_APP, pod)
+    return batch.v1.JobSpecArgs(backoff_limit=4, active_deadline_seconds=3600, template=template)
