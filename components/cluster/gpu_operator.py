@@ -6,8 +6,7 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.kit.custom import CustomResourcePatch
-from components.kit.kubernetes import core, helm, meta
+from components.kit.kubernetes import apiextensions, core, helm, meta
 from components.kit.names import GPU
 from components.kit.options import child
 
@@ -103,9 +102,15 @@ def policy_fields() -> dict[str, Any]:
 
 def _patch(name: str, parent: pulumi.Resource, after: list[pulumi.Resource]) -> pulumi.Resource:
     metadata = meta.v1.ObjectMetaArgs(name=POLICY, annotations={"pulumi.com/patchForce": "true"})
-    return CustomResourcePatch(
-        f"{name}-policy", "nvidia.com/v1", "ClusterPolicy", metadata, policy_fields(), child(parent, after)
+    made: pulumi.Resource = apiextensions.CustomResourcePatch(
+        f"{name}-policy",
+        api_version="nvidia.com/v1",
+        kind="ClusterPolicy",
+        metadata=metadata,
+        spec=policy_fields(),
+        opts=child(parent, after),
     )
+    return made
 
 
 def _release(
