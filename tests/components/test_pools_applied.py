@@ -157,6 +157,29 @@ def test_an_operator_s_own_policy_gets_how_gpus_are_shared_and_nothing_else(
     project.up(_HEAD + OPERATOR.format(mig={"h100": {"3g.40gb": 2}}, release=None))
     assert configured(plane)[0]["h100"][0]["mig-devices"] == {"3g.40gb": 2}
     project.destroy()
-    assert plane.read(f"{policies}/cluster-policy")["spec"]["driver"]["enabled"] is False
+    assert plane.read(f"{policies}/cluster-policy")["spec"]["mig"] == {"strategy": "mixed"}
+    assert configured(plane)[0]["h100"][0]["mig-devices"] == {"3g.40gb": 2}
     plane.delete(f"{policies}/cluster-policy")
     plane.delete("/api/v1/namespaces/gpu-operator")
+    eventually(lambda: "gpu-operator" not in namespaces(plane), Path("/dev/null"))
+
+
+def namespaces(plane: ControlPlane) -> set[str]:
+    return {each["metadata"]["name"] for each in plane.read("/api/v1/namespaces")["items"]}
+
+
+def test_the_operator_s_chart_makes_a_policy_that_its_definition_takes(plane: ControlPlane, project: Applied) -> None:
+    chart = manifests_folder() / "gpu-operator" / "chart"
+    release = {"chart": str(chart), "awaits": False, "driver": False, "toolkit": True}
+    project.up(_HEAD + OPERATOR.format(mig={"h100": {"1g.10gb": 7}}, release=release))
+    spec = plane.read("/apis/nvidia.com/v1/clusterpolicies/cluster-policy")["spec"]
+    assert (spec["driver"]["enabled"], spec["toolkit"]["enabled"]) == (False, True)
+    assert spec["mig"] == {"strategy": "mixed"}
+    assert spec["devicePlugin"]["config"] == {"name": "stellwerk-device-plugin", "default": "whole"}
+    assert spec["migManager"]["config"] == {"name": "stellwerk-mig", "default": "all-disabled"}
+    assert configured(plane)[0].keys() == {"all-disabled", "h100"}
+    labels = plane.read("/api/v1/namespaces/gpu-operator")["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "privileged"
+    plane.read("/apis/apps/v1/namespaces/gpu-operator/deployments/gpu-operator")
+    project.destroy()
+    assert plane.read("/apis/nvidia.com/v1/clusterpolicies")["items"] == []
