@@ -70,6 +70,8 @@ def applied(folder: Path, plane: ControlPlane) -> Applied:
         "HOME": str(folder), "PYTHONPATH": str(ROOT), "KUBECONFIG": str(plane.kubeconfig),
         "PULUMI_BACKEND_URL": f"file://{folder}", "PULUMI_CONFIG_PASSPHRASE": "word",
         "PULUMI_SKIP_UPDATE_CHECK": "true", "PULUMI_HOME": str(folder / "home"),
+        # As the provider of an environment has it.
+        "PULUMI_K8S_ENABLE_CONFIGMAP_MUTABLE": "true",
     }  # fmt: skip
     made = Applied(place, variables)
     made.run("stack", "init", "one")
