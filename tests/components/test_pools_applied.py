@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.kit.names import GPU, POOL_LABEL
+from components.kit.names import CAPACITY, GPU, POOL_LABEL
 from delivery.clients.control_plane import ControlPlane, RefusedError
 from infra.local.toolchain.paths import manifests_folder
 from tests.support.applied import Applied, applied
@@ -168,7 +168,19 @@ def namespaces(plane: ControlPlane) -> set[str]:
     return {each["metadata"]["name"] for each in plane.read("/api/v1/namespaces")["items"]}
 
 
-def test_the_operator_s_chart_makes_a_policy_that_its_definition_takes(plane: ControlPlane, project: Applied) -> None:
+@pytest.fixture
+def any_node(plane: ControlPlane) -> Iterator[None]:
+    """A simulated node: Jobs of the chart's hooks end there."""
+    capacity = json.dumps({"cpu": "8", "memory": "16Gi", "pods": "110"})
+    annotations = {"kwok.x-k8s.io/node": "fake", CAPACITY: capacity}
+    plane.create("/api/v1/nodes", {"kind": "Node", "metadata": {"name": "any", "annotations": annotations}})
+    yield
+    plane.delete("/api/v1/nodes/any")
+
+
+def test_the_operator_s_chart_makes_a_policy_that_its_definition_takes(
+    plane: ControlPlane, project: Applied, any_node: None
+) -> None:
     chart = manifests_folder() / "gpu-operator" / "chart"
     release = {"chart": str(chart), "awaits": False, "driver": False, "toolkit": True}
     project.up(_HEAD + OPERATOR.format(mig={"h100": {"1g.10gb": 7}}, release=release))
