@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from infra.composition.service import Stack
+from infra.contract.environment import Environment
+from infra.contract.problems import ConfigError
 from infra.contract.stacks import StackFiles
 from infra.services import images, node_pools, registry
 from infra.targets.needs import InstanceType, Needs
@@ -32,9 +34,25 @@ def needs(stacks: list[Stack]) -> Needs:
             for port in stack.node_ports()
         },
         builds_base=any(images.builds_base(environment) for environment in environments),
-        instance_types=tuple(
-            InstanceType(machine.name, machine.resources, machine.prices)
-            for environment in environments
-            for machine in node_pools.simulated_machines(environment)
-        ),
+        instance_types=_instance_types(environments),
     )
+
+
+def _instance_types(environments: list[Environment]) -> tuple[InstanceType, ...]:
+    """Return the instance types of all elastic pools; raise ConfigError where two of one name are not the same.
+
+    One autoscaler has them all: it knows a type by its name. Pools may buy the same type in different ways.
+    """
+    known: dict[str, InstanceType] = {}
+    for environment in environments:
+        for machine in node_pools.simulated_machines(environment):
+            first = known.get(machine.name)
+            prices = {**machine.prices, **(first.prices if first else {})}
+            if first and (first.resources != machine.resources or prices != {**prices, **machine.prices}):
+                raise ConfigError(
+                    f"nodePools: {environment.environment} has an instance type {machine.name} that is another one than "
+                    f"that of another pool, and one autoscaler of the local cluster makes nodes of both; give them the "
+                    f"same resources, shares of GPUs and prices, or names of their own"
+                )
+            known[machine.name] = InstanceType(machine.name, machine.resources, prices)
+    return tuple(known.values())

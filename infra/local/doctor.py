@@ -26,7 +26,7 @@ def doctor_app(
     inspect: "Callable[[bool], list[ToolStatus]]" = lambda elastic: inspect(elastic=elastic),
     place: Callable[[], Layout] = layout,
 ) -> typer.Typer:
-    """Return the command; `needs` says what the environments ask of a local node, `inspect` which tools exist, also elastic pools'."""
+    """Return the command; `needs`: what environments ask of a local node, `inspect`: the tools, with elastic ones."""
     app = typer.Typer(help="What this machine has, lacks, and how to get it.")
     app.callback(invoke_without_command=True)(_Doctor(needs, inspect, place).doctor)
     return app

@@ -71,7 +71,7 @@ def test_a_fleet_ends_where_the_first_limit_is() -> None:
 
 def test_machines_have_what_nodes_have_and_the_prices_of_what_may_be_bought() -> None:
     pools = Pools(elastic("gpu", 3, SMALL, BIG, capacityTypes=["spot", "on-demand"]), elastic("more", 1, SMALL))
-    big, small = sorted(simulated_machines(pools), key=lambda each: each.name)  # type: ignore[arg-type]
+    big, small, _ = sorted(simulated_machines(pools), key=lambda each: each.name)  # type: ignore[arg-type]
     assert big.resources == {"cpu": "64", "memory": "256Gi", "pods": "110", GPU: "8"}
     assert big.prices == {"spot": 8, "on-demand": 20}
     assert small.prices == {"spot": 3, "on-demand": 3}

@@ -1,6 +1,7 @@
 """A cluster without a node, for which the real Karpenter makes some: simulated by kwok, with prices."""
 
 import json
+import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,22 +14,20 @@ from components.kit.names import GPU, POOL_LABEL
 from delivery.clients.control_plane import ControlPlane
 from delivery.clients.kubectl import Kubectl
 from infra.local.cluster import addons, karpenter
-from infra.local.toolchain.paths import manifests_folder
 from infra.targets.needs import InstanceType
+from tests.support.rendered import Rendered, rendered
 from tests.support.simulated import asked, simulated_cluster
 from tests.support.tools import eventually, free_port, running, tool
 
 Object = dict[str, Any]
 
 NAMESPACE = "default"
-# Where the pool's class of nodes is its own, and what an empty node waits before it goes.
-_GROUP, _IDLE = "karpenter.kwok.sh", "3s"
 _PATHS = {
     "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
     "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
     "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
     "NodePool": "/apis/karpenter.sh/v1/nodepools",
-    "KWOKNodeClass": f"/apis/{_GROUP}/v1alpha1/kwoknodeclasses",
+    "KWOKNodeClass": "/apis/karpenter.kwok.sh/v1alpha1/kwoknodeclasses",
     "Job": f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs",
     "Pod": f"/api/v1/namespaces/{NAMESPACE}/pods",
 }
@@ -36,12 +35,11 @@ _PATHS = {
 
 @dataclass(frozen=True)
 class Elastic:
-    """The cluster, with the log of Karpenter and the port of its metrics."""
+    """The cluster, with the log of Karpenter."""
 
     api: ControlPlane
     kubectl: Kubectl
     log: Path
-    metrics_port: int
 
     def create(self, *objects: Object) -> None:
         """Create objects."""
@@ -61,16 +59,6 @@ class Elastic:
         items: list[Object] = self.api.read("/api/v1/nodes")["items"]
         return items
 
-    def claims(self) -> list[Object]:
-        """Return what Karpenter has asked machines for, gone or not."""
-        items: list[Object] = self.api.read("/apis/karpenter.sh/v1/nodeclaims")["items"]
-        return items
-
-    def metric(self, name: str) -> list[str]:
-        """Return the lines of a metric."""
-        text = httpx.get(f"http://127.0.0.1:{self.metrics_port}/metrics", trust_env=False).text
-        return [line for line in text.splitlines() if line.startswith(f"{name}{{")]
-
 
 @contextmanager
 def elastic_cluster(folder: Path, types: Sequence[InstanceType]) -> Iterator[Elastic]:
@@ -79,14 +67,14 @@ def elastic_cluster(folder: Path, types: Sequence[InstanceType]) -> Iterator[Ela
     with simulated_cluster(folder, "RBAC") as api:
         file = folder / karpenter.FILE
         file.write_text(karpenter.catalogue(types))
-        metrics, probes = free_port(), free_port()
+        probes = free_port()
         log = folder / "karpenter.log"
-        place = Elastic(api, asked(api), log, metrics)
+        place = Elastic(api, asked(api), log)
         place.create(*addons.elastic_objects())
         variables = {"HOME": str(folder), "KUBECONFIG": str(_kubeconfig(api, folder))}
         with running(karpenter.waiting(tool("kubectl")), folder / "wait.log", variables):
             eventually(lambda: all(_established(api, each) for each in karpenter.definitions()), folder / "wait.log")
-        with running([binary, *karpenter.arguments(file, metrics, probes)], log, variables):
+        with running([binary, *karpenter.arguments(file, free_port(), probes)], log, variables):
             eventually(lambda: _well(probes), log)
             yield place
 
@@ -112,31 +100,36 @@ def _well(port: int) -> bool:
         return False
 
 
-def pool(name: str, types: Sequence[str], limits: Mapping[str, str]) -> tuple[Object, Object]:
-    """Return an elastic pool of GPU nodes, as a stack declares one, with its class of nodes."""
-    reference = {"group": _GROUP, "kind": "KWOKNodeClass", "name": name}
-    template = {
-        "metadata": {"labels": {POOL_LABEL: name}},
-        "spec": {
-            "nodeClassRef": reference,
-            "taints": [{"key": GPU, "value": "present", "effect": "NoSchedule"}],
-            "requirements": [
-                {"key": "node.kubernetes.io/instance-type", "operator": "In", "values": list(types)},
-                {"key": "karpenter.sh/capacity-type", "operator": "In", "values": ["on-demand"]},
-            ],
-            "expireAfter": "Never",
-        },
-    }
-    disruption = {"consolidationPolicy": "WhenEmpty", "consolidateAfter": _IDLE}
-    return (
-        {"apiVersion": f"{_GROUP}/v1alpha1", "kind": "KWOKNodeClass", "metadata": {"name": name}, "spec": {}},
-        {
-            "apiVersion": "karpenter.sh/v1",
-            "kind": "NodePool",
-            "metadata": {"name": name},
-            "spec": {"template": template, "limits": dict(limits), "disruption": disruption},
-        },
+@dataclass(frozen=True)
+class Stack:
+    """A stack of one elastic pool on the cluster, by the real engine."""
+
+    project: Rendered
+    name: str
+
+    def run(self, command: str, values: Mapping[str, Any], *more: str) -> str:
+        """Run `up`, `destroy` or `preview` for a pool of these arguments; return what the engine says."""
+        words = ["pulumi", command, "--stack", self.name, "--non-interactive", *more]
+        variables = {**self.project.variables, "POOL": json.dumps({"name": self.name, **values})}
+        done = subprocess.run(
+            words, cwd=self.project.root, env=variables, capture_output=True, text=True, check=False, timeout=300
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def up(self, values: Mapping[str, Any]) -> None:
+        """Apply the pool."""
+        self.run("up", values, "--yes", "--skip-preview")
+
+
+def stack(cluster: Elastic, folder: Path, program: Path, name: str) -> Stack:
+    """Return a stack that is called like its pool; nothing of it is there yet."""
+    made = rendered(folder, program)
+    project = Rendered(made.root, {**made.variables, "KUBECONFIG": str(cluster.api.kubeconfig)})
+    subprocess.run(
+        ["pulumi", "stack", "init", name], cwd=project.root, env=project.variables, capture_output=True, check=True
     )
+    return Stack(project, name)
 
 
 def gpu_pod(pool: str, gpus: int = 1) -> Object:

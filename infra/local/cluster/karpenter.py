@@ -1,4 +1,4 @@
-"""Karpenter beside the node, where an environment has elastic pools: it makes nodes that kwok keeps, and takes them away.
+"""Karpenter beside the node, where an environment has elastic pools: nodes of kwok come and go.
 
 Its definitions are the cluster's, as they are a cloud's cluster's: a stack has node pools of them.
 """

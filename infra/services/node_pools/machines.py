@@ -21,13 +21,14 @@ class Machine:
 
 
 def simulated_machines(environment: Environment) -> Iterator[Machine]:
-    """Yield the machines of which an environment's own elastic pools without hardware are made, each name once."""
-    seen: set[str] = set()
+    """Yield the machines of which an environment's own elastic pools without hardware are made, equal ones once."""
+    seen: list[Machine] = []
     for pool in pools(environment):
         for each in pool.elastic.instance_types if pool.elastic and pool.elastic.provider is Provider.KWOK else ():
-            if each.name not in seen:
-                seen.add(each.name)
-                yield _machine(pool, each)
+            made = _machine(pool, each)
+            if made not in seen:
+                seen.append(made)
+                yield made
 
 
 def _machine(pool: NodePool, kind: InstanceType) -> Machine:

@@ -9,7 +9,7 @@ from infra.local.cluster.layout import Layout
 
 NAMES = (
     "etcd", "containerd", "kube-apiserver", "buildkitd", "kube-controller-manager", "kube-scheduler", "kubelet",
-    "kube-proxy", "coredns", "kwok", "local-path-provisioner", "runc", "ip", "nft",
+    "kube-proxy", "coredns", "kwok", "local-path-provisioner", "runc", "ip", "nft", "kubectl", "karpenter",
 )  # fmt: skip
 
 

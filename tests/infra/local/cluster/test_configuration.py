@@ -1,9 +1,12 @@
 """The node's configuration files and command lines."""
 
+import configparser
 import json
+import shlex
 import socket
 import tomllib
 import xmlrpc.client
+from dataclasses import replace
 from pathlib import Path
 
 import certifi
@@ -11,13 +14,13 @@ import pytest
 import yaml
 from supervisor.xmlrpc import Faults
 
-from infra.local.cluster import addons, configuration, lifecycle, preflight, supervision
+from infra.local.cluster import addons, configuration, karpenter, lifecycle, preflight, supervision
 from infra.local.cluster.commands import Tools
 from infra.local.cluster.errors import ClusterError
 from infra.local.cluster.layout import ADDRESS, Layout, state_directory
 from infra.local.cluster.parts import parts
 from infra.local.toolchain import machine
-from infra.targets.needs import Needs
+from infra.targets.needs import InstanceType, Needs
 
 
 def test_every_path_of_the_runtime_is_inside_the_state_directory(place: Layout, tools: Tools) -> None:
@@ -79,6 +82,42 @@ def test_a_part_whose_configuration_changes_is_started_again(place: Layout, tool
         after = environments()
         assert {part for part in after if after[part] != before[part]} == {name}
         before = after
+
+
+TYPE = InstanceType("gpu-one", {"cpu": "16", "nvidia.com/gpu": "1"}, {"on-demand": 2.5, "spot": 0.9})
+
+
+def test_the_autoscaler_runs_where_there_are_elastic_pools_alone(place: Layout, tools: Tools) -> None:
+    assert "karpenter" not in [part.name for part in parts(place, tools)]
+    (tools.bin / "karpenter").unlink()
+    parts(place, tools)
+    with pytest.raises(ClusterError, match="karpenter: not found"):
+        parts(place, tools, elastic=True)
+
+
+def test_the_autoscaler_is_started_again_for_another_price(place: Layout, tools: Tools) -> None:
+    def environment(each: InstanceType) -> dict[str, str]:
+        (place.config / karpenter.FILE).write_text(karpenter.catalogue([each]))
+        return next(part for part in parts(place, tools, elastic=True) if part.name == "karpenter").environment
+
+    before = environment(TYPE)
+    assert environment(TYPE) == before
+    assert environment(replace(TYPE, prices={"on-demand": 3.0})) != before
+
+
+def test_the_autoscaler_s_catalogue_has_an_offering_for_each_price() -> None:
+    (entry,) = json.loads(karpenter.catalogue([TYPE]))
+    assert (entry["name"], entry["resources"]) == (TYPE.name, TYPE.resources)
+    offered = {offering["Requirements"][0]["values"][0]: offering["Price"] for offering in entry["offerings"]}
+    assert offered == TYPE.prices
+
+
+def test_a_command_reaches_the_supervisor_in_the_words_it_has(place: Layout, tools: Tools) -> None:
+    written = parts(place, tools, elastic=True)
+    file = configparser.RawConfigParser()
+    file.read(supervision.write(place, written, Path("/usr/bin/setpriv")))
+    for part in written:
+        assert shlex.split(file[f"program:{part.name}"]["command"])[4:] == part.command
 
 
 def test_a_missing_tool_is_named(place: Layout, tools: Tools) -> None:

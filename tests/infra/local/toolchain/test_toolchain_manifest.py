@@ -146,7 +146,7 @@ _SHARED = re.compile(
 
 
 def test_groups_share_versions_with_kubernetes() -> None:
-    """A package that several groups need compiles once; operators are left as upstream tested them, with their client."""
+    """A package that several groups need compiles once; operators are left as upstream tested them."""
     wanted = _requirements("kubernetes")
     differing = {
         f"{group.name}: {module} {version}, not {wanted[module]}"
