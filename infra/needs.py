@@ -41,18 +41,18 @@ def needs(stacks: list[Stack]) -> Needs:
 def _instance_types(environments: list[Environment]) -> tuple[InstanceType, ...]:
     """Return the instance types of all elastic pools; raise ConfigError where two of one name are not the same.
 
-    One autoscaler has them all: it knows a type by its name.
+    One autoscaler has them all: it knows a type by its name. Pools may buy the same type in different ways.
     """
-    known: dict[str, tuple[InstanceType, str]] = {}
+    known: dict[str, InstanceType] = {}
     for environment in environments:
         for machine in node_pools.simulated_machines(environment):
-            name = environment.environment
-            made = InstanceType(machine.name, machine.resources, machine.prices)
-            first, other = known.setdefault(made.name, (made, name))
-            if first != made:
+            first = known.get(machine.name)
+            prices = {**machine.prices, **(first.prices if first else {})}
+            if first and (first.resources != machine.resources or prices != {**prices, **machine.prices}):
                 raise ConfigError(
-                    f"nodePools: the instance type {made.name} of {name} is another one than that of {other}, and one "
-                    f"autoscaler of the local cluster makes nodes of both; give them the same resources, shares of "
-                    f"GPUs and prices, or names of their own"
+                    f"nodePools: {environment.environment} has an instance type {machine.name} that is another one than "
+                    f"that of another pool, and one autoscaler of the local cluster makes nodes of both; give them the "
+                    f"same resources, shares of GPUs and prices, or names of their own"
                 )
-    return tuple(each for each, _ in known.values())
+            known[machine.name] = InstanceType(machine.name, machine.resources, prices)
+    return tuple(known.values())

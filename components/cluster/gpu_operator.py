@@ -6,8 +6,7 @@ from typing import Any, NotRequired, TypedDict
 
 import pulumi
 
-from components.kit.custom import CustomResourcePatch
-from components.kit.kubernetes import core, helm, meta
+from components.kit.kubernetes import apiextensions, core, helm, meta
 from components.kit.names import GPU
 from components.kit.options import child
 
@@ -57,7 +56,8 @@ class GpuOperator(pulumi.ComponentResource):
     """Driver, toolkit, device plugin and discovery on GPU nodes, by the operator's ClusterPolicy; shares by pool.
 
     Where the operator is somebody else's, three fields of its policy become this component's, whoever has set them:
-    the MIG strategy, and which ConfigMaps device plugin and MIG manager read.
+    the MIG strategy, and which ConfigMaps device plugin and MIG manager read. They stay when the component goes, as do
+    the ConfigMaps: taken out of the policy they would leave what its definition refuses.
     """
 
     policy: pulumi.Output[str]
@@ -67,11 +67,12 @@ class GpuOperator(pulumi.ComponentResource):
         super().__init__("stellwerk:index:GpuOperator", name, None, opts)
         release, namespace = args.get("release"), args["namespace"]
         first = [self._namespace(name, namespace)] if release else []
-        plugin = self._config(name, "plugin", namespace, _PLUGIN, _plugin(args), first)
-        layouts = self._config(
-            name, "mig", namespace, _LAYOUTS, {"config.yaml": _layouts(args.get("mig") or {})}, first
-        )
-        after = [*first, plugin, layouts]
+        layouts = {"config.yaml": _layouts(args.get("mig") or {})}
+        configured = [
+            self._config(f"{name}-{part}", namespace, title, data, first)
+            for part, title, data in (("plugin", _PLUGIN, _plugin(args)), ("mig", _LAYOUTS, layouts))
+        ]
+        after = [*first, *configured]
         made = _patch(name, self, after) if release is None else _release(name, namespace, release, self, after)
         self.policy = pulumi.Output.from_input(made.urn).apply(lambda _: POLICY)
         self.register_outputs({"policy": self.policy})
@@ -83,13 +84,19 @@ class GpuOperator(pulumi.ComponentResource):
         return made
 
     def _config(
-        self, name: str, part: str, namespace: str, title: str, data: Mapping[str, str], after: list[pulumi.Resource]
+        self, name: str, namespace: str, title: str, data: Mapping[str, str], first: list[pulumi.Resource]
     ) -> pulumi.Resource:
         metadata = meta.v1.ObjectMetaArgs(name=title, namespace=namespace)
-        made: pulumi.Resource = core.v1.ConfigMap(
-            f"{name}-{part}", metadata=metadata, data=data, opts=child(self, after)
-        )
+        # In a namespace of its own it goes with that.
+        opts = _options(self, first, stays=not first)
+        made: pulumi.Resource = core.v1.ConfigMap(name, metadata=metadata, data=data, opts=opts)
         return made
+
+
+def _options(parent: pulumi.Resource, after: list[pulumi.Resource], stays: bool) -> pulumi.ResourceOptions:
+    opts = child(parent, after)
+    opts.retain_on_delete = stays
+    return opts
 
 
 def policy_fields() -> dict[str, Any]:
@@ -103,9 +110,15 @@ def policy_fields() -> dict[str, Any]:
 
 def _patch(name: str, parent: pulumi.Resource, after: list[pulumi.Resource]) -> pulumi.Resource:
     metadata = meta.v1.ObjectMetaArgs(name=POLICY, annotations={"pulumi.com/patchForce": "true"})
-    return CustomResourcePatch(
-        f"{name}-policy", "nvidia.com/v1", "ClusterPolicy", metadata, policy_fields(), child(parent, after)
+    made: pulumi.Resource = apiextensions.CustomResourcePatch(
+        f"{name}-policy",
+        api_version="nvidia.com/v1",
+        kind="ClusterPolicy",
+        metadata=metadata,
+        spec=policy_fields(),
+        opts=_options(parent, after, stays=True),
     )
+    return made
 
 
 def _release(

@@ -129,8 +129,17 @@ class _Helm:
         Release, RepositoryOptsArgs = _Release, Fields
 
 
+class _CustomPatch(_Object):
+    """Fields of an object of a custom kind; the provider knows a patch by its type alone."""
+
+    def __init__(
+        self, resource_name: str, api_version: str, kind: str, opts: pulumi.ResourceOptions | None = None, **fields: Any
+    ) -> None:
+        super().__init__(resource_name, api_version, kind, opts, f"kubernetes:{api_version}:{kind}Patch", **fields)
+
+
 class _Extensions:
-    CustomResource = _Object
+    CustomResource, CustomResourcePatch = _Object, _CustomPatch
 
 
 class _Yaml:

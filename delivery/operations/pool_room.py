@@ -41,18 +41,18 @@ def pool_lines(kubectl: Kubectl, pod: Object) -> list[str]:
     if not nodes:
         return [f"pool {pool} has no node now: none has the label {POOL_LABEL}={pool}"]
     sizes = {node["metadata"]["name"]: node.get("status", {}).get("allocatable", {}) for node in nodes}
-    there = [each for each in pods if each["spec"].get("nodeName") in sizes and not _is_over(each)]
+    running = [each for each in pods if each["spec"].get("nodeName") in sizes and not _is_over(each)]
     asked = {name: amount for name, amount in needs(pod["spec"]).items() if amount and _is_counted(name)}
-    lines = (_line(pool, name, amount, sizes, there) for name, amount in asked.items())
+    lines = (_line(pool, name, amount, sizes, running) for name, amount in asked.items())
     return [line for line in lines if line]
 
 
-def _line(pool: str, name: str, amount: float, sizes: Mapping[str, Object], there: Iterable[Object]) -> str:
+def _line(pool: str, name: str, amount: float, sizes: Mapping[str, Object], running: Iterable[Object]) -> str:
     """Return what is lacking of a resource; empty where a node has enough of it."""
     free = {node: quantity(str(size.get(name, 0))) for node, size in sizes.items()}
     largest, total = max(free.values()), sum(free.values())
     taken = 0.0
-    for each in there:
+    for each in running:
         own = needs(each["spec"])[name]
         free[each["spec"]["nodeName"]] -= own
         taken += own

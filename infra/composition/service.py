@@ -28,8 +28,8 @@ class CompositionError(StellwerkError):
 class Certificate:
     """A server certificate: its key under `tls` in the credentials, the names of Services, their namespace.
 
-    `outside` are the names by which clients outside the cluster know the server; `needed` answers whether an environment
-    that runs the service needs it.
+    `outside` are the names by which clients outside the cluster know the server; `needed` answers whether one
+    that runs the service needs the certificate.
     """
 
     key: str

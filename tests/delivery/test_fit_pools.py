@@ -71,7 +71,7 @@ def test_a_fleet_ends_where_the_first_limit_is() -> None:
 
 def test_machines_have_what_nodes_have_and_the_prices_of_what_may_be_bought() -> None:
     pools = Pools(elastic("gpu", 3, SMALL, BIG, capacityTypes=["spot", "on-demand"]), elastic("more", 1, SMALL))
-    big, small = sorted(simulated_machines(pools), key=lambda each: each.name)  # type: ignore[arg-type]
+    big, small, _ = sorted(simulated_machines(pools), key=lambda each: each.name)  # type: ignore[arg-type]
     assert big.resources == {"cpu": "64", "memory": "256Gi", "pods": "110", GPU: "8"}
     assert big.prices == {"spot": 8, "on-demand": 20}
     assert small.prices == {"spot": 3, "on-demand": 3}
@@ -90,8 +90,8 @@ def test_an_elastic_pool_counts_the_nodes_that_it_may_have(answers: bool, tmp_pa
 
 @pytest.mark.tools
 def test_nodes_of_an_elastic_pool_that_are_there_are_not_counted_twice(tmp_path: Path) -> None:
-    there = node("gpu-x", "gpu", cpu="64", **{GPU: "8"})
-    said = fitted(Pools(elastic("gpu", 1, BIG)), [there], planned(wants("nine", 9, "gpu", {GPU: "1"})), tmp_path)
+    present = node("gpu-x", "gpu", cpu="64", **{GPU: "8"})
+    said = fitted(Pools(elastic("gpu", 1, BIG)), [present], planned(wants("nine", 9, "gpu", {GPU: "1"})), tmp_path)
     assert [(each.placed, each.pods) for each in said.placements] == [(8, 9)]
 
 

@@ -44,9 +44,9 @@ def test_a_base_image_is_made_where_an_environment_builds_on_it() -> None:
     assert local_needs(TEAM).builds_base == any(base.get("build", False) for base in wanted)
 
 
-def elastic(name: str, price: float) -> dict[str, Any]:
+def elastic(name: str, price: float, bought: str = "on-demand") -> dict[str, Any]:
     machine = {"name": "gpu-one", "cpu": "16", "memory": "64Gi", "pricePerHour": price}
-    made = {"provider": "kwok", "instanceTypes": [machine]}
+    made = {"provider": "kwok", "instanceTypes": [machine], "capacityTypes": [bought]}
     return {"name": name, "kind": "elastic", "accelerator": "nvidia-h100-80gb", "gpus": 1, "nodes": 2, "elastic": made}
 
 
@@ -64,12 +64,12 @@ def needs_with(root: Path, pools: dict[str, list[dict[str, Any]]]) -> Needs:
 
 def test_the_autoscaler_knows_the_instance_types_of_elastic_pools_alone(tmp_path: Path) -> None:
     assert local_needs(TEAM).instance_types == ()
-    twice = {"dev": [elastic("small", 2.5), elastic("large", 2.5)]}
+    twice = {"dev": [elastic("small", 2.5), elastic("large", 2.5, "spot")]}
     (only,) = needs_with(tmp_path / "checkout", twice).instance_types
-    assert (only.name, only.prices) == ("gpu-one", {"on-demand": 2.5})
+    assert (only.name, only.prices) == ("gpu-one", {"on-demand": 2.5, "spot": 2.5})
     assert only.resources["nvidia.com/gpu"] == "1"
 
 
 def test_instance_types_of_one_name_are_the_same(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"gpu-one of dev is another one than that of dev.*names of their own"):
+    with pytest.raises(ConfigError, match=r"dev has an instance type gpu-one that is another one.*names of their own"):
         needs_with(tmp_path / "checkout", {"dev": [elastic("small", 2.5), elastic("large", 3.0)]})
