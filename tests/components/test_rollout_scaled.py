@@ -11,7 +11,6 @@ from components.serving.looks import Looks
 from components.serving.rollout import Scaling, until_declared
 from tests.components.test_rollout import REVISION, Cluster, deployment, scaled
 
-
 AUTOSCALED = replace(REVISION, scaling=Scaling(most=6))
 
 
