@@ -26,6 +26,7 @@ from components.registry.pull_secret import PullSecret
 from components.serving.inference_service import InferenceService
 from components.serving.kserve import KServe
 from components.storage.object_store import ObjectStore
+from components.tracking.tensorboard import TensorBoard
 from components.tracking.tracking_server import TrackingServer
 from components.training.training_pipeline import TrainingPipeline
 
@@ -52,6 +53,7 @@ COMPONENTS: tuple[type[pulumi.ComponentResource], ...] = (
     PriorityClasses,
     PullSecret,
     Tenant,
+    TensorBoard,
     TrackingServer,
     TrainingPipeline,
 )

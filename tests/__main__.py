@@ -51,7 +51,7 @@ class Beside:
 def main() -> int:
     # Ctrl-C reaches the tests themselves, which put everything away; this only waits for them.
     signal.signal(signal.SIGINT, lambda *_: None)
-    for more in ([], ["--only", "pulumi-language-yaml"]):
+    for more in ([], ["--only", "pulumi-language-yaml", "keda-manifests"]):
         toolchain = subprocess.run([sys.executable, "-m", "infra.local.toolchain", *more], check=False)
         if toolchain.returncode:
             return toolchain.returncode

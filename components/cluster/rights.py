@@ -7,7 +7,7 @@ Secrets and opens shells; both grow by whatever definitions a cluster's owner ag
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from components.kit.names import TRACKING
+from components.kit.names import TENSORBOARD, TRACKING
 
 READ = ("get", "list", "watch")
 CHANGE = ("create", "update", "patch", "delete")
@@ -45,9 +45,9 @@ VIEW = (
     Rule("policy", ("poddisruptionbudgets",), READ),
     Rule(SERVING_API, ("inferenceservices", "servingruntimes"), READ),
 )  # fmt: skip
-# `stellwerk runs` and a browser: a forwarded port to the tracking server's one pod, and to no other. kubectl asks by
-# GET (WebSockets), an older one by POST.
-_RUNS = (Rule("", ("pods/portforward",), ("get", "create"), (f"{TRACKING}-0",)),)
+# `stellwerk runs` and a browser: a forwarded port to the pods of tracking server and TensorBoard, and to no other.
+# kubectl asks by GET (WebSockets), an older one by POST.
+_RUNS = (Rule("", ("pods/portforward",), ("get", "create"), (f"{TRACKING}-0", f"{TENSORBOARD}-0")),)
 _JOBS = (Rule("batch", ("jobs",), ("create", "delete")),)
 # Deleting a pod is how it is restarted; scaling touches no pod template, so it reaches no Secret.
 _RESTART = (

@@ -12,6 +12,9 @@ LOG_STORE = "log-store"
 TRACKING = "tracking"
 """Service of MLflow, its pods' label, and the name of its StatefulSet: the pod is `tracking-0`."""
 
+TENSORBOARD = "tensorboard"
+"""Service of TensorBoard, its pods' label, and the name of its StatefulSet: the pod is `tensorboard-0`."""
+
 # What readers of the log store need. Every string but `message` is indexed as it stands: `term` queries find it.
 LOG_INDEX = "logs-stellwerk"
 LOG_INDEX_PATTERN = "logs-*"

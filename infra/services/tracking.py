@@ -17,6 +17,7 @@ from infra.composition.handover import BuiltImages, Namespaces, ObjectStoreAcces
 from infra.composition.service import Build, Service, Stack, Switch
 from infra.contract.environment import PLATFORM, TRAINING, Environment, Resources, SectionField, scope
 from infra.contract.fields import NamespaceName, Section
+from infra.contract.model import Models
 from infra.contract.problems import ConfigError, Problem, proved, required
 from infra.contract.sizes import Ask
 from infra.contract.stacks import StackFiles
@@ -53,6 +54,9 @@ class TrackingSection(Section):
         default=[], description="a list of namespaces of other stacks on the cluster whose pods may connect"
     )
 
+    tensorboard: bool = Field(
+        default=False, description="true, with embedded: TensorBoard runs beside it, for runs that log event files"
+    )
     resources: Resources | None = None
     database_resources: Resources | None = None
 
@@ -104,6 +108,13 @@ def _section(environment: Environment) -> TrackingSection:
 
 def _rules(stack: Stack) -> Iterator[Problem]:
     section = _section(stack.environment)
+    if section.tensorboard and section.mode is not TrackingMode.EMBEDDED:
+        yield Problem(
+            (_KEY, "tensorboard"),
+            "true",
+            f"false, because tracking.mode is {section.mode}: TensorBoard runs where the tracking server does",
+            "set it in the environment that runs the tracking server",
+        )
     if section.mode is TrackingMode.EXTERNAL:
         yield from required((_KEY, "url"), section.url, "a URL, because mode is external")
 
@@ -156,6 +167,32 @@ def _compose(context: Composition) -> None:
         context.opts,
     )
     context.give(TrackingAccess({"uri": server.uri}))
+    if section.tensorboard:
+        _board(context)
+
+
+def _board(context: Composition) -> None:
+    from components.tracking.tensorboard import TensorBoard
+
+    namespaces = context.get(Namespaces)
+    TensorBoard(
+        "tensorboard",
+        {
+            "namespace": namespaces[PLATFORM],
+            "image": context.get(BuiltImages)["tensorboard"],
+            "pull_secret": context.get(PullSecrets)[PLATFORM],
+            "store": context.get(ObjectStoreAccess).reader,
+            "clients": [],
+            "priority_class": namespaces.priority(PLATFORM),
+        },
+        context.opts,
+    )
+
+
+def _builds(environment: Environment, _: Models) -> Mapping[str, Build]:
+    names = ("mlflow", "tensorboard") if _section(environment).tensorboard else ("mlflow",)
+    images = {name: Build(f"{_FOLDER}/{name}", sets_times=True, installs=True) for name in names}
+    return {**images, "postgres": Build(f"{_FOLDER}/postgres")}
 
 
 def _asked(given: Resources | None, default: Ask) -> "PodResourcesArgs":
@@ -205,10 +242,7 @@ SERVICE = Service(
     rules=_rules,
     credentials=_credentials,
     make_credentials=_make_credentials,
-    builds=lambda *_: {
-        "mlflow": Build(f"{_FOLDER}/mlflow", sets_times=True, installs=True),
-        "postgres": Build(f"{_FOLDER}/postgres"),
-    },
+    builds=_builds,
     compose=_compose,
     connect=_connect,
     elsewhere=lambda environment: _section(environment).mode is TrackingMode.EXTERNAL,

@@ -15,6 +15,7 @@ PORTS = {
     "components/logging/images/elasticsearch": ports.LOG_STORE,
     "components/tracking/images/mlflow": ports.TRACKING,
     "components/tracking/images/postgres": ports.TRACKING_DATABASE,
+    "components/tracking/images/tensorboard": ports.TENSORBOARD,
     "serving": ports.MODEL,
 }
 IDENTITIES = [str(path.parent.relative_to(ROOT)) for path in DOCKERFILES]

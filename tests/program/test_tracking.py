@@ -98,3 +98,24 @@ def test_environments_of_the_checkout_that_use_the_server_reach_it(
 def _clients(program: Recording) -> list[str]:
     (rule,) = program.of_kind("NetworkPolicy")["tracking-ingress"]["spec"]["ingress"]
     return [peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for peer in rule["from"]]
+
+
+def test_tensorboard_reads_the_runs_artefacts_and_nobody_connects_to_it_over_the_network(run: Run) -> None:
+    given = stack_values("dev")
+    given["tracking"]["tensorboard"] = True
+    program = run(given, "dev")
+    board = program.of_kind("StatefulSet")["tensorboard"]
+    assert board["metadata"]["name"] == "tensorboard", "a role names its pod"
+    server, fetcher = board["spec"]["template"]["spec"]["containers"]
+    assert server["image"] == fetcher["image"]
+    assert {mount["name"]: mount["readOnly"] for mount in server["volumeMounts"]}["logs"] is True
+    variables = {each["name"]: each.get("value") for each in fetcher["env"]}
+    assert variables["EVENTS_PREFIX"] == "mlflow/"
+    assert "reader" in variables["AWS_ENDPOINT_URL_S3"], "it only reads"
+    assert not [name for name in program.of_kind("NetworkPolicy") if name.startswith("tensorboard")]
+    rules = program.of_kind("Role")["tenant-platform-developers"]["rules"]
+    assert any("tensorboard-0" in rule.get("resourceNames", []) for rule in rules)
+
+
+def test_without_the_value_there_is_no_tensorboard(programs: Mapping[str, Recording]) -> None:
+    assert "tensorboard" not in programs["dev"].of_kind("StatefulSet")

@@ -60,7 +60,7 @@ def _pool(chance: random.Random, name: str) -> list[Object]:
     capacity |= {GPU: str(gpus)} if gpus else {}
     taints = [{"key": OWN, "value": "true", "effect": "NoSchedule"}]
     taints += [{"key": GPU, "value": "present", "effect": "NoSchedule"}] if gpus else []
-    return [_node(f"{name}-{index}", name, capacity, taints) for index in range(chance.randint(1, 4))]
+    return [node(f"{name}-{index}", name, capacity, taints) for index in range(chance.randint(1, 4))]
 
 
 def _about(pool: list[Object]) -> tuple[str, int]:
@@ -69,7 +69,8 @@ def _about(pool: list[Object]) -> tuple[str, int]:
     return metadata["labels"][POOL_LABEL], int(json.loads(metadata["annotations"][CAPACITY]).get(GPU, 0))
 
 
-def _node(name: str, pool: str, capacity: Object, taints: list[Object]) -> Object:
+def node(name: str, pool: str, capacity: Object, taints: list[Object]) -> Object:
+    """Return a simulated node of a pool."""
     labels = {POOL_LABEL: pool, OWN: "true", "stellwerk.dev/simulated": "true", "kubernetes.io/hostname": name}
     annotations = {"kwok.x-k8s.io/node": "fake", CAPACITY: json.dumps(capacity)}
     return {
