@@ -19,6 +19,7 @@ from delivery.commands import (
     environments,
     feedback,
     histories,
+    images,
     logs,
     model_folders,
     model_import,
@@ -74,6 +75,7 @@ for command in (
     logs.logs,
     models.runs,
     documents.migrate,
+    images.images,
 ):
     app.command()(command)
 model_app = typer.Typer(help="The models of this checkout: a folder each.", no_args_is_help=True)

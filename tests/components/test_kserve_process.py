@@ -1,4 +1,4 @@
-"""The real controllers of KServe over what the components declare: what a model becomes, and what an upgrade changes."""
+"""KServe's real controllers over what the components declare: what a model becomes, and what an upgrade changes."""
 
 import threading
 from collections.abc import Iterator
