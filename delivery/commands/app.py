@@ -27,6 +27,7 @@ from delivery.commands import (
     plans,
     roles,
     state,
+    targets,
     traces,
 )
 from delivery.errors import system_errors
@@ -90,7 +91,7 @@ app.add_typer(data.data_app, name="data")
 app.add_typer(feedback.feedback_app, name="feedback")
 app.add_typer(state.state_app, name="state")
 app.add_typer(cluster_app(_needs), name="cluster")
-app.add_typer(doctor_app(_needs), name="doctor")
+app.add_typer(doctor_app(_needs, targets.look), name="doctor")
 
 
 def open_session() -> "Session":
