@@ -1,7 +1,7 @@
 """What a cluster is asked before anything is put there: its API by path, rights, and its clock. Nothing is changed."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -74,16 +74,26 @@ class AskedCluster:
             for right in rights
         ]  # fmt: skip
         body = json.dumps({"apiVersion": "v1", "kind": "List", "items": reviews})
-        answers: Object = json.loads(self.kubectl.run("create", "-f", "-", "-o", "json", stdin=body))
-        items = answers.get("items", [answers])
-        return [right for right, item in zip(rights, items, strict=True) if not item["status"]["allowed"]]
+        answers = _documents(self.kubectl.run("create", "-f", "-", "-o", "json", stdin=body))
+        return [right for right, answer in zip(rights, answers, strict=True) if not answer["status"]["allowed"]]
 
     def now(self) -> datetime | None:
         """Return when the API server would have made an object just now; it makes none."""
         name = "stellwerk-clock"
         body = json.dumps({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
         try:
-            made: Object = json.loads(self.kubectl.run("create", "--dry-run=server", "-f", "-", "-o", "json", stdin=body))
+            made: Object = json.loads(
+                self.kubectl.run("create", "--dry-run=server", "-f", "-", "-o", "json", stdin=body)
+            )
         except DeliveryError:
             return None
         return datetime.fromisoformat(made["metadata"]["creationTimestamp"])
+
+
+def _documents(text: str) -> Iterator[Object]:
+    """Yield the documents that kubectl prints one after another."""
+    decoder, rest = json.JSONDecoder(), text.strip()
+    while rest:
+        document, end = decoder.raw_decode(rest)
+        yield document
+        rest = rest[end:].lstrip()

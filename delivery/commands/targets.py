@@ -11,7 +11,7 @@ _STYLES = {"ok": "green", "missing": "red", "too old": "red", "in the way": "red
 
 
 def look(context: typer.Context, environment: str | None, json: bool) -> int:
-    """Print what the cluster of an environment, or of each, lacks; return 1 where something keeps one from coming up."""
+    """Print what the cluster of an environment, or of each, lacks; return 1 where one cannot come up."""
     from delivery.clients.cluster_api import AskedCluster
     from delivery.clients.reachable import problem
     from delivery.operations.target import Look

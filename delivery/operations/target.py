@@ -50,7 +50,9 @@ class Look:
             try:
                 found += part()
             except DeliveryError as error:
-                found.append(Finding(name, Verdict.UNKNOWN, _short(error), "ask the cluster's owner for the right to read it"))
+                found.append(
+                    Finding(name, Verdict.UNKNOWN, _short(error), "ask the cluster's owner for the right to read it")
+                )
         return found
 
     def _definitions(self) -> Iterator[Finding]:
@@ -86,7 +88,8 @@ class Look:
         balanced = [
             each["metadata"]["name"]
             for each in _items(self.api, "/api/v1/services")
-            if each["spec"].get("type") == "LoadBalancer" and each.get("status", {}).get("loadBalancer", {}).get("ingress")
+            if each["spec"].get("type") == "LoadBalancer"
+            and each.get("status", {}).get("loadBalancer", {}).get("ingress")
         ]
         text = f"gives addresses: {', '.join(balanced)}" if balanced else "no Service has an address of one"
         yield Finding("load balancer", Verdict.OK if balanced else Verdict.ABSENT, text)
@@ -148,7 +151,9 @@ def _version(answer: dict[str, Any]) -> Finding:
 
 def _judges_pods(webhook: dict[str, Any]) -> bool:
     rules = webhook.get("rules", [])
-    return webhook.get("failurePolicy") == "Fail" and any({"pods", "*", "*/*"} & set(rule["resources"]) for rule in rules)
+    return webhook.get("failurePolicy") == "Fail" and any(
+        {"pods", "*", "*/*"} & set(rule["resources"]) for rule in rules
+    )
 
 
 def _items(api: ClusterApi, path: str) -> list[dict[str, Any]]:

@@ -43,7 +43,7 @@ OPTIONAL = (
     Kind("Karpenter", "nodepools.karpenter.sh", "v1", "node pools that come and go", "the chart karpenter"),
     Kind("ECK", "elasticsearches.elasticsearch.k8s.elastic.co", "v1", "a log store by ECK", "the chart eck-operator"),
     Kind("KEDA", "scaledobjects.keda.sh", "v1alpha1", "models that scale to zero", "the chart keda"),
-    Kind("GPU operator", "clusterpolicies.nvidia.com", "v1", "GPUs whose drivers it installs", "the chart gpu-operator"),
+    Kind("GPU operator", "clusterpolicies.nvidia.com", "v1", "drivers that it installs", "the chart gpu-operator"),
     Kind("cert-manager", "certificates.cert-manager.io", "v1", "certificates of the cluster's own issuer",
          "the chart cert-manager"),
     Kind("Kubeflow Trainer", "trainjobs.trainer.kubeflow.org", "v1alpha1", "distributed training as TrainJobs",

@@ -57,5 +57,7 @@ def check(api: ClusterApi, environment: Environment) -> Iterator[Finding]:
     if not denied:
         yield Finding("rights", Verdict.OK, f"all {len(rights)} that were asked for")
         return
-    named = "; ".join(map(str, denied[:_SHOWN])) + (f"; and {len(denied) - _SHOWN} more" if len(denied) > _SHOWN else "")
+    named = "; ".join(map(str, denied[:_SHOWN])) + (
+        f"; and {len(denied) - _SHOWN} more" if len(denied) > _SHOWN else ""
+    )
     yield Finding("rights", Verdict.MISSING, named, "have the cluster's owner grant them to this kubeconfig's user")

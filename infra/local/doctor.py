@@ -53,7 +53,7 @@ class _Doctor:
         target: Annotated[bool, typer.Option("--target", help="Check the cluster of an environment instead.")] = False,
         json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
     ) -> None:
-        """Check the machine and the tools; exit code 1 when the local cluster cannot run here, or a target lacks something."""
+        """Check the machine and the tools, or a target; exit code 1 when cluster or environment cannot run there."""
         if target:
             raise typer.Exit(self.target(context, environment, json))
         if environment:

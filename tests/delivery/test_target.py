@@ -1,17 +1,20 @@
-"""`stellwerk doctor --target`: what a cluster lacks for an environment, by recorded answers and by a real API server."""
+"""`doctor --target`: what a cluster lacks for an environment, by recorded answers and by a real API server."""
 
+import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
 from components.kit.names import POOL_LABEL
 from delivery.clients.cluster_api import AskedCluster, Right
 from delivery.clients.control_plane import control_plane
+from delivery.clients.reachable import problem
 from delivery.errors import DeliveryError
 from delivery.operations.target import Look
 from delivery.operations.target_findings import Finding
@@ -21,6 +24,7 @@ from infra.values import from_file
 from tests.support.documents import whole_values, write_stacks
 from tests.support.models import copy_models
 from tests.support.recorded import RecordedCluster
+from tests.support.session import Bench, Command, FakeCluster
 from tests.support.simulated import asked, variables
 
 Made = Callable[..., Environment]
@@ -164,3 +168,37 @@ def test_a_real_api_server_answers(environment: Made, tmp_path: Path) -> None:
         assert not [each for each in found.values() if each.stops]
         assert found["node pool gpu"].detail == "gpu-0: 7 nvidia.com/mig-1g.10gb"
         assert api.denied([Right("create", "", "pods", "default")]) == []
+
+
+def test_the_command_prints_what_keeps_it_and_ends_with_one(
+    bench: Bench, cluster: FakeCluster, stellwerk: Command
+) -> None:
+    def listed(arguments: Sequence[str]) -> list[dict[str, Any]]:
+        if "create" in arguments:
+            raise DeliveryError("no rights")
+        return []
+
+    cluster.listed = listed
+    code, out, _ = stellwerk("doctor", "--target", "prod", "--json")
+    verdicts = {each["name"]: each["verdict"] for each in json.loads(out)["prod"]}
+    assert (code, verdicts["KServe"], verdicts["nodes"]) == (1, "missing", "missing")
+    code, out, _ = stellwerk("doctor", "--target", "prod")
+    assert code == 1 and "apply the environment that owns the cluster" in " ".join(out.split())
+
+
+def test_an_environment_without_the_option_is_refused(stellwerk: Command) -> None:
+    code, _, err = stellwerk("doctor", "prod")
+    assert code == 2 and "--target" in err
+
+
+def test_an_address_answers_even_when_it_refuses() -> None:
+    def transport(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "gone.example":
+            raise httpx.ConnectError("no route to host", request=request)
+        return httpx.Response(401)
+
+    def client() -> httpx.Client:
+        return httpx.Client(transport=httpx.MockTransport(transport), trust_env=False)
+
+    assert problem("https://registry.example/v2/", client()) == ""
+    assert problem("https://gone.example", client()) == "no route to host"
