@@ -28,6 +28,8 @@ class InferenceServiceArgs(TypedDict):
     """Name of the Secret with the registry login. Absent where the nodes log in by themselves."""
     runtime: pulumi.Input[str]
     """Name of the ClusterServingRuntime."""
+    deployment_mode: NotRequired[str]
+    """KServe's word for plain Deployments: Standard when absent, RawDeployment before KServe 0.16."""
     store: StoreAccessArgs
     """Store of the artefact; an identity is that of the service account `<model>-predictor`."""
     artefact_key: str

@@ -16,6 +16,7 @@ from components.kit.workload import Workload
 from components.serving import rollout
 from components.serving.arguments import InferenceServiceArgs
 from components.serving.autoscaling import declare_autoscaler
+from components.serving.kserve import STANDARD
 from components.serving.looks import SERVICE_LABEL, Looks, looks
 from components.serving.predictor import predictor
 
@@ -169,7 +170,7 @@ def _metadata(args: InferenceServiceArgs, revision: pulumi.Output[str]) -> meta.
         namespace=args["namespace"],
         # KServe hands them on to the Deployment and its pods.
         annotations={
-            "serving.kserve.io/deploymentMode": "RawDeployment",
+            "serving.kserve.io/deploymentMode": args.get("deployment_mode", STANDARD),
             # The number of pods is declared: no autoscaler, which would look for metrics that nobody keeps.
             "serving.kserve.io/autoscalerClass": "external",
             rollout.REVISION: revision,

@@ -1,4 +1,4 @@
-"""KServe in raw deployment mode, with the runtime that serves ONNX."""
+"""KServe with plain Deployments, and the runtime that serves ONNX."""
 
 import json
 from typing import NotRequired, TypedDict
@@ -22,16 +22,17 @@ _HTTPS = 443
 _RBAC_API = "rbac.authorization.k8s.io"
 _LEASES = "leader-election"
 _DEFINITIONS = (
-    "clusterservingruntimes",
-    "clusterstoragecontainers",
-    "inferencegraphs",
-    "inferenceservices",
-    "servingruntimes",
-    "trainedmodels",
+    "serving.kserve.io_clusterservingruntimes",
+    "clusterstoragecontainer/serving.kserve.io_clusterstoragecontainers",
+    "serving.kserve.io_inferencegraphs",
+    "serving.kserve.io_inferenceservices",
+    "serving.kserve.io_servingruntimes",
+    "serving.kserve.io_trainedmodels",
 )
+# The word for inference services that are plain Deployments; before KServe 0.16 it was RawDeployment.
+STANDARD = "Standard"
 _HELPER = {"image": "unused", "memoryRequest": "100Mi", "memoryLimit": "1Gi", "cpuRequest": "100m", "cpuLimit": "1"}
 _CONFIG = {
-    "deploy": {"defaultDeploymentMode": "RawDeployment"},
     "ingress": {
         # Required by the parser; the environment's own gateway routes to the predictor services.
         "ingressGateway": "none/none",
@@ -71,6 +72,8 @@ class KServeArgs(TypedDict):
     """What each of them asks for; 25m and 192Mi when absent."""
     priority_class: NotRequired[pulumi.Input[str] | None]
     """Name of the pods' priority class; none when absent."""
+    deployment_mode: NotRequired[str]
+    """KServe's word for plain Deployments: Standard when absent, RawDeployment before KServe 0.16."""
 
 
 class KServe(pulumi.ComponentResource):
@@ -85,12 +88,14 @@ class KServe(pulumi.ComponentResource):
         workload = Workload(name, _APP, namespace, self, args.get("priority_class"))
         definitions = yaml.v2.ConfigGroup(
             f"{name}-definitions",
-            files=[f"{folder}/crds/serving.kserve.io_{kind}.yaml" for kind in _DEFINITIONS],
+            files=[f"{folder}/crds/{name}.yaml" for name in _DEFINITIONS],
             opts=child(self),
         )
         account = self._account(workload, folder)
+        deploy = {"deploy": {"defaultDeploymentMode": args.get("deployment_mode", STANDARD)}}
         config = workload.config(
-            {key: json.dumps(value, sort_keys=True) for key, value in _CONFIG.items()}, title="inferenceservice-config"
+            {key: json.dumps(value, sort_keys=True) for key, value in {**deploy, **_CONFIG}.items()},
+            title="inferenceservice-config",
         )
         pod = _pod(args, account, workload.secret(key_pair_files(args["tls"]), "webhook", "kubernetes.io/tls"))
         # Both answer the webhooks, one of them works: it holds the lease.

@@ -19,6 +19,7 @@ from delivery.commands import (
     environments,
     feedback,
     histories,
+    images,
     logs,
     model_folders,
     model_import,
@@ -26,6 +27,7 @@ from delivery.commands import (
     plans,
     roles,
     state,
+    targets,
     traces,
 )
 from delivery.errors import system_errors
@@ -75,6 +77,7 @@ for command in (
     logs.logs,
     models.runs,
     documents.migrate,
+    images.images,
 ):
     app.command()(command)
 model_app = typer.Typer(help="The models of this checkout: a folder each.", no_args_is_help=True)
@@ -89,7 +92,7 @@ app.add_typer(data.data_app, name="data")
 app.add_typer(feedback.feedback_app, name="feedback")
 app.add_typer(state.state_app, name="state")
 app.add_typer(cluster_app(_needs), name="cluster")
-app.add_typer(doctor_app(_needs), name="doctor")
+app.add_typer(doctor_app(_needs, targets.look), name="doctor")
 
 
 def open_session() -> "Session":

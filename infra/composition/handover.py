@@ -85,9 +85,10 @@ class TrackingAccess:
 
 @dataclass(frozen=True)
 class ServingRuntime:
-    """The name of the runtime that inference services ask for."""
+    """The runtime that inference services ask for, and KServe's word for those that are plain Deployments."""
 
     name: "pulumi.Input[str]"
+    deployment_mode: str
 
 
 @dataclass(frozen=True)

@@ -34,3 +34,9 @@ def version(name: str) -> str:
 def platform_image(name: str) -> str:
     """Return the reference of a platform image on the local node, such as `stellwerk.local/traefik:<version>`."""
     return f"{LOCAL_IMAGES}/{name}:{version(name)}"
+
+
+def public_image(name: str) -> str | None:
+    """Return where the public has a platform image of this version, None where nobody publishes it."""
+    known: Mapping[str, str] = tomllib.loads(FILE.read_text(encoding="utf-8"))["public"]
+    return known[name].format(version=version(name)) if name in known else None

@@ -1,4 +1,4 @@
-"""`stellwerk doctor`: the machine and the tools, one line each.
+"""`stellwerk doctor`: the machine and the tools, one line each; with `--target` a cluster, which others look at.
 
 Every command of `stellwerk` imports this module: the functions import what they need when called.
 """
@@ -21,14 +21,19 @@ if TYPE_CHECKING:
     from infra.local.toolchain.machine import Check
 
 
+# Looks at the clusters of an environment, or of all; prints as JSON or not; returns the exit code.
+Target = Callable[[typer.Context, str | None, bool], int]
+
+
 def doctor_app(
     needs: Callable[[], Needs],
+    target: Target,
     inspect: "Callable[[bool], list[ToolStatus]]" = lambda elastic: inspect(elastic=elastic),
     place: Callable[[], Layout] = layout,
 ) -> typer.Typer:
     """Return the command; `needs`: what environments ask of a local node, `inspect`: the tools, with elastic ones."""
     app = typer.Typer(help="What this machine has, lacks, and how to get it.")
-    app.callback(invoke_without_command=True)(_Doctor(needs, inspect, place).doctor)
+    app.callback(invoke_without_command=True)(_Doctor(needs, target, inspect, place).doctor)
     return app
 
 
@@ -37,11 +42,22 @@ class _Doctor:
     """The command that checks machine and tools."""
 
     needs: Callable[[], Needs]
+    target: Target
     inspect: "Callable[[bool], list[ToolStatus]]"
     place: Callable[[], Layout]
 
-    def doctor(self, json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False) -> None:
-        """Check the machine and the tools; exit code 1 when the local cluster cannot run here."""
+    def doctor(
+        self,
+        context: typer.Context,
+        environment: Annotated[str | None, typer.Argument(help="With --target; default: all environments.")] = None,
+        target: Annotated[bool, typer.Option("--target", help="Check the cluster of an environment instead.")] = False,
+        json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    ) -> None:
+        """Check the machine and the tools, or a target; exit code 1 when cluster or environment cannot run there."""
+        if target:
+            raise typer.Exit(self.target(context, environment, json))
+        if environment:
+            raise typer.BadParameter("name an environment with --target", param_hint="ENVIRONMENT")
         from infra.local.cluster.preflight import checks
 
         needs = self.needs()

@@ -1,15 +1,66 @@
 """KServe, the controller of inference services: cluster-wide, run by the stack that owns the cluster."""
 
+from collections.abc import Iterator
+
+from pydantic import Field
+
 from components.kit.names import KSERVE_WEBHOOK, SERVING_RUNTIME
 from infra.composition.context import Composition
 from infra.composition.handover import BuiltImages, Namespaces, ServingRuntime
-from infra.composition.service import Build, Certificate, Namespace, Service, Switch
-from infra.contract.environment import KSERVE, Environment, PlatformImage
+from infra.composition.service import Build, Certificate, Namespace, Service, Stack, Switch
+from infra.contract.environment import KSERVE, Environment, PlatformImage, SectionField
+from infra.contract.fields import Section
+from infra.contract.problems import Problem, show
+from infra.contract.versions import version
 from infra.targets.target import Folder
 from infra.targets.variables import MANIFESTS
 
 _MANAGER = PlatformImage("kserve-manager")
 _MANIFESTS = Folder(MANIFESTS, "kserve")
+# The oldest whose objects and controller are tested, and the first that has another word for plain Deployments.
+OLDEST = (0, 14)
+_STANDARD_SINCE = (0, 16)
+
+
+class KServeSection(Section):
+    """KServe on the cluster: what this stack installs, or what the owner of a shared cluster has."""
+
+    version: str = Field(
+        default_factory=lambda: version(_MANAGER.name),
+        pattern=r"^[0-9]+\.[0-9]+\.[0-9]+$",
+        description="a version of KServe, such as 0.20.0",
+    )
+
+
+SECTION: SectionField[KServeSection] = SectionField("kserve", KServeSection, default=KServeSection())
+
+
+def installed(environment: Environment) -> str:
+    """Return the version of KServe on the environment's cluster."""
+    return environment.section(SECTION).version
+
+
+def deployment_mode(environment: Environment) -> str:
+    """Return what the cluster's KServe calls inference services that are plain Deployments.
+
+    With the word of before, its webhook would replace it, and every look at the cluster would find a difference.
+    """
+    return "Standard" if _numbers(installed(environment)) >= _STANDARD_SINCE else "RawDeployment"
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split(".")))
+
+
+def _rules(stack: Stack) -> Iterator[Problem]:
+    environment, key = stack.environment, (SECTION.name, "version")
+    wanted, own = installed(environment), version(_MANAGER.name)
+    if _numbers(wanted) < OLDEST:
+        allowed = f"{'.'.join(map(str, OLDEST))} or newer"
+        yield Problem(key, show(wanted), allowed, "have the cluster's owner upgrade KServe")
+    elif runs(environment) and wanted != own and environment.images.kserve_manager is None:  # type: ignore[attr-defined]
+        action = f"name its image in images.kserveManager, and its manifests by {MANIFESTS}"
+        yield Problem(key, show(wanted), f"{own}, whose image and manifests are here", action)
 
 
 def runs(environment: Environment) -> bool:
@@ -39,23 +90,26 @@ def _compose(context: Composition) -> None:
             "replicas": asked.replicas,
             "resources": {"cpu": asked.cpu, "memory": asked.memory},
             "priority_class": context.get(Namespaces).priority(KSERVE),
+            "deployment_mode": deployment_mode(context.environment),
         },
         context.opts,
     )
-    context.give(ServingRuntime(serving.runtime))
+    context.give(ServingRuntime(serving.runtime, deployment_mode(context.environment)))
 
 
 def _connect(context: Composition) -> None:
     """Hand on the runtime that the owner of a shared cluster has put there."""
-    context.give(ServingRuntime(SERVING_RUNTIME))
+    context.give(ServingRuntime(SERVING_RUNTIME, deployment_mode(context.environment)))
 
 
 SERVICE = Service(
     "kserve",
+    section=SECTION,
     images=(_MANAGER,),
     needs=(Namespaces, BuiltImages),
     gives=(ServingRuntime,),
     runs=runs,
+    rules=_rules,
     switch=Switch(("cluster", "shared"), "false", "true"),
     certificates=(Certificate("kserveWebhook", (KSERVE_WEBHOOK,), KSERVE),),
     namespaces=(Namespace(KSERVE, pulls=False),),

@@ -56,7 +56,7 @@ def test_no_pod_and_no_selector_does(stack: str, released: Programs) -> None:
 def test_what_an_object_has_already_stays(released: Programs) -> None:
     service = released["prod"].of_kind("InferenceService")["digits"]["metadata"]
     assert service["labels"]["stellwerk.dev/model"] == "digits"
-    assert service["annotations"]["serving.kserve.io/deploymentMode"] == "RawDeployment"
+    assert service["annotations"]["serving.kserve.io/deploymentMode"] == "Standard"
 
 
 def test_the_owner_of_the_cluster_has_the_policy_and_no_other(programs: Programs) -> None:

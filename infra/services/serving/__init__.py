@@ -124,6 +124,7 @@ def _serve(context: Composition, name: str, model: Model, release: Release) -> N
             "image": release.serving.image,
             "pull_secret": context.get(PullSecrets)[SERVING],
             "runtime": context.get(ServingRuntime).name,
+            "deployment_mode": context.get(ServingRuntime).deployment_mode,
             "store": context.get(ObjectStoreAccess).reader,
             "artefact_key": release.artefact.key,
             "artefact_digest": release.artefact.digest,

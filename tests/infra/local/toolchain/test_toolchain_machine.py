@@ -68,7 +68,7 @@ def test_doctor_reports_tools_and_machine(make_manifest: MakeManifest, tmp_path:
         '[[tool]]\nname = "lost"\nversion = "1"\n[tool.release]\nurl = "http://127.0.0.1:1/x"\nchecksum = "x"\n'
     )
     app = doctor.doctor_app(
-        Needs, lambda elastic: inspect(manifest, elastic=elastic), lambda: Layout(tmp_path / "state")
+        Needs, lambda *_: 0, lambda elastic: inspect(manifest, elastic=elastic), lambda: Layout(tmp_path / "state")
     )
     result = CliRunner().invoke(app, ["--json"])
     assert result.exit_code == 1

@@ -1,0 +1,36 @@
+"""What `stellwerk doctor --target` prints of clusters."""
+
+from dataclasses import asdict
+
+import typer
+from rich.table import Table
+
+from delivery.terminal import answer, print_json, session
+
+_STYLES = {"ok": "green", "missing": "red", "too old": "red", "in the way": "red"}
+
+
+def look(context: typer.Context, environment: str | None, json: bool) -> int:
+    """Print what the cluster of an environment, or of each, lacks; return 1 where one cannot come up."""
+    from delivery.clients.cluster_api import AskedCluster
+    from delivery.clients.reachable import problem
+    from delivery.operations.target import Look
+
+    work = session(context)
+    names = [environment] if environment else list(work.project.environments)
+    found = {
+        name: Look(AskedCluster(work.kubectl(name)), work.project.environment(name), problem).findings()
+        for name in names
+    }
+    if json:
+        print_json({name: [asdict(each) for each in findings] for name, findings in found.items()})
+    else:
+        for name, findings in found.items():
+            table = Table(title=name, title_justify="left", box=None, header_style="dim")
+            for title in ("", "what", "found", "do"):
+                table.add_column(title, overflow="fold")
+            for each in findings:
+                style = _STYLES.get(each.verdict, "yellow")
+                table.add_row(f"[{style}]{each.verdict}[/{style}]", each.name, each.detail, each.fix)
+            answer.print(table)
+    return int(any(each.stops for findings in found.values() for each in findings))

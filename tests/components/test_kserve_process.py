@@ -1,0 +1,149 @@
+"""KServe's real controllers over what the components declare: what a model becomes, and what an upgrade changes."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.kserve import NAMESPACE, NOW, PREVIOUS, Installation
+from tests.support.simulated import simulated_cluster
+from tests.support.tools import eventually
+
+pytestmark = [pytest.mark.tools, pytest.mark.timeout(600)]
+REPLICAS = {"digits": 3, "letters": 1}
+DEFINITION = "inferenceservices.serving.kserve.io"
+
+
+@pytest.fixture
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    folder = tmp_path_factory.mktemp("kserve")
+    with simulated_cluster(folder) as plane:
+        yield Installation(plane, folder)
+
+
+def ready(service: dict[str, Any]) -> bool:
+    conditions = service.get("status", {}).get("conditions", [])
+    return any((each["type"], each["status"]) == ("Ready", "True") for each in conditions)
+
+
+def served(cluster: Installation) -> bool:
+    """Whether all pods that are declared serve, and KServe says so."""
+    rolled = all(
+        complete(deployment, REPLICAS[name.removesuffix("-predictor")])
+        for name, deployment in cluster.deployments().items()
+    )
+    return rolled and all(map(ready, cluster.get("inferenceservices")["items"]))
+
+
+def complete(deployment: dict[str, Any], replicas: int) -> bool:
+    status = deployment.get("status", {})
+    counts = {status.get(name, 0) for name in ("replicas", "updatedReplicas", "availableReplicas")}
+    return bool(
+        deployment["spec"]["replicas"] == replicas
+        and counts == {replicas}
+        and status["observedGeneration"] >= deployment["metadata"]["generation"]
+    )
+
+
+class Watched:
+    """The fewest pods of each Deployment that were available at a time while something went on."""
+
+    def __init__(self, cluster: Installation) -> None:
+        self.fewest: dict[str, int] = {}
+        self._cluster, self._over = cluster, threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def _look(self) -> None:
+        path = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
+        while not self._over.wait(0.02):
+            for each in self._cluster.plane.read(path)["items"]:
+                name, now = each["metadata"]["name"], each["status"].get("availableReplicas", 0)
+                self.fewest[name] = min(now, self.fewest.get(name, now))
+
+    def __enter__(self) -> "Watched":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+
+def test_a_model_becomes_pods_of_its_own_and_rests(cluster: Installation) -> None:
+    cluster.install(NOW)
+    with cluster.controller(NOW) as log:
+        cluster.direct(NOW)
+        for model, replicas in REPLICAS.items():
+            cluster.serve(model, replicas, NOW)
+        eventually(lambda: served(cluster), log)
+        service = cluster.get("inferenceservice", "digits")
+        assert service["metadata"]["finalizers"] == ["inferenceservice.finalizers"]
+        annotations = service["metadata"]["annotations"]
+        # What a look at the cluster would find different from what is declared.
+        assert annotations["serving.kserve.io/deploymentMode"] == "Standard"
+        spec = cluster.deployments()["digits-predictor"]["spec"]
+        assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+        assert [each["name"] for each in spec["template"]["spec"]["initContainers"]] == ["storage-initializer"]
+        names = {each["metadata"]["name"] for each in cluster.get("services")["items"]}
+        assert names == {"digits-predictor", "letters-predictor"}
+        scaled = cluster.kubectl("get", "horizontalpodautoscalers,ingresses", "--all-namespaces", "--output=name")
+        assert scaled == "", "KServe scales or exposes what is ours to"
+        generation = cluster.deployments()["digits-predictor"]["metadata"]["generation"]
+        cluster.serve("digits", 3, NOW)
+        assert cluster.deployments()["digits-predictor"]["metadata"]["generation"] == generation
+        cluster.kubectl("delete", "inferenceservice", "digits", f"--namespace={NAMESPACE}")
+        eventually(lambda: list(cluster.deployments()) == ["letters-predictor"], log)
+
+
+def variables(deployment: dict[str, Any]) -> list[dict[str, Any]]:
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    listed: list[dict[str, Any]] = container.pop("env")
+    return listed
+
+
+@pytest.mark.long
+def test_an_upgrade_adds_one_variable_and_replaces_pods_one_by_one(cluster: Installation) -> None:
+    cluster.install(PREVIOUS)
+    with cluster.controller(PREVIOUS) as log:
+        cluster.direct(PREVIOUS)
+        for model, replicas in REPLICAS.items():
+            cluster.serve(model, replicas, PREVIOUS)
+        eventually(lambda: served(cluster), log)
+    old, services = cluster.deployments(), cluster.get("inferenceservices")["items"]
+    cluster.install(NOW)
+    with Watched(cluster) as watched, cluster.controller(NOW) as log:
+        eventually(lambda: all(map(_has_variable, cluster.deployments().values())), log)
+        cluster.direct(NOW)
+        eventually(lambda: served(cluster), log)
+        _assert_one_variable(old, cluster.deployments())
+        _assert_kept(cluster, services)
+        # Then each environment's own update names the mode by its new word.
+        for model, replicas in REPLICAS.items():
+            cluster.serve(model, replicas, NOW)
+        eventually(lambda: served(cluster), log)
+        assert watched.fewest == {f"{model}-predictor": replicas for model, replicas in REPLICAS.items()}
+        cluster.kubectl("delete", "inferenceservice", "letters", f"--namespace={NAMESPACE}")
+        eventually(lambda: list(cluster.deployments()) == ["digits-predictor"], log)
+
+
+def _has_variable(deployment: dict[str, Any]) -> bool:
+    return "INFERENCE_SERVICE_NAME" in str(deployment["spec"]["template"])
+
+
+def _assert_one_variable(old: Any, new: Any) -> None:
+    for name, deployment in new.items():
+        model = name.removesuffix("-predictor")
+        added = {"name": "INFERENCE_SERVICE_NAME", "value": model}
+        assert variables(deployment) == [*variables(old[name]), added]
+        assert deployment["spec"] == old[name]["spec"]
+        assert deployment["metadata"]["uid"] == old[name]["metadata"]["uid"]
+
+
+def _assert_kept(cluster: Installation, before: list[dict[str, Any]]) -> None:
+    """The objects are stored as they were, and whoever deletes one still waits for the controller."""
+    definition = cluster.get("customresourcedefinition", DEFINITION)
+    assert definition["status"]["storedVersions"] == ["v1beta1"]
+    for was, now in zip(before, cluster.get("inferenceservices")["items"], strict=True):
+        assert now["metadata"]["finalizers"] == was["metadata"]["finalizers"]
+        assert now["spec"] == was["spec"]

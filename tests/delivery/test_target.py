@@ -1,0 +1,204 @@
+"""`doctor --target`: what a cluster lacks for an environment, by recorded answers and by a real API server."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from components.kit.names import POOL_LABEL
+from delivery.clients.cluster_api import AskedCluster, Right
+from delivery.clients.control_plane import control_plane
+from delivery.clients.reachable import problem
+from delivery.errors import DeliveryError
+from delivery.operations.target import Look
+from delivery.operations.target_findings import Finding
+from delivery.operations.target_rights import NAMESPACED, OWNERS, WIDE
+from infra.contract.environment import Environment
+from infra.values import from_file
+from tests.support.documents import whole_values, write_stacks
+from tests.support.models import copy_models
+from tests.support.recorded import RecordedCluster
+from tests.support.session import Bench, Command, FakeCluster
+from tests.support.simulated import asked, variables
+
+Made = Callable[..., Environment]
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+EXTERNAL = {
+    "registry": {"mode": "external", "address": "registry.example.com/ml"},
+    "objectStore": {"mode": "external", "endpoint": "https://s3.example.com", "bucket": "models"},
+}
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Iterator[Made]:
+    """An environment of the tests' team with other values."""
+
+    def make(base: str, **changed: Any) -> Environment:
+        write_stacks(tmp_path)
+        copy_models(tmp_path)
+        values = {**whole_values(base), **changed, "models": {}}
+        document = {"config": {f"stellwerk:{key}": value for key, value in values.items()}}
+        (tmp_path / "stacks" / f"Pulumi.{base}.yaml").write_text(yaml.safe_dump(document))
+        return from_file(base, tmp_path).environment
+
+    yield make
+    shutil.rmtree(tmp_path)
+
+
+def pool(name: str) -> dict[str, Any]:
+    return {"name": name, "accelerator": "nvidia-h100", "gpus": 8, "nodes": 1, "external": True}
+
+
+def looked(api: Any, environment: Environment, unreachable: str = "") -> dict[str, Finding]:
+    found = Look(api, environment, lambda url: "refused" if url == unreachable else "", lambda: NOW).findings()
+    assert all(each.fix or not each.stops for each in found), "nobody is told what to do"
+    return {each.name: each for each in found}
+
+
+def test_eks_as_it_comes_lacks_a_default_storage_class(environment: Made) -> None:
+    values = environment("dev", **EXTERNAL, nodePools=[pool("gpu-sim")])
+    found = looked(RecordedCluster("eks"), values, unreachable="https://s3.example.com")
+    assert {name: each.verdict for name, each in found.items() if each.stops} == {
+        "default storage class": "missing",
+        "object store": "missing",
+    }
+    assert found["default storage class"].detail == "classes: gp2"
+    assert "refused" in found["object store"].detail and "open the way" in found["object store"].fix
+    assert found["KServe"].verdict == "ok" and "installs" in found["KServe"].detail
+    assert found["node pool gpu-sim"].detail == "ip-10-0-2-40: 1 nvidia.com/gpu"
+    assert found["Karpenter"].verdict == "ok" and found["ECK"].verdict == "absent"
+    assert found["load balancer"].detail == "gives addresses: ingress"
+    assert "webhooks on pods" not in found, "one that is ignored when it fails is in nobody's way"
+    assert found["clock"].detail == "3 s from this machine's"
+
+
+def test_rke2_with_mig_by_its_findings(environment: Made) -> None:
+    values = environment("test", **EXTERNAL, nodePools=[pool("mig"), pool("whole")])
+    cluster = RecordedCluster("rke2-mig")
+    for node in cluster.answers["/api/v1/nodes"]["items"][:1]:
+        node["metadata"]["labels"][POOL_LABEL] = "mig"
+    found = looked(cluster, values)
+    assert {name: each.verdict for name, each in found.items() if each.stops} == {
+        "Kubernetes": "too old",
+        "KServe": "in the way",
+        "default storage class": "in the way",
+        "namespace test-serving": "in the way",
+        "node pool whole": "missing",
+        "clock": "in the way",
+    }
+    assert found["KServe"].fix == "set kserve.version: 0.15.2"
+    assert found["node pool mig"].detail == "gpu-a: 56 nvidia.com/mig-1g.10gb"
+    assert "label gpu-b with stellwerk.dev/node-pool" in found["accelerators"].fix
+    assert found["KEDA"].verdict == "note" and "serves v1beta1, not v1alpha1" in found["KEDA"].detail
+    assert "kyverno" in found["webhooks on pods"].detail
+    assert found["rights"].verdict == "ok", "what the owner alone makes is not asked for"
+
+
+def test_who_is_to_own_the_cluster_needs_more(environment: Made) -> None:
+    found = looked(RecordedCluster("rke2-mig"), environment("dev", **EXTERNAL))
+    assert found["KServe"].verdict == "in the way" and "cluster.shared: true" in found["KServe"].fix
+    assert found["rights"].verdict == "missing"
+    assert found["rights"].detail == "create nodes; create customresourcedefinitions.apiextensions.k8s.io"
+
+
+@pytest.mark.parametrize(
+    ("image", "verdict"),
+    [("kserve/c:v0.11.2", "too old"), ("kserve/c@sha256:00", "unknown"), ("kserve/c:v0.20.0@sha256:00", "ok")],
+)
+def test_kserve_of_somebody_else_s_by_its_image(environment: Made, image: str, verdict: str) -> None:
+    cluster = RecordedCluster("rke2-mig")
+    (path,) = [each for each in cluster.answers if "deployments" in each]
+    cluster.answers[path]["items"][0]["spec"]["template"]["spec"]["containers"][0]["image"] = image
+    values = environment("test", **EXTERNAL, kserve={"version": "0.20.0"})
+    assert looked(cluster, values)["KServe"].verdict == verdict
+
+
+def test_without_nodes_or_with_too_few_it_says_so(environment: Made) -> None:
+    cluster = RecordedCluster("eks")
+    values = environment("dev", **EXTERNAL, nodePools=[], quota={**whole_values("dev")["quota"], "cpu": "40"})
+    assert looked(cluster, values)["quota"].verdict == "note"
+    cluster.answers["/api/v1/nodes"]["items"] = []
+    assert looked(cluster, values)["nodes"].verdict == "missing"
+
+
+def test_what_may_not_be_read_is_unknown_and_stops_nothing_else(environment: Made) -> None:
+    cluster = RecordedCluster("eks")
+    read = cluster.read
+
+    def refused(path: str) -> Any:
+        if "storageclasses" in path:
+            raise DeliveryError("storageclasses is forbidden")
+        return read(path)
+
+    cluster.read = refused  # type: ignore[method-assign]
+    found = looked(cluster, environment("dev", **EXTERNAL, nodePools=[]))
+    assert (found["storage"].verdict, found["storage"].detail) == ("unknown", "storageclasses is forbidden")
+    assert "clock" in found
+
+
+def test_the_tables_name_nothing_twice() -> None:
+    names = [(group, name) for table in (NAMESPACED, WIDE, OWNERS) for group, many in table.items() for name in many]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.tools
+def test_a_real_api_server_answers(environment: Made, tmp_path: Path) -> None:
+    values = environment("dev", **EXTERNAL, nodePools=[pool("gpu")])
+    with control_plane(variables(), tmp_path / "plane") as plane:
+        api = AskedCluster(asked(plane))
+        found = {each.name: each for each in Look(api, values, lambda _: "").findings()}
+        assert {name: each.verdict for name, each in found.items() if each.stops} == {
+            "default storage class": "missing",
+            "nodes": "missing",
+        }
+        assert found["Kubernetes"].detail.startswith("v1.") and found["rights"].verdict == "ok"
+        assert found["clock"].verdict == "ok"
+        about = {"name": "gpu-0", "labels": {POOL_LABEL: "gpu"}}
+        status = {"allocatable": {"cpu": "4", "nvidia.com/mig-1g.10gb": "7"}, "capacity": {"cpu": "4"}}
+        plane.create("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": about, "status": status})
+        name = {"name": "own", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}
+        plane.create("/apis/storage.k8s.io/v1/storageclasses", {"metadata": name, "provisioner": "example.com/own"})
+        found = {each.name: each for each in Look(api, values, lambda _: "").findings()}
+        assert not [each for each in found.values() if each.stops]
+        assert found["node pool gpu"].detail == "gpu-0: 7 nvidia.com/mig-1g.10gb"
+        assert api.denied([Right("create", "", "pods", "default")]) == []
+
+
+def test_the_command_prints_what_keeps_it_and_ends_with_one(
+    bench: Bench, cluster: FakeCluster, stellwerk: Command
+) -> None:
+    def listed(arguments: Sequence[str]) -> list[dict[str, Any]]:
+        if "create" in arguments:
+            raise DeliveryError("no rights")
+        return []
+
+    cluster.listed = listed
+    code, out, _ = stellwerk("doctor", "--target", "prod", "--json")
+    verdicts = {each["name"]: each["verdict"] for each in json.loads(out)["prod"]}
+    assert (code, verdicts["KServe"], verdicts["nodes"]) == (1, "missing", "missing")
+    code, out, _ = stellwerk("doctor", "--target", "prod")
+    assert code == 1 and "apply the environment that owns the cluster" in " ".join(out.split())
+
+
+def test_an_environment_without_the_option_is_refused(stellwerk: Command) -> None:
+    code, _, err = stellwerk("doctor", "prod")
+    assert code == 2 and "--target" in err
+
+
+def test_an_address_answers_even_when_it_refuses() -> None:
+    def transport(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "gone.example":
+            raise httpx.ConnectError("no route to host", request=request)
+        return httpx.Response(401)
+
+    def client() -> httpx.Client:
+        return httpx.Client(transport=httpx.MockTransport(transport), trust_env=False)
+
+    assert problem("https://registry.example/v2/", client()) == ""
+    assert problem("https://gone.example", client()) == "no route to host"
