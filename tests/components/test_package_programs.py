@@ -14,7 +14,7 @@ from tests.support.package import PACKAGE, PackageEngine, journey, package_engin
 from tests.support.simulated import simulated_cluster
 from tests.support.tools import tool
 
-pytestmark = [pytest.mark.tools, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.tools, pytest.mark.timeout(600)]
 TYPESCRIPT = PACKAGE / "example" / "typescript"
 # Without an SDK: what one does that the engine generates.
 PYTHON_PROGRAM = """

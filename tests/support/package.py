@@ -1,4 +1,4 @@
-"""The components as other programs get them: a fetched plugin, a project of the real engine, and one journey for all."""
+"""The components as other programs get them: a fetched plugin, a project of the real engine, one journey for all."""
 
 import json
 import os
@@ -49,9 +49,9 @@ class PackageEngine:
         """Return what a command prints in the program's folder; fail with all that it said."""
         done = subprocess.run(
             [str(word) for word in command], cwd=folder or self.program, env=dict(self.variables),
-            capture_output=True, text=True, check=False,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, f"{command}:\n{done.stdout[-6000:]}{done.stderr[-3000:]}"
+        assert done.returncode == 0, f"{command}:\n{done.stdout[-6000:]}"
         return done.stdout
 
     def start(self, **configuration: str) -> None:
