@@ -1,4 +1,4 @@
-"""The manifests of all stacks before kubeconform, kube-score and checkov: no finding that findings.toml does not explain."""
+"""All stacks before kubeconform, kube-score and checkov: no finding that findings.toml does not explain."""
 
 import tomllib
 from collections.abc import Iterator, Mapping

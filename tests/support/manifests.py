@@ -1,6 +1,7 @@
-"""What a program registers, as the manifests that the API server gets; schemas of a real API server to check them by."""
+"""What a program registers, as the manifests that the API server gets, and the schemas of a real one to check them."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from delivery.clients.control_plane import ControlPlane
 
 # How the engine marks a secret on the wire.
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
+_PARTS = "#/components/schemas/"
 _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 # kubeconform calls the core group by its version.
 SCHEMA_LOCATION = "{{.Group}}_{{.ResourceAPIVersion}}_{{.ResourceKind}}.json"
@@ -55,11 +57,21 @@ def write_schemas(plane: ControlPlane, versions: set[str], folder: Path) -> None
     for version in versions:
         path = f"/openapi/v3/{'apis' if '/' in version else 'api'}/{version}"
         schemas = plane.read(path)["components"]["schemas"]
-        strict = {name: _strict(each) for name, each in schemas.items()}
         for name, each in schemas.items():
-            for known in each.get("x-kubernetes-group-version-kind", []):
-                whole = {"$schema": _DRAFT, "$ref": f"#/components/schemas/{name}", "components": {"schemas": strict}}
-                _write_schema(folder, known["group"], known["version"], known["kind"], whole)
+            for kind in each.get("x-kubernetes-group-version-kind", []):
+                strict = {part: _strict(schemas[part]) for part in _parts(schemas, name)}
+                whole = {"$schema": _DRAFT, "$ref": f"{_PARTS}{name}", "components": {"schemas": strict}}
+                _write_schema(folder, kind["group"], kind["version"], kind["kind"], whole)
+
+
+def _parts(schemas: Mapping[str, Any], name: str) -> set[str]:
+    """Return the names of a schema and of all that it is made of."""
+    known, new = set[str](), {name}
+    while new:
+        known |= new
+        texts = (json.dumps(schemas[each]) for each in new)
+        new = {part for text in texts for part in re.findall(f'"{_PARTS}([^"]+)"', text)} - known
+    return known
 
 
 def write_custom_schemas(definitions: Path, folder: Path) -> None:
