@@ -14,7 +14,7 @@ from tests.support.package import PACKAGE, PackageEngine, journey, package_engin
 from tests.support.simulated import simulated_cluster
 from tests.support.tools import tool
 
-pytestmark = [pytest.mark.tools, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.tools, pytest.mark.timeout(300)]
 TYPESCRIPT = PACKAGE / "example" / "typescript"
 # Without an SDK: what one does that the engine generates.
 PYTHON_PROGRAM = """
@@ -75,6 +75,9 @@ def test_the_example_in_yaml_is_applied_changed_and_taken_away(
     journey(on_cluster, cluster.read)
 
 
+# Most of it is npm's: a package manager's time is no matter of ours.
+@pytest.mark.long
+@pytest.mark.timeout(1200)
 def test_the_example_in_typescript_is_applied_changed_and_taken_away(
     on_cluster: PackageEngine, cluster: ControlPlane
 ) -> None:
