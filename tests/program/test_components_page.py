@@ -1,4 +1,4 @@
-"""The page of the components says what each makes, asks of a cluster and costs, as the program of the stacks declares it.
+"""The page of the components says what each makes, needs and costs, as the program of the stacks declares it.
 
 `--snapshot-update` writes the table again.
 """
@@ -12,9 +12,9 @@ import pytest
 
 from components.package import COMPONENTS
 from components.reference import PAGE
+from delivery.operations.events import quantity
 from tests.program.conftest import STACKS
 from tests.program.harness import Recording, shown
-from delivery.operations.events import quantity
 
 BEGIN, END = "<!-- Written by tests/program/test_components_page.py. -->\n", "<!-- Until here. -->\n"
 # Groups of Kubernetes itself have no dot, or end so.
