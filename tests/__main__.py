@@ -20,6 +20,8 @@ from tests.support.cluster import KEPT, remove
 _PYTEST = (sys.executable, "-m", "pytest")
 # Where they are: to read all other tests as well takes each lane some seconds.
 FOLDERS = ("tests/integration", "tests/faults")
+# What tests alone run: of the toolchain, those of `part = "tests"`.
+_TOOLS = ("pulumi-language-yaml", "pulumi-language-nodejs", "sdk-writer", "kubeconform", "kube-score")
 _TURNS = (("story",), ("dev", "prod", "test", "own"), ("alone",))
 # pytest's own codes: all passed, some failed.
 _GOES_ON = (0, 1)
@@ -51,7 +53,7 @@ class Beside:
 def main() -> int:
     # Ctrl-C reaches the tests themselves, which put everything away; this only waits for them.
     signal.signal(signal.SIGINT, lambda *_: None)
-    for more in ([], ["--only", "pulumi-language-yaml", "keda-manifests"]):
+    for more in ([], ["--only", *_TOOLS]):
         toolchain = subprocess.run([sys.executable, "-m", "infra.local.toolchain", *more], check=False)
         if toolchain.returncode:
             return toolchain.returncode

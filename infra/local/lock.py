@@ -20,7 +20,7 @@ _OPTIONS = (
 def locks() -> dict[Path, tuple[str, ...]]:
     """Return each lock of the tree and what it is compiled from (paths relative to the root)."""
     sources: dict[Path, tuple[str, ...]] = {Path("requirements/dev.txt"): ("--group", "dev", "pyproject.toml")}
-    folders = ("*", "training/frameworks/*", "components/*/images/*", "models/*")
+    folders = ("*", "training/frameworks/*", "components/*/images/*", "models/*", "tests/support/*")
     # In this order: a framework's packages fit those of training, a model's those of its framework or the server's.
     patterns = [
         *(f"{folder}/requirements.in" for folder in folders),

@@ -1,0 +1,92 @@
+"""Programs of others, each in its language, with the real engine: on a control plane of their own, or as manifests."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from delivery.clients.control_plane import ControlPlane
+from infra.contract.versions import versions
+from tests.support.package import PACKAGE, PackageEngine, journey, package_engine, typescript_program
+from tests.support.simulated import simulated_cluster
+from tests.support.tools import tool
+
+pytestmark = [pytest.mark.tools, pytest.mark.timeout(300)]
+TYPESCRIPT = PACKAGE / "example" / "typescript"
+# Without an SDK: what one does that the engine generates.
+PYTHON_PROGRAM = """
+import pulumi
+
+
+class Tenant(pulumi.ComponentResource):
+    def __init__(self, name, opts, **inputs):
+        super().__init__("stellwerk:index:Tenant", name, inputs, opts, True)
+
+
+cluster = pulumi.ProviderResource(
+    "kubernetes", "cluster", {"renderYamlToDirectory": pulumi.Config().require("manifests")}
+)
+quota = {"cpu": "16", "memory": "64Gi", "pods": 40, "storage": "100Gi"}
+options = pulumi.ResourceOptions(providers=[cluster])
+tenant = Tenant("own", options, environment="own", namespaces=["serving"], quota=quota, nodePorts={"serving": 2})
+pulumi.export("namespaces", tenant.namespaces)
+"""
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> PackageEngine:
+    return package_engine(tmp_path)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[ControlPlane]:
+    folder = tmp_path / "cluster"
+    folder.mkdir()
+    with simulated_cluster(folder) as plane:
+        yield plane
+
+
+@pytest.fixture
+def on_cluster(tmp_path: Path, cluster: ControlPlane) -> PackageEngine:
+    return package_engine(tmp_path, KUBECONFIG=str(cluster.kubeconfig))
+
+
+def test_a_python_program_renders_manifests(engine: PackageEngine) -> None:
+    (engine.program / "Pulumi.yaml").write_text("name: own\nruntime: python\n")
+    (engine.program / "__main__.py").write_text(PYTHON_PROGRAM)
+    engine.start(manifests=str(engine.place / "manifests"))
+    engine.up()
+    assert engine.outputs() == {"namespaces": {"serving": "own-serving"}}
+    files = (engine.place / "manifests").rglob("*.yaml")
+    (quota,) = (each for each in map(yaml.safe_load, map(Path.read_text, files)) if each["kind"] == "ResourceQuota")
+    hard = quota["spec"]["hard"]
+    assert (hard["pods"], hard["services.nodeports"]) == ("40", "2")
+
+
+def test_the_example_in_yaml_is_applied_changed_and_taken_away(
+    on_cluster: PackageEngine, cluster: ControlPlane
+) -> None:
+    tool("pulumi-language-yaml")
+    shutil.copy(PACKAGE / "example" / "Pulumi.yaml", on_cluster.program)
+    on_cluster.start(context=json.loads(cluster.kubeconfig.read_text())["current-context"])
+    journey(on_cluster, cluster.read)
+
+
+# Most of it is npm's: a package manager's time is no matter of ours.
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_the_example_in_typescript_is_applied_changed_and_taken_away(
+    on_cluster: PackageEngine, cluster: ControlPlane
+) -> None:
+    tool("pulumi-language-nodejs")
+    typescript_program(on_cluster)
+    on_cluster.start(kubernetes__context=json.loads(cluster.kubeconfig.read_text())["current-context"])
+    journey(on_cluster, cluster.read)
+
+
+def test_the_example_in_typescript_has_the_engines_version() -> None:
+    asked = json.loads((TYPESCRIPT / "package.json").read_text())["dependencies"]
+    assert asked["@pulumi/pulumi"] == versions()["pulumi"]
