@@ -27,7 +27,7 @@ def train(request: Request) -> None:
     # The command line answers --help and its errors without waiting seconds for PyTorch.
     from mlflow.exceptions import MlflowException
 
-    from training import author, data, frameworks, job, publish, stores, tracking
+    from training import author, data, frameworks, job, publish, stores, tracking, workers
 
     framework = frameworks.adapter(request.model.framework)
     code = author.read_author(FOLDER)
@@ -35,6 +35,11 @@ def train(request: Request) -> None:
     dataset = data.load(request.model, code, stores.buckets(store, place.bucket))
     for note in dataset.notes:
         emit("warning", f"data of {request.model.name}: {note}", {"stellwerk.model": request.model.name})
+    if place.worker.rank:
+        # The first worker measures and publishes what all have trained.
+        run = author.Run(place.device, lambda *_: None, place.worker)
+        workers.fit(code, framework, dataset.train, request.parameters, run)
+        return
     try:
         tracker = tracking.MlflowTracker(request, place, dataset)
         outcome = job.run(job.Job(request, place, code, framework, dataset, tracker, store))

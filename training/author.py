@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from training import hooks
 from training.errors import TrainingError
 from training.hooks import Hooks
+from training.workers import ALONE, Worker
 
 FILE = "train.py"
 FUNCTIONS = ("load", "fit", "evaluate", "export")
@@ -60,10 +61,16 @@ class Rows:
 
 @dataclass(frozen=True)
 class Run:
-    """The run that `fit` is part of: the device ('cpu' or 'cuda'), and `log(metric, value, step)` for its progress."""
+    """The run that `fit` is part of: the device ('cpu' or 'cuda'), and `log(metric, value, step)` for its progress.
+
+    With several workers `rows` are this one's, and `fit` trains `distribute(module)`, which averages the gradients of
+    all; with one worker that is the module itself.
+    """
 
     device: str
     log: Callable[[str, float, int], None]
+    worker: Worker = ALONE
+    distribute: Callable[[Any], Any] = lambda module: module
 
 
 @dataclass(frozen=True)

@@ -74,7 +74,7 @@ def run(job: Job) -> Outcome:
 
 def _run(job: Job, folder: Path) -> Outcome:
     request, dataset, model = job.request, job.dataset, job.request.model
-    run_of_author = Run(job.place.device, job.tracker.log)
+    run_of_author = Run(job.place.device, job.tracker.log, job.place.worker)
     product = pipeline.make(model, job.author, job.framework, dataset, request.parameters, run_of_author, folder)
     job.tracker.metrics(product.measured.metrics)
     pipeline.require_gates(model, product.measured)

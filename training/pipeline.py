@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training import data, evaluation, examples, export, metrics
+from training import data, evaluation, examples, export, metrics, workers
 from training.author import Author, Rows, Run, read_author
 from training.data import Dataset
 from training.document import Model, read_model
@@ -70,9 +70,8 @@ def make(
     The same seed (the parameter `seed`, 0 without one) gives the same file on the same device type and library
     versions. Raise TrainingError on what the user can put right.
     """
-    framework.prepare(run.device, int(parameters.get("seed", 0)))
     author.hooks.require_declared(model)
-    fitted = author.fit(dataset.train, parameters, run)
+    fitted = workers.fit(author, framework, dataset.train, parameters, run)
     asked = export_and_ask(model, author, framework, fitted, dataset, folder)
     # What is measured is the file that will be served, not the model it came from.
     given = file_answers(model, author, asked.files, asked.decoded)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from training.document import Model, Parameter
 from training.errors import TrainingError
+from training.workers import ALONE, Worker, read_worker
 
 REVISION = re.compile(r"[0-9a-f]{7,64}(\+[0-9a-f]{12})?|unknown")
 # Written by the last step of the image's build.
@@ -27,6 +28,7 @@ class Place:
     commit: str
     device: str
     experiment: str | None = None
+    worker: Worker = ALONE
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ def read_place(environ: Mapping[str, str] = os.environ, revision: Path = REVISIO
         commit=_read_revision(revision),
         device=device,
         experiment=environ.get("STELLWERK_EXPERIMENT"),
+        worker=read_worker(environ),
     )
 
 

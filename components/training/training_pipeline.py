@@ -11,6 +11,7 @@ from components.kit.kubernetes import batch, core, meta
 from components.kit.names import GPU, MODEL_LABEL, REVISION
 from components.kit.volumes import scratch_volume
 from components.kit.workload import Workload
+from components.training.workers import add_workers, declare_meeting
 
 
 class TrainingPipelineArgs(TypedDict):
@@ -47,6 +48,8 @@ class TrainingPipelineArgs(TypedDict):
     """Keys of the pool's taints; `nvidia.com/gpu` when absent."""
     priority_class: NotRequired[pulumi.Input[str] | None]
     """Name of the pods' priority class; none when absent."""
+    workers: NotRequired[int]
+    """Pods that train one model together, with torchrun; 1 when absent."""
 
 
 class TrainingPipeline(pulumi.ComponentResource):
@@ -63,16 +66,22 @@ class TrainingPipeline(pulumi.ComponentResource):
         secret = workload.secret(data) if data else None
         account = store_access.store_account(workload, title, args["store"])
         labels = {"app": "training", MODEL_LABEL: args["model"]}
+        pod, workers = _pod(args, secret, account), args.get("workers", 1)
+        if workers > 1:
+            add_workers(pod, title, workers, _devices(args))
+            declare_meeting(name, title, args["namespace"], labels, self)
+        job = _job(pod, labels, args["revision"], workers)
         # Never by itself: there is no 31st of February.
-        job = _job(_pod(args, secret, account), labels, args["revision"])
         template = workload.job_template(job, "0 0 31 2 *", labels)
         self.template = template.metadata.name
         self.register_outputs({"template": self.template})
 
 
-def _job(pod: core.v1.PodSpecArgs, labels: Mapping[str, str], revision: str) -> batch.v1.JobSpecArgs:
+def _job(pod: core.v1.PodSpecArgs, labels: Mapping[str, str], revision: str, workers: int) -> batch.v1.JobSpecArgs:
     disruption = batch.v1.PodFailurePolicyOnPodConditionsPatternArgs(type="DisruptionTarget", status="True")
+    several = {"completion_mode": "Indexed", "completions": workers, "parallelism": workers} if workers > 1 else {}
     return batch.v1.JobSpecArgs(
+        **several,
         # A gate that is missed is missed again; nodes that go away are another matter.
         backoff_limit=0,
         active_deadline_seconds=6 * 3600,
@@ -124,12 +133,16 @@ def _tracking_environment(args: TrainingPipelineArgs, secret: pulumi.Input[str] 
     return entries
 
 
+def _devices(args: TrainingPipelineArgs) -> Mapping[str, str]:
+    """Return the devices that each pod asks for."""
+    given = args.get("devices")
+    return ({GPU: "1"} if given is None else given) if args.get("node_pool") else {}
+
+
 def _pod(
     args: TrainingPipelineArgs, secret: pulumi.Input[str] | None, account: pulumi.Input[str] | None
 ) -> core.v1.PodSpecArgs:
-    store, pool = args["store"], args.get("node_pool")
-    given = args.get("devices")
-    devices = ({GPU: "1"} if given is None else given) if pool else {}
+    store, pool, devices = args["store"], args.get("node_pool"), _devices(args)
     container = pods.container(
         "training",
         args["image"],

@@ -10,6 +10,9 @@ from infra.values import TRAINING
 
 Object = dict[str, Any]
 
+# What the Job controller writes on pods of which each has a number.
+INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
+
 
 @dataclass(frozen=True)
 class TrainingJobs:
@@ -52,6 +55,11 @@ class TrainingJobs:
         return self.kubectl.objects("--namespace", self.namespace, "get", "pods", "--selector", selector)
 
 
+def first_worker(pod: Object) -> bool:
+    """Return whether a pod is the one that publishes: of several workers the first."""
+    return str(pod["metadata"].get("labels", {}).get(INDEX_LABEL, "0")) == "0"
+
+
 def stated_digest(job: Object, pods: list[Object]) -> str | None:
     """Return the digest that the Job's own succeeded pod stated as its termination message, None without such a pod.
 
@@ -59,6 +67,8 @@ def stated_digest(job: Object, pods: list[Object]) -> str | None:
     """
     container = job["spec"]["template"]["spec"]["containers"][0]
     for pod in pods:
+        if not first_worker(pod):
+            continue
         owners = [owner.get("uid") for owner in pod["metadata"].get("ownerReferences", [])]
         # A cluster may pull through a mirror: the digest stays.
         ran, wanted = (item["image"].partition("@")[2] for item in (pod["spec"]["containers"][0], container))

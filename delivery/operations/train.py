@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from delivery.clients.jobs import TrainingJobs
+from delivery.clients.jobs import INDEX_LABEL, TrainingJobs
 from delivery.errors import DeliveryError
 from delivery.operations.events import refuse_beyond_quota
 from delivery.operations.waiting import Waiting
@@ -136,7 +136,11 @@ def job_name(model: str, pod: dict[str, Any]) -> str:
     """Return the name of the Job with this pod: made of image, parameters and nodes, so the same is trained once."""
     container = pod["containers"][0]
     # Other nodes have another device, and another device gives other weights.
-    seed = json.dumps([container["image"], container.get("args", []), pod.get("nodeSelector")])
+    seed = json.dumps(
+        [container["image"], container.get("args", []), pod.get("nodeSelector")]
+        # Another number of workers gives other weights; a single one is the image's own command.
+        + ([container["command"]] if "command" in container else [])
+    )
     return f"train-{model}-{sha256(seed.encode()).hexdigest()[:8]}"
 
 
@@ -152,7 +156,7 @@ def wait(session: Session, environment: str, name: str, console: Console) -> Non
         job = jobs.job(name)
         if job is None:
             raise DeliveryError(f"job {name} was deleted")
-        lines = _log(jobs, name)
+        lines = _log(jobs, job)
         for line in lines[shown:]:
             console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
         shown = len(lines)
@@ -172,10 +176,14 @@ def condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:
     return next((item for item in conditions if item["type"] == kind and item["status"] == "True"), None)
 
 
-def _log(jobs: TrainingJobs, name: str) -> list[str]:
-    """Return messages of the Job's ECS lines; other lines as they are. Empty while there is no log."""
+def _log(jobs: TrainingJobs, job: dict[str, Any]) -> list[str]:
+    """Return messages of the Job's ECS lines, of several workers the first's; others as they are. Empty: no log yet."""
+    name = job["metadata"]["name"]
+    several = job["spec"].get("completionMode") == "Indexed"
+    selector = f"batch.kubernetes.io/job-name={name},{INDEX_LABEL}=0"
+    which = ("--selector", selector) if several else (f"job/{name}",)
     try:
-        text = jobs.kubectl.run("--namespace", jobs.namespace, "logs", f"job/{name}", "--tail=-1")
+        text = jobs.kubectl.run("--namespace", jobs.namespace, "logs", *which, "--tail=-1")
     except DeliveryError:
         return []
     return [_message(line) for line in text.splitlines()]

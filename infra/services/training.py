@@ -30,6 +30,8 @@ from infra.revision import covers
 _ROOM = "training"
 _MODEL_IMAGE = f"{_ROOM}/model-image"
 _CODE = "train.py"
+# Those whose adapter connects several processes.
+_DISTRIBUTED = (Framework.PYTORCH,)
 # What people have beside a model: none of it makes another image.
 _BESIDE = ("tests", "notebooks", "*.ipynb", "*.md", "requirements.in", "requirements-serve.in", hooks.LOCK)
 
@@ -42,6 +44,7 @@ class TrainingSection(Section):
     )
     node_pool: Name | None = None
     gpu: Gpu | None = None
+    workers: int = Field(default=1, ge=1, le=64, description="pods that train one model together, 1 to 64")
 
 
 SECTION: SectionField[Mapping[str, TrainingSection]] = SectionField(
@@ -136,7 +139,8 @@ def _document_rules(environment: Environment, documents: Documents) -> Iterator[
         if model in known:
             resources = _stated(model, pipeline, documents.models)
             if resources:
-                yield from _never_admitted(environment, model, resources)
+                yield from _never_admitted(environment, model, resources, pipeline.workers)
+                yield from _alone(model, pipeline, documents.models)
             else:
                 yield Problem(
                     ("training", model),
@@ -184,19 +188,32 @@ def _placements(environment: Environment) -> Iterator[Placement]:
         yield Placement(("training", model, "nodePool"), pipeline.node_pool, pipeline.gpu, pods=0)
 
 
-def _never_admitted(environment: Environment, model: str, asked: Resources) -> Iterator[Problem]:
+def _alone(model: str, pipeline: TrainingSection, models: Models) -> Iterator[Problem]:
+    """Yield several workers of a framework that trains in one process."""
+    framework = models.load(model).framework
+    if pipeline.workers > 1 and framework not in _DISTRIBUTED:
+        yield Problem(
+            ("training", model, "workers"),
+            f"{pipeline.workers}, with framework: {framework}",
+            f"1; several are possible with framework: {', '.join(_DISTRIBUTED)}",
+            "remove the key",
+        )
+
+
+def _never_admitted(environment: Environment, model: str, asked: Resources, workers: int) -> Iterator[Problem]:
     """Yield what makes a single Job one that the quota forbids, whatever else runs."""
+    together = f" for its {workers} workers together" if workers > 1 else ""
     quota = environment.quota
     for key, given, limit, more in (
-        ("cpu", asked.cpu, quota.cpu, milli_cores(asked.cpu) > milli_cores(quota.cpu)),
-        ("memory", asked.memory, quota.memory, memory_bytes(asked.memory) > memory_bytes(quota.memory)),
+        ("cpu", asked.cpu, quota.cpu, workers * milli_cores(asked.cpu) > milli_cores(quota.cpu)),
+        ("memory", asked.memory, quota.memory, workers * memory_bytes(asked.memory) > memory_bytes(quota.memory)),
     ):
         if more:
             yield Problem(
                 ("training", model, "resources", key),
                 show(given),
-                f'at most "{limit}", because quota.{key} is that for all Jobs of the environment',
-                f"ask for less, or raise quota.{key}",
+                f'at most "{limit}"{together}, because quota.{key} is that for all Jobs of the environment',
+                f"ask for less{' or fewer workers' if together else ''}, or raise quota.{key}",
             )
 
 
@@ -225,6 +242,7 @@ def _compose(context: Composition) -> None:
                 "store": context.get(ObjectStoreAccess).writer,
                 "data": context.get(DataStoreAccess).args,
                 "experiment": context.environment.shared_name(model),
+                "workers": pipeline.workers,
                 "cpu": resources.cpu,
                 "memory": resources.memory,
                 "node_pool": place.pool if place else None,

@@ -34,10 +34,12 @@ def fit(rows: Rows, parameters: Mapping[str, int | float], run: Run) -> Any:
     scaled.bias.copy_(-measurements.mean(dim=0) / measurements.std(dim=0))
     layers = (torch.nn.Linear(inputs, hidden), torch.nn.ReLU(), torch.nn.Linear(hidden, len(CENTRES)))
     network = torch.nn.Sequential(scaled, *layers).to(run.device)
+    # Where several workers train it together, each step takes the gradients of all.
+    shared = run.distribute(network)
     trained = [weights for weights in network.parameters() if weights.requires_grad]
     optimiser = torch.optim.Adam(trained, lr=parameters["learning_rate"])
     for epoch in range(1, int(parameters["epochs"]) + 1):
-        loss = torch.nn.functional.cross_entropy(network(measurements), kinds)
+        loss = torch.nn.functional.cross_entropy(shared(measurements), kinds)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

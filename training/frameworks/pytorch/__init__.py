@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from training.document import Model
 from training.errors import TrainingError
 from training.export import batches, named
+from training.frameworks.pytorch.workers import connect
+
+__all__ = ["answers", "connect", "export", "prepare"]
 
 # What the exporter writes without converting it, and what the server's ONNX Runtime has known for long.
 _OPSET = 20

@@ -1,0 +1,63 @@
+"""Several pods that train one model: how they find and reach one another, and what starts in each."""
+
+from collections.abc import Mapping
+
+import pulumi
+
+from components.kit import pods
+from components.kit.kubernetes import core, meta, networking
+from components.kit.names import GPU
+from components.kit.options import child
+from components.kit.ports import WORKERS
+
+_FIRST = "STELLWERK_FIRST_WORKER"
+
+
+def add_workers(pod: core.v1.PodSpecArgs, service: str, workers: int, devices: Mapping[str, str]) -> None:
+    """Have torchrun start the training in a pod of an Indexed Job: a process for each GPU of the pod."""
+    (container,) = pod.containers
+    processes = devices.get(GPU, "1")
+    # Its pods are called after the Job and their number: the first one is where all others meet.
+    first = pods.env({_FIRST: f"$(JOB_NAME)-0.{service}"})
+    container.env = [*container.env, *first]
+    container.command = [
+        "python", "-m", "torch.distributed.run", f"--nnodes={workers}", f"--nproc-per-node={processes}",
+        "--node-rank=$(JOB_COMPLETION_INDEX)", f"--master-addr=$({_FIRST})", f"--master-port={WORKERS}",
+        "-m", "training",
+    ]  # fmt: skip
+    pod.subdomain = service
+
+
+def declare_meeting(
+    name: str, service: str, namespace: pulumi.Input[str], labels: Mapping[str, str], parent: pulumi.Resource
+) -> None:
+    """Declare the headless Service by which pods with these labels find one another, and that they may connect.
+
+    NCCL and gloo listen on ports of their own choice.
+    """
+    core.v1.Service(
+        f"{name}-workers",
+        metadata=meta.v1.ObjectMetaArgs(
+            name=service, namespace=namespace, annotations={"pulumi.com/skipAwait": "true"}
+        ),
+        spec=core.v1.ServiceSpecArgs(
+            cluster_ip="None",
+            selector=labels,
+            # They meet before the first of them is ready.
+            publish_not_ready_addresses=True,
+            ports=[core.v1.ServicePortArgs(port=WORKERS)],
+        ),
+        opts=child(parent),
+    )
+    own = meta.v1.LabelSelectorArgs(match_labels=labels)
+    peers = [networking.v1.NetworkPolicyPeerArgs(pod_selector=own)]
+    networking.v1.NetworkPolicy(
+        f"{name}-between-workers",
+        metadata=meta.v1.ObjectMetaArgs(name=f"allow-{service}-workers", namespace=namespace),
+        spec=networking.v1.NetworkPolicySpecArgs(
+            pod_selector=own,
+            policy_types=["Ingress"],
+            ingress=[networking.v1.NetworkPolicyIngressRuleArgs(from_=peers)],
+        ),
+        opts=child(parent),
+    )
