@@ -18,6 +18,7 @@ from components.registry.image_registry import ImageRegistry
 from components.registry.pull_secret import PullSecret
 from components.serving.inference_service import InferenceService
 from components.serving.kserve import KServe
+from components.serving.model_runtime import ModelRuntime
 from components.storage.object_store import ObjectStore
 from components.tracking.tracking_server import TrackingServer
 from components.training.training_pipeline import TrainingPipeline
@@ -33,6 +34,7 @@ COMPONENTS: tuple[type[pulumi.ComponentResource], ...] = (
     IngressRoutes,
     KServe,
     LogStack,
+    ModelRuntime,
     NodePool,
     ObjectStore,
     OwnershipPolicy,

@@ -79,6 +79,13 @@ class TrackingAccess:
 
 
 @dataclass(frozen=True)
+class ClusterRuntime:
+    """The name of the runtime that who owns the cluster has for all inference services on it."""
+
+    name: "pulumi.Input[str]"
+
+
+@dataclass(frozen=True)
 class ServingRuntime:
     """The name of the runtime that inference services ask for."""
 

@@ -16,6 +16,8 @@ from infra.contract.model import HOOKS, Model, Models
 from infra.contract.problems import KeyPath, Problem
 
 SERVING = "serving"
+# The image that serves models, and that those with code of their own are built on.
+SERVER = Build(SERVING, sources=(SERVING, f"!{SERVING}/model-image"), sets_times=True, installs=True)
 LOCK = "requirements-serve.txt"
 _IMAGE = f"{SERVING}/model-image"
 _INTERFACE = "interface.json"

@@ -1,9 +1,10 @@
 """KServe, the controller of inference services: cluster-wide, run by the stack that owns the cluster."""
 
 from components.kit.names import KSERVE_WEBHOOK, SERVING_RUNTIME
+from infra.composition import hooks
 from infra.composition.context import Composition
-from infra.composition.handover import BuiltImages, Namespaces, ServingRuntime
-from infra.composition.service import Build, Certificate, Namespace, Service, Switch
+from infra.composition.handover import BuiltImages, ClusterRuntime, Namespaces
+from infra.composition.service import Certificate, Namespace, Service, Switch
 from infra.contract.environment import KSERVE, Environment, PlatformImage
 from infra.targets.target import Folder
 from infra.targets.variables import MANIFESTS
@@ -26,34 +27,32 @@ def _compose(context: Composition) -> None:
             "namespace": context.get(Namespaces)[KSERVE],
             "image": context.environment.image(_MANAGER),
             "manifests": context.relative(context.target.folder(_MANIFESTS)),
-            "runtime_image": context.get(BuiltImages)["serving"],
+            "runtime_image": context.get(BuiltImages)[hooks.SERVING],
             "tls": context.tls,
             "authority": context.authority,
         },
         context.opts,
     )
-    context.give(ServingRuntime(serving.runtime))
+    context.give(ClusterRuntime(serving.runtime))
 
 
 def _connect(context: Composition) -> None:
     """Hand on the runtime that the owner of a shared cluster has put there."""
-    context.give(ServingRuntime(SERVING_RUNTIME))
+    context.give(ClusterRuntime(SERVING_RUNTIME))
 
 
 SERVICE = Service(
     "kserve",
     images=(_MANAGER,),
     needs=(Namespaces, BuiltImages),
-    gives=(ServingRuntime,),
+    gives=(ClusterRuntime,),
     runs=runs,
     switch=Switch(("cluster", "shared"), "false", "true"),
     certificates=(Certificate("kserveWebhook", (KSERVE_WEBHOOK,), KSERVE),),
     namespaces=(Namespace(KSERVE, pulls=False),),
     folders=lambda _: [_MANIFESTS],
     # Images of models that have code of their own there are built on it.
-    builds=lambda *_: {
-        "serving": Build("serving", sources=("serving", "!serving/model-image"), sets_times=True, installs=True)
-    },
+    builds=lambda *_: {hooks.SERVING: hooks.SERVER},
     compose=_compose,
     connect=_connect,
 )
