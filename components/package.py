@@ -25,6 +25,7 @@ from components.registry.image_registry import ImageRegistry
 from components.registry.pull_secret import PullSecret
 from components.serving.inference_service import InferenceService
 from components.serving.kserve import KServe
+from components.serving.model_runtime import ModelRuntime
 from components.storage.object_store import ObjectStore
 from components.tracking.tensorboard import TensorBoard
 from components.tracking.tracking_server import TrackingServer
@@ -47,6 +48,7 @@ COMPONENTS: tuple[type[pulumi.ComponentResource], ...] = (
     LogKeeper,
     LogShippers,
     LogStack,
+    ModelRuntime,
     NodePool,
     ObjectStore,
     OwnershipPolicy,

@@ -60,7 +60,7 @@ class Container(TypedDict):
     """A container of a pod."""
 
     name: str
-    image: pulumi.Input[str]
+    image: NotRequired[pulumi.Input[str]]
     command: NotRequired[Sequence[str]]
     env: Sequence[Variable]
     ports: NotRequired[Sequence[Mapping[str, str | int]]]

@@ -1,4 +1,4 @@
-"""The ClusterServingRuntime that serves ONNX."""
+"""The runtime that serves ONNX: of a cluster, or of a namespace."""
 
 import pulumi
 
@@ -11,8 +11,8 @@ DRAIN_SECONDS = 5
 MODEL_FOLDER = "/mnt/models"
 
 
-def runtime(image: pulumi.Input[str]) -> Runtime:
-    """Return the spec of the runtime with this image."""
+def runtime(image: pulumi.Input[str] | None) -> Runtime:
+    """Return the spec of the runtime with this image; with None each inference service has to name one."""
     return {
         "supportedModelFormats": [{"name": "onnx", "version": "1", "autoSelect": True, "priority": 1}],
         "protocolVersions": ["v2"],
@@ -22,13 +22,12 @@ def runtime(image: pulumi.Input[str]) -> Runtime:
     }
 
 
-def _container(image: pulumi.Input[str]) -> Container:
+def _container(image: pulumi.Input[str] | None) -> Container:
     liveness = _probe("/v2/health/live", 10, 10, 6)
     liveness["terminationGracePeriodSeconds"] = 5
     security: RuntimeSecurity = {**CONTAINER_MANIFEST, "seccompProfile": POD_MANIFEST["seccompProfile"]}
-    return {
+    container: Container = {
         "name": "kserve-container",
-        "image": image,
         "env": [{"name": "DRAIN_SECONDS", "value": str(DRAIN_SECONDS)}],
         "ports": [{"containerPort": ports.MODEL, "protocol": "TCP"}],
         # A large model is loaded for as long as this allows; the other probes begin afterwards.
@@ -44,6 +43,7 @@ def _container(image: pulumi.Input[str]) -> Container:
             {"name": "tmp", "mountPath": pods.TEMPORARY},
         ],
     }
+    return container if image is None else {**container, "image": image}
 
 
 def _probe(path: str, period: int, timeout: int, failures: int) -> Probe:

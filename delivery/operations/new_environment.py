@@ -13,7 +13,7 @@ from delivery.project import Project
 from infra.composition.service import NodePort, Stack
 from infra.contract.problems import ConfigError, KeyPath
 from infra.contract.stacks import BASE, NAMESPACE, require_name
-from infra.services import tracking
+from infra.services import gateway, tracking
 from infra.services.serving import models
 from infra.values import Folders, file_name, validate
 
@@ -29,7 +29,7 @@ _SHARES: Mapping[str, Mapping[str, Any]] = {
     "registry": {"mode": "external"},
     "logging": {"mode": "external"},
 }
-_PORT = "nodePort"
+_PORT, _URL = "nodePort", "url"
 _PORTS = range(30000, 32768)
 
 
@@ -106,7 +106,7 @@ def _following(project: Project, source: Stack, environment: str) -> dict[str, A
     served = {name: {**own.get("models", {}).get(name, {}), **pointers} for name in models(source.environment)}
     # Who owns the cluster says how it runs what others share.
     kept = own if source.environment.cluster.shared else {}
-    others = {key: _without_ports(value) for key, value in kept.items() if key not in _NOT_TAKEN}
+    others = {key: _without_own(key, value) for key, value in kept.items() if key not in _NOT_TAKEN}
     return {**others, "environment": environment, "releasesFrom": after, "models": served}
 
 
@@ -137,8 +137,13 @@ def _owner(project: Project) -> Stack:
     return owner
 
 
-def _without_ports(value: Any) -> Any:
-    return {key: item for key, item in value.items() if key != _PORT} if isinstance(value, Mapping) else value
+def _without_own(section: str, value: Any) -> Any:
+    """Return a section without its node port and, of the gateway, the URL.
+
+    Two environments behind one name would answer for one another.
+    """
+    own = (_PORT, _URL) if section == gateway.SECTION.name else (_PORT,)
+    return {key: item for key, item in value.items() if key not in own} if isinstance(value, Mapping) else value
 
 
 def _with_ports(values: Mapping[str, Any], ports: Mapping[KeyPath, int]) -> dict[str, Any]:

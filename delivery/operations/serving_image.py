@@ -32,13 +32,14 @@ def _of_all(session: Session, environment: str) -> str:
     project = session.project
     clusters = {name: project.environment(name).cluster for name in project.environments}
     context = clusters[environment].context
-    owner = next(
-        (name for name, cluster in clusters.items() if cluster.context == context and not cluster.shared), None
-    )
+    owners = [name for name, cluster in clusters.items() if cluster.context == context and not cluster.shared]
+    # An environment with a runtime of its own builds the image for it, too.
+    owner = environment if clusters[environment].own_runtime else next(iter(owners), None)
     if owner is None:
         raise DeliveryError(
             f"{environment}: the image that models are served with is built by who owns the cluster, and no "
-            "environment of this project does (cluster.shared: false); add it, or release in the project that has it"
+            "environment of this project does (cluster.shared: false); add it, release in the project that has it, or "
+            f"set cluster.ownRuntime in {environment}: its own stack builds the image then"
         )
     images: dict[str, str] = session.engine.outputs(owner).get("images", {})
     if hooks.SERVING not in images:

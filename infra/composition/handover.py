@@ -84,6 +84,14 @@ class TrackingAccess:
 
 
 @dataclass(frozen=True)
+class ClusterRuntime:
+    """The cluster owner's runtime for all inference services, and KServe's word for those that are plain Deployments."""
+
+    name: "pulumi.Input[str]"
+    deployment_mode: str
+
+
+@dataclass(frozen=True)
 class ServingRuntime:
     """The runtime that inference services ask for, and KServe's word for those that are plain Deployments."""
 

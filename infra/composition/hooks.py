@@ -12,6 +12,7 @@ from infra.composition.context import Composition
 from infra.composition.contexts import STAGED, stage
 from infra.composition.service import Build
 from infra.contract.columns import Output
+from infra.contract.environment import Environment
 from infra.contract.model import HOOKS, Model, Models
 from infra.contract.problems import KeyPath, Problem
 
@@ -21,6 +22,13 @@ _IMAGE = f"{SERVING}/model-image"
 _INTERFACE = "interface.json"
 # What has the framework: the serving image has none.
 _TRAINING = "train.py"
+
+
+def server(environment: Environment) -> Build:
+    """Return the image that serves models, and that those with code of their own are built on."""
+    arguments = {"CUDA": "1"} if environment.images.serving_cuda else {}
+    sources = (SERVING, f"!{SERVING}/model-image")
+    return Build(SERVING, sources=sources, arguments=arguments, sets_times=True, installs=True)
 
 
 def image(model: str) -> str:

@@ -78,6 +78,10 @@ class Cluster(Section):
     context: str = Field(min_length=1, description="the name of a context in the kubeconfig")
     address: str = Field(pattern=r"^[A-Za-z0-9.-]+$", description="IP address or host name under which nodes answer")
     shared: bool = Field(description="true: another stack owns the cluster-wide services; false: this stack does")
+    own_runtime: bool = Field(
+        default=False,
+        description="true: KServe is somebody else's, and this stack has the runtime of its models itself",
+    )
     storage_class: str | None = Field(
         default=None, min_length=1, description="the storage class of all claims; null: the cluster's default"
     )

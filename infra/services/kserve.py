@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from components.kit.names import KSERVE_WEBHOOK, SERVING_RUNTIME
+from infra.composition import hooks
 from infra.composition.context import Composition
-from infra.composition.handover import BuiltImages, Namespaces, ServingRuntime
-from infra.composition.service import Build, Certificate, Namespace, Service, Stack, Switch
+from infra.composition.handover import BuiltImages, ClusterRuntime, Namespaces
+from infra.composition.service import Certificate, Namespace, Service, Stack, Switch
 from infra.contract.environment import KSERVE, Environment, PlatformImage, SectionField
 from infra.contract.fields import Section
 from infra.contract.problems import Problem, show
@@ -68,12 +69,6 @@ def runs(environment: Environment) -> bool:
     return not environment.cluster.shared
 
 
-def _build(environment: Environment) -> Build:
-    arguments = {"CUDA": "1"} if environment.images.serving_cuda else {}
-    sources = ("serving", "!serving/model-image")
-    return Build("serving", sources=sources, arguments=arguments, sets_times=True, installs=True)
-
-
 def _compose(context: Composition) -> None:
     from components.serving.kserve import KServe
 
@@ -84,7 +79,7 @@ def _compose(context: Composition) -> None:
             "namespace": context.get(Namespaces)[KSERVE],
             "image": context.environment.image(_MANAGER),
             "manifests": context.relative(context.target.folder(_MANIFESTS)),
-            "runtime_image": context.get(BuiltImages)["serving"],
+            "runtime_image": context.get(BuiltImages)[hooks.SERVING],
             "tls": context.tls,
             "authority": context.authority,
             "replicas": asked.replicas,
@@ -94,12 +89,12 @@ def _compose(context: Composition) -> None:
         },
         context.opts,
     )
-    context.give(ServingRuntime(serving.runtime, deployment_mode(context.environment)))
+    context.give(ClusterRuntime(serving.runtime, deployment_mode(context.environment)))
 
 
 def _connect(context: Composition) -> None:
     """Hand on the runtime that the owner of a shared cluster has put there."""
-    context.give(ServingRuntime(SERVING_RUNTIME, deployment_mode(context.environment)))
+    context.give(ClusterRuntime(SERVING_RUNTIME, deployment_mode(context.environment)))
 
 
 SERVICE = Service(
@@ -107,7 +102,7 @@ SERVICE = Service(
     section=SECTION,
     images=(_MANAGER,),
     needs=(Namespaces, BuiltImages),
-    gives=(ServingRuntime,),
+    gives=(ClusterRuntime,),
     runs=runs,
     rules=_rules,
     switch=Switch(("cluster", "shared"), "false", "true"),
@@ -115,7 +110,7 @@ SERVICE = Service(
     namespaces=(Namespace(KSERVE, pulls=False),),
     folders=lambda _: [_MANIFESTS],
     # Images of models that have code of their own there are built on it.
-    builds=lambda environment, _: {"serving": _build(environment)},
+    builds=lambda environment, _: {hooks.SERVING: hooks.server(environment)},
     compose=_compose,
     connect=_connect,
 )

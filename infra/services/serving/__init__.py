@@ -66,7 +66,8 @@ def _rules(stack: Stack) -> Iterator[Problem]:
 
 def _builds_hooks(environment: Environment) -> bool:
     """Return whether models with code of their own get their images here: where releases enter, on the server's."""
-    return environment.releases_from is None and not environment.cluster.shared
+    cluster = environment.cluster
+    return environment.releases_from is None and (cluster.own_runtime or not cluster.shared)
 
 
 def _document_rules(environment: Environment, documents: Documents) -> Iterator[Problem]:
