@@ -6,10 +6,11 @@ from typing import Any, TypedDict
 
 import pulumi
 from pulumi_aws import cloudwatch, eks, sqs
-from pulumi_kubernetes import Provider, helm
 
+from components.aws.chart import Release
 from components.aws.kit import Place, child, document, role, statement
 from components.aws.nodes import pod_trust
+from components.kit.kubernetes import Provider
 
 NAMESPACE = ACCOUNT = "karpenter"
 _CHART = "oci://public.ecr.aws/karpenter/karpenter"
@@ -65,15 +66,8 @@ class Karpenter(pulumi.ComponentResource):
             "serviceAccount": {"name": ACCOUNT},
             "replicas": 2,
         }
-        helm.v3.Release(
-            name,
-            chart=_CHART,
-            version=args["version"],
-            namespace=NAMESPACE,
-            create_namespace=True,
-            values=settings,
-            opts=pulumi.ResourceOptions(parent=self, provider=args["provider"], depends_on=[taken, *args["nodes"]]),
-        )
+        waits = [taken, *args["nodes"]]
+        Release(name, _CHART, args["version"], NAMESPACE, settings, args["provider"], self, waits)
         self.queue = queue.name
         self.register_outputs({"queue": self.queue})
 
@@ -108,9 +102,6 @@ def statements(args: KarpenterArgs, queue: pulumi.Input[str]) -> list[dict[str, 
     made.append(f"{ec2}:*:spot-instances-request/*")
     used = [f"{ec2}::image/*", f"{ec2}::snapshot/*"]
     used += [f"{ec2}:*:{kind}/*" for kind in ("security-group", "subnet", "capacity-reservation")]
-    profile = place.arn("iam", "instance-profile/*", everywhere=True)
-    profiles = {f"aws:RequestTag/{owned}": "owned", "aws:RequestTag/topology.kubernetes.io/region": place.region}
-    own_profiles = {key.replace("Request", "Resource", 1): value for key, value in profiles.items()}
     describe = [
         f"ec2:Describe{kind}" for kind in (
             "CapacityReservations", "Images", "Instances", "InstanceTypeOfferings", "InstanceTypes", "LaunchTemplates",
@@ -137,7 +128,18 @@ def statements(args: KarpenterArgs, queue: pulumi.Input[str]) -> list[dict[str, 
         statement("Images", ["ssm:GetParameter"],
                   [f"arn:{place.partition}:ssm:{place.region}::parameter/aws/service/*"]),
         statement("Interruptions", ["sqs:DeleteMessage", "sqs:GetQueueUrl", "sqs:ReceiveMessage"], [queue]),
-        statement("GiveRole", ["iam:PassRole"], [args["node_role"]],
+        *_profiles(place, owned, args["node_role"]),
+        statement("Cluster", ["eks:DescribeCluster"], [place.arn("eks", f"cluster/{place.cluster}")]),
+    ]  # fmt: skip
+
+
+def _profiles(place: Place, owned: str, node_role: pulumi.Input[str]) -> list[dict[str, Any]]:
+    """Return what the controller may do with the profiles by which instances get the nodes' role."""
+    profile = place.arn("iam", "instance-profile/*", everywhere=True)
+    profiles = {f"aws:RequestTag/{owned}": "owned", "aws:RequestTag/topology.kubernetes.io/region": place.region}
+    own_profiles = {key.replace("Request", "Resource", 1): value for key, value in profiles.items()}
+    return [
+        statement("GiveRole", ["iam:PassRole"], [node_role],
                   {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}),
         statement("MakeProfiles", ["iam:CreateInstanceProfile"], [profile],
                   {"StringEquals": profiles, "StringLike": {f"aws:RequestTag/{_CLASS}": "*"}}),
@@ -149,5 +151,4 @@ def statements(args: KarpenterArgs, queue: pulumi.Input[str]) -> list[dict[str, 
         ], [profile], {"StringEquals": own_profiles, "StringLike": {f"aws:ResourceTag/{_CLASS}": "*"}}),
         statement("LookAtProfiles", ["iam:GetInstanceProfile"], [profile]),
         statement("ListProfiles", ["iam:ListInstanceProfiles"], ["*"]),
-        statement("Cluster", ["eks:DescribeCluster"], [place.arn("eks", f"cluster/{place.cluster}")]),
     ]  # fmt: skip

@@ -5,15 +5,37 @@ from typing import Any, TypedDict
 
 import pulumi
 from pulumi_aws import eks
-from pulumi_kubernetes import Provider, helm
 
+from components.aws.chart import Release
 from components.aws.kit import Place, child, role, statement
 from components.aws.nodes import pod_trust
+from components.kit.kubernetes import Provider
 
 NAMESPACE, _NAME = "kube-system", "aws-load-balancer-controller"
 _REPOSITORY = "https://aws.github.io/eks-charts"
 # The tag that the controller gives to all that it makes.
 _TAG = "elbv2.k8s.aws/cluster"
+# What it looks at, and what it changes of its own.
+_LOOK = [
+    "ec2:DescribeAccountAttributes", "ec2:DescribeAddresses", "ec2:DescribeAvailabilityZones",
+    "ec2:DescribeInstances", "ec2:DescribeInternetGateways", "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeRouteTables", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeTags",
+    "ec2:DescribeVpcs", "ec2:GetCoipPoolUsage", "ec2:GetSecurityGroupsForVpc",
+    "elasticloadbalancing:DescribeCapacityReservation", "elasticloadbalancing:DescribeListenerAttributes",
+    "elasticloadbalancing:DescribeListenerCertificates", "elasticloadbalancing:DescribeListeners",
+    "elasticloadbalancing:DescribeLoadBalancerAttributes", "elasticloadbalancing:DescribeLoadBalancers",
+    "elasticloadbalancing:DescribeRules", "elasticloadbalancing:DescribeSSLPolicies",
+    "elasticloadbalancing:DescribeTags", "elasticloadbalancing:DescribeTargetGroupAttributes",
+    "elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTargetHealth",
+    "acm:ListCertificates", "acm:DescribeCertificate",
+]  # fmt: skip
+_CHANGE = [f"elasticloadbalancing:{action}" for action in (
+    "ModifyLoadBalancerAttributes", "SetIpAddressType", "SetSecurityGroups", "SetSubnets", "DeleteLoadBalancer",
+    "ModifyTargetGroup", "ModifyTargetGroupAttributes", "DeleteTargetGroup", "ModifyListener",
+    "ModifyListenerAttributes", "DeleteListener", "ModifyRule", "DeleteRule", "AddListenerCertificates",
+    "RemoveListenerCertificates", "AddTags", "RemoveTags", "CreateListener", "CreateRule",
+    "RegisterTargets", "DeregisterTargets",
+)]  # fmt: skip
 
 
 class LoadBalancersArgs(TypedDict):
@@ -55,15 +77,8 @@ class LoadBalancers(pulumi.ComponentResource):
             "serviceAccount": {"name": _NAME},
             "replicaCount": 2,
         }
-        helm.v3.Release(
-            name,
-            chart=_NAME,
-            version=args["version"],
-            namespace=NAMESPACE,
-            repository_opts=helm.v3.RepositoryOptsArgs(repo=_REPOSITORY),
-            values=settings,
-            opts=pulumi.ResourceOptions(parent=self, provider=args["provider"], depends_on=[taken, *args["nodes"]]),
-        )
+        waits = [taken, *args["nodes"]]
+        Release(name, _NAME, args["version"], NAMESPACE, settings, args["provider"], self, waits, _REPOSITORY)
         self.register_outputs({})
 
 
@@ -77,26 +92,6 @@ def statements(place: Place) -> list[dict[str, Any]]:
     targets = place.arn("elasticloadbalancing", "targetgroup/*/*")
     listeners = [place.arn("elasticloadbalancing", f"{kind}/*/*/*") for kind in ("listener", "listener-rule")]
     every = [balancers, targets, *listeners]
-    look = [
-        "ec2:DescribeAccountAttributes", "ec2:DescribeAddresses", "ec2:DescribeAvailabilityZones",
-        "ec2:DescribeInstances", "ec2:DescribeInternetGateways", "ec2:DescribeNetworkInterfaces",
-        "ec2:DescribeRouteTables", "ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeTags",
-        "ec2:DescribeVpcs", "ec2:GetCoipPoolUsage", "ec2:GetSecurityGroupsForVpc",
-        "elasticloadbalancing:DescribeCapacityReservation", "elasticloadbalancing:DescribeListenerAttributes",
-        "elasticloadbalancing:DescribeListenerCertificates", "elasticloadbalancing:DescribeListeners",
-        "elasticloadbalancing:DescribeLoadBalancerAttributes", "elasticloadbalancing:DescribeLoadBalancers",
-        "elasticloadbalancing:DescribeRules", "elasticloadbalancing:DescribeSSLPolicies",
-        "elasticloadbalancing:DescribeTags", "elasticloadbalancing:DescribeTargetGroupAttributes",
-        "elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTargetHealth",
-        "acm:ListCertificates", "acm:DescribeCertificate",
-    ]  # fmt: skip
-    change = [f"elasticloadbalancing:{action}" for action in (
-        "ModifyLoadBalancerAttributes", "SetIpAddressType", "SetSecurityGroups", "SetSubnets", "DeleteLoadBalancer",
-        "ModifyTargetGroup", "ModifyTargetGroupAttributes", "DeleteTargetGroup", "ModifyListener",
-        "ModifyListenerAttributes", "DeleteListener", "ModifyRule", "DeleteRule", "AddListenerCertificates",
-        "RemoveListenerCertificates", "AddTags", "RemoveTags", "CreateListener", "CreateRule",
-        "RegisterTargets", "DeregisterTargets",
-    )]  # fmt: skip
     own = {"StringEquals": {"iam:AWSServiceName": "elasticloadbalancing.amazonaws.com"}}
     linked = place.arn(
         "iam", "role/aws-service-role/elasticloadbalancing.amazonaws.com/AWSServiceRoleForElasticLoadBalancing",
@@ -105,7 +100,7 @@ def statements(place: Place) -> list[dict[str, Any]]:
     created = {"StringEquals": {"ec2:CreateAction": "CreateSecurityGroup", **asked["StringEquals"]}}
     return [
         statement("ServiceRole", ["iam:CreateServiceLinkedRole"], [linked], own),
-        statement("Look", look, ["*"], in_region),
+        statement("Look", _LOOK, ["*"], in_region),
         statement("MakeGroups", ["ec2:CreateSecurityGroup"], [group], asked),
         statement("MakeGroupsIn", ["ec2:CreateSecurityGroup"],
                   [f"arn:{place.partition}:ec2:{place.region}:*:vpc/*"]),
@@ -121,5 +116,5 @@ def statements(place: Place) -> list[dict[str, Any]]:
             "elasticloadbalancing:CreateLoadBalancer", "elasticloadbalancing:CreateTargetGroup",
             "elasticloadbalancing:AddTags",
         ], every, asked),
-        statement("ChangeOwn", change, every, owned),
+        statement("ChangeOwn", _CHANGE, every, owned),
     ]  # fmt: skip

@@ -22,7 +22,7 @@ class LoadBalancerArgs(TypedDict):
     """A load balancer of the cluster in front of the gateway."""
 
     annotations: NotRequired[Mapping[str, str] | None]
-    """Annotations of the Service, by which controllers of clouds are told what to make."""
+    """Annotations of the Service, from which controllers of clouds take what to make."""
     class_name: NotRequired[str | None]
     """Class of load balancers; the cluster's own when absent."""
 

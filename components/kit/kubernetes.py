@@ -110,9 +110,11 @@ class _Provider(pulumi.ProviderResource):
     """A cluster, as the provider reaches it."""
 
     def __init__(self, resource_name: str, opts: pulumi.ResourceOptions | None = None, **settings: Any) -> None:
-        # A provider takes texts; of anything else, its JSON.
+        # A provider takes texts, known now or later; of anything else, its JSON.
         given: Mapping[str, Any] = Fields(**settings)
-        texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in given.items()}
+        texts = {
+            key: value if isinstance(value, str | pulumi.Output) else json.dumps(value) for key, value in given.items()
+        }
         super().__init__("kubernetes", resource_name, texts, _with_version(opts))
 
 

@@ -59,7 +59,9 @@ def _make_stack(session: Session, environment: str, console: Console) -> None:
             "making new ones",
             highlight=False,
         )
-    engine.run("stack", "init", environment, "--no-select")
+    provider = project.environment(environment).secrets_provider
+    key = [] if provider is None else ["--secrets-provider", provider]
+    engine.run("stack", "init", environment, "--no-select", *key)
     console.print(f"{environment}: made the stack", highlight=False)
 
 

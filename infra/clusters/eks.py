@@ -118,11 +118,11 @@ def _controllers(
     opts: pulumi.ResourceOptions,
 ) -> None:
     """Declare what runs in the cluster for all environments."""
-    import pulumi_kubernetes
+    from components.kit.kubernetes import Provider
 
     if cluster.karpenter is None and cluster.load_balancer_controller is None:
         return
-    provider = pulumi_kubernetes.Provider("cluster", kubeconfig=plane.kubeconfig)
+    provider = Provider("cluster", kubeconfig=plane.kubeconfig)
     if cluster.karpenter is not None:
         from components.aws.karpenter import Karpenter
 

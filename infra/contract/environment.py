@@ -163,6 +163,12 @@ class Environment(Section):
     )
 
     forge: ForgeValues | None = None
+    secrets_provider: str | None = Field(
+        default=None,
+        pattern=r"^(awskms|azurekeyvault|gcpkms|hashivault)://\S+$",
+        description="the key that encrypts the stack's secrets: awskms://alias/stellwerk?region=eu-central-1; null: a "
+        "passphrase",
+    )
 
     def section(self, field: SectionField[Value]) -> Value:
         """Return the values of a service's section."""

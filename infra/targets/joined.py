@@ -52,5 +52,5 @@ class JoinedCluster:
                     "stack, and run `pulumi up` there"
                 ) from None
 
-        found: pulumi.Output[str] = self._reference.require_output(Outputs.ENVIRONMENTS).apply(find)
-        return found
+        arn: pulumi.Output[str] = self._reference.require_output(Outputs.ENVIRONMENTS).apply(find)
+        return arn

@@ -12,6 +12,7 @@ import pytest
 from syrupy.assertion import SnapshotAssertion
 
 from infra.contract.stacks import StackFiles
+from tests.delivery.test_workload_identity import READS
 from tests.program import harness
 from tests.program.harness import ROOT, Recording
 from tests.program.test_stacks import Yaml
@@ -199,7 +200,7 @@ def test_a_reader_cannot_write(program: Recording) -> None:
         if key.startswith("aws:iam/rolePolicy:") and "-reader" in key
     ]
     actions = {action for statement in statements for action in statement["Action"]}
-    assert actions == {"s3:ListBucket", "s3:GetBucketLocation", "s3:GetObject", "kms:Decrypt"}
+    assert actions == set(READS)
 
 
 def test_what_holds_data_is_protected_from_deletion(program: Recording) -> None:

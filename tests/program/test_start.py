@@ -10,7 +10,16 @@ from tests.program.harness import PREFIX, ROOT, stack_values
 from tests.support.documents import TEAM
 
 # Each takes longer to load than a service to compose; what needs one loads it where it needs it.
-HEAVY = ("cryptography", "jsonschema", "pulumi_docker_build", "pulumi_kubernetes", "rich", "ruamel", "typer")
+HEAVY = (
+    "cryptography",
+    "jsonschema",
+    "pulumi_aws",
+    "pulumi_docker_build",
+    "pulumi_kubernetes",
+    "rich",
+    "ruamel",
+    "typer",
+)
 PROGRAM = f"""
 import json, sys
 sys.path.insert(0, {str(ROOT)!r})

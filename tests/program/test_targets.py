@@ -89,7 +89,7 @@ def test_a_model_on_eks_reads_its_file_as_its_role(checkout: Path, machine: Mach
     file.write_text(file.read_text().replace("stellwerk:models: {}", served))
     program = composed("eks", root, machine, tmp_path)
     (account,) = (each for each in program.of_kind("ServiceAccount").values() if "digits" in each["metadata"]["name"])
-    assert account["metadata"]["annotations"] == {"eks.amazonaws.com/role-arn": ROLES["reader"]}
+    assert account["metadata"]["annotations"]["eks.amazonaws.com/role-arn"] == ROLES["reader"]
     (model,) = program.of_kind("InferenceService").values()
     (fetch,) = model["spec"]["predictor"]["initContainers"]
     given = {each["name"]: each.get("value") for each in fetch["env"]}

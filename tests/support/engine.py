@@ -55,7 +55,7 @@ class FakeEngine(Engine):
         match arguments:
             case ("stack", "ls", "--json"):
                 return json.dumps([{"name": name} for name in sorted(self.known)])
-            case ("stack", "init", name, "--no-select"):
+            case ("stack", "init", name, "--no-select", *_):
                 self.known.add(name)
             case ("stack", "output", "--stack", name, "--json"):
                 known = self.stack_outputs
