@@ -27,7 +27,7 @@ class TensorBoardArgs(TypedDict):
     """Namespace it runs in."""
     image: pulumi.Input[str]
     """Image of TensorBoard with boto3 (components/tracking/images/tensorboard)."""
-    pull_secret: pulumi.Input[str]
+    pull_secret: NotRequired[pulumi.Input[str] | None]
     """Name of the Secret with the registry login."""
     store: StoreAccessArgs
     """Store of the runs' artefacts, in the folder `mlflow`; it is only read."""
@@ -61,7 +61,7 @@ class TensorBoard(pulumi.ComponentResource):
                 scratch_volume("tmp-fetcher"),
                 scratch_volume("logs", f"{_ROOM_GIB + 1}Gi"),
             ],
-            pull_secret=args["pull_secret"],
+            pull_secret=args.get("pull_secret"),
             account=store_access.store_account(workload, TENSORBOARD, store),
         )
         # A name that is known, as the tracking server's: a role lets people forward a port to it.
@@ -75,7 +75,7 @@ class TensorBoard(pulumi.ComponentResource):
 
 
 def _board(args: TensorBoardArgs) -> core.v1.ContainerArgs:
-    asked: PodResourcesArgs = args.get("resources", {"cpu": "100m", "memory": "1Gi"})
+    asked: PodResourcesArgs = args.get("resources") or {"cpu": "100m", "memory": "1Gi"}
     return pods.container(
         TENSORBOARD,
         args["image"],

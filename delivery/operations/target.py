@@ -117,8 +117,9 @@ class Look:
         if not registry.runs(self.environment):
             address = self.environment.section(registry.SECTION).address.partition("/")[0]
             yield self._reached("registry", f"https://{address}/v2/")
-        if not object_store.runs(self.environment):
-            yield self._reached("object store", object_store.external_url(self.environment))
+        store = object_store.external_url(self.environment)
+        if not object_store.runs(self.environment) and store is not None:
+            yield self._reached("object store", store)
 
     def _reached(self, name: str, url: str) -> Finding:
         problem = self.reach(url)

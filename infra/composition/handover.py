@@ -85,7 +85,7 @@ class TrackingAccess:
 
 @dataclass(frozen=True)
 class ClusterRuntime:
-    """The cluster owner's runtime for all inference services, and KServe's word for those that are plain Deployments."""
+    """The cluster owner's runtime for all inference services, and KServe's word for plain Deployments."""
 
     name: "pulumi.Input[str]"
     deployment_mode: str

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from components.gateway.routes import ModelRouteArgs, ParentArgs
     from components.gateway.traefik import RouteArgs
 
-__all__ = ["SERVICE", "is_embedded", "url"]
+__all__ = ["SECTION", "SERVICE", "is_embedded", "url"]
 
 _IMAGE = PlatformImage("traefik")
 
