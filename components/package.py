@@ -9,6 +9,7 @@ from pulumi.provider.experimental.component import ComponentProvider
 
 from components.cluster.elastic_pool import ElasticPool
 from components.cluster.existing_nodes import ExistingNodes
+from components.cluster.gpu_operator import GpuOperator
 from components.cluster.node_pool import NodePool
 from components.cluster.ownership import OwnershipPolicy
 from components.cluster.tenant import Tenant
@@ -29,6 +30,7 @@ COMPONENTS: tuple[type[pulumi.ComponentResource], ...] = (
     ElasticPool,
     ExistingNodes,
     Gateway,
+    GpuOperator,
     ImageBuild,
     ImageRegistry,
     InferenceService,

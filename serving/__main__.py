@@ -89,9 +89,10 @@ def run(wanted: settings.Serve, log: EcsLog) -> None:
 def _load(wanted: settings.Serve) -> Runner:
     files = {file.name: file.digest for file in wanted.files}
     if wanted.hooks is None:
-        return load(wanted.path, wanted.digest, wanted.intra_op_threads, files)
+        return load(wanted.path, wanted.digest, wanted.intra_op_threads, files, wanted.device)
     # Only in a model's own image: the standard one has no model's code, and imports none.
-    return load_hooked(read_hooks(wanted.hooks), wanted.path, wanted.digest, wanted.intra_op_threads, files)
+    hooks = read_hooks(wanted.hooks)
+    return load_hooked(hooks, wanted.path, wanted.digest, wanted.intra_op_threads, files, wanted.device)
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ from serving.errors import StartError
 from serving.hooks import Hooks
 from serving.inline import ShortRuns
 from serving.model import Model, Runner, Tensor, load
+from serving.settings import CPU
 
 
 class _InTurn(ShortRuns):
@@ -69,12 +70,14 @@ def _words(tensors: Sequence[Tensor]) -> str:
     return ", ".join(f"{tensor.name} {tensor.datatype} {tensor.metadata()['shape']}" for tensor in tensors)
 
 
-def load_hooked(hooks: Hooks, path: Path, digest: str, intra_op_threads: int, files: Mapping[str, str]) -> HookedModel:
+def load_hooked(
+    hooks: Hooks, path: Path, digest: str, intra_op_threads: int, files: Mapping[str, str], device: str = CPU
+) -> HookedModel:
     """Return the model at `path` with its hooks; raises StartError as `load` does.
 
     Where the hooks have `predict`, the file is theirs to open: it has its digest, as have those beside it.
     """
     if "predict" not in hooks.functions:
-        return HookedModel(hooks, load(path, digest, intra_op_threads, files), path.parent)
+        return HookedModel(hooks, load(path, digest, intra_op_threads, files, device), path.parent)
     with verified({path: digest} | {path.parent / name: wanted for name, wanted in files.items()}):
         return HookedModel(hooks, None, path.parent)

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from serving.artefact import check_folder, verified
+from serving.device import providers, require
 from serving.errors import RequestError, StartError
 from serving.inline import ShortRuns
+from serving.settings import CPU
 
 # Strings: what the protocol calls them.
 BYTES = "BYTES"
@@ -130,10 +132,10 @@ class Runner(ABC):
 class Model(Runner):
     """A loaded model."""
 
-    def __init__(self, source: bytes | str, intra_op_threads: int = 1, mapped: bool = False) -> None:
+    def __init__(self, source: bytes | str, intra_op_threads: int = 1, mapped: bool = False, device: str = CPU) -> None:
         """Load the ONNX file that `source` is, or is the path of; raises StartError if it cannot be served.
 
-        `mapped`: the tensors in other files stay there, mapped into memory.
+        `mapped`: the tensors in other files stay there, mapped into memory. `device`: "cpu" or "cuda".
         """
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = intra_op_threads
@@ -150,17 +152,20 @@ class Model(Runner):
         if mapped:
             # Kernels would keep a copy of each matrix in the order they like best: a little faster, twice the memory.
             options.add_session_config_entry("session.disable_prepacking", "1")
+        wanted = providers(device)
         try:
-            self._session = onnxruntime.InferenceSession(source, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(source, options, providers=wanted)
         # ONNX Runtime's exceptions share no base class but Exception.
         except Exception as error:
             raise StartError(_why_not_loaded(error)) from error
+        require(device, self._session.get_providers())
         # The session's own run looks at names and types again, which are checked where a request is read.
         self._run = self._session._sess.run
         super().__init__(
             tuple(_tensor("input", value) for value in self._session.get_inputs()),
             tuple(_tensor("output", value) for value in self._session.get_outputs()),
-            time.thread_time_ns if intra_op_threads == 1 else time.perf_counter_ns,
+            # What a GPU computes takes none of the thread's own time.
+            time.thread_time_ns if intra_op_threads == 1 and device == CPU else time.perf_counter_ns,
             ShortRuns(),
         )
 
@@ -224,7 +229,9 @@ def _why_not_loaded(error: Exception) -> str:
     return f"the model cannot be run by ONNX Runtime {onnxruntime.__version__}: {message}"
 
 
-def load(path: Path, digest: str, intra_op_threads: int = 1, files: Mapping[str, str] | None = None) -> Model:
+def load(
+    path: Path, digest: str, intra_op_threads: int = 1, files: Mapping[str, str] | None = None, device: str = CPU
+) -> Model:
     """Return the model at `path`; raises StartError unless it has `digest` (``sha256:<hex>``) and can be served.
 
     `files` are further files of its folder with tensors (ONNX external data), by name, and their digests: they are
@@ -233,8 +240,8 @@ def load(path: Path, digest: str, intra_op_threads: int = 1, files: Mapping[str,
     if not files:
         with verified({path: digest}) as (opened,):
             # By this name there is no folder in which ONNX Runtime could find further files that nobody hashed.
-            return Model(opened, intra_op_threads)
+            return Model(opened, intra_op_threads, device=device)
     with verified({path: digest} | {path.parent / name: wanted for name, wanted in files.items()}):
         # ONNX Runtime takes nothing from outside the model's folder.
         check_folder(path.parent, {path.name, *files})
-        return Model(str(path), intra_op_threads, mapped=True)
+        return Model(str(path), intra_op_threads, mapped=True, device=device)

@@ -11,6 +11,8 @@ import orjson
 from serving.errors import StartError, brief
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+# What a model is computed on.
+CPU, CUDA = "cpu", "cuda"
 DEFAULT_PATH = "/mnt/models/model.onnx"
 _PART = "[A-Za-z0-9_][A-Za-z0-9._-]*"
 _NAME = re.compile(rf"(?=.{{1,255}}$){_PART}(/{_PART})*")
@@ -59,7 +61,7 @@ class Serve:
     """What to serve and as what; `drain_seconds` is how long the server goes on after SIGTERM.
 
     `null_if_not_finite`: outputs that are not finite are null in JSON instead of a refusal. `hooks` is the folder of
-    the model's own code, in an image that has some.
+    the model's own code, in an image that has some; `device` is what the model is computed on, "cpu" or "cuda".
     """
 
     model: str
@@ -75,6 +77,7 @@ class Serve:
     null_if_not_finite: bool
     files: tuple[File, ...] = ()
     hooks: Path | None = None
+    device: str = CPU
 
 
 def _text(environ: Mapping[str, str], names: tuple[str, ...]) -> dict[str, str]:
@@ -158,4 +161,5 @@ def serve(environ: Mapping[str, str] = os.environ) -> Serve:
         null_if_not_finite=_choice(environ, "NONFINITE_OUTPUTS", ("refuse", "null")) == "null",
         files=_files(environ, path),
         hooks=Path(environ["MODEL_HOOKS"]) if environ.get("MODEL_HOOKS") else None,
+        device=_choice(environ, "STELLWERK_DEVICE", (CPU, CUDA)),
     )

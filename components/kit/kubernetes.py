@@ -17,8 +17,8 @@ import pulumi
 from components.kit.fields import Fields, shown
 
 __all__ = [
-    "Provider", "admissionregistration", "apiextensions", "apps", "batch", "core", "meta", "networking", "policy",
-    "rbac", "yaml",
+    "Provider", "admissionregistration", "apiextensions", "apps", "batch", "core", "helm", "meta", "networking",
+    "policy", "rbac", "yaml",
 ]  # fmt: skip
 
 
@@ -116,8 +116,30 @@ class _Provider(pulumi.ProviderResource):
         super().__init__("kubernetes", resource_name, texts, _with_version(opts))
 
 
+class _Release(pulumi.CustomResource):
+    """A chart that the provider installs, as Helm does."""
+
+    def __init__(self, resource_name: str, opts: pulumi.ResourceOptions | None = None, **fields: Any) -> None:
+        props: dict[str, Any] = Fields(**fields)
+        super().__init__("kubernetes:helm.sh/v3:Release", resource_name, props, _with_version(opts))
+
+
+class _Helm:
+    class v3:
+        Release, RepositoryOptsArgs = _Release, Fields
+
+
+class _CustomPatch(_Object):
+    """Fields of an object of a custom kind; the provider knows a patch by its type alone."""
+
+    def __init__(
+        self, resource_name: str, api_version: str, kind: str, opts: pulumi.ResourceOptions | None = None, **fields: Any
+    ) -> None:
+        super().__init__(resource_name, api_version, kind, opts, f"kubernetes:{api_version}:{kind}Patch", **fields)
+
+
 class _Extensions:
-    CustomResource = _Object
+    CustomResource, CustomResourcePatch = _Object, _CustomPatch
 
 
 class _Yaml:
@@ -133,6 +155,7 @@ if TYPE_CHECKING:
         apps,
         batch,
         core,
+        helm,
         meta,
         networking,
         policy,
@@ -140,7 +163,7 @@ if TYPE_CHECKING:
         yaml,
     )  # fmt: skip
 else:
-    Provider, apiextensions, yaml = _Provider, _Extensions, _Yaml
+    Provider, apiextensions, helm, yaml = _Provider, _Extensions, _Helm, _Yaml
     core, apps, batch, policy, meta = (_Group(name) for name in ("core", "apps", "batch", "policy", "meta"))
     networking, rbac, admissionregistration = (
         _Group(f"{name}.k8s.io") for name in ("networking", "rbac.authorization", "admissionregistration")

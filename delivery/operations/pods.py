@@ -15,6 +15,7 @@ from delivery.clients.kubectl import Kubectl
 from delivery.clock import Clock
 from delivery.errors import DeliveryError
 from delivery.operations.events import SCALING, room
+from delivery.operations.pool_room import pool_lines, unscheduled
 from infra.values import SERVING
 
 _REVISION = "deployment.kubernetes.io/revision"
@@ -97,6 +98,13 @@ class Watch:
             return False
         return any(event.get("reason") in SCALING for event in events)
 
+    def _pod(self, name: str) -> dict[str, Any]:
+        """Return a pod; one without a spec when it cannot be read."""
+        try:
+            return self.kubectl.get(self.kubectl.namespace(SERVING), "pod", name) or {}
+        except DeliveryError:
+            return {}
+
     def _troubles(self) -> list[Trouble]:
         try:
             return troubles(self.kubectl, self.model, self.release)
@@ -119,7 +127,8 @@ class Watch:
             self._keep_lines(trouble)
             return "\n".join([trouble.text, *(f"  | {line}" for line in self._lines.get(trouble.pod, []))])
         if trouble.kind == "unschedulable":
-            taken = "\n".join(f"  {line}" for line in room(self.kubectl, "cpu"))
+            lines = pool_lines(self.kubectl, self._pod(trouble.pod)) or room(self.kubectl, "cpu")
+            taken = "\n".join(f"  {line}" for line in lines)
             return f"{trouble.text}\n{taken}" if taken else trouble.text
         return trouble.text
 
@@ -179,15 +188,16 @@ def _of_pod(pod: dict[str, Any]) -> Iterator[Trouble]:
         if fault.kind is FaultKind.CRASH:
             # A second and third try are given to a container that ended by itself before that is definite.
             final = fault.down and fault.ends >= (_KILLS if fault.out_of_memory else _CRASHES)
-        yield Trouble(fault.kind.value, name, fault.container, _text(name, fault), final, fault.down)
+        yield Trouble(fault.kind.value, name, fault.container, _text(pod, fault), final, fault.down)
 
 
-def _text(pod: str, fault: Fault) -> str:
+def _text(pod: dict[str, Any], fault: Fault) -> str:
+    name = pod["metadata"]["name"]
     if fault.kind is FaultKind.UNSCHEDULABLE:
-        return f"{pod}: not scheduled: {fault.message}"
+        return f"{name}: {unscheduled(pod, fault.message)}"
     if fault.kind is FaultKind.EVICTED:
-        return f"{pod}: evicted: {fault.message}"
-    place = f"{pod}, container {fault.container}"
+        return f"{name}: evicted: {fault.message}"
+    place = f"{name}, container {fault.container}"
     if fault.kind is FaultKind.IMAGE:
         words = _RUNTIME.sub("", fault.message) or fault.reason
         return f"{place}: image {fault.image}: cannot be pulled: {words}"

@@ -9,6 +9,7 @@ from delivery.clients.kubectl import Kubectl
 from delivery.clock import Clock
 from delivery.errors import DeliveryError
 from delivery.operations.events import events, largest_node, refuse_beyond_quota, requested, room, scaling, shown
+from delivery.operations.pool_room import pool_lines, unscheduled
 
 # A second try often succeeds; after so many seconds it counts.
 _PATIENCE = 60
@@ -91,15 +92,15 @@ class Waiting:
                     return self._container(pod, state.get("reason", ""), state.get("message", ""))
             for item in pod["status"].get("conditions", []):
                 if item["type"] == "PodScheduled" and item["status"] == "False":
-                    return self._unscheduled(pod, f"not scheduled: {item.get('message', '')}")
+                    return self._unscheduled(pod, unscheduled(pod, item.get("message", "")))
         return []
 
     def _unscheduled(self, pod: dict[str, Any], text: str) -> list[str]:
         """Return why the pod has no node; what an autoscaler says of it comes first: only that is said later."""
         said = scaling(self.kubectl, self.namespace, pod.get("metadata", {}).get("name", ""))
-        short = _INSUFFICIENT.search(text)
-        more = self._short(pod, short[1]) if short and not said else []
-        return [said, f"  {text}"] if said else [text, *more]
+        pool, short = pool_lines(self.kubectl, pod), _INSUFFICIENT.search(text)
+        more = self._short(pod, short[1]) if short and not said and not pool else [f"  {line}" for line in pool]
+        return [said, f"  {text}", *more] if said else [text, *more]
 
     def _short(self, pod: dict[str, Any], resource: str) -> list[str]:
         """Return what takes the room, and whether there could be enough of it."""

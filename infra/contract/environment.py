@@ -96,6 +96,9 @@ class Images(Section):
     base_python: BasePython | None = Field(
         default=None, description="{build: true} or {image: <reference>}; null: this stack builds no images"
     )
+    serving_cuda: bool = Field(
+        default=False, description="true: the serving image computes with CUDA where a model has a GPU; 2 GB more"
+    )
 
 
 class Quota(Section):

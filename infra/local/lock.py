@@ -22,7 +22,11 @@ def locks() -> dict[Path, tuple[str, ...]]:
     sources: dict[Path, tuple[str, ...]] = {Path("requirements/dev.txt"): ("--group", "dev", "pyproject.toml")}
     folders = ("*", "training/frameworks/*", "components/*/images/*", "models/*")
     # In this order: a framework's packages fit those of training, a model's those of its framework or the server's.
-    patterns = [*(f"{folder}/requirements.in" for folder in folders), "models/*/requirements-serve.in"]
+    patterns = [
+        *(f"{folder}/requirements.in" for folder in folders),
+        "models/*/requirements-serve.in",
+        "serving/requirements-*.in",
+    ]
     for source in (file for pattern in patterns for file in sorted(ROOT.glob(pattern))):
         relative = source.relative_to(ROOT)
         sources[relative.with_suffix(".txt")] = (str(relative),)

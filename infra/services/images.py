@@ -55,7 +55,7 @@ def _rules(stack: Stack) -> Iterator[Problem]:
 
 def _references(environment: Environment) -> dict[KeyPath, str]:
     """Return the references that the environment names, by their keys."""
-    given = environment.images.model_dump(by_alias=True, exclude={"base_python"}, exclude_none=True)
+    given = environment.images.model_dump(by_alias=True, exclude={"base_python", "serving_cuda"}, exclude_none=True)
     named: dict[KeyPath, str] = {("images", key): str(reference) for key, reference in given.items()}
     base = environment.images.base_python
     if base is not None and base.image is not None:

@@ -17,6 +17,12 @@ def runs(environment: Environment) -> bool:
     return not environment.cluster.shared
 
 
+def _build(environment: Environment) -> Build:
+    arguments = {"CUDA": "1"} if environment.images.serving_cuda else {}
+    sources = ("serving", "!serving/model-image")
+    return Build("serving", sources=sources, arguments=arguments, sets_times=True, installs=True)
+
+
 def _compose(context: Composition) -> None:
     from components.serving.kserve import KServe
 
@@ -51,9 +57,7 @@ SERVICE = Service(
     namespaces=(Namespace(KSERVE, pulls=False),),
     folders=lambda _: [_MANIFESTS],
     # Images of models that have code of their own there are built on it.
-    builds=lambda *_: {
-        "serving": Build("serving", sources=("serving", "!serving/model-image"), sets_times=True, installs=True)
-    },
+    builds=lambda environment, _: {"serving": _build(environment)},
     compose=_compose,
     connect=_connect,
 )

@@ -90,8 +90,8 @@ def test_an_elastic_pool_counts_the_nodes_that_it_may_have(answers: bool, tmp_pa
 
 @pytest.mark.tools
 def test_nodes_of_an_elastic_pool_that_are_there_are_not_counted_twice(tmp_path: Path) -> None:
-    there = node("gpu-x", "gpu", cpu="64", **{GPU: "8"})
-    said = fitted(Pools(elastic("gpu", 1, BIG)), [there], planned(wants("nine", 9, "gpu", {GPU: "1"})), tmp_path)
+    present = node("gpu-x", "gpu", cpu="64", **{GPU: "8"})
+    said = fitted(Pools(elastic("gpu", 1, BIG)), [present], planned(wants("nine", 9, "gpu", {GPU: "1"})), tmp_path)
     assert [(each.placed, each.pods) for each in said.placements] == [(8, 9)]
 
 

@@ -10,6 +10,7 @@ from components.cluster.ownership import PROJECT_LABEL, STACK_LABEL, field_manag
 
 _PROVIDER = "kubernetes:"
 _GROUP = f"{_PROVIDER}yaml/v2:ConfigGroup"
+_NO_OBJECTS = (":yaml/", ":helm.sh/")
 _DEFINITION = f"{_PROVIDER}apiextensions.k8s.io/v1:CustomResourceDefinition"
 
 
@@ -45,8 +46,11 @@ def mark_child(args: pulumi.ResourceTransformArgs) -> pulumi.ResourceTransformRe
 
 
 def _is_own(kind: str) -> bool:
-    """Return whether an object is this stack's: a Patch changes one of somebody else's, which stays that one's."""
-    return kind.startswith(_PROVIDER) and not kind.endswith("Patch") and ":yaml/" not in kind
+    """Return whether an object is this stack's: a Patch changes one of somebody else's, which stays that one's.
+
+    Those of a chart are Helm's, in the provider.
+    """
+    return kind.startswith(_PROVIDER) and not kind.endswith("Patch") and not any(each in kind for each in _NO_OBJECTS)
 
 
 def _marks(kind: str) -> dict[str, dict[str, str]]:
