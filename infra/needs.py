@@ -50,9 +50,9 @@ def _instance_types(environments: list[Environment]) -> tuple[InstanceType, ...]
             prices = {**machine.prices, **(first.prices if first else {})}
             if first and (first.resources != machine.resources or prices != {**prices, **machine.prices}):
                 raise ConfigError(
-                    f"nodePools: {environment.environment} has an instance type {machine.name} that is another one "
-                    f"than that of another pool, and one autoscaler of the local cluster makes nodes of both; give "
-                    f"them the same resources, shares of GPUs and prices, or names of their own"
+                    f"nodePools: {environment.environment} has an instance type {machine.name} that is "
+                    f"another one than that of another pool, and one autoscaler of the local cluster makes "
+                    "nodes of both; give them the same resources, shares of GPUs and prices, or names of their own"
                 )
             known[machine.name] = InstanceType(machine.name, machine.resources, prices)
     return tuple(known.values())

@@ -11,7 +11,7 @@ from components.kit.kubernetes import batch, core, meta
 from components.kit.names import GPU, MODEL_LABEL, REVISION
 from components.kit.volumes import scratch_volume
 from components.kit.workload import Workload
-from components.training.workers import add_workers, declare_meeting
+from components.training.workers import declare_meeting, starts
 
 
 class TrainingPipelineArgs(TypedDict):
@@ -68,7 +68,6 @@ class TrainingPipeline(pulumi.ComponentResource):
         labels = {"app": "training", MODEL_LABEL: args["model"]}
         pod, workers = _pod(args, secret, account), args.get("workers", 1)
         if workers > 1:
-            add_workers(pod, title, workers, _devices(args))
             declare_meeting(name, title, args["namespace"], labels, self)
         job = _job(pod, labels, args["revision"], workers)
         # Never by itself: there is no 31st of February.
@@ -79,9 +78,11 @@ class TrainingPipeline(pulumi.ComponentResource):
 
 def _job(pod: core.v1.PodSpecArgs, labels: Mapping[str, str], revision: str, workers: int) -> batch.v1.JobSpecArgs:
     disruption = batch.v1.PodFailurePolicyOnPodConditionsPatternArgs(type="DisruptionTarget", status="True")
-    several = {"completion_mode": "Indexed", "completions": workers, "parallelism": workers} if workers > 1 else {}
+    several = workers > 1
     return batch.v1.JobSpecArgs(
-        **several,
+        completion_mode="Indexed" if several else None,
+        completions=workers if several else None,
+        parallelism=workers if several else None,
         # A gate that is missed is missed again; nodes that go away are another matter.
         backoff_limit=0,
         active_deadline_seconds=6 * 3600,
@@ -143,11 +144,14 @@ def _pod(
     args: TrainingPipelineArgs, secret: pulumi.Input[str] | None, account: pulumi.Input[str] | None
 ) -> core.v1.PodSpecArgs:
     store, pool, devices = args["store"], args.get("node_pool"), _devices(args)
+    title, workers = f"train-{args['model']}", args.get("workers", 1)
+    command, first = starts(title, workers, devices) if workers > 1 else (None, [])
     container = pods.container(
         "training",
         args["image"],
         pods.resources(args["cpu"], args["memory"], devices=devices),
         [*store_access.trust_mounts(store), pods.temporary()],
+        command=command,
         args=[args["model"]],
         env=[
             pods.field_env("JOB_NAME", "metadata.labels['batch.kubernetes.io/job-name']"),
@@ -162,6 +166,7 @@ def _pod(
             *_data_environment(args.get("data"), secret),
             *pods.env({"STELLWERK_DEVICE": "cuda" if devices else "cpu"}),
             *_tracking_environment(args, secret),
+            *first,
         ],
     )
     pod = pods.pod(
@@ -171,6 +176,8 @@ def _pod(
         account=account,
         restart_policy="Never",
     )
+    if workers > 1:
+        pod.subdomain = title
     if pool:
         pod.node_selector = placement.selector(pool)
         pod.tolerations = [

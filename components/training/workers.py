@@ -13,19 +13,17 @@ from components.kit.ports import WORKERS
 _FIRST = "STELLWERK_FIRST_WORKER"
 
 
-def add_workers(pod: core.v1.PodSpecArgs, service: str, workers: int, devices: Mapping[str, str]) -> None:
-    """Have torchrun start the training in a pod of an Indexed Job: a process for each GPU of the pod."""
-    (container,) = pod.containers
+def starts(service: str, workers: int, devices: Mapping[str, str]) -> tuple[list[str], list[core.v1.EnvVarArgs]]:
+    """Return command and variables by which torchrun trains in a pod of an Indexed Job, a process for each GPU."""
     processes = devices.get(GPU, "1")
     # Its pods are called after the Job and their number: the first one is where all others meet.
     first = pods.env({_FIRST: f"$(JOB_NAME)-0.{service}"})
-    container.env = [*container.env, *first]
-    container.command = [
+    command = [
         "python", "-m", "torch.distributed.run", f"--nnodes={workers}", f"--nproc-per-node={processes}",
         "--node-rank=$(JOB_COMPLETION_INDEX)", f"--master-addr=$({_FIRST})", f"--master-port={WORKERS}",
         "-m", "training",
     ]  # fmt: skip
-    pod.subdomain = service
+    return command, first
 
 
 def declare_meeting(

@@ -156,7 +156,7 @@ def wait(session: Session, environment: str, name: str, console: Console) -> Non
         job = jobs.job(name)
         if job is None:
             raise DeliveryError(f"job {name} was deleted")
-        lines = _log(jobs, job)
+        lines = _log(jobs, name, job)
         for line in lines[shown:]:
             console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
         shown = len(lines)
@@ -176,10 +176,9 @@ def condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:
     return next((item for item in conditions if item["type"] == kind and item["status"] == "True"), None)
 
 
-def _log(jobs: TrainingJobs, job: dict[str, Any]) -> list[str]:
+def _log(jobs: TrainingJobs, name: str, job: dict[str, Any]) -> list[str]:
     """Return messages of the Job's ECS lines, of several workers the first's; others as they are. Empty: no log yet."""
-    name = job["metadata"]["name"]
-    several = job["spec"].get("completionMode") == "Indexed"
+    several = job.get("spec", {}).get("completionMode") == "Indexed"
     selector = f"batch.kubernetes.io/job-name={name},{INDEX_LABEL}=0"
     which = ("--selector", selector) if several else (f"job/{name}",)
     try:

@@ -1,11 +1,12 @@
 """Several workers: each has its part of the rows, and a framework that trains in one process says so."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from training import frameworks, workers
+from training import workers
 from training.author import Author, Rows, Run
 from training.errors import TrainingError
 from training.workers import ALONE, Worker, part, read_worker
@@ -82,6 +83,6 @@ def test_several_train_on_their_parts_and_the_first_alone_records(rank: int) -> 
 
 
 def test_a_framework_that_trains_in_one_process_refuses_several() -> None:
-    alone = frameworks.adapter("scikit-learn")
+    alone = SimpleNamespace(prepare=lambda device, seed: None)
     with pytest.raises(TrainingError, match="2 workers: this framework trains in one process; set workers to 1"):
         fit_with(alone, Worker(0, 2), [])

@@ -64,7 +64,7 @@ def placed(cluster: Elastic, name: str) -> str:
     return str(cluster.read("Pod", name)["spec"].get("nodeName", ""))
 
 
-def told(cluster: Elastic, name: str) -> list[str]:
+def reasons(cluster: Elastic, name: str) -> list[str]:
     """What `stellwerk train` says of the Job at a first look."""
     return Waiting(name, NAMESPACE, cluster.kubectl, Clock()).look(cluster.read("Job", name))
 
@@ -92,8 +92,8 @@ def test_beyond_the_limit_a_job_waits_and_its_reason_is_told(cluster: Elastic) -
     before = {each["metadata"]["name"] for each in of_pool(cluster, POOL)}
     assert len(before) == 2, "the limit leaves no room for one node with eight GPUs"
     cluster.create(job("third", gpu_pod(POOL)))
-    eventually(lambda: any("exceed limits" in line for line in told(cluster, "third")), cluster.log, 30)
-    first, scheduler = told(cluster, "third")
+    eventually(lambda: any("exceed limits" in line for line in reasons(cluster, "third")), cluster.log, 30)
+    first, scheduler = reasons(cluster, "third")
     assert "no node is made for it" in first and POOL in first
     assert "not scheduled" in scheduler
     assert {each["metadata"]["name"] for each in of_pool(cluster, POOL)} == before
@@ -106,7 +106,7 @@ def test_beyond_the_limit_a_job_waits_and_its_reason_is_told(cluster: Elastic) -
 
 def test_what_no_instance_type_has_is_told_by_resource(cluster: Elastic) -> None:
     cluster.create(job("nowhere", gpu_pod(POOL, 16)))
-    eventually(lambda: any(GPU in line for line in told(cluster, "nowhere")), cluster.log, 30)
+    eventually(lambda: any(GPU in line for line in reasons(cluster, "nowhere")), cluster.log, 30)
     assert of_pool(cluster, POOL) == []
     cluster.delete("Job", "nowhere")
 
