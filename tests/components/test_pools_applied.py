@@ -15,7 +15,7 @@ from tests.support.applied import Applied, applied
 from tests.support.simulated import simulated_cluster
 from tests.support.tools import eventually
 
-pytestmark = [pytest.mark.tools, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.tools, pytest.mark.long, pytest.mark.timeout(300)]
 
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _HEAD = "import pulumi\nopts = pulumi.ResourceOptions()\n"
