@@ -15,7 +15,7 @@ from tests.support.applied_components import Applied, applied
 from tests.support.simulated import simulated_cluster
 from tests.support.tools import eventually
 
-pytestmark = [pytest.mark.tools, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.tools, pytest.mark.long, pytest.mark.timeout(300)]
 
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _HEAD = "import pulumi\nopts = pulumi.ResourceOptions()\n"
@@ -76,6 +76,7 @@ def project(plane: ControlPlane, tmp_path: Path) -> Iterator[Applied]:
     made.destroy()
 
 
+# Before the project, which is taken away first: what is taken off a node that is gone would make it again.
 @pytest.fixture
 def nodes(plane: ControlPlane) -> Iterator[None]:
     for name in ("a", "b"):
@@ -87,7 +88,7 @@ def nodes(plane: ControlPlane) -> Iterator[None]:
         plane.delete(f"/api/v1/nodes/{name}")
 
 
-def test_labels_and_taints_of_nodes_come_change_and_go(plane: ControlPlane, project: Applied, nodes: None) -> None:
+def test_labels_and_taints_of_nodes_come_change_and_go(plane: ControlPlane, nodes: None, project: Applied) -> None:
     project.up(_HEAD + NODES.format(gpus=0, labels={"nvidia.com/mig.config": "ours"}, taints=[]))
     for name in ("a", "b"):
         labels = plane.read(f"/api/v1/nodes/{name}")["metadata"]["labels"]
@@ -99,7 +100,7 @@ def test_labels_and_taints_of_nodes_come_change_and_go(plane: ControlPlane, proj
 
 
 def test_taints_that_somebody_else_has_set_are_not_taken_over(
-    plane: ControlPlane, project: Applied, nodes: None
+    plane: ControlPlane, nodes: None, project: Applied
 ) -> None:
     said = project.refused(_HEAD + NODES.format(gpus=8, labels={}, taints=[]))
     assert "conflict" in said and ".spec.taints" in said
@@ -179,7 +180,7 @@ def any_node(plane: ControlPlane) -> Iterator[None]:
 
 
 def test_the_operator_s_chart_makes_a_policy_that_its_definition_takes(
-    plane: ControlPlane, project: Applied, any_node: None
+    plane: ControlPlane, any_node: None, project: Applied
 ) -> None:
     chart = manifests_folder() / "gpu-operator" / "chart"
     release = {"chart": str(chart), "awaits": False, "driver": False, "toolkit": True}
