@@ -18,6 +18,7 @@ _GIB = 1024**3
 # Of all event files together; a run writes some megabytes.
 _ROOM_GIB = 4
 _LOOK_SECONDS = 15
+_RESOURCES: PodResourcesArgs = {"cpu": "100m", "memory": "1Gi"}
 
 
 class TensorBoardArgs(TypedDict):
@@ -75,7 +76,7 @@ class TensorBoard(pulumi.ComponentResource):
 
 
 def _board(args: TensorBoardArgs) -> core.v1.ContainerArgs:
-    asked: PodResourcesArgs = args.get("resources") or {"cpu": "100m", "memory": "1Gi"}
+    asked = args.get("resources", _RESOURCES)
     return pods.container(
         TENSORBOARD,
         args["image"],

@@ -93,7 +93,7 @@ def cordon(plane: ControlPlane, closed: bool) -> None:
 def served(plane: ControlPlane) -> Iterator[ControlPlane]:
     """Two pods of a model with the budget that its component declares, and two gateways with theirs."""
     gateway = {
-        "namespace": "prod-platform", "image": "traefik:1", "address": "x", "node_port": 30443, "replicas": 2,
+        "namespace": "prod-platform", "image": "traefik:1", "address": "x", "node_port": 31999, "replicas": 2,
         "tls": {"certificate": "c", "key": "k"}, "routes": [],
         "limits": {"max_body_bytes": 1024, "in_flight": 1, "requests_per_second": 1},
     }  # fmt: skip
@@ -163,7 +163,9 @@ def test_a_drained_node_leaves_a_pod_of_each_at_any_time(served: ControlPlane) -
 
 def kubectl(plane: ControlPlane, *words: str) -> None:
     command = ["kubectl", f"--kubeconfig={plane.kubeconfig}", *words]
-    done = subprocess.run(command, env=variables(), capture_output=True, text=True, check=False)
+    # Without a home it would keep what it has learned in the working folder.
+    environment = {**variables(), "KUBECACHEDIR": str(plane.kubeconfig.parent / "cache")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
 

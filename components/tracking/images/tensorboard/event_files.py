@@ -70,8 +70,8 @@ class Copy:
             target = place(self._folder, self._prefix, file.key)
             if target is not None:
                 wanted[target] = file
-        there = {path for path in self._folder.rglob("*") if path.is_file()}
-        gone = there - wanted.keys()
+        present = {path for path in self._folder.rglob("*") if path.is_file()}
+        gone = present - wanted.keys()
         for path in gone:
             path.unlink()
             self._tags.pop(path, None)
@@ -92,7 +92,7 @@ class Copy:
 
 
 def main() -> None:
-    """Look again and again; a look that fails is told, and the next one may succeed."""
+    """Look again and again; a look that fails is reported, and the next one may succeed."""
     import boto3
 
     environment, last = os.environ, ""
