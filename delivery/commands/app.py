@@ -37,7 +37,7 @@ from infra.contract.errors import StellwerkError
 from infra.local.cli import cluster_app, get, start
 from infra.local.cluster.environment import ask_for, environment
 from infra.local.cluster.layout import layout, state_directory
-from infra.local.doctor import doctor_app
+from infra.local.doctor import doctor_command
 from infra.targets.needs import Needs
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ app.add_typer(data.data_app, name="data")
 app.add_typer(feedback.feedback_app, name="feedback")
 app.add_typer(state.state_app, name="state")
 app.add_typer(cluster_app(_needs), name="cluster")
-app.add_typer(doctor_app(_needs, targets.look), name="doctor")
+app.command("doctor")(doctor_command(_needs, targets.look))
 
 
 def open_session() -> "Session":

@@ -26,17 +26,17 @@ def images(
     from delivery.operations.images import listed, mirror_script
 
     work = session(context)
-    found = listed(work.project, [environment] if environment else work.project.environments)
+    listing = listed(work.project, [environment] if environment else work.project.environments)
     if mirror:
-        typer.echo(mirror_script(found, mirror), nl=False)
+        typer.echo(mirror_script(listing, mirror), nl=False)
     elif json:
-        print_json([asdict(image) for image in found])
+        print_json([asdict(image) for image in listing])
     else:
         table = Table(box=None, header_style="dim")
         for title in ("image", "reference", "public", "environments"):
             # A reference is to be copied: it is never cut.
             table.add_column(title, overflow="fold")
-        for image in found:
+        for image in listing:
             public = image.public or "published nowhere"
             table.add_row(image.name, image.reference, public, ", ".join(image.environments))
         answer.print(table)

@@ -3,7 +3,6 @@
 from dataclasses import asdict
 
 import typer
-from rich.table import Table
 
 from delivery.terminal import answer, print_json, session
 
@@ -18,19 +17,19 @@ def look(context: typer.Context, environment: str | None, json: bool) -> int:
 
     work = session(context)
     names = [environment] if environment else list(work.project.environments)
-    found = {
+    by_name = {
         name: Look(AskedCluster(work.kubectl(name)), work.project.environment(name), problem).findings()
         for name in names
     }
     if json:
-        print_json({name: [asdict(each) for each in findings] for name, findings in found.items()})
+        print_json({name: [asdict(each) for each in findings] for name, findings in by_name.items()})
     else:
-        for name, findings in found.items():
-            table = Table(title=name, title_justify="left", box=None, header_style="dim")
-            for title in ("", "what", "found", "do"):
-                table.add_column(title, overflow="fold")
+        for name, findings in by_name.items():
+            answer.print(f"{name}:", markup=False)
             for each in findings:
-                style = _STYLES.get(each.verdict, "yellow")
-                table.add_row(f"[{style}]{each.verdict}[/{style}]", each.name, each.detail, each.fix)
-            answer.print(table)
-    return int(any(each.stops for findings in found.values() for each in findings))
+                todo = f" — {each.fix}" if each.fix else ""
+                answer.print(
+                    f"  {each.verdict:10} {each.name}: {each.detail}{todo}",
+                    style=_STYLES.get(each.verdict, "yellow"), soft_wrap=True, markup=False,
+                )  # fmt: skip
+    return int(any(each.stops for findings in by_name.values() for each in findings))

@@ -29,7 +29,7 @@ echo 'stellwerk:images:'
 class ListedImage:
     """A platform image: its key in `stellwerk:images`, the reference that pods name, and who runs it.
 
-    `public` is where it can be had from, null where nobody publishes it; `by_digest` says whether pods name a digest,
+    `public` is its public reference, null where nobody publishes it; `by_digest` says whether pods name a digest,
     `local` whether the reference exists on the local node alone.
     """
 

@@ -35,7 +35,7 @@ class Look:
     def findings(self) -> list[Finding]:
         """Return what was found; raise DeliveryError where the cluster does not answer at all."""
         version = self.api.read("/version") or {}
-        found = [_version(version)]
+        findings = [_version(version)]
         parts: list[tuple[str, Callable[[], Iterator[Finding]]]] = [
             ("definitions", self._definitions),
             ("storage", self._storage),
@@ -48,12 +48,12 @@ class Look:
         ]
         for name, part in parts:
             try:
-                found += part()
+                findings += part()
             except DeliveryError as error:
-                found.append(
+                findings.append(
                     Finding(name, Verdict.UNKNOWN, _short(error), "ask the cluster's owner for the right to read it")
                 )
-        return found
+        return findings
 
     def _definitions(self) -> Iterator[Finding]:
         known = definitions(self.api)
@@ -128,11 +128,11 @@ class Look:
         return Finding(name, Verdict.OK, f"{url} answers from here")
 
     def _clock(self) -> Iterator[Finding]:
-        there = self.api.now()
-        if there is None:
+        server_time = self.api.now()
+        if server_time is None:
             yield Finding("clock", Verdict.UNKNOWN, "the API server did not say its time", "compare it by hand")
             return
-        skew = abs((there - self.clock()).total_seconds())
+        skew = abs((server_time - self.clock()).total_seconds())
         if skew <= _SKEW:
             yield Finding("clock", Verdict.OK, f"{skew:.0f} s from this machine's")
         else:

@@ -97,9 +97,9 @@ def _versions(environment: Environment, versions: list[str]) -> Finding:
 def _controllers(api: ClusterApi) -> dict[str, str]:
     """Return by namespace which version of KServe's controller runs there, by its image's tag."""
     path = f"/apis/apps/v1/deployments?fieldSelector=metadata.name%3D{_CONTROLLER}"
-    found: dict[str, Any] = api.read(path) or {}
+    deployments: dict[str, Any] = api.read(path) or {}
     return {
         each["metadata"]["namespace"]: each["spec"]["template"]["spec"]["containers"][0]["image"]
         .partition("@")[0].rpartition("/")[2].rpartition(":")[2].lstrip("v")
-        for each in found.get("items", [])
+        for each in deployments.get("items", [])
     }  # fmt: skip

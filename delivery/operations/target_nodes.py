@@ -68,8 +68,8 @@ def _counted(nodes: list[Any]) -> Mapping[str, int]:
 
 
 def _allocatable(node: Any) -> dict[str, str]:
-    found: dict[str, str] = node.get("status", {}).get("allocatable", {})
-    return found
+    allocatable: dict[str, str] = node.get("status", {}).get("allocatable", {})
+    return allocatable
 
 
 def _labels(node: Any) -> dict[str, str]:

@@ -25,16 +25,14 @@ if TYPE_CHECKING:
 Target = Callable[[typer.Context, str | None, bool], int]
 
 
-def doctor_app(
+def doctor_command(
     needs: Callable[[], Needs],
     target: Target,
     inspect: "Callable[[bool], list[ToolStatus]]" = lambda elastic: inspect(elastic=elastic),
     place: Callable[[], Layout] = layout,
-) -> typer.Typer:
+) -> Callable[..., None]:
     """Return the command; `needs`: what environments ask of a local node, `inspect`: the tools, with elastic ones."""
-    app = typer.Typer(help="What this machine has, lacks, and how to get it.")
-    app.callback(invoke_without_command=True)(_Doctor(needs, target, inspect, place).doctor)
-    return app
+    return _Doctor(needs, target, inspect, place).doctor
 
 
 @dataclass(frozen=True)

@@ -56,26 +56,26 @@ def pool(name: str) -> dict[str, Any]:
 
 
 def looked(api: Any, environment: Environment, unreachable: str = "") -> dict[str, Finding]:
-    found = Look(api, environment, lambda url: "refused" if url == unreachable else "", lambda: NOW).findings()
-    assert all(each.fix or not each.stops for each in found), "nobody is told what to do"
-    return {each.name: each for each in found}
+    findings = Look(api, environment, lambda url: "refused" if url == unreachable else "", lambda: NOW).findings()
+    assert all(each.fix or not each.stops for each in findings), "a finding says nothing of what to do"
+    return {each.name: each for each in findings}
 
 
 def test_eks_as_it_comes_lacks_a_default_storage_class(environment: Made) -> None:
     values = environment("dev", **EXTERNAL, nodePools=[pool("gpu-sim")])
-    found = looked(RecordedCluster("eks"), values, unreachable="https://s3.example.com")
-    assert {name: each.verdict for name, each in found.items() if each.stops} == {
+    findings = looked(RecordedCluster("eks"), values, unreachable="https://s3.example.com")
+    assert {name: each.verdict for name, each in findings.items() if each.stops} == {
         "default storage class": "missing",
         "object store": "missing",
     }
-    assert found["default storage class"].detail == "classes: gp2"
-    assert "refused" in found["object store"].detail and "open the way" in found["object store"].fix
-    assert found["KServe"].verdict == "ok" and "installs" in found["KServe"].detail
-    assert found["node pool gpu-sim"].detail == "ip-10-0-2-40: 1 nvidia.com/gpu"
-    assert found["Karpenter"].verdict == "ok" and found["ECK"].verdict == "absent"
-    assert found["load balancer"].detail == "gives addresses: ingress"
-    assert "webhooks on pods" not in found, "one that is ignored when it fails is in nobody's way"
-    assert found["clock"].detail == "3 s from this machine's"
+    assert findings["default storage class"].detail == "classes: gp2"
+    assert "refused" in findings["object store"].detail and "open the way" in findings["object store"].fix
+    assert findings["KServe"].verdict == "ok" and "installs" in findings["KServe"].detail
+    assert findings["node pool gpu-sim"].detail == "ip-10-0-2-40: 1 nvidia.com/gpu"
+    assert findings["Karpenter"].verdict == "ok" and findings["ECK"].verdict == "absent"
+    assert findings["load balancer"].detail == "gives addresses: ingress"
+    assert "webhooks on pods" not in findings, "one that is ignored when it fails is in nobody's way"
+    assert findings["clock"].detail == "3 s from this machine's"
 
 
 def test_rke2_with_mig_by_its_findings(environment: Made) -> None:
@@ -83,8 +83,8 @@ def test_rke2_with_mig_by_its_findings(environment: Made) -> None:
     cluster = RecordedCluster("rke2-mig")
     for node in cluster.answers["/api/v1/nodes"]["items"][:1]:
         node["metadata"]["labels"][POOL_LABEL] = "mig"
-    found = looked(cluster, values)
-    assert {name: each.verdict for name, each in found.items() if each.stops} == {
+    findings = looked(cluster, values)
+    assert {name: each.verdict for name, each in findings.items() if each.stops} == {
         "Kubernetes": "too old",
         "KServe": "in the way",
         "default storage class": "in the way",
@@ -92,19 +92,19 @@ def test_rke2_with_mig_by_its_findings(environment: Made) -> None:
         "node pool whole": "missing",
         "clock": "in the way",
     }
-    assert found["KServe"].fix == "set kserve.version: 0.15.2"
-    assert found["node pool mig"].detail == "gpu-a: 56 nvidia.com/mig-1g.10gb"
-    assert "label gpu-b with stellwerk.dev/node-pool" in found["accelerators"].fix
-    assert found["KEDA"].verdict == "note" and "serves v1beta1, not v1alpha1" in found["KEDA"].detail
-    assert "kyverno" in found["webhooks on pods"].detail
-    assert found["rights"].verdict == "ok", "what the owner alone makes is not asked for"
+    assert findings["KServe"].fix == "set kserve.version: 0.15.2"
+    assert findings["node pool mig"].detail == "gpu-a: 56 nvidia.com/mig-1g.10gb"
+    assert "label gpu-b with stellwerk.dev/node-pool" in findings["accelerators"].fix
+    assert findings["KEDA"].verdict == "note" and "serves v1beta1, not v1alpha1" in findings["KEDA"].detail
+    assert "kyverno" in findings["webhooks on pods"].detail
+    assert findings["rights"].verdict == "ok", "what the owner alone makes is not asked for"
 
 
 def test_who_is_to_own_the_cluster_needs_more(environment: Made) -> None:
-    found = looked(RecordedCluster("rke2-mig"), environment("dev", **EXTERNAL))
-    assert found["KServe"].verdict == "in the way" and "cluster.shared: true" in found["KServe"].fix
-    assert found["rights"].verdict == "missing"
-    assert found["rights"].detail == "create nodes; create customresourcedefinitions.apiextensions.k8s.io"
+    findings = looked(RecordedCluster("rke2-mig"), environment("dev", **EXTERNAL))
+    assert findings["KServe"].verdict == "in the way" and "cluster.shared: true" in findings["KServe"].fix
+    assert findings["rights"].verdict == "missing"
+    assert findings["rights"].detail == "create nodes; create customresourcedefinitions.apiextensions.k8s.io"
 
 
 @pytest.mark.parametrize(
@@ -137,9 +137,9 @@ def test_what_may_not_be_read_is_unknown_and_stops_nothing_else(environment: Mad
         return read(path)
 
     cluster.read = refused  # type: ignore[method-assign]
-    found = looked(cluster, environment("dev", **EXTERNAL, nodePools=[]))
-    assert (found["storage"].verdict, found["storage"].detail) == ("unknown", "storageclasses is forbidden")
-    assert "clock" in found
+    findings = looked(cluster, environment("dev", **EXTERNAL, nodePools=[]))
+    assert (findings["storage"].verdict, findings["storage"].detail) == ("unknown", "storageclasses is forbidden")
+    assert "clock" in findings
 
 
 def test_the_tables_name_nothing_twice() -> None:
@@ -152,21 +152,21 @@ def test_a_real_api_server_answers(environment: Made, tmp_path: Path) -> None:
     values = environment("dev", **EXTERNAL, nodePools=[pool("gpu")])
     with control_plane(variables(), tmp_path / "plane") as plane:
         api = AskedCluster(asked(plane))
-        found = {each.name: each for each in Look(api, values, lambda _: "").findings()}
-        assert {name: each.verdict for name, each in found.items() if each.stops} == {
+        findings = {each.name: each for each in Look(api, values, lambda _: "").findings()}
+        assert {name: each.verdict for name, each in findings.items() if each.stops} == {
             "default storage class": "missing",
             "nodes": "missing",
         }
-        assert found["Kubernetes"].detail.startswith("v1.") and found["rights"].verdict == "ok"
-        assert found["clock"].verdict == "ok"
+        assert findings["Kubernetes"].detail.startswith("v1.") and findings["rights"].verdict == "ok"
+        assert findings["clock"].verdict == "ok"
         about = {"name": "gpu-0", "labels": {POOL_LABEL: "gpu"}}
         status = {"allocatable": {"cpu": "4", "nvidia.com/mig-1g.10gb": "7"}, "capacity": {"cpu": "4"}}
         plane.create("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": about, "status": status})
         name = {"name": "own", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}
         plane.create("/apis/storage.k8s.io/v1/storageclasses", {"metadata": name, "provisioner": "example.com/own"})
-        found = {each.name: each for each in Look(api, values, lambda _: "").findings()}
-        assert not [each for each in found.values() if each.stops]
-        assert found["node pool gpu"].detail == "gpu-0: 7 nvidia.com/mig-1g.10gb"
+        findings = {each.name: each for each in Look(api, values, lambda _: "").findings()}
+        assert not [each for each in findings.values() if each.stops]
+        assert findings["node pool gpu"].detail == "gpu-0: 7 nvidia.com/mig-1g.10gb"
         assert api.denied([Right("create", "", "pods", "default")]) == []
 
 
@@ -179,7 +179,8 @@ def test_the_command_prints_what_keeps_it_and_ends_with_one(
         return []
 
     cluster.listed = listed
-    code, out, _ = stellwerk("doctor", "--target", "prod", "--json")
+    code, out, err = stellwerk("doctor", "--target", "prod", "--json")
+    assert out, err
     verdicts = {each["name"]: each["verdict"] for each in json.loads(out)["prod"]}
     assert (code, verdicts["KServe"], verdicts["nodes"]) == (1, "missing", "missing")
     code, out, _ = stellwerk("doctor", "--target", "prod")

@@ -61,7 +61,7 @@ class Installation:
         self.apply([{"apiVersion": "v1", "kind": "Node", "metadata": about}, *named])
 
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
-        """Return what kubectl prints; fail with what it says."""
+        """Return what kubectl prints; fail with its message."""
         done = subprocess.run(
             [tool("kubectl"), f"--kubeconfig={self.plane.kubeconfig}", f"--cache-dir={self.folder}/cache", *arguments],
             input=stdin, capture_output=True, text=True, check=False,
@@ -71,8 +71,8 @@ class Installation:
 
     def get(self, *arguments: str) -> Object:
         """Return an object, or a list of them."""
-        found: Object = json.loads(self.kubectl("get", *arguments, f"--namespace={NAMESPACE}", "--output=json"))
-        return found
+        answer: Object = json.loads(self.kubectl("get", *arguments, f"--namespace={NAMESPACE}", "--output=json"))
+        return answer
 
     def apply(self, documents: Sequence[Object]) -> None:
         """Apply documents as the engine's provider does."""

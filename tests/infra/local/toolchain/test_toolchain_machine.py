@@ -5,6 +5,7 @@ import socket
 from pathlib import Path
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from infra.local import doctor
@@ -67,8 +68,11 @@ def test_doctor_reports_tools_and_machine(make_manifest: MakeManifest, tmp_path:
     manifest = make_manifest(
         '[[tool]]\nname = "lost"\nversion = "1"\n[tool.release]\nurl = "http://127.0.0.1:1/x"\nchecksum = "x"\n'
     )
-    app = doctor.doctor_app(
-        Needs, lambda *_: 0, lambda elastic: inspect(manifest, elastic=elastic), lambda: Layout(tmp_path / "state")
+    app = typer.Typer()
+    app.command()(
+        doctor.doctor_command(
+            Needs, lambda *_: 0, lambda elastic: inspect(manifest, elastic=elastic), lambda: Layout(tmp_path / "state")
+        )
     )
     result = CliRunner().invoke(app, ["--json"])
     assert result.exit_code == 1
