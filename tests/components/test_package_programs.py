@@ -1,8 +1,10 @@
 """Programs of others, each in its language, with the real engine: on a control plane of their own, or as manifests."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,28 +12,35 @@ import yaml
 
 from delivery.clients.control_plane import ControlPlane
 from infra.contract.versions import versions
-from tests.support.package import PACKAGE, PackageEngine, journey, package_engine, typescript_program
+from tests.support.package import (
+    PACKAGE,
+    PackageEngine,
+    go_sdk,
+    installed_python_sdk,
+    journey,
+    package_engine,
+    typescript_program,
+)
 from tests.support.simulated import simulated_cluster
 from tests.support.tools import tool
 
 pytestmark = [pytest.mark.tools, pytest.mark.timeout(300)]
 TYPESCRIPT = PACKAGE / "example" / "typescript"
-# Without an SDK: what one does that the engine generates.
 PYTHON_PROGRAM = """
 import pulumi
-
-
-class Tenant(pulumi.ComponentResource):
-    def __init__(self, name, opts, **inputs):
-        super().__init__("stellwerk:index:Tenant", name, inputs, opts, True)
-
+import pulumi_stellwerk as stellwerk
 
 cluster = pulumi.ProviderResource(
     "kubernetes", "cluster", {"renderYamlToDirectory": pulumi.Config().require("manifests")}
 )
-quota = {"cpu": "16", "memory": "64Gi", "pods": 40, "storage": "100Gi"}
-options = pulumi.ResourceOptions(providers=[cluster])
-tenant = Tenant("own", options, environment="own", namespaces=["serving"], quota=quota, nodePorts={"serving": 2})
+tenant = stellwerk.Tenant(
+    "own",
+    environment="own",
+    namespaces=["serving"],
+    quota=stellwerk.QuotaArgsArgs(cpu="16", memory="64Gi", pods=40, storage="100Gi"),
+    node_ports={"serving": 2},
+    opts=pulumi.ResourceOptions(providers=[cluster]),
+)
 pulumi.export("namespaces", tenant.namespaces)
 """
 
@@ -54,7 +63,8 @@ def on_cluster(tmp_path: Path, cluster: ControlPlane) -> PackageEngine:
     return package_engine(tmp_path, KUBECONFIG=str(cluster.kubeconfig))
 
 
-def test_a_python_program_renders_manifests(engine: PackageEngine) -> None:
+def test_a_python_program_with_an_sdk_renders_manifests(engine: PackageEngine) -> None:
+    engine = replace(engine, variables={**engine.variables, "PYTHONPATH": str(installed_python_sdk(engine))})
     (engine.program / "Pulumi.yaml").write_text("name: own\nruntime: python\n")
     (engine.program / "__main__.py").write_text(PYTHON_PROGRAM)
     engine.start(manifests=str(engine.place / "manifests"))
@@ -90,3 +100,11 @@ def test_the_example_in_typescript_is_applied_changed_and_taken_away(
 def test_the_example_in_typescript_has_the_engines_version() -> None:
     asked = json.loads((TYPESCRIPT / "package.json").read_text())["dependencies"]
     assert asked["@pulumi/pulumi"] == versions()["pulumi"]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+def test_the_sdk_in_go_compiles(engine: PackageEngine) -> None:
+    sdk = go_sdk(engine)
+    building = replace(engine, variables=os.environ | {"GOFLAGS": "-mod=mod", "CGO_ENABLED": "0"})
+    building.command("go", "vet", "./...", folder=sdk)

@@ -1,4 +1,4 @@
-"""The page of the components says what each makes, needs and costs, as the program of the stacks declares it.
+"""The page of the components says what each makes, needs and costs, as the program of the stacks declares.
 
 `--snapshot-update` writes the table again.
 """

@@ -55,12 +55,14 @@ def accepted(checker: str) -> set[Finding]:
     }
 
 
-def unexplained(found: set[Finding], checker: str) -> Iterator[str]:
+def unexplained(findings: set[Finding], checker: str) -> Iterator[str]:
     """What findings.toml lacks, and what it explains though nobody finds it."""
     explained = accepted(checker)
-    yield from (f"{rule}: {title}: correct it, or explain it in {FINDINGS.name}" for rule, title in found - explained)
     yield from (
-        f"{rule}: {title} is found no longer: take it out of {FINDINGS.name}" for rule, title in explained - found
+        f"{rule}: {title}: correct it, or explain it in {FINDINGS.name}" for rule, title in findings - explained
+    )
+    yield from (
+        f"{rule}: {title} is found no longer: take it out of {FINDINGS.name}" for rule, title in explained - findings
     )
 
 
@@ -78,8 +80,8 @@ def test_a_key_that_no_schema_knows_is_a_finding(schemas: Path, tmp_path: Path) 
 
 def test_kube_score_finds_what_is_explained(written: Path) -> None:
     tool("kube-score")
-    found = set[Finding]().union(*(manifest_checks.kube_score(written / stack) for stack in STACKS))
-    assert sorted(unexplained(found, "kube-score")) == []
+    findings = set[Finding]().union(*(manifest_checks.kube_score(written / stack) for stack in STACKS))
+    assert sorted(unexplained(findings, "kube-score")) == []
 
 
 @pytest.mark.long

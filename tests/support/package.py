@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from components.reference import SCHEMA
-from infra.local.toolchain.paths import cache
+from infra.local.toolchain.paths import MODULES, cache
 from tests.support.tools import tool
 
 PACKAGE = SCHEMA.parent
@@ -155,3 +156,27 @@ def typescript_program(engine: PackageEngine) -> None:
     npm = replace(engine, variables=settings)
     npm.command("npm", "ci", "--no-audit", "--no-fund")
     npm.command("npx", "tsc", "--noEmit")
+
+
+def installed_python_sdk(engine: PackageEngine) -> Path:
+    """Return a folder with the package `pulumi_stellwerk` as one installs it."""
+    sdk, target = write_sdks(engine) / "python", engine.place / "site"
+    install = (Path(sys.executable).with_name("uv"), "pip", "install", "--quiet", "--no-deps")
+    replace(engine, variables=os.environ).command(*install, "--python", sys.executable, "--target", target, sdk)
+    return target
+
+
+def go_sdk(engine: PackageEngine) -> Path:
+    """Return the folder of the SDK in Go, a module with the requirements of the tool that has written it.
+
+    Skip the test where there is no Go.
+    """
+    if shutil.which("go") is None:
+        pytest.skip("Go is not installed")
+    sdk = write_sdks(engine) / "go"
+    lock = (MODULES / "sdk-writer" / "go.mod").read_text()
+    # The path by which the packages of the SDK import one another.
+    module = re.sub(r"^module .*", "module example.com/pulumi-stellwerk/sdk/go", lock)
+    (sdk / "go.mod").write_text(module)
+    shutil.copy(MODULES / "sdk-writer" / "go.sum", sdk)
+    return sdk
