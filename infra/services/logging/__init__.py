@@ -192,7 +192,8 @@ def _compose_eck(context: Composition) -> None:
     eck = proved(logs.eck)
     users = _users(context)
     # Filebeat and Logstash have users of the operator's.
-    del users["shipper"], users["elastic"]
+    for made in ("shipper", "elastic"):
+        users.pop(made, None)
     stack = EckStack(
         "logs",
         {
