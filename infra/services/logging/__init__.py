@@ -200,24 +200,8 @@ def _compose_eck(context: Composition) -> None:
             "environment": values.scope,
             "namespace": context.get(Namespaces)[PLATFORM],
             "version": eck.version,
-            "images": {
-                "elasticsearch": eck.images.elasticsearch,
-                "kibana": eck.images.kibana,
-                "logstash": eck.images.logstash,
-                "filebeat": eck.images.filebeat,
-            },
-            "node_sets": [
-                {
-                    "name": each.name,
-                    "count": each.count,
-                    "roles": each.roles,
-                    "cpu": each.cpu,
-                    "memory": each.memory,
-                    "storage": each.storage,
-                    "storage_class": each.storage_class,
-                }
-                for each in eck.node_sets
-            ],
+            "images": eck.images.model_dump(),  # type: ignore[typeddict-item]
+            "node_sets": [each.model_dump() for each in eck.node_sets],  # type: ignore[misc]
             "kibana": eck.kibana,
             "logstash": eck.logstash,
             "users": users,
