@@ -117,8 +117,8 @@ class Operator:
         return listed
 
     def one(self, kind: str) -> dict[str, Any]:
-        (found,) = self.items(kind)
-        return found
+        (single,) = self.items(kind)
+        return single
 
     def names(self, kind: str) -> set[str]:
         return {each["metadata"]["name"] for each in self.items(kind)}

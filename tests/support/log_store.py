@@ -127,10 +127,10 @@ class RealStore:
         """Return the messages of all documents."""
         body: dict[str, Any] = {"size": 10_000, "_source": ["message"], "sort": ["_doc"]}
         answer = self.client.post(f"/{index}/_search?scroll=5m", json=body).json()
-        found: list[str] = []
+        documents: list[str] = []
         while hits := answer["hits"]["hits"]:
-            found += [hit["_source"]["message"] for hit in hits]
+            documents += [hit["_source"]["message"] for hit in hits]
             answer = self.client.post(
                 "/_search/scroll", json={"scroll": "5m", "scroll_id": answer["_scroll_id"]}
             ).json()
-        return found
+        return documents

@@ -193,31 +193,16 @@ def _compose_eck(context: Composition) -> None:
     eck = proved(logs.eck)
     users = _users(context)
     # Filebeat and Logstash have users of the operator's.
-    del users["shipper"], users["elastic"]
+    for made in ("shipper", "elastic"):
+        users.pop(made, None)
     stack = EckStack(
         "logs",
         {
             "environment": values.scope,
             "namespace": context.get(Namespaces)[PLATFORM],
             "version": eck.version,
-            "images": {
-                "elasticsearch": eck.images.elasticsearch,
-                "kibana": eck.images.kibana,
-                "logstash": eck.images.logstash,
-                "filebeat": eck.images.filebeat,
-            },
-            "node_sets": [
-                {
-                    "name": each.name,
-                    "count": each.count,
-                    "roles": each.roles,
-                    "cpu": each.cpu,
-                    "memory": each.memory,
-                    "storage": each.storage,
-                    "storage_class": each.storage_class,
-                }
-                for each in eck.node_sets
-            ],
+            "images": eck.images.model_dump(),  # type: ignore[typeddict-item]
+            "node_sets": [each.model_dump() for each in eck.node_sets],  # type: ignore[misc]
             "kibana": eck.kibana,
             "logstash": eck.logstash,
             "users": users,
