@@ -88,7 +88,7 @@ def guest(
     }  # fmt: skip
     (folder / "backend").mkdir()
     made = replace(project, root=root, state=folder / "none", variables=variables, expected={}, _gateways={})
-    made.stack_file(GUEST).write_text(yaml.safe_dump({"config": _values(companys[0], companys[2].url)}))
+    made.stack_file(GUEST).write_text(yaml.safe_dump({"config": _values(project, companys[0], companys[2].url)}))
     yield made
     project.kubectl("delete", "clusterrole,clusterrolebinding", "--ignore-not-found", *(
         f"stellwerk:{GUEST}{end}" for end in ("", ":namespaces")
@@ -114,17 +114,19 @@ def _kubeconfig(project: Project, folder: Path) -> Path:
     return file
 
 
-def _values(port: int, tracking: str) -> dict[str, Any]:
+def _values(project: Project, port: int, tracking: str) -> dict[str, Any]:
+    company = project.values("dev")
+    store, logs = (company[f"stellwerk:{key}"]["nodePort"] for key in ("objectStore", "logging"))
     values = {
         "environment": GUEST,
         "cluster": {"context": CONTEXT, "address": ADDRESS, "shared": True, "ownRuntime": True},
         "images": {"basePython": {"build": True}},
         "quota": {"cpu": "4", "memory": "6Gi", "pods": 20, "storage": "5Gi"},
         "roles": {"developers": ["guests"], "operators": ["guests"]},
-        "registry": {"mode": "external", "address": f"{ADDRESS}:30500"},
-        "objectStore": {"mode": "external", "bucket": BUCKET, "endpoint": f"https://{ADDRESS}:30900"},
+        "registry": {"mode": "external", "address": company["stellwerk:registry"]["address"]},
+        "objectStore": {"mode": "external", "bucket": BUCKET, "endpoint": f"https://{ADDRESS}:{store}"},
         "tracking": {"mode": "external", "url": tracking},
-        "logging": {"mode": "external", "url": f"https://{ADDRESS}:30920"},
+        "logging": {"mode": "external", "url": f"https://{ADDRESS}:{logs}"},
         "gateway": {
             "mode": "gatewayApi", "url": f"https://{HOST}:{port}",
             "parent": {
