@@ -190,8 +190,10 @@ def _placements(environment: Environment) -> Iterator[Placement]:
 
 def _alone(model: str, pipeline: TrainingSection, models: Models) -> Iterator[Problem]:
     """Yield several workers of a framework that trains in one process."""
+    if pipeline.workers == 1:
+        return
     framework = models.load(model).framework
-    if pipeline.workers > 1 and framework not in _DISTRIBUTED:
+    if framework not in _DISTRIBUTED:
         yield Problem(
             ("training", model, "workers"),
             f"{pipeline.workers}, with framework: {framework}",
