@@ -19,6 +19,7 @@ test-models: setup ## Every model of models/: trained, released, served and aske
 	@.venv/bin/pytest -m long tests/integration/test_models.py tests/integration/test_own_model.py
 
 test-long: setup ## What takes too long for every run: thousands of requests, hundreds of interleavings (root, Linux)
+	@.venv/bin/python -m infra.local.toolchain --part tests elastic
 	@.venv/bin/pytest -m long
 
 check: setup ## Format, lint, types, import rules, the tests that need nothing (no root)

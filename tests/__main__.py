@@ -20,8 +20,10 @@ from tests.support.cluster import KEPT, remove
 _PYTEST = (sys.executable, "-m", "pytest")
 # Where they are: to read all other tests as well takes each lane some seconds.
 FOLDERS = ("tests/integration", "tests/faults")
-# What tests alone run: of the toolchain, those of `part = "tests"`.
-_TOOLS = ("pulumi-language-yaml", "pulumi-language-nodejs", "sdk-writer", "kubeconform", "kube-score")
+# Of the toolchain's `part = "tests"`, what these tests run; `make test-long` gets all.
+_TOOLS = (
+    "pulumi-language-yaml", "sdk-writer", "kubeconform", "kube-score", "keda-manifests", "gateway-api-manifests",
+)  # fmt: skip
 _TURNS = (("story",), ("dev", "prod", "test", "own"), ("alone",))
 # pytest's own codes: all passed, some failed.
 _GOES_ON = (0, 1)

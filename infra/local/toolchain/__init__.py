@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from infra.local.toolchain.builder import Toolchain
     from infra.local.toolchain.inspection import ToolStatus
 
-__all__ = ["ToolchainError", "ensure", "inspect", "installed_cluster_tools", "version"]
+__all__ = ["PARTS", "ToolchainError", "ensure", "inspect", "installed_cluster_tools", "of_parts", "version"]
+
+# Who needs a tool: the local node, the stacks, elastic pools of the local node, tests.
+PARTS = ("cluster", "stacks", "elastic", "tests")
 
 # The functions import what they need when called: every `stellwerk` command loads this
 # package for its paths, and HTTP client, models and progress display would cost it 0.3 s.
@@ -50,6 +53,13 @@ def inspect(*, elastic: bool = False) -> "list[ToolStatus]":
     from infra.local.toolchain.manifest import load
 
     return look(load(), elastic=elastic)
+
+
+def of_parts(parts: "Sequence[str]") -> list[str]:
+    """Return the names of the tools of these parts (PARTS)."""
+    from infra.local.toolchain.manifest import load
+
+    return [tool.name for tool in load().tools if tool.part in parts]
 
 
 def version(name: str) -> str:

@@ -1,11 +1,11 @@
-"""`python -m infra.local.toolchain [--jobs N] [--only TOOL ...]`: gets the tools."""
+"""`python -m infra.local.toolchain [--jobs N] [--only TOOL ... | --part PART ...]`: gets the tools."""
 
 import argparse
 import sys
 
 from rich.console import Console
 
-from infra.local.toolchain import ensure
+from infra.local.toolchain import PARTS, ensure, of_parts
 from infra.local.toolchain.errors import ToolchainError
 
 
@@ -15,11 +15,14 @@ def main() -> int:
     parser.add_argument(
         "--jobs", type=int, default=0, metavar="N", help="parallel compilations (default: one per core)"
     )
-    parser.add_argument("--only", nargs="+", metavar="TOOL", help="these tools only")
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--only", nargs="+", metavar="TOOL", help="these tools only")
+    chosen.add_argument("--part", nargs="+", choices=PARTS, help="the tools of these parts only")
     arguments = parser.parse_args()
     console = Console(highlight=False)
     try:
-        toolchain = ensure(arguments.only, console, arguments.jobs)
+        names = of_parts(arguments.part) if arguments.part else arguments.only
+        toolchain = ensure(names, console, arguments.jobs)
     except ToolchainError as error:
         Console(stderr=True, highlight=False).print(f"error: {error}", markup=False, style="red", soft_wrap=True)
         return 1
