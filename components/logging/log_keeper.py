@@ -59,7 +59,7 @@ class LogKeeper(pulumi.ComponentResource):
         super().__init__("stellwerk:index:LogKeeper", name, None, opts)
         workload = Workload(name, _APP, args["namespace"], self)
         plan = pulumi.Output.all(store=args["store"], kibana=args.get("kibana")).apply(
-            lambda urls: json.dumps({**urls, **_plan(args)}, sort_keys=True)
+            lambda urls: json.dumps({**urls, **plan_of(args["days"], args["environments"])}, sort_keys=True)
         )
         config = workload.config({"plan.json": plan, _SCRIPT.name: _SCRIPT.read_text(encoding="utf-8")})
         words: dict[str, pulumi.Input[str]] = {**args["login"]}  # type: ignore[dict-item]
@@ -97,12 +97,12 @@ class LogKeeper(pulumi.ComponentResource):
         )
 
 
-def _plan(args: LogKeeperArgs) -> dict[str, Any]:
-    environments = dict(args["environments"])
+def plan_of(days: int, environments: Mapping[str, int]) -> dict[str, Any]:
+    """Return what the keeper is to do, without the servers' URLs: `environments` are days by environment."""
     return {
         "prefix": LOG_INDEX,
-        "days": args["days"],
-        "environments": environments,
+        "days": days,
+        "environments": dict(environments),
         "templates": template_requests(environments),
         "objects": saved_objects(sorted(environments)),
     }

@@ -2,8 +2,6 @@
 
 import gzip
 import os
-import shutil
-import tempfile
 import threading
 import time
 from collections import Counter
@@ -15,7 +13,7 @@ import pytest
 
 from components.logging.log_shipper import embedded_target
 from tests.support.lines import ecs
-from tests.support.log_store import RealStore
+from tests.support.log_store import RealStore, folder_of_a_server
 from tests.support.shipping import Shipper, cri
 from tests.support.tools import tool
 
@@ -29,16 +27,12 @@ ROTATED_AT = 10 * 1024 * 1024
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that the server's user reaches, unlike pytest's own."""
-    made = Path(tempfile.mkdtemp(prefix="stellwerk-logs-"))
-    made.chmod(0o755)
-    yield made
-    shutil.rmtree(made)
+    with folder_of_a_server() as made:
+        yield made
 
 
 @pytest.fixture
 def store(folder: Path) -> Iterator[RealStore]:
-    (folder / "store").mkdir()
     made = RealStore(folder / "store", {"shipper": "word", "elastic": "other word"})
     made.start()
     yield made

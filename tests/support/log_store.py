@@ -4,8 +4,10 @@ import os
 import shutil
 import ssl
 import subprocess
+import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,18 @@ NOBODY = 65534
 _START_SECONDS = 600
 
 
+@contextmanager
+def folder_of_a_server() -> Iterator[Path]:
+    """Yield a folder that the server's user reaches, unlike pytest's own; remove it afterwards."""
+    made = Path(tempfile.mkdtemp(prefix="stellwerk-logs-"))
+    made.chmod(0o755)
+    (made / "store").mkdir()
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made)
+
+
 class RealStore:
     """The server in `folder`, which others than root can reach; `passwords` are those of its users by name."""
 
@@ -46,8 +60,8 @@ class RealStore:
         for name in ("config", "data", "tmp", "secrets", "state"):
             (folder / name).mkdir(exist_ok=True)
         subprocess.run(["chown", "-R", f"{NOBODY}:{NOBODY}", folder], check=True)
-        trust = ssl.create_default_context(cadata=self.authority)
-        self.client = httpx.Client(base_url=self.url, verify=trust, trust_env=False, timeout=60,
+        self.trust = ssl.create_default_context(cadata=self.authority)
+        self.client = httpx.Client(base_url=self.url, verify=self.trust, trust_env=False, timeout=60,
                                    auth=("elastic", passwords["elastic"]))  # fmt: skip
 
     process: subprocess.Popen[bytes] | None
