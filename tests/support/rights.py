@@ -23,15 +23,15 @@ _CHANGE = "create update patch delete"
 _VIEW = [("get list watch", _SEEN)]
 _RESTART = [("delete", "pods"), ("create", "pods/eviction"), ("get update patch", _SCALE)]
 
-# role -> purpose -> verbs and resources; `resource=name` is limited to that name
+# role -> purpose -> verbs and resources; `resource=name,name` is limited to those names
 ALLOWED: Mapping[str, Mapping[str, list[tuple[str, str]]]] = {
     "developers": {
-        "platform": [*_VIEW, ("get create", "pods/portforward=tracking-0")],
+        "platform": [*_VIEW, ("get create", "pods/portforward=tracking-0,tensorboard-0")],
         "training": [*_VIEW, ("create delete", "jobs.batch")],
         "serving": _VIEW,
     },
     "operators": {
-        "platform": [*_VIEW, *_RESTART, ("get create", "pods/portforward=tracking-0")],
+        "platform": [*_VIEW, *_RESTART, ("get create", "pods/portforward=tracking-0,tensorboard-0")],
         "training": [*_VIEW, *_RESTART, (_CHANGE, "configmaps jobs.batch")],
         "serving": [
             *_VIEW, *_RESTART, (_CHANGE, "configmaps inferenceservices.serving.kserve.io"),
@@ -101,8 +101,8 @@ def expected(role: str, purpose: str) -> set[Right]:
     for verbs, resources in ALLOWED[role][purpose]:
         for verb in verbs.split():
             for resource in resources.split():
-                kind, _, name = resource.partition("=")
-                wanted.add((verb, kind, (name,) if name else ()))
+                kind, _, names = resource.partition("=")
+                wanted.add((verb, kind, tuple(names.split(",")) if names else ()))
     return wanted
 
 
