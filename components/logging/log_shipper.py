@@ -97,7 +97,8 @@ def _exporter(target: LogTarget) -> dict[str, Any]:
         "middlewares": [{"id": "refused"}],
         # That reads the requests.
         "compression": "none",
-        "logs_index": target.data_stream or LOG_INDEX,
+        # Given one, the exporter does not look at the index that each record names.
+        **({"logs_index": target.data_stream} if target.data_stream else {}),
         "logs_dynamic_id": {"enabled": True},
         # The deadline would count the retries.
         "timeout": "0s",
