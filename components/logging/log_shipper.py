@@ -76,7 +76,7 @@ def _config(kind: str, receiver: dict[str, Any], target: LogTarget) -> dict[str,
     return {
         "extensions": {
             "file_storage": {"directory": POSITIONS, "timeout": "10s", "recreate": True},
-            # Sends what the store refuses once more, in a form it takes.
+            # Waits for a store that is away, and sends what it refuses once more, in a form it takes.
             "refused": {},
         },
         "receivers": {kind: {**receiver, **index, "environment": _ENVIRONMENT}},
@@ -104,7 +104,7 @@ def _exporter(target: LogTarget) -> dict[str, Any]:
         "timeout": "0s",
         "retry": {
             "enabled": True,
-            # From 0.5 s on, doubling: a store that is away for a night costs no line. More retries overflow the wait.
+            # Of what `refused` does not wait for. From 0.5 s on, doubling; more retries overflow the wait.
             "initial_interval": "500ms",
             "max_interval": "30m",
             "max_retries": 35,
