@@ -112,7 +112,7 @@ func (s *secondTry) settle(request *http.Request, body []byte) (*http.Response, 
 	return response, items, err
 }
 
-// send returns the store's answer, once there is one, with a body that can be read again, and what it says.
+// send returns the answer of the store, once there is one, with a body that can be read again, and its results.
 func (s *secondTry) send(request *http.Request, body []byte) (*http.Response, []result, error) {
 	for away := newOutage(s.logger); ; {
 		response, answer, err := s.attempt(request, body, away.limit)
