@@ -76,7 +76,7 @@ def _config(kind: str, receiver: dict[str, Any], target: LogTarget) -> dict[str,
     return {
         "extensions": {
             "file_storage": {"directory": POSITIONS, "timeout": "10s", "recreate": True},
-            # Sends what the store refuses once more, in a form it takes.
+            # Waits for a store that is away, and sends what it refuses once more, in a form it takes.
             "refused": {},
         },
         "receivers": {kind: {**receiver, **index, "environment": _ENVIRONMENT}},
@@ -97,13 +97,14 @@ def _exporter(target: LogTarget) -> dict[str, Any]:
         "middlewares": [{"id": "refused"}],
         # That reads the requests.
         "compression": "none",
-        "logs_index": target.data_stream or LOG_INDEX,
+        # Given one, the exporter does not look at the index that each record names.
+        **({"logs_index": target.data_stream} if target.data_stream else {}),
         "logs_dynamic_id": {"enabled": True},
         # The deadline would count the retries.
         "timeout": "0s",
         "retry": {
             "enabled": True,
-            # From 0.5 s on, doubling: a store that is away for a night costs no line. More retries overflow the wait.
+            # Of what `refused` does not wait for. From 0.5 s on, doubling; more retries overflow the wait.
             "initial_interval": "500ms",
             "max_interval": "30m",
             "max_retries": 35,

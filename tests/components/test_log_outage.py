@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import threading
 import time
 from collections import Counter
@@ -98,7 +99,8 @@ def test_no_line_is_lost_and_none_comes_twice(shipper: Shipper, store: RealStore
     time.sleep(max(0.0, away + OUTAGE - time.monotonic()))
     store.start()
     back = time.monotonic()
-    wait_for(store, max(before + 1, LINES // 2), 1800, shipper)
+    flowing = wait_for(store, before + 1, 300, shipper)
+    wait_for(store, LINES // 2, 1800, shipper)
     shipper.end()
     shipper.start()
     writing.join()
@@ -109,7 +111,10 @@ def test_no_line_is_lost_and_none_comes_twice(shipper: Shipper, store: RealStore
     numbers = Counter(int(message.split()[0].removeprefix("line-")) for message in store.messages())
     twice = [number for number, count in numbers.items() if count > 1]
     print(
-        f"{LINES} lines: {before} before the outage of {back - away:.0f} s, all {ended - back:.0f} s after it; "
+        f"{LINES} lines: {before} before the outage of {back - away:.0f} s, more {flowing:.0f} s after it, "
+        f"all {ended - back:.0f} s after it; "
         f"{len(numbers)} stored, {LINES - len(numbers)} lost, {len(twice)} twice; {ended - began:.0f} s in all"
     )
     assert twice == [] and set(numbers) == set(range(LINES))
+    indices = store.client.get("/logs-stellwerk*/_alias").json()
+    assert all(re.fullmatch(r"logs-stellwerk-test-\d{4}\.\d\d\.\d\d", name) for name in indices), indices

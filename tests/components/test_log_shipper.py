@@ -6,6 +6,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -27,18 +28,24 @@ class Store(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.documents: dict[str, dict[str, Any]] = {}
+        self.indices: dict[str, set[str]] = {}
+        self.away: Callable[[], int] = lambda: 200
         self.lock = threading.Lock()
         super().__init__(("127.0.0.1", 0), _Bulk)
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
-    def create(self, identity: str, document: dict[str, Any]) -> dict[str, Any]:
+    def create(self, action: dict[str, str], document: dict[str, Any]) -> dict[str, Any]:
+        identity = action["_id"]
         with self.lock:
+            if (status := self.away()) != 200:
+                return {"status": status, "error": {"type": "es_rejected_execution_exception", "reason": "busy"}}
             if not all(field.strip() for field in document):
                 reason = {"type": "document_parsing_exception", "reason": "no name of a field"}
                 return {"status": 400, "error": reason}
             if identity in self.documents:
                 return {"status": 409, "error": {"type": "version_conflict_engine_exception", "reason": "exists"}}
             self.documents[identity] = document
+            self.indices.setdefault(action["_index"], set()).add(document["kubernetes.pod.name"])
             return {"status": 201}
 
     def of(self, pod: str, count: int) -> list[dict[str, Any]]:
@@ -58,10 +65,10 @@ class _Bulk(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         lines = self.rfile.read(int(self.headers["content-length"])).splitlines()
         pairs = zip(lines[::2], lines[1::2], strict=True)
-        items = [{"create": self.server.create(json.loads(a)["create"]["_id"], json.loads(d))} for a, d in pairs]
+        items = [{"create": self.server.create(json.loads(a)["create"], json.loads(d))} for a, d in pairs]
         failed = any("error" in item["create"] for item in items)
         body = json.dumps({"took": 1, "errors": failed, "items": items}).encode()
-        self.send_response(200)
+        self.send_response(500 if self.server.away() == 500 else 200)
         for name, value in (("X-Elastic-Product", "Elasticsearch"), ("Content-Type", "application/json")):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(body)))
@@ -155,6 +162,36 @@ def test_what_the_store_refuses_is_stored_marked(shipper: Shipper, store: Store)
         assert one["error.message"] and one["service.environment"] == "test"
     assert [each["message"] for each in documents if each.get("tags") == ["log_malformed"]] == ["\0\0torn"]
     assert {"good", "\ufffd bytes"} <= {each["message"] for each in documents}
+
+
+def test_each_environment_and_day_has_an_index(shipper: Shipper, store: Store) -> None:
+    day = 24 * 3600
+    for pod, namespace, age in (("p1", "dev-serving", 0), ("p2", "prod-training", day), ("p3", "kube-system", 0)):
+        append(shipper.log(pod, namespace), cri(ecs(f"of {pod}"), age=age))
+    shipper.start()
+    for pod in ("p1", "p2", "p3"):
+        assert store.of(pod, 1)
+    today, yesterday = (datetime.now(UTC) - timedelta(days=age) for age in (0, 1))
+    assert store.indices == {
+        f"logs-stellwerk-dev-{today:%Y.%m.%d}": {"p1"},
+        f"logs-stellwerk-prod-{yesterday:%Y.%m.%d}": {"p2"},
+        f"logs-stellwerk-{today:%Y.%m.%d}": {"p3"},
+    }
+
+
+@pytest.mark.parametrize("status", [500, 429, 403])
+def test_a_store_that_takes_nothing_for_a_while_gets_it_all_soon_after(
+    shipper: Shipper, store: Store, status: int
+) -> None:
+    store.away = lambda: status
+    append(shipper.log("waits"), *(cri(ecs(f"line-{number}")) for number in range(100)))
+    shipper.start()
+    time.sleep(8)
+    assert not store.documents
+    store.away = lambda: 200
+    came = time.monotonic()
+    assert len(store.of("waits", 100)) == 100
+    assert time.monotonic() - came < 30, "a pause is 20 s at most"
 
 
 def test_a_line_cannot_claim_another_place(shipper: Shipper, store: Store) -> None:

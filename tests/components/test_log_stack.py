@@ -146,7 +146,7 @@ def test_the_index_has_exact_fields_and_a_name_that_readers_find(inputs: dict[st
     assert {fields[field]["type"] for field in asked} == {"keyword"}
     for config in (shipper_config(TARGET), events_config(TARGET)):
         exporter = config["exporters"]["elasticsearch"]
-        assert exporter["logs_index"] == names.LOG_INDEX and exporter["logs_dynamic_id"] == {"enabled": True}
+        assert "logs_index" not in exporter and exporter["logs_dynamic_id"] == {"enabled": True}
         assert exporter["middlewares"] == [{"id": "refused"}] and "refused" in config["service"]["extensions"]
 
 

@@ -43,6 +43,15 @@ def test_a_stack_runs_elastics_own_by_eck(run: Run, users: dict[str, Any]) -> No
     assert names[1:] == ["log-store-es-http-certs-public", "log-view-kb-http-certs-public"]
 
 
+def test_the_lines_of_a_team_are_kept_by_what_its_environment_is_called(run: Run, users: dict[str, Any]) -> None:
+    program: Recording = run({**values(ECK, users), "team": "vision"}, "prod")
+    texts = [each["data"].get("plan.json") for each in program.of_kind("ConfigMap").values()]
+    (plan,) = [text["[JSON]"] for text in texts if text]
+    # Its pods are in namespaces of this name, and from these the indices have theirs.
+    assert plan["environments"] == {"vision-prod": 30, "prod": 365}
+    assert "/_index_template/logs-stellwerk-vision-prod" in plan["templates"]
+
+
 def test_users_that_were_never_made_are_named(run: Run, users: dict[str, Any]) -> None:
     less = {"users": {name: user for name, user in users["users"].items() if name in ("shipper", "reader")}}
     with pytest.raises(pulumi.RunError, match=r"no auditor, keeper among .* run `stellwerk init prod`"):

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from components.logging.arguments import LogStackArgs
+from components.logging.arguments import LogStackArgs, LogUserArgs
 from components.logging.log_stack import LogStack
 from delivery.operations.authority import make_authority, sign
 from infra.composition.draft import hashed
@@ -67,7 +67,7 @@ class RealStore:
     process: subprocess.Popen[bytes] | None
 
     def _files(self, pair: Mapping[str, str], readers: Mapping[str, list[str]]) -> None:
-        users = {name: {"password": word, "hash": hashed(word)}
+        users: dict[str, LogUserArgs] = {name: {"password": word, "hash": hashed(word)}
                  for name, word in self.passwords.items()}  # fmt: skip
         args: LogStackArgs = {
             "environment": "dev", "namespace": "dev-platform", "image": "x", "shipper_image": "x", "pull_secret": "x",

@@ -168,7 +168,7 @@ def _keep(
     logs, users = section(context.environment), _users(context)
     if logs.retention is None:
         return
-    environments = {context.environment.environment: logs.retention.days, **logs.retention.environments}
+    environments = {context.environment.scope: logs.retention.days, **logs.retention.environments}
     LogKeeper(
         "log-keeper",
         {

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/extension"
@@ -66,25 +68,16 @@ func (s *secondTry) RoundTrip(request *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	response, answer, err := s.send(request, sent)
+	response, items, err := s.settle(request, sent)
 	if err != nil || response.StatusCode != http.StatusOK {
 		return response, err
 	}
-	items, err := results(answer)
-	if err != nil {
-		s.logger.Error("an answer of the store is not understood", zap.Error(err))
-		return response, nil
-	}
 	again, positions := rewritten(bytes.SplitAfter(sent, []byte("\n")), items)
 	if len(positions) > 0 {
-		second, secondAnswer, err := s.send(request, again)
+		second, secondItems, err := s.settle(request, again)
 		if err != nil || second.StatusCode != http.StatusOK {
 			// The exporter sends all of it again; what the store has is not stored twice.
 			return second, err
-		}
-		secondItems, err := results(secondAnswer)
-		if err != nil || len(secondItems) != len(positions) {
-			return nil, fmt.Errorf("an answer of the store is not understood: %w", err)
 		}
 		for index, position := range positions {
 			items[position] = secondItems[index]
@@ -96,9 +89,58 @@ func (s *secondTry) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// send returns the response with a body that can be read again, and that body.
-func (s *secondTry) send(request *http.Request, body []byte) (*http.Response, []byte, error) {
-	copied := request.Clone(request.Context())
+// settle sends documents until the store has taken or refused each of them.
+func (s *secondTry) settle(request *http.Request, body []byte) (*http.Response, []result, error) {
+	response, items, err := s.send(request, body)
+	lines, away := bytes.SplitAfter(body, []byte("\n")), newOutage(s.logger)
+	for err == nil && response.StatusCode == http.StatusOK {
+		again, positions := waiting(lines, items)
+		if len(positions) == 0 {
+			break
+		}
+		if err := away.wait(request.Context(), items[positions[0]].reason()); err != nil {
+			return nil, nil, err
+		}
+		next, more, err := s.send(request, again)
+		if err != nil || next.StatusCode != http.StatusOK {
+			return next, nil, err
+		}
+		for index, position := range positions {
+			items[position] = more[index]
+		}
+	}
+	return response, items, err
+}
+
+// send returns the answer of the store, once there is one, with a body that can be read again, and its results.
+func (s *secondTry) send(request *http.Request, body []byte) (*http.Response, []result, error) {
+	for away := newOutage(s.logger); ; {
+		response, answer, err := s.attempt(request, body, away.limit)
+		if err == nil && response.StatusCode == http.StatusOK {
+			var items []result
+			if items, err = results(answer, bytes.Count(body, []byte("\n"))/2); err == nil {
+				return response, items, nil
+			}
+		} else if err == nil && final(response.StatusCode) {
+			return response, nil, nil
+		} else if err == nil {
+			err = fmt.Errorf("%s: %.200s", response.Status, answer)
+		} else if errors.Is(err, context.DeadlineExceeded) {
+			away.slower()
+		}
+		if ended := away.wait(request.Context(), err.Error()); ended != nil {
+			return nil, nil, ended
+		}
+	}
+}
+
+// attempt sends the documents once; the store has `limit` to answer.
+func (s *secondTry) attempt(
+	request *http.Request, body []byte, limit time.Duration,
+) (*http.Response, []byte, error) {
+	ctx, cancel := context.WithTimeout(request.Context(), limit)
+	defer cancel()
+	copied := request.Clone(ctx)
 	copied.Body = io.NopCloser(bytes.NewReader(body))
 	copied.GetBody = nil
 	copied.ContentLength = int64(len(body))
@@ -133,12 +175,24 @@ type result struct {
 	failure *failure
 }
 
-func results(answer []byte) ([]result, error) {
+// reason is the store's for the documents it has not taken.
+func (r *result) reason() string {
+	if r.failure == nil {
+		return "refused"
+	}
+	return r.failure.String()
+}
+
+// results is what an answer says of each of `count` documents.
+func results(answer []byte, count int) ([]result, error) {
 	var document struct {
 		Items []map[string]map[string]json.RawMessage `json:"items"`
 	}
 	if err := json.Unmarshal(answer, &document); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("an answer of the store is not understood: %w", err)
+	}
+	if len(document.Items) != count {
+		return nil, fmt.Errorf("the store answers for %d of %d documents", len(document.Items), count)
 	}
 	var all []result
 	for _, item := range document.Items {
@@ -168,17 +222,27 @@ func rewritten(lines [][]byte, items []result) ([]byte, []int) {
 			2*position+1 >= len(lines) {
 			continue
 		}
-		reason := "refused"
-		if item.failure != nil {
-			reason = item.failure.String()
-		}
-		body, err := json.Marshal(refusedDocument(bytes.TrimSpace(lines[2*position+1]), reason))
+		body, err := json.Marshal(refusedDocument(bytes.TrimSpace(lines[2*position+1]), item.reason()))
 		if err != nil {
 			continue
 		}
 		again.Write(lines[2*position])
 		again.Write(append(body, '\n'))
 		positions = append(positions, position)
+	}
+	return again.Bytes(), positions
+}
+
+// waiting is a bulk request with the documents of another that the store may take later, and their positions in it.
+func waiting(lines [][]byte, items []result) ([]byte, []int) {
+	var again bytes.Buffer
+	var positions []int
+	for position, item := range items {
+		if passing(item.status) {
+			again.Write(lines[2*position])
+			again.Write(lines[2*position+1])
+			positions = append(positions, position)
+		}
 	}
 	return again.Bytes(), positions
 }
