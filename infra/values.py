@@ -99,7 +99,7 @@ def validate(
     except ValidationError as error:
         raise source.error(problems(error, services.document)) from None
     stack = services.stack(environment)
-    broken = [*violations(stack), *files.path_problems(name, environment.releases_from)]
+    broken = [*violations(stack, files.every), *files.path_problems(name, environment.releases_from)]
     if environment.environment != name:
         broken.append(
             Problem(("environment",), show(environment.environment), f"{name}, the stack's name", f"set it to {name}")

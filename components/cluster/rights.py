@@ -86,7 +86,9 @@ DEPLOY = (
     Rule(GATEWAY_API, ("httproutes",), (*READ, *CHANGE)),
 )
 # And with the namespaces themselves, by their names.
-DEPLOY_NAMESPACES = ("get", "list", "watch", "update", "patch", "delete")
+DEPLOY_NAMESPACES = ("get", "update", "patch", "delete")
+# The engine waits for the end of a namespace by watching all of them: without this right it waits for ever.
+SEE_NAMESPACES = Rule("", ("namespaces",), ("list", "watch"))
 
 # role -> purpose of the namespace -> rules. Namespaces of other purposes (the controllers') belong to nobody.
 RIGHTS: Mapping[str, Mapping[str, Sequence[Rule]]] = {

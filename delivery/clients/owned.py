@@ -1,13 +1,15 @@
 """What carries a stack's labels in a cluster, and whether the engine knows of it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from components.cluster.ownership import PROJECT_LABEL, STACK_LABEL, field_manager
+from components.cluster.rights import DEPLOY
 from delivery.clients.kubectl import Kubectl
 from delivery.clients.plan import Plan, Step
+from delivery.errors import DeliveryError
 
 # The API server's own records; and what controllers make with the labels of a Service and without its name.
 _OTHERS = ("events", "events.events.k8s.io", "endpoints")
@@ -16,6 +18,8 @@ _PREFIX = "kubernetes:"
 _ENGINE = "pulumi-kubernetes-"
 # Deleted in this order: what is in a namespace goes with it, and the objects of a definition with that.
 _LAST = ("Namespace", "CustomResourceDefinition")
+# How the API server says that a user has no right.
+_FORBIDDEN = "(Forbidden)"
 
 
 # Group, kind, namespace (None where nobody knows it yet) and name.
@@ -58,7 +62,8 @@ class Owned:
 def owned(kubectl: Kubectl, project: str, stack: str) -> list[Owned]:
     """Return the objects of every kind that carry the stack's labels, but those that another object owns.
 
-    Raise DeliveryError where the cluster does not answer, or does not let this user list a kind.
+    Of a user with no rights but those in the stack's namespaces: the objects of the kinds that these are about. Raise
+    DeliveryError where the cluster does not answer, or does not let this user list one of them.
     """
     items = _items(kubectl, project, stack)
     objects = {Owned.of(item) for item in items if not item["metadata"].get("ownerReferences")}
@@ -81,16 +86,36 @@ def touched(kubectl: Kubectl, project: str, stack: str, since: float) -> set[Key
 def managed(kubectl: Kubectl, project: str, stack: str) -> dict[Key, dict[str, Any]]:
     """Return the objects of every kind that carry the stack's labels, each with its managed fields.
 
-    Raise DeliveryError where the cluster does not answer, or does not let this user list a kind.
+    Which ones, and when DeliveryError is raised, is as with `owned`.
     """
     return {Owned.of(item).key: item for item in _items(kubectl, project, stack, "--show-managed-fields")}
 
 
 def _items(kubectl: Kubectl, project: str, stack: str, *options: str) -> list[dict[str, Any]]:
-    kinds = kubectl.run("api-resources", "--verbs=list,delete", "-o", "name").split()
-    selector = f"{PROJECT_LABEL}={project},{STACK_LABEL}={stack}"
-    wanted = ",".join(name for name in kinds if name not in _OTHERS)
-    return kubectl.objects("get", wanted, "--all-namespaces", "--selector", selector, *options)
+    known = kubectl.run("api-resources", "--verbs=list,delete", "-o", "name").split()
+    kinds = [name for name in known if name not in _OTHERS]
+    marked = ("--selector", f"{PROJECT_LABEL}={project},{STACK_LABEL}={stack}", *options)
+    try:
+        return kubectl.objects("get", ",".join(kinds), "--all-namespaces", *marked)
+    except DeliveryError as error:
+        if _FORBIDDEN not in str(error):
+            raise
+    return list(_in_own_namespaces(kubectl, kinds, marked))
+
+
+def _in_own_namespaces(kubectl: Kubectl, kinds: Sequence[str], marked: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Yield the stack's namespaces and what is in them: who has rights there alone has made nothing elsewhere."""
+    given = {
+        f"{resource}.{rule.group}" if rule.group else resource
+        for rule in DEPLOY
+        if "list" in rule.verbs and not rule.names
+        for resource in rule.resources
+    }
+    wanted = ",".join(name for name in kinds if name in given and name != "namespaces")
+    namespaces = kubectl.objects("get", "namespaces", *marked)
+    yield from namespaces
+    for namespace in namespaces:
+        yield from kubectl.objects("--namespace", namespace["metadata"]["name"], "get", wanted, *marked)
 
 
 def unknown(objects: Iterable[Owned], plan: Plan) -> list[Owned]:

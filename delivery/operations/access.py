@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any
 
 from components.cluster.ownership import PROJECT_LABEL, STACK_LABEL
-from components.cluster.rights import DEPLOY, DEPLOY_NAMESPACES, RBAC_API, Rule
+from components.cluster.rights import DEPLOY, DEPLOY_NAMESPACES, RBAC_API, SEE_NAMESPACES, Rule
 from components.kit.names import namespace_labels
 from delivery.errors import DeliveryError
 from delivery.session import Session
@@ -44,7 +44,7 @@ def access(session: Session, environment: str, kind: SubjectKind, name: str) -> 
     own = Rule("", ("namespaces",), DEPLOY_NAMESPACES, tuple(names.values()))
     return [
         *(_namespace(title, namespace_labels(values.scope, purpose) | marks) for purpose, title in names.items()),
-        _role(outside, [own]),
+        _role(outside, [SEE_NAMESPACES, own]),
         _binding("ClusterRoleBinding", outside, {}, outside, subject),
         _role(inside, DEPLOY),
         *(_binding("RoleBinding", _NAMES, {"namespace": title}, inside, subject) for title in names.values()),

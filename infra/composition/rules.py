@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator
 
-from infra.composition.service import Documents, Stack
+from infra.composition.service import Documents, EveryValues, Stack
 from infra.contract.problems import Problem
 
 
-def violations(stack: Stack) -> Iterator[Problem]:
-    """Yield every broken rule of the environment's values."""
+def violations(stack: Stack, every: EveryValues) -> Iterator[Problem]:
+    """Yield every broken rule of the environment's values, alone and beside those of `every` environment."""
     for service in stack.services:
         yield from service.rules(stack)
+        yield from service.rules_beside(stack.environment, every)
     yield from _needs(stack)
     yield from _ports(stack)
 

@@ -99,6 +99,11 @@ class Documents:
     evidence: EvidenceFolder
 
 
+# Gives the values of every environment of the checkout by its name, as they stand in the files: rules that need none
+# of the others read none.
+EveryValues = Callable[[], Mapping[str, Mapping[str, Any]]]
+
+
 @dataclass(frozen=True)
 class Namespace:
     """A namespace of the environment by its purpose; `pulls`: its pods run images of the registry."""
@@ -148,6 +153,8 @@ class Service:
     runs: Callable[[Environment], bool] = lambda _: True
     switch: Switch | None = None
     rules: Callable[["Stack"], Iterable[Problem]] = lambda _: ()
+    # What does not go together with values of the checkout's other environments.
+    rules_beside: Callable[[Environment, EveryValues], Iterable[Problem]] = lambda *_: ()
     pointers: Callable[[Environment], Iterable[Pointer]] = lambda _: ()
     document_rules: Callable[[Environment, Documents], Iterable[Problem]] = lambda *_: ()
     # Types of its credentials by their key, whoever runs it.

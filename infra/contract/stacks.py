@@ -6,6 +6,7 @@ lists and scalars are replaced, null is null.
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -150,6 +151,15 @@ class StackFiles:
     def values(self, environment: str) -> dict[str, Any]:
         """Return the merged values without encrypted ones; raise ConfigError where a file is not right."""
         return self.merged(self.own(environment))
+
+    def every(self) -> dict[str, dict[str, Any]]:
+        """Return the merged values of all environments whose files can be read, by name."""
+        found = {}
+        for name in self.names():
+            # One that cannot be read is an error when that environment is used.
+            with suppress(ConfigError):
+                found[name] = self.values(name)
+        return found
 
     def own(self, environment: str) -> dict[str, Any]:
         """Return what the stack file itself says, without encrypted values; raise ConfigError as `values`."""

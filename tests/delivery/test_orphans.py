@@ -10,6 +10,8 @@ import pytest
 from delivery.clients.backend import Backend
 from delivery.clients.plan import Plan, Step
 from delivery.commands.app import main
+from delivery.errors import DeliveryError
+from delivery.operations.orphans import orphans
 from delivery.session import Session
 from tests.support.checkout import Checkout
 from tests.support.engine import FakeEngine
@@ -120,6 +122,35 @@ def test_what_neither_state_nor_program_has_is_an_orphan(stellwerk: Command, eng
     assert "configmaps,namespaces,inferenceservices.serving.kserve.io" in asked, "endpoints copy their Service's labels"
     code, out, _ = stellwerk("orphans", "--env", "prod", "--json")
     assert code == 2 and json.loads(out)["environments"]["prod"][0]["name"] == "y"
+
+
+class Guests(Cluster):
+    """A cluster whose user may list what is in the stack's own namespaces, and the namespaces."""
+
+    def run(self, *arguments: str, stdin: str | None = None) -> str:
+        if arguments[0] == "api-resources":
+            return f"storageclasses.storage.k8s.io\n{super().run(*arguments)}"
+        if "--all-namespaces" in arguments:
+            raise DeliveryError("cluster of prod: Error from server (Forbidden): configmaps is forbidden: User x")
+        if "get" not in arguments:
+            return super().run(*arguments)
+        self.asked.append(arguments)
+        if arguments[:2] == ("get", "namespaces"):
+            return json.dumps({"items": [item for item in self.things if item["kind"] == "Namespace"]})
+        assert arguments[:4] == ("--namespace", "y", "get", "configmaps,inferenceservices.serving.kserve.io")
+        return json.dumps({"items": [item for item in self.things if item["metadata"].get("namespace") == "y"]})
+
+
+def test_without_rights_elsewhere_the_stack_s_own_namespaces_are_looked_through(
+    project: Checkout, engine: Planned
+) -> None:
+    cluster = Guests()
+    cluster.things = (thing("Namespace", "y"), thing("ConfigMap", "left", "y"))
+    session = FakeSession(project.project(), engine, Backend(engine), cluster)
+    assert [str(item) for item in orphans(session, "prod")] == [
+        "Namespace y, with everything in it", "ConfigMap left in y",
+    ]  # fmt: skip
+    assert all("stellwerk.dev/project=stellwerk,stellwerk.dev/stack=prod" in each for each in cluster.asked)
 
 
 def test_without_orphans_nothing_is_said_to_be_wrong(stellwerk: Command, cluster: Cluster) -> None:

@@ -42,6 +42,15 @@ def test_inference_service(released: Programs, snapshot: SnapshotAssertion) -> N
     assert released["prod"].tree()["stellwerk:index:InferenceService::digits"] == snapshot(extension_class=Yaml)
 
 
+def test_a_runtime_of_the_environment_s_own(run: Run, snapshot: SnapshotAssertion) -> None:
+    values = stack_values("prod")
+    values["cluster"]["ownRuntime"] = True
+    program = run(values, "prod")
+    assert program.tree()["stellwerk:index:ModelRuntime::runtime"] == snapshot(extension_class=Yaml)
+    (runtime,) = program.of_kind("ServingRuntime").values()
+    assert runtime["metadata"]["namespace"] == "prod-serving", "nothing of it is the whole cluster's"
+
+
 @pytest.fixture(params=["null", "release"])
 def each(request: pytest.FixtureRequest, programs: Programs, released: Programs) -> Programs:
     """The stacks without a release, and with one."""

@@ -18,6 +18,8 @@ import pytest
 
 from components.gateway.routes import GatewayRoutes, IngressRoutes
 from delivery.clients.engine import Engine
+from delivery.clients.kubectl import Kubectl
+from delivery.clients.owned import owned
 from delivery.operations.access import SubjectKind, access
 from delivery.project import Project
 from delivery.session import LocalCluster, Session
@@ -74,9 +76,11 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Company]:
         server.apply(*companys_gateway.gateway(port, pair, LABEL))
         admin, log = server.kubeconfig(ADMIN, CONTEXT), folder / "traefik.log"
         running.enter_context(companys_gateway.traefik(admin, "127.0.0.1", port, log))
-        controllers = ["--controllers=resourcequota-controller,namespace-controller", "--leader-elect=false"]
-        manager = [tool("kube-controller-manager"), f"--kubeconfig={admin}", "--secure-port=0", *controllers]
-        running.enter_context(among(manager, folder / "controllers.log"))
+        # The engine deletes an HTTPRoute in the foreground: whoever collects garbage ends it.
+        names = ("resourcequota", "namespace", "garbage-collector")
+        controllers = f"--controllers={','.join(f'{name}-controller' for name in names)}"
+        manager = [tool("kube-controller-manager"), f"--kubeconfig={admin}", "--secure-port=0", "--leader-elect=false"]
+        running.enter_context(among([*manager, controllers], folder / "controllers.log"))
         yield Company(server, port, certificate, log)
 
 
@@ -115,6 +119,11 @@ def pulumi(engine: Engine, *words: str) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
+def cluster(company: Company, engine: Engine, user: str) -> Kubectl:
+    """The cluster as one of its users asks it."""
+    return Kubectl(STACK, CONTEXT, {**engine.variables, "KUBECONFIG": str(company.server.kubeconfig(user, CONTEXT))})
+
+
 def apply(engine: Engine, *words: str) -> str:
     """Apply the stack as it is; its output."""
     code, said = pulumi(engine, *(words or ("up",)), "--yes", "--skip-preview")
@@ -141,13 +150,20 @@ def test_with_these_rights_an_environment_is_applied_unchanged_and_taken_away(co
     assert conditions["Accepted"]["status"] == "True"
     assert conditions["ResolvedRefs"]["reason"] == "BackendNotFound", "the model has no release yet"
     assert engine.outputs(STACK)["gateway"] == f"https://{HOST}:{company.port}"
+    seen = {user: owned(cluster(company, engine, user), engine.project, STACK) for user in (USER, ADMIN)}
+    assert seen[USER] == seen[ADMIN], "the user sees what the administrator does"
+    assert {"HTTPRoute", "Namespace", "Secret"} <= {item.kind for item in seen[USER]}
     # What may not be done in other namespaces, or to them.
     for words in (("get", "secrets", "-n", "edge"), ("create", "namespace", "more"), ("delete", "namespace", "edge")):
         code, said = company.server.kubectl(*words, user=USER)
         assert code and "orbidden" in said, words
     # Tokens, shells and other people's names are nothing that an environment needs.
     asked = ("auth", "can-i", "-n", NAMESPACE, "--quiet")
-    for words in (("create", "pods/exec"), ("create", "serviceaccounts/token"), ("impersonate", "serviceaccounts")):
+    for words in (
+        ("create", "pods", "--subresource=exec"),
+        ("create", "serviceaccounts", "--subresource=token"),
+        ("impersonate", "serviceaccounts"),
+    ):
         assert company.server.kubectl(*asked, *words, user=USER)[0] != 0, words
     apply(engine, "destroy")
     assert f"{STACK}-" not in company.server.kubectl("get", "namespaces", "-o", "name")[1]

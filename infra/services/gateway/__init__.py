@@ -17,6 +17,7 @@ from infra.services.gateway.section import (
     outside,
     ports,
     rules,
+    rules_beside,
     section_of,
     url,
 )
@@ -130,6 +131,7 @@ SERVICE = Service(
     images=(_IMAGE,),
     needs=(Namespaces, ModelUrls, ModelServices),
     rules=rules,
+    rules_beside=rules_beside,
     certificates=(Certificate(KEY, ("gateway",), outside=outside),),
     node_ports=ports,
     compose=_compose,

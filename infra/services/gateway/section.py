@@ -2,16 +2,18 @@
 
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import Field
 from pydantic.alias_generators import to_camel
 
-from infra.composition.service import NodePort, Stack
+from infra.composition.service import EveryValues, NodePort, Stack
 from infra.contract.environment import Environment, Resources, SectionField
 from infra.contract.fields import Name, NamespaceName, Section
 from infra.contract.fields import NodePort as NodePortNumber
 from infra.contract.problems import Problem, proved, required, show
+from infra.contract.stacks import file_name
 
 KEY = "gateway"
 _OBJECT_NAME = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
@@ -149,6 +151,30 @@ def rules(stack: Stack) -> Iterator[Problem]:
             f"null, {because}: neither Gateway API nor Ingress has words for sizes, rates and requests at a time",
             "set it to null, and these limits in the cluster's own gateway; servers keep theirs (docs/environments.md)",
         )
+
+
+def rules_beside(environment: Environment, every: EveryValues) -> Iterator[Problem]:
+    """Yield which other environment has the same URL and models of the same names: one would get the other's requests."""
+    given, own = section_of(environment).url, environment.environment
+    if given is None:
+        return
+    others = dict(every())
+    served = _models(others.pop(own, {}))
+    for name, values in others.items():
+        section = values.get(KEY)
+        both = sorted(served & _models(values))
+        if both and isinstance(section, Mapping) and section.get("url") == given:
+            yield Problem(
+                (KEY, "url"),
+                show(given),
+                f"a URL of its own: {file_name(name)} has it, too, and {', '.join(both)} of either would get the requests",
+                "give each environment a host of its own",
+            )
+
+
+def _models(values: Mapping[str, Any]) -> set[str]:
+    models = values.get("models")
+    return set(models) if isinstance(models, Mapping) else set()
 
 
 def _entry(section: GatewaySection, because: str) -> Iterator[Problem]:

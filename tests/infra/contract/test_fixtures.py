@@ -56,9 +56,17 @@ def load(root: Path, fixture: dict[str, Any]) -> Loaded:
         release = yaml.load(file)
         edit(release, fixture["release"])
         yaml.dump(release, file)
-    file = root / "stacks" / f"Pulumi.{base}.yaml"
-    yaml.dump({"config": {f"stellwerk:{key}": value for key, value in config.items()}}, file)
+    write(root, base, config)
+    for other, edits in fixture.get("beside", {}).items():
+        values = whole_values(other)
+        edit(values, edits)
+        write(root, other, values)
     return from_file(base, root)
+
+
+def write(root: Path, environment: str, values: dict[str, Any]) -> None:
+    file = root / "stacks" / f"Pulumi.{environment}.yaml"
+    yaml.dump({"config": {f"stellwerk:{key}": value for key, value in values.items()}}, file)
 
 
 @pytest.mark.parametrize("file", fixtures("happy"))
