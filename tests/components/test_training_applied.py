@@ -7,21 +7,25 @@ from typing import Any
 import pytest
 
 from components.kit.names import MODEL_LABEL, REVISION
+from components.training.training_pipeline import TrainingPipeline, TrainingPipelineArgs
 from delivery.clients.control_plane import ControlPlane, RefusedError
 from delivery.operations import train
+from tests.components.mocks import declared
 from tests.support.applied_components import applied
 from tests.support.definitions import define
 from tests.support.simulated import simulated_cluster
 
 pytestmark = [pytest.mark.tools, pytest.mark.long, pytest.mark.timeout(300)]
 TRAINER = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/dev-training"
-PROGRAM = """
+ARGUMENTS: TrainingPipelineArgs = {
+    "namespace": "dev-training", "model": "shapes", "image": "registry.invalid/shapes@sha256:0", "revision": "0123456",
+    "tracking": {"uri": "http://tracking"}, "cpu": "1", "memory": "1Gi", "node_pool": "gpu", "workers": 3,
+    "store": {"bucket": "models", "keys": {"access_key": "a", "secret_key": "b"}}, "trainer": True,
+    "devices": {"nvidia.com/gpu": "2"},
+}  # fmt: skip
+PROGRAM = f"""
 from components.training.training_pipeline import TrainingPipeline
-TrainingPipeline("train-shapes", {"namespace": "dev-training", "model": "shapes", 
-    "image": "registry.invalid/shapes@sha256:0",
-    "revision": "0123456", "tracking": {"uri": "http://tracking"}, "cpu": "1", "memory": "1Gi", "node_pool": "gpu",
-    "store": {"bucket": "models", "keys": {"access_key": "a", "secret_key": "b"}}, "devices": {"nvidia.com/gpu": "2"},
-    "workers": 3, "trainer": True})
+TrainingPipeline("train-shapes", {ARGUMENTS!r})
 """
 
 
@@ -33,13 +37,16 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         yield started
 
 
-def covers(kept: Any, sent: Any) -> bool:
-    """Whether the server has kept everything that was sent; it may have added defaults."""
-    if isinstance(sent, dict):
-        return all(key in kept and covers(kept[key], value) for key, value in sent.items())
-    if isinstance(sent, list):
-        return len(kept) == len(sent) and all(map(covers, kept, sent))
-    return bool(kept == sent)
+def lost(kept: Any, sent: Any, path: str = "") -> Iterator[str]:
+    """Yield where the server has not kept what was sent; it may have added defaults."""
+    if isinstance(sent, dict) and isinstance(kept, dict):
+        for key, value in sent.items():
+            yield from lost(kept.get(key), value, f"{path}.{key}")
+    elif isinstance(sent, list) and isinstance(kept, list) and len(kept) == len(sent):
+        for number, (one, other) in enumerate(zip(kept, sent, strict=True)):
+            yield from lost(one, other, f"{path}.{number}")
+    elif kept != sent:
+        yield f"{path}: {kept!r}, not {sent!r}"
 
 
 def test_the_definitions_keep_all_of_runtime_and_train_job(plane: ControlPlane, tmp_path: Path) -> None:
@@ -48,18 +55,22 @@ def test_the_definitions_keep_all_of_runtime_and_train_job(plane: ControlPlane, 
     runtime = plane.read(f"{TRAINER}/trainingruntimes/train-shapes")["spec"]
     assert runtime["mlPolicy"] == {"numNodes": 3, "torch": {"numProcPerNode": 2}}
     (replicated,) = runtime["template"]["spec"]["replicatedJobs"]
-    template = plane.read("/apis/batch/v1/namespaces/dev-training/cronjobs/train-shapes")
-    kept, declared = replicated["template"], template["spec"]["jobTemplate"]["spec"]
+    (sent,) = (
+        values["spec"]
+        for name, values in declared(lambda: TrainingPipeline("train-shapes", ARGUMENTS)).inputs.items()
+        if name.partition("::")[0].endswith(":TrainingRuntime")
+    )
+    assert list(lost(runtime, sent)) == []
+    kept = replicated["template"]
     assert kept["metadata"]["labels"][MODEL_LABEL] == "shapes"
     assert kept["spec"]["template"]["metadata"]["annotations"] == {REVISION: "0123456"}
-    # What a Job's own API adds is left out: a runtime has what was sent.
-    assert covers(declared, kept["spec"])
     assert kept["spec"].keys() >= {"completionMode", "parallelism", "podFailurePolicy", "activeDeadlineSeconds"}
     (container,) = kept["spec"]["template"]["spec"]["containers"]
     assert container["resources"]["limits"]["nvidia.com/gpu"] == "2"
+    template = plane.read("/apis/batch/v1/namespaces/dev-training/cronjobs/train-shapes")
     _, made = train._made(train._job(template, "shapes", ["shapes", "--epochs", "3"]))
     plane.create(f"{TRAINER}/trainjobs", made)
-    assert covers(plane.read(f"{TRAINER}/trainjobs/{made['metadata']['name']}"), made)
+    assert list(lost(plane.read(f"{TRAINER}/trainjobs/{made['metadata']['name']}"), made)) == []
     named = {**made["metadata"], "name": "other"}
     with pytest.raises(RefusedError, match=r"spec\.trainer\.args"):
         wrong = {**made["spec"], "trainer": {**made["spec"]["trainer"], "args": "shapes"}}
