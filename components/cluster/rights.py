@@ -13,6 +13,7 @@ READ = ("get", "list", "watch")
 CHANGE = ("create", "update", "patch", "delete")
 SERVING_API = "serving.kserve.io"
 GATEWAY_API = "gateway.networking.k8s.io"
+TRAINER_API = "trainer.kubeflow.org"
 RBAC_API = "rbac.authorization.k8s.io"
 
 
@@ -39,6 +40,7 @@ VIEW = (
     Rule("apps", ("daemonsets", "deployments", "replicasets", "statefulsets"), READ),
     Rule("autoscaling", ("horizontalpodautoscalers",), READ),
     Rule("batch", ("cronjobs", "jobs"), READ),
+    Rule(TRAINER_API, ("trainjobs", "trainingruntimes"), READ),
     Rule("discovery.k8s.io", ("endpointslices",), READ),
     Rule("events.k8s.io", ("events",), READ),
     Rule("networking.k8s.io", ("networkpolicies",), READ),
@@ -48,7 +50,11 @@ VIEW = (
 # `stellwerk runs` and a browser: a forwarded port to the pods of tracking server and TensorBoard, and to no other.
 # kubectl asks by GET (WebSockets), an older one by POST.
 _RUNS = (Rule("", ("pods/portforward",), ("get", "create"), (f"{TRACKING}-0", f"{TENSORBOARD}-0")),)
-_JOBS = (Rule("batch", ("jobs",), ("create", "delete")),)
+_JOBS = (
+    Rule("batch", ("jobs",), ("create", "delete")),
+    # Its Jobs are Kubeflow Trainer's.
+    Rule(TRAINER_API, ("trainjobs",), ("create", "delete")),
+)
 # Deleting a pod is how it is restarted; scaling touches no pod template, so it reaches no Secret.
 _RESTART = (
     Rule("", ("pods",), ("delete",)),
@@ -78,6 +84,7 @@ DEPLOY = (
     ),
     Rule("apps", ("deployments", "statefulsets"), CHANGE),
     Rule("batch", ("cronjobs", "jobs"), CHANGE),
+    Rule(TRAINER_API, ("trainjobs", "trainingruntimes"), CHANGE),
     Rule("networking.k8s.io", ("ingresses",), (*READ, *CHANGE)),
     Rule("networking.k8s.io", ("networkpolicies",), CHANGE),
     Rule("policy", ("poddisruptionbudgets",), CHANGE),
@@ -99,7 +106,13 @@ RIGHTS: Mapping[str, Mapping[str, Sequence[Rule]]] = {
     },
     "operators": {
         "platform": (*VIEW, *_RUNS, *_RESTART),
-        "training": (*VIEW, *_RESTART, *_CONFIGURE, Rule("batch", ("jobs",), CHANGE)),
+        "training": (
+            *VIEW,
+            *_RESTART,
+            *_CONFIGURE,
+            Rule("batch", ("jobs",), CHANGE),
+            Rule(TRAINER_API, ("trainjobs",), CHANGE),
+        ),
         "serving": (
             *VIEW,
             *_RESTART,

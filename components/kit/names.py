@@ -39,6 +39,9 @@ REVISION = "stellwerk.dev/image-revision"
 MODEL_LABEL = "stellwerk.dev/model"
 """Label of what is a model's: its inference service, its training Jobs and their pods."""
 
+RUNTIME_LABEL = "stellwerk.dev/training-runtime"
+"""Label of a template of Jobs that Kubeflow Trainer makes: the TrainingRuntime that it makes them by."""
+
 POOL_LABEL = "stellwerk.dev/node-pool"
 """Label of a node: the pool it is one of."""
 

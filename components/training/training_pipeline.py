@@ -8,10 +8,11 @@ import pulumi
 from components.kit import placement, pods, store_access
 from components.kit.access import StoreAccessArgs, TrackingAccessArgs
 from components.kit.kubernetes import batch, core, meta
-from components.kit.names import GPU, MODEL_LABEL, REVISION
+from components.kit.names import GPU, MODEL_LABEL, REVISION, RUNTIME_LABEL
 from components.kit.volumes import scratch_volume
 from components.kit.workload import Workload
-from components.training.workers import declare_meeting, starts
+from components.training.trainer import CONTAINER, declare_runtime, trained_with
+from components.training.workers import declare_policy, declare_service, starts
 
 
 class TrainingPipelineArgs(TypedDict):
@@ -50,6 +51,8 @@ class TrainingPipelineArgs(TypedDict):
     """Name of the pods' priority class; none when absent."""
     workers: NotRequired[int]
     """Pods that train one model together, with torchrun; 1 when absent."""
+    trainer: NotRequired[bool]
+    """Kubeflow Trainer runs in the cluster: several workers are a TrainJob of it. False when absent."""
 
 
 class TrainingPipeline(pulumi.ComponentResource):
@@ -68,12 +71,33 @@ class TrainingPipeline(pulumi.ComponentResource):
         labels = {"app": "training", MODEL_LABEL: args["model"]}
         pod, workers = _pod(args, secret, account), args.get("workers", 1)
         if workers > 1:
-            declare_meeting(name, title, args["namespace"], labels, self)
+            declare_policy(name, title, args["namespace"], labels, self)
         job = _job(pod, labels, args["revision"], workers)
+        known_by = labels
+        if _by_trainer(args):
+            declare_runtime(name, title, args["namespace"], job, labels, workers, _devices(args), self)
+            known_by = {**labels, RUNTIME_LABEL: title}
+        elif workers > 1:
+            declare_service(name, title, args["namespace"], labels, self)
         # Never by itself: there is no 31st of February.
-        template = workload.job_template(job, "0 0 31 2 *", labels)
+        template = workload.job_template(job, "0 0 31 2 *", known_by)
         self.template = template.metadata.name
         self.register_outputs({"template": self.template})
+
+
+def _by_trainer(args: TrainingPipelineArgs) -> bool:
+    """Return whether Kubeflow Trainer makes the Jobs."""
+    return args.get("trainer", False) and args.get("workers", 1) > 1
+
+
+def _start(args: TrainingPipelineArgs) -> tuple[list[str] | None, list[core.v1.EnvVarArgs]]:
+    """Return the command of a pod, None for that of the image, and the variables that the command needs."""
+    workers = args.get("workers", 1)
+    if workers == 1:
+        return None, []
+    if _by_trainer(args):
+        return trained_with(workers, _devices(args)), []
+    return starts(f"train-{args['model']}", workers, _devices(args))
 
 
 def _job(pod: core.v1.PodSpecArgs, labels: Mapping[str, str], revision: str, workers: int) -> batch.v1.JobSpecArgs:
@@ -144,10 +168,9 @@ def _pod(
     args: TrainingPipelineArgs, secret: pulumi.Input[str] | None, account: pulumi.Input[str] | None
 ) -> core.v1.PodSpecArgs:
     store, pool, devices = args["store"], args.get("node_pool"), _devices(args)
-    title, workers = f"train-{args['model']}", args.get("workers", 1)
-    command, first = starts(title, workers, devices) if workers > 1 else (None, [])
+    command, first = _start(args)
     container = pods.container(
-        "training",
+        CONTAINER if _by_trainer(args) else "training",
         args["image"],
         pods.resources(args["cpu"], args["memory"], devices=devices),
         [*store_access.trust_mounts(store), pods.temporary()],
@@ -176,8 +199,8 @@ def _pod(
         account=account,
         restart_policy="Never",
     )
-    if workers > 1:
-        pod.subdomain = title
+    if args.get("workers", 1) > 1 and not _by_trainer(args):
+        pod.subdomain = f"train-{args['model']}"
     if pool:
         pod.node_selector = placement.selector(pool)
         pod.tolerations = [

@@ -26,13 +26,10 @@ def starts(service: str, workers: int, devices: Mapping[str, str]) -> tuple[list
     return command, first
 
 
-def declare_meeting(
+def declare_service(
     name: str, service: str, namespace: pulumi.Input[str], labels: Mapping[str, str], parent: pulumi.Resource
 ) -> None:
-    """Declare the headless Service by which pods with these labels find one another, and that they may connect.
-
-    NCCL and gloo listen on ports of their own choice.
-    """
+    """Declare the headless Service by which pods with these labels find one another."""
     core.v1.Service(
         f"{name}-workers",
         metadata=meta.v1.ObjectMetaArgs(
@@ -47,6 +44,12 @@ def declare_meeting(
         ),
         opts=child(parent),
     )
+
+
+def declare_policy(
+    name: str, service: str, namespace: pulumi.Input[str], labels: Mapping[str, str], parent: pulumi.Resource
+) -> None:
+    """Declare that pods with these labels may connect: NCCL and gloo listen on ports of their own choice."""
     own = meta.v1.LabelSelectorArgs(match_labels=labels)
     peers = [networking.v1.NetworkPolicyPeerArgs(pod_selector=own)]
     networking.v1.NetworkPolicy(

@@ -14,6 +14,30 @@ Object = dict[str, Any]
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 
 
+# Kubeflow Trainer calls the Job of a TrainJob after it, and gives its container these variables of torchrun's.
+_TRAINER_JOB = "-node-0"
+TRAINER_VARIABLES = frozenset(
+    f"PET_{name}" for name in ("NNODES", "NPROC_PER_NODE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
+)
+_TRAIN_JOB = "trainjob.trainer.kubeflow.org"
+
+
+def job_of(train_job: str) -> str:
+    """Return the name of the Job that Kubeflow Trainer makes of a TrainJob."""
+    return train_job + _TRAINER_JOB
+
+
+def train_job_of(job: str) -> str | None:
+    """Return the name of the TrainJob that a Job is made of; None of one that Kubeflow Trainer has not made."""
+    return job.removesuffix(_TRAINER_JOB) if job.endswith(_TRAINER_JOB) else None
+
+
+def owner_of(job: str) -> tuple[str, str]:
+    """Return kind and name of the object to delete for a Job to be gone: without the TrainJob it would come back."""
+    train_job = train_job_of(job)
+    return ("job", job) if train_job is None else (_TRAIN_JOB, train_job)
+
+
 @dataclass(frozen=True)
 class TrainingJobs:
     """The training namespace of an environment."""
@@ -33,6 +57,18 @@ class TrainingJobs:
     def job(self, name: str) -> Object | None:
         """Return a Job, None when it does not exist."""
         return self.kubectl.get(self.namespace, "job", name)
+
+    def train_job(self, job: str) -> Object | None:
+        """Return the TrainJob that a Job is made of, or is to be; None where there is none."""
+        kind, name = owner_of(job)
+        return self.kubectl.get(self.namespace, kind, name) if kind == _TRAIN_JOB else None
+
+    def remove(self, job: str) -> None:
+        """Delete a Job with its pods, and what has made it; return when all of them are gone."""
+        kind, name = owner_of(job)
+        # What it owns first: one that is made again has its name.
+        words = ("--cascade=foreground",) if kind == _TRAIN_JOB else ()
+        self.kubectl.run("--namespace", self.namespace, "delete", kind, name, *words, "--wait")
 
     def of(self, model: str) -> list[str]:
         """Return the names of a model's Jobs."""

@@ -2,6 +2,7 @@
 
 import math
 import tempfile
+from collections.abc import Collection
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -12,7 +13,7 @@ from pydantic import ValidationError
 from components.kit.names import MODEL_LABEL, REVISION
 from delivery.clients import store
 from delivery.clients.engine import Engine
-from delivery.clients.jobs import TrainingJobs, stated_digest
+from delivery.clients.jobs import TRAINER_VARIABLES, TrainingJobs, owner_of, stated_digest, train_job_of
 from delivery.errors import DeliveryError, system_errors
 from delivery.operations import measured, pickles, train
 from infra.contract import candidate as contract
@@ -128,7 +129,8 @@ def _authenticate(published: Published, job: dict[str, Any], jobs: TrainingJobs)
     """Raise DeliveryError unless the Job's pod has stated the digest of this candidate."""
     name = published.candidate.training.job
     again = (
-        f"run `kubectl -n {jobs.namespace} delete job {name}` and `stellwerk train {published.candidate.model} --wait` "
+        f"run `kubectl -n {jobs.namespace} delete {' '.join(owner_of(name))}` and "
+        f"`stellwerk train {published.candidate.model} --wait` "
         "with the same parameters: the same name, then release it"
     )
     stated = stated_digest(job, jobs.pods(name))
@@ -157,11 +159,12 @@ def _hold_against_job(
         )
     expected, pod = template["spec"]["jobTemplate"]["spec"]["template"]["spec"], job["spec"]["template"]["spec"]
     container, annotations = pod["containers"][0], job["spec"]["template"].get("metadata", {}).get("annotations", {})
+    added = TRAINER_VARIABLES if train_job_of(name) else frozenset()
     request = train.read_arguments(name, model, container.get("args", []))
     claims = [
         ("the Job's model", job["metadata"].get("labels", {}).get(MODEL_LABEL), candidate.model),
-        ("the Job's name", name, train.job_name(candidate.model, pod)),
-        ("the Job's containers", _shape(pod), _shape(expected)),
+        ("the Job's name", train_job_of(name) or name, train.job_name(candidate.model, pod)),
+        ("the Job's containers", _shape(pod, added), _shape(expected)),
         ("the image's repository", candidate.training.image.partition("@")[0], repository),
         ("training.image", candidate.training.image, container["image"]),
         ("training.commit", candidate.training.commit, annotations.get(REVISION)),
@@ -171,13 +174,16 @@ def _hold_against_job(
     _refuse(name, different(claims))
 
 
-def _shape(pod: dict[str, Any]) -> list[Any]:
-    """Return what decides which code runs: containers, commands, names of variables and places of volumes."""
+def _shape(pod: dict[str, Any], added: Collection[str] = ()) -> list[Any]:
+    """Return what decides which code runs: containers, commands, names of variables and places of volumes.
+
+    `added` are variables that the template cannot have: they are the controller's, who has made the pod of it.
+    """
     return [
         (
             container["name"],
             container.get("command"),
-            sorted(item["name"] for item in container.get("env", [])),
+            sorted(item["name"] for item in container.get("env", []) if item["name"] not in added),
             sorted(item["mountPath"] for item in container.get("volumeMounts", [])),
         )
         for container in [*pod.get("initContainers", []), *pod["containers"]]

@@ -9,7 +9,7 @@ from delivery.clients.cluster_api import ClusterApi
 from delivery.errors import DeliveryError
 from delivery.operations import target_nodes, target_rights
 from delivery.operations.target_findings import Finding, Verdict
-from delivery.operations.target_kinds import OPTIONAL, definitions, kserve
+from delivery.operations.target_kinds import OPTIONAL, definitions, kserve, needed
 from infra.contract.environment import PLATFORM, SERVING, TRAINING, Environment
 from infra.services import object_store, registry
 
@@ -58,8 +58,9 @@ class Look:
     def _definitions(self) -> Iterator[Finding]:
         known = definitions(self.api)
         yield kserve(self.api, self.environment, known)
+        wanted = needed(self.environment)
         for kind in OPTIONAL:
-            yield kind.finding(known)
+            yield kind.finding(known, wanted.get(kind.title, ""))
 
     def _storage(self) -> Iterator[Finding]:
         classes = _items(self.api, "/apis/storage.k8s.io/v1/storageclasses")
@@ -69,7 +70,13 @@ class Look:
             if each["metadata"].get("annotations", {}).get(_DEFAULT_CLASS) == "true"
         ]
         names = ", ".join(each["metadata"]["name"] for each in classes) or "none"
-        if len(default) == 1:
+        wanted = self.environment.cluster.storage_class
+        if wanted is not None:
+            known = wanted in {each["metadata"]["name"] for each in classes}
+            fix = "" if known else "name one of them in cluster.storageClass, or make this one"
+            detail = wanted if known else f"no {wanted}; classes: {names}"
+            yield Finding("storage class", Verdict.OK if known else Verdict.MISSING, detail, fix)
+        elif len(default) == 1:
             yield Finding("default storage class", Verdict.OK, default[0])
         elif default:
             fix = f"leave the annotation {_DEFAULT_CLASS} on one of them"

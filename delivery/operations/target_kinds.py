@@ -8,7 +8,10 @@ from components.kit.names import SERVING_RUNTIME
 from delivery.clients.cluster_api import ClusterApi
 from delivery.operations.target_findings import Finding, Verdict
 from infra.contract.environment import KSERVE, Environment
+from infra.services import gpu_operator
 from infra.services.kserve import OLDEST, installed
+from infra.services.node_pools import Kind as PoolKind
+from infra.services.node_pools import pools
 
 _CONTROLLER = "kserve-controller-manager"
 _INFERENCE_SERVICES = "inferenceservices.serving.kserve.io"
@@ -26,9 +29,12 @@ class Kind:
     purpose: str
     how: str
 
-    def finding(self, known: Definitions) -> Finding:
-        """Return whether the cluster has it in this version."""
+    def finding(self, known: Definitions, needed: str) -> Finding:
+        """Return whether the cluster has it in this version; `needed` is the key of the values that needs it."""
         served = known.get(self.name)
+        if needed and self.version not in (served or ()):
+            detail = f"{needed} needs {self.name} {self.version}"
+            return Finding(self.title, Verdict.MISSING, detail, f"install {self.how}, or change {needed}")
         if served is None:
             return Finding(self.title, Verdict.ABSENT, f"needed for {self.purpose} alone", self.how)
         if self.version not in served:
@@ -49,6 +55,16 @@ OPTIONAL = (
     Kind("Kubeflow Trainer", "trainjobs.trainer.kubeflow.org", "v1alpha1", "distributed training as TrainJobs",
          "the manifests of kubeflow/trainer"),
 )  # fmt: skip
+
+
+def needed(environment: Environment) -> Mapping[str, str]:
+    """Return the titles of definitions that the values stand on, with the keys that say so."""
+    keys = {
+        "Karpenter": ("nodePools", any(pool.made_by is PoolKind.ELASTIC for pool in pools(environment))),
+        "GPU operator": ("gpuOperator.mode", gpu_operator.stands_on(environment)),
+        "Kubeflow Trainer": ("cluster.trainer", environment.cluster.trainer),
+    }
+    return {title: key for title, (key, stands) in keys.items() if stands}
 
 
 def definitions(api: ClusterApi) -> Definitions:

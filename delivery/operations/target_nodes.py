@@ -1,7 +1,7 @@
 """The nodes that a cluster has: how much they hold, which accelerators, and whether they are in the pools named."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from components.kit.names import GPU, POOL_LABEL
@@ -9,9 +9,11 @@ from delivery.clients.cluster_api import ClusterApi
 from delivery.operations.target_findings import Finding, Verdict
 from infra.contract.environment import Environment
 from infra.contract.quantities import cpu_text, milli_cores
-from infra.services.node_pools import pools
+from infra.services.node_pools import Kind, NodePool, devices, pools
 
 _VENDOR = GPU.partition("/")[0] + "/"
+# Pools whose nodes come when pods wait for them, and who makes them.
+_LATER = {Kind.ELASTIC: "Karpenter makes them", Kind.CLOUD: "the cluster's node group makes them"}
 
 
 def check(api: ClusterApi, environment: Environment) -> Iterator[Finding]:
@@ -25,19 +27,19 @@ def check(api: ClusterApi, environment: Environment) -> Iterator[Finding]:
     if milli_cores(environment.quota.cpu) > total:
         text = f"cpu: {environment.quota.cpu} for each namespace; all nodes together have {cpu_text(total)}"
         yield Finding("quota", Verdict.NOTE, text, "lower quota.cpu, or add nodes: what is above never runs")
-    yield _accelerators(nodes)
+    named = {name for pool in pools(environment) if pool.select for name in pool.select.names}
+    yield _accelerators(nodes, named)
     for pool in pools(environment):
-        if not pool.simulated:
-            yield _pool(pool.name, [node for node in nodes if _labels(node).get(POOL_LABEL) == pool.name])
+        if pool.made_by is not Kind.SIMULATED:
+            yield _pool(pool, nodes)
 
 
-def _accelerators(nodes: list[Any]) -> Finding:
+def _accelerators(nodes: list[Any], named: Collection[str]) -> Finding:
     counted = _counted(nodes)
     if not counted:
         return Finding("accelerators", Verdict.ABSENT, "no node offers any")
-    loose = [
-        node["metadata"]["name"] for node in nodes if _counted([node]) and not _labels(node).get(POOL_LABEL)
-    ]  # fmt: skip
+    offering = [node for node in nodes if _counted([node]) and not _labels(node).get(POOL_LABEL)]
+    loose = [_name(node) for node in offering if _name(node) not in named]
     text = ", ".join(f"{count} {name}" for name, count in sorted(counted.items()))
     if not loose:
         return Finding("accelerators", Verdict.OK, text)
@@ -45,18 +47,38 @@ def _accelerators(nodes: list[Any]) -> Finding:
     return Finding("accelerators", Verdict.NOTE, f"{text}; in no pool: {', '.join(loose)}", fix)
 
 
-def _pool(name: str, nodes: list[Any]) -> Finding:
-    title = f"node pool {name}"
-    if not nodes:
-        fix = f"label its nodes: kubectl label node <node> {POOL_LABEL}={name}"
-        return Finding(title, Verdict.MISSING, f"no node has the label {POOL_LABEL}={name}", fix)
-    counted = _counted(nodes)
-    names = ", ".join(node["metadata"]["name"] for node in nodes)
+def _pool(pool: NodePool, nodes: list[Any]) -> Finding:
+    title, chosen = f"node pool {pool.name}", pool.select.names if pool.select else ()
+    absent = sorted(set(chosen) - {_name(node) for node in nodes})
+    if absent:
+        fix = "name nodes of the cluster in select.names"
+        return Finding(title, Verdict.MISSING, f"the cluster has no node {', '.join(absent)}", fix)
+    # Nodes that the values name get the label when they are applied.
+    members = [node for node in nodes if _name(node) in chosen or _labels(node).get(POOL_LABEL) == pool.name]
+    if not members and pool.made_by in _LATER:
+        return Finding(title, Verdict.OK, f"no node now; {_LATER[pool.made_by]}")
+    if not members:
+        fix = f"label its nodes: kubectl label node <node> {POOL_LABEL}={pool.name}"
+        return Finding(title, Verdict.MISSING, f"no node has the label {POOL_LABEL}={pool.name}", fix)
+    names = ", ".join(map(_name, members))
+    return _offered(pool, title, names, members) if pool.gpus else Finding(title, Verdict.OK, names)
+
+
+def _offered(pool: NodePool, title: str, names: str, members: list[Any]) -> Finding:
+    """Return whether nodes offer the GPUs, or the shares of them, that the pool says."""
+    counted = _counted(members)
     if not counted:
         fix = "install the vendor's device plugin, or the GPU operator"
         return Finding(title, Verdict.MISSING, f"{names}: offer no {_VENDOR}… resource", fix)
-    text = ", ".join(f"{count} {resource}" for resource, count in sorted(counted.items()))
-    return Finding(title, Verdict.OK, f"{names}: {text}")
+    text = f"{names}: " + ", ".join(f"{count} {resource}" for resource, count in sorted(counted.items()))
+    lacking = [resource for resource in devices(pool) if resource not in counted]
+    if not lacking:
+        return Finding(title, Verdict.OK, text)
+    wanted = f"{text}; the values say {', '.join(lacking)}"
+    if pool.made_by is Kind.EXISTING and pool.sharing:
+        fix = "the GPU operator divides them once the values are applied; pods that use them now must end before"
+        return Finding(title, Verdict.NOTE, wanted, fix)
+    return Finding(title, Verdict.BLOCKED, wanted, "say in the pool's sharing how its GPUs are divided")
 
 
 def _counted(nodes: list[Any]) -> Mapping[str, int]:
@@ -70,6 +92,10 @@ def _counted(nodes: list[Any]) -> Mapping[str, int]:
 def _allocatable(node: Any) -> dict[str, str]:
     allocatable: dict[str, str] = node.get("status", {}).get("allocatable", {})
     return allocatable
+
+
+def _name(node: Any) -> str:
+    return str(node["metadata"]["name"])
 
 
 def _labels(node: Any) -> dict[str, str]:

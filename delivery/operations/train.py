@@ -1,14 +1,15 @@
 """`stellwerk train`: makes a training Job of the environment's template, once per image and parameters."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 from rich.console import Console
 
-from delivery.clients.jobs import INDEX_LABEL, TrainingJobs
+from components.kit.names import RUNTIME_LABEL
+from delivery.clients.jobs import INDEX_LABEL, TrainingJobs, job_of
 from delivery.errors import DeliveryError
 from delivery.operations.events import refuse_beyond_quota
 from delivery.operations.waiting import Waiting
@@ -17,6 +18,8 @@ from infra.contract.model import FILE, Model
 from infra.values import file_name
 
 _REQUIREMENT = "--requirement"
+# Seconds within which its controllers make a Job of a TrainJob; they take two.
+_TRAINER_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -52,11 +55,11 @@ def train(
     if template is None:
         raise DeliveryError(f"{namespace}: there is no template train-{model}; run `pulumi up --stack {environment}`")
     job = _job(template, model, arguments)
-    name: str = job["metadata"]["name"]
-    existing = jobs.job(name)
+    name, made = _made(job)
+    existing = jobs.job(name) or jobs.train_job(name)
     if existing and condition(existing, "Failed"):
         console.print(f"job {name} failed before; making it again", highlight=False)
-        kubectl.run("--namespace", namespace, "delete", "job", name, "--wait")
+        jobs.remove(name)
         existing = None
     if existing is None:
         action = (
@@ -64,7 +67,7 @@ def train(
             f"(without it, training.resources in {session.project.models.file(model)})"
         )
         refuse_beyond_quota(kubectl, namespace, job["spec"]["template"]["spec"], action)
-        kubectl.run("--namespace", namespace, "create", "-f", "-", stdin=json.dumps(job))
+        kubectl.run("--namespace", namespace, "create", "-f", "-", stdin=json.dumps(made))
         console.print(f"job {name}: started", highlight=False)
     else:
         console.print(f"job {name}: exists already, same image, parameters and nodes", highlight=False)
@@ -132,6 +135,26 @@ def _job(template: dict[str, Any], model: str, arguments: list[str]) -> dict[str
     }
 
 
+def _made(job: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the name of the Job that is to run, and the manifest to create: itself, or the TrainJob that makes it."""
+    metadata = job["metadata"]
+    runtime = metadata["labels"].get(RUNTIME_LABEL)
+    if runtime is None:
+        return metadata["name"], job
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    # An image that the stack has changed since is not the one of the name.
+    trainer = {"image": container["image"], "command": container["command"], "args": container["args"]}
+    return job_of(metadata["name"]), {
+        "apiVersion": "trainer.kubeflow.org/v1alpha1",
+        "kind": "TrainJob",
+        "metadata": metadata,
+        "spec": {
+            "runtimeRef": {"apiGroup": "trainer.kubeflow.org", "kind": "TrainingRuntime", "name": runtime},
+            "trainer": trainer,
+        },
+    }
+
+
 def job_name(model: str, pod: dict[str, Any]) -> str:
     """Return the name of the Job with this pod: made of image, parameters and nodes, so the same is trained once."""
     container = pod["containers"][0]
@@ -153,9 +176,7 @@ def wait(session: Session, environment: str, name: str, console: Console) -> Non
     jobs = session.jobs(environment)
     waiting = Waiting(name, jobs.namespace, jobs.kubectl, session.clock)
     while True:
-        job = jobs.job(name)
-        if job is None:
-            raise DeliveryError(f"job {name} was deleted")
+        job = jobs.job(name) or _awaited(jobs, name, session.clock.sleep, console)
         lines = _log(jobs, name, job)
         for line in lines[shown:]:
             console.print(f"  {line}", highlight=False, markup=False, soft_wrap=True)
@@ -168,6 +189,29 @@ def wait(session: Session, environment: str, name: str, console: Console) -> Non
         for line in waiting.look(job) if not lines else ():
             console.print(f"  {line}", style="dim", highlight=False, markup=False, soft_wrap=True)
         session.clock.sleep(1)
+
+
+def _awaited(
+    jobs: TrainingJobs, name: str, sleep: Callable[[float], None], console: Console
+) -> dict[str, Any]:  # fmt: skip
+    """Return a Job that Kubeflow Trainer is yet to make of its TrainJob; raise DeliveryError where it does not."""
+    for second in range(_TRAINER_SECONDS):
+        train_job = jobs.train_job(name)
+        if train_job is None:
+            raise DeliveryError(f"job {name} was deleted")
+        failed = condition(train_job, "Failed")
+        if failed:
+            raise DeliveryError(f"job {name} failed: {failed.get('message', 'Kubeflow Trainer says no reason')}")
+        if second == 0:
+            console.print("  waiting for Kubeflow Trainer", style="dim")
+        job = jobs.job(name)
+        if job is not None:
+            return job
+        sleep(1)
+    raise DeliveryError(
+        f"Kubeflow Trainer has not made job {name} within {_TRAINER_SECONDS} s; see that its controller and JobSet's "
+        "run, or set cluster.trainer: false and apply the environment"
+    )
 
 
 def condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:

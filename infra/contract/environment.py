@@ -85,6 +85,10 @@ class Cluster(Section):
     storage_class: str | None = Field(
         default=None, min_length=1, description="the storage class of all claims; null: the cluster's default"
     )
+    trainer: bool = Field(
+        default=False,
+        description="true: Kubeflow Trainer runs there; workers of a training are a TrainJob",
+    )
     stack: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+/[a-z][a-z0-9-]*$",

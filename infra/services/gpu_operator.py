@@ -64,6 +64,11 @@ def runs(environment: Environment) -> bool:
     return environment.section(SECTION).mode is not OperatorMode.OFF
 
 
+def stands_on(environment: Environment) -> bool:
+    """Return whether the operator must be in the cluster before the environment is applied."""
+    return environment.section(SECTION).mode is OperatorMode.EXISTING
+
+
 def _rules(stack: Stack) -> Iterator[Problem]:
     section = stack.environment.section(SECTION)
     if section.mode is not OperatorMode.OFF and stack.environment.cluster.shared:

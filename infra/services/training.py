@@ -245,6 +245,7 @@ def _compose(context: Composition) -> None:
                 "data": context.get(DataStoreAccess).args,
                 "experiment": context.environment.shared_name(model),
                 "workers": pipeline.workers,
+                "trainer": context.environment.cluster.trainer,
                 "cpu": resources.cpu,
                 "memory": resources.memory,
                 "node_pool": place.pool if place else None,

@@ -6,18 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from components.kit.names import CAPACITY, GPU, POOL_LABEL
-from delivery.clients.control_plane import ControlPlane, RefusedError
+from delivery.clients.control_plane import ControlPlane
 from infra.local.toolchain.paths import manifests_folder
 from tests.support.applied_components import Applied, applied
+from tests.support.definitions import define
 from tests.support.simulated import simulated_cluster
 from tests.support.tools import eventually
 
 pytestmark = [pytest.mark.tools, pytest.mark.long, pytest.mark.timeout(300)]
 
-_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _HEAD = "import pulumi\nopts = pulumi.ResourceOptions()\n"
 NODES = """
 from components.cluster.existing_nodes import ExistingNodes
@@ -47,26 +46,6 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         for folder in ("karpenter/crds", "karpenter/kwok", "karpenter-aws/crds", "gpu-operator/crds"):
             define(started, folder)
         yield started
-
-
-def define(plane: ControlPlane, folder: str) -> None:
-    """Make the definitions of a folder of the toolchain's manifests; skip the test where they are not there."""
-    place = manifests_folder() / folder
-    if not place.is_dir():
-        pytest.skip(f"{place} is not made yet: `.venv/bin/python -m infra.local.toolchain --only …` does it")
-    for file in sorted(place.glob("*.yaml")):
-        for definition in yaml.load_all(file.read_text(), yaml.CSafeLoader):
-            name = definition["metadata"]["name"]
-            try:
-                plane.create(_DEFINITIONS, definition)
-            except RefusedError as error:
-                assert "already exists" in str(error)
-            eventually(lambda name=name: _served(plane.read(f"{_DEFINITIONS}/{name}")), Path("/dev/null"))
-
-
-def _served(definition: Any) -> bool:
-    conditions = (definition.get("status") or {}).get("conditions") or []
-    return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
 
 
 @pytest.fixture

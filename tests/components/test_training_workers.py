@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from components.kit.names import RUNTIME_LABEL
 from components.training.training_pipeline import TrainingPipeline, TrainingPipelineArgs
 from tests.components.mocks import declared
 from tests.program.harness import Recording
@@ -60,3 +61,24 @@ def test_workers_meet_at_the_first_pod_and_reach_one_another_alone() -> None:
     (policy,) = of_kind(recorded, "NetworkPolicy")
     assert policy["spec"]["podSelector"]["matchLabels"] == labels == service["spec"]["selector"]
     assert policy["spec"]["ingress"] == [{"from": [{"podSelector": {"matchLabels": labels}}]}]
+
+
+def test_of_kubeflow_trainer_they_are_a_runtime_with_the_same_pods() -> None:
+    recorded = pipeline(workers=3, node_pool="gpu", devices={"nvidia.com/gpu": "2"}, trainer=True)
+    (runtime,), (template,) = of_kind(recorded, "TrainingRuntime"), of_kind(recorded, "CronJob")
+    title = runtime["metadata"]["name"]
+    assert template["spec"]["jobTemplate"]["metadata"]["labels"][RUNTIME_LABEL] == title
+    assert runtime["spec"]["mlPolicy"] == {"numNodes": 3, "torch": {"numProcPerNode": 2}}
+    (replicated,) = runtime["spec"]["template"]["spec"]["replicatedJobs"]
+    assert replicated["template"]["spec"] == job(recorded)
+    pod = job(recorded)["template"]["spec"]
+    (container,) = pod["containers"]
+    assert replicated["name"] == container["name"] == "node", "the Trainer knows it by its name"
+    assert {"--nnodes=3", "--nproc-per-node=2"} < set(container["command"])
+    assert "subdomain" not in pod and of_kind(recorded, "Service") == [], "JobSet has a Service of its own"
+    assert len(of_kind(recorded, "NetworkPolicy")) == 1
+
+
+def test_one_worker_needs_no_kubeflow_trainer() -> None:
+    recorded = pipeline(trainer=True)
+    assert of_kind(recorded, "TrainingRuntime") == [] and "completionMode" not in job(recorded)

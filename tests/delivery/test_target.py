@@ -22,6 +22,7 @@ from delivery.operations.target_rights import NAMESPACED, OWNERS, WIDE
 from infra.contract.environment import Environment
 from infra.values import from_file
 from tests.support.documents import whole_values, write_stacks
+from tests.support.example_stacks import write_examples
 from tests.support.models import copy_models
 from tests.support.recorded import RecordedCluster
 from tests.support.session import Bench, Command, FakeCluster
@@ -51,8 +52,12 @@ def environment(tmp_path: Path) -> Iterator[Made]:
     shutil.rmtree(tmp_path)
 
 
-def pool(name: str) -> dict[str, Any]:
-    return {"name": name, "accelerator": "nvidia-h100", "gpus": 8, "nodes": 1, "external": True}
+def pool(name: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "accelerator": "nvidia-h100-80gb", "gpus": 8, "nodes": 1, "kind": "external", **more}
+
+
+def divided(name: str, **more: Any) -> dict[str, Any]:
+    return pool(name, sharing={"mig": {"1g.10gb": 7}}, **more)
 
 
 def looked(api: Any, environment: Environment, unreachable: str = "") -> dict[str, Finding]:
@@ -79,7 +84,7 @@ def test_eks_as_it_comes_lacks_a_default_storage_class(environment: Made) -> Non
 
 
 def test_rke2_with_mig_by_its_findings(environment: Made) -> None:
-    values = environment("test", **EXTERNAL, nodePools=[pool("mig"), pool("whole")])
+    values = environment("test", **EXTERNAL, nodePools=[divided("mig"), pool("whole")])
     cluster = RecordedCluster("rke2-mig")
     for node in cluster.answers["/api/v1/nodes"]["items"][:1]:
         node["metadata"]["labels"][POOL_LABEL] = "mig"
@@ -98,6 +103,39 @@ def test_rke2_with_mig_by_its_findings(environment: Made) -> None:
     assert findings["KEDA"].verdict == "note" and "serves v1beta1, not v1alpha1" in findings["KEDA"].detail
     assert "kyverno" in findings["webhooks on pods"].detail
     assert findings["rights"].verdict == "ok", "what the owner alone makes is not asked for"
+
+
+@pytest.mark.parametrize("name", ["eks", "rke2"])
+def test_values_of_the_docs_pass_on_a_cluster_as_the_docs_describe_it(name: str, tmp_path: Path) -> None:
+    loaded = from_file(name, write_examples(tmp_path))
+    findings = looked(RecordedCluster(f"{name}-ready"), loaded.environment)
+    assert {each.name: each.detail for each in findings.values() if each.stops} == {}
+    pools = {each.verdict: each.detail for title, each in findings.items() if title.startswith("node pool")}
+    nodes = "gpu-1, gpu-2, gpu-3, gpu-4: 32 nvidia.com/gpu; the values say nvidia.com/mig-1g.10gb"
+    now = {"eks": {"ok": "no node now; the cluster's node group makes them"}, "rke2": {"note": nodes}}
+    assert pools == now[name]
+
+
+def test_values_of_the_docs_do_not_pass_on_another_cluster(tmp_path: Path) -> None:
+    environment = from_file("rke2", write_examples(tmp_path)).environment
+    findings = looked(RecordedCluster("eks-ready"), environment)
+    assert {name for name, each in findings.items() if each.stops} == {
+        "GPU operator",
+        "storage class",
+        "node pool h100-mig",
+    }
+    assert findings["GPU operator"].detail == "gpuOperator.mode needs clusterpolicies.nvidia.com v1"
+    assert findings["storage class"].detail == "no longhorn; classes: gp2, gp3"
+
+
+def test_a_pool_whose_gpus_are_divided_otherwise_stops(environment: Made) -> None:
+    cluster = RecordedCluster("rke2-ready")
+    for node in cluster.answers["/api/v1/nodes"]["items"][:2]:
+        node["metadata"]["labels"] = {POOL_LABEL: "cpus" if node["metadata"]["name"] == "cpu-1" else "mig"}
+    cpus = {"name": "cpus", "kind": "external", "nodes": 1}
+    findings = looked(cluster, environment("dev", **EXTERNAL, nodePools=[divided("mig"), cpus]))
+    assert findings["node pool mig"].verdict == "in the way"
+    assert findings["node pool cpus"].verdict == "ok", "a pool of CPUs needs no device"
 
 
 def test_who_is_to_own_the_cluster_needs_more(environment: Made) -> None:
@@ -149,7 +187,7 @@ def test_the_tables_name_nothing_twice() -> None:
 
 @pytest.mark.tools
 def test_a_real_api_server_answers(environment: Made, tmp_path: Path) -> None:
-    values = environment("dev", **EXTERNAL, nodePools=[pool("gpu")])
+    values = environment("dev", **EXTERNAL, nodePools=[divided("gpu")])
     with control_plane(variables(), tmp_path / "plane") as plane:
         api = AskedCluster(asked(plane))
         findings = {each.name: each for each in Look(api, values, lambda _: "").findings()}

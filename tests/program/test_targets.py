@@ -7,34 +7,23 @@ from typing import Any
 
 import pytest
 
+from components.kit.names import POOL_LABEL
 from infra.contract.stacks import StackFiles
 from infra.targets import variables
 from infra.targets.target import Target
 from infra.values import from_file
 from tests.program import harness
 from tests.program.conftest import Machine
-from tests.program.harness import ROOT, SENTINEL, Recording, certificate, leaks
+from tests.program.harness import SENTINEL, Recording, certificate, leaks
+from tests.support.example_stacks import CLUSTER, NAMES, write_examples
 
-EXAMPLES = ROOT / "docs" / "examples"
-CLUSTER = "cloud"
-NAMES = sorted(file.name.split(".")[1] for file in EXAMPLES.glob("Pulumi.*.yaml") if CLUSTER not in file.name)
 ROLES = {use: f"arn:aws:iam::111122223333:role/{CLUSTER}-eks-{use}" for use in ("writer", "reader")}
 OUTPUTS = {"kubeconfig": '{"kind": "Config"}', "environments": {"eks": ROLES}}
 
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkout with the examples as its stack files."""
-    root = tmp_path_factory.mktemp("examples")
-    (root / "stacks").mkdir()
-    for name in (*NAMES, CLUSTER):
-        text = (EXAMPLES / f"Pulumi.{name}.yaml").read_text()
-        # Each is for a team of its own: none of them takes releases from another.
-        origin = "" if name == CLUSTER else "config:\n  stellwerk:releasesFrom: null\n"
-        (root / "stacks" / f"Pulumi.{name}.yaml").write_text(text.replace("config:\n", origin or "config:\n", 1))
-    (root / "requirements").mkdir()
-    shutil.copy(ROOT / "requirements" / "dev.txt", root / "requirements")
-    return root
+    return write_examples(tmp_path_factory.mktemp("examples"))
 
 
 def composed(name: str, checkout: Path, machine: Machine, tmp_path: Path) -> Recording:
@@ -106,3 +95,19 @@ def test_claims_are_of_the_class_that_the_values_name(checkout: Path, machine: M
     file.write_text(text)
     claims = composed("rke2", root, machine, tmp_path).of_kind("PersistentVolumeClaim")
     assert claims and {each["spec"]["storageClassName"] for each in claims.values()} == {"longhorn"}
+
+
+def test_gpus_of_one_s_own_nodes_are_divided_as_the_values_say(
+    checkout: Path, machine: Machine, tmp_path: Path
+) -> None:
+    program = composed("rke2", checkout, machine, tmp_path)
+    about = [each["metadata"] for each in program.of_kind("NodePatch").values()]
+    labels = {each["name"]: each.get("labels", {}) for each in about}
+    assert set(labels) == {"gpu-1", "gpu-2", "gpu-3", "gpu-4"}
+    assert all(each["nvidia.com/mig.config"] == each[POOL_LABEL] == "h100-mig" for each in labels.values())
+    (policy,) = program.of_kind("ClusterPolicyPatch").values()
+    assert policy["spec"]["mig"] == {"strategy": "mixed"}
+    maps = {each["metadata"]["name"]: each["data"] for each in program.of_kind("ConfigMap").values()}
+    layouts = maps[policy["spec"]["migManager"]["config"]["name"]]["config.yaml"]["[JSON]"]
+    (layout,) = layouts["mig-configs"]["h100-mig"]
+    assert layout["mig-devices"] == {"1g.10gb": 7}

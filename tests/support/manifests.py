@@ -79,7 +79,8 @@ def write_custom_schemas(definitions: Path, folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for file in definitions.rglob("*.yaml"):
         for each in yaml.load_all(file.read_text(), yaml.CSafeLoader):
-            if not each or each["kind"] != "CustomResourceDefinition":
+            # Beside the definitions lie patches of them, which have no versions.
+            if not each or each["kind"] != "CustomResourceDefinition" or "versions" not in each["spec"]:
                 continue
             for version in each["spec"]["versions"]:
                 kind = each["spec"]["names"]["kind"]

@@ -16,7 +16,8 @@ _SEEN = (
     "resourcequotas services daemonsets.apps deployments.apps replicasets.apps statefulsets.apps "
     "horizontalpodautoscalers.autoscaling cronjobs.batch jobs.batch endpointslices.discovery.k8s.io "
     "events.events.k8s.io networkpolicies.networking.k8s.io poddisruptionbudgets.policy "
-    "inferenceservices.serving.kserve.io servingruntimes.serving.kserve.io"
+    "inferenceservices.serving.kserve.io servingruntimes.serving.kserve.io "
+    "trainjobs.trainer.kubeflow.org trainingruntimes.trainer.kubeflow.org"
 )
 _SCALE = "deployments.apps/scale statefulsets.apps/scale"
 _CHANGE = "create update patch delete"
@@ -27,12 +28,12 @@ _RESTART = [("delete", "pods"), ("create", "pods/eviction"), ("get update patch"
 ALLOWED: Mapping[str, Mapping[str, list[tuple[str, str]]]] = {
     "developers": {
         "platform": [*_VIEW, ("get create", "pods/portforward=tracking-0,tensorboard-0")],
-        "training": [*_VIEW, ("create delete", "jobs.batch")],
+        "training": [*_VIEW, ("create delete", "jobs.batch trainjobs.trainer.kubeflow.org")],
         "serving": _VIEW,
     },
     "operators": {
         "platform": [*_VIEW, *_RESTART, ("get create", "pods/portforward=tracking-0,tensorboard-0")],
-        "training": [*_VIEW, *_RESTART, (_CHANGE, "configmaps jobs.batch")],
+        "training": [*_VIEW, *_RESTART, (_CHANGE, "configmaps jobs.batch trainjobs.trainer.kubeflow.org")],
         "serving": [
             *_VIEW, *_RESTART, (_CHANGE, "configmaps inferenceservices.serving.kserve.io"),
             ("update patch", "deployments.apps"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from components.kit.names import REVISION
+from delivery.clients.jobs import job_of
 from delivery.errors import DeliveryError
 from delivery.operations import train
 from delivery.session import Session
@@ -52,6 +53,7 @@ class Cluster:
     template: dict[str, Any] | None = field(default_factory=lambda: copy.deepcopy(TEMPLATE))
     model: str = "digits"
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    train_jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     created: list[dict[str, Any]] = field(default_factory=list)
     deleted: list[str] = field(default_factory=list)
     log: str = ""
@@ -80,7 +82,7 @@ class Cluster:
         if kind == "cronjob":
             assert name == f"train-{self.model}"
             return copy.deepcopy(self.template)
-        return self.jobs.get(name)
+        return self.train_jobs.get(name) if kind.startswith("trainjob") else self.jobs.get(name)
 
     def run(self, *arguments: str, stdin: str | None = None) -> str:
         if arguments[:2] != ("--namespace", "dev-training"):
@@ -91,10 +93,17 @@ class Cluster:
                 self.created.append(json.loads(stdin))
                 job = self.created[-1]
                 name = job["metadata"]["name"]
+                if job["kind"] == "TrainJob":
+                    self.train_jobs[name] = job
+                    return ""
                 self.jobs[name] = {"metadata": {"name": name, "uid": "this"}, "spec": job["spec"], "status": {}}
             case ("delete", "job", name, "--wait"):
                 self.deleted.append(name)
                 del self.jobs[name]
+            case ("delete", kind, name, "--cascade=foreground", "--wait") if kind.startswith("trainjob"):
+                self.deleted.append(name)
+                del self.train_jobs[name]
+                self.jobs.pop(job_of(name), None)
             case ("logs", _, "--tail=-1"):
                 if not self.log:
                     raise DeliveryError("the container has not started")

@@ -154,7 +154,7 @@ def rules(stack: Stack) -> Iterator[Problem]:
 
 
 def rules_beside(environment: Environment, every: EveryValues) -> Iterator[Problem]:
-    """Yield which other environment has the same URL and models of the same names: one would get the other's requests."""
+    """Yield which other environment has the same URL and models of the same names: one would get what is the other's."""
     given, own = section_of(environment).url, environment.environment
     if given is None:
         return
