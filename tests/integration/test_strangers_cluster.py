@@ -166,7 +166,7 @@ def test_the_main_job_on_a_stranger_s_cluster(
 
     guest.edit(GUEST, trust)
     refused = guest.pulumi("preview", "--stack", GUEST, ok=False)
-    # A preview warns of what it may not ask; that an update fails so is seen in tests/program/test_strangers_cluster.py.
+    # A preview only warns; that an update fails is seen in tests/program/test_strangers_cluster.py.
     assert "forbidden" in refused.stdout + refused.stderr
     printed = guest.stellwerk("access", "--env", GUEST, "--service-account", f"{ACCOUNT_NAMESPACE}/{ACCOUNT}").stdout
     granted = project.run("kubectl", "apply", "--server-side", "-f", "-", stdin=printed)
