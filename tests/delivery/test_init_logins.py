@@ -99,7 +99,7 @@ def test_htpasswd_and_user_hashes_belong_to_their_passwords(made: FakeEngine) ->
         assert bcrypt.checkpw(login.encode(), lines[name].encode())
         assert not bcrypt.checkpw(b"another", lines[name].encode())
     users = made_credentials["logStore"]["users"]
-    assert set(users) == {"shipper", "reader", "elastic"}
+    assert set(users) == {"shipper", "reader", "keeper", "elastic"}
     for user in users.values():
         assert bcrypt.checkpw(user["password"].encode(), user["hash"].encode())
     assert len({user["password"] for user in users.values()}) == len(users)

@@ -20,14 +20,14 @@ from components.kit import ports
 from delivery.clients.kubectl import Kubectl
 from delivery.operations import authority
 from infra.local.cluster.layout import ADDRESS
-from infra.targets.variables import LOCAL_CONTEXT
+from infra.targets.variables import BUILD_CONTEXTS, BUILD_SECRETS, LOCAL_CONTEXT
 from tests.support import companys_gateway, front
 from tests.support.object_store import BUCKET
 from tests.support.project import Project, copy_checkout
 from tests.support.stores import tls_server
 from tests.support.tools import free_port
 
-pytestmark = [pytest.mark.integration, pytest.mark.lane("own"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.lane("own"), pytest.mark.timeout(900)]
 GUEST, CONTEXT, MODEL, HOST = "guest", "theirs", "parcels", "localhost"
 # Whom the cluster's owner knows.
 ACCOUNT_NAMESPACE, ACCOUNT = "strangers", "engineer"
@@ -82,7 +82,7 @@ def guest(
     variables = {
         "PATH": project.variables["PATH"], "PYTHONPATH": str(root), "KUBECONFIG": str(_kubeconfig(project, folder)),
         "DOCKER_CONFIG": project.variables["DOCKER_CONFIG"], "PULUMI_HOME": str(folder / "pulumi"),
-        "STELLWERK_BUILD_SECRETS": project.variables["STELLWERK_BUILD_SECRETS"],
+        **{name: project.variables[name] for name in (BUILD_SECRETS, BUILD_CONTEXTS)},
         "PULUMI_BACKEND_URL": f"file://{folder}/backend", "PULUMI_CONFIG_PASSPHRASE": "of the guest",
         "STELLWERK_WORK": str(folder / "work"),
     }  # fmt: skip
@@ -166,7 +166,8 @@ def test_the_main_job_on_a_stranger_s_cluster(
 
     guest.edit(GUEST, trust)
     refused = guest.pulumi("preview", "--stack", GUEST, ok=False)
-    assert refused.returncode != 0 and "forbidden" in refused.stdout + refused.stderr
+    # A preview only warns; that an update fails is seen in tests/program/test_strangers_cluster.py.
+    assert "forbidden" in refused.stdout + refused.stderr
     printed = guest.stellwerk("access", "--env", GUEST, "--service-account", f"{ACCOUNT_NAMESPACE}/{ACCOUNT}").stdout
     granted = project.run("kubectl", "apply", "--server-side", "-f", "-", stdin=printed)
     assert granted.returncode == 0, granted.stderr

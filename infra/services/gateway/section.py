@@ -154,7 +154,7 @@ def rules(stack: Stack) -> Iterator[Problem]:
 
 
 def rules_beside(environment: Environment, every: EveryValues) -> Iterator[Problem]:
-    """Yield which other environment has the same URL and models of the same names: one would get what is the other's."""
+    """Yield which other environment has this URL and models of the same names: one gets the other's requests."""
     given, own = section_of(environment).url, environment.environment
     if given is None:
         return
@@ -167,7 +167,7 @@ def rules_beside(environment: Environment, every: EveryValues) -> Iterator[Probl
             yield Problem(
                 (KEY, "url"),
                 show(given),
-                f"a URL of its own: {file_name(name)} has it, too, and {', '.join(both)} of either would get the requests",
+                f"a URL of its own: {file_name(name)} has it, too, and {', '.join(both)} of either gets requests",
                 "give each environment a host of its own",
             )
 
