@@ -154,12 +154,12 @@ class StackFiles:
 
     def every(self) -> dict[str, dict[str, Any]]:
         """Return the merged values of all environments whose files can be read, by name."""
-        found = {}
+        readable = {}
         for name in self.names():
             # One that cannot be read is an error when that environment is used.
             with suppress(ConfigError):
-                found[name] = self.values(name)
-        return found
+                readable[name] = self.values(name)
+        return readable
 
     def own(self, environment: str) -> dict[str, Any]:
         """Return what the stack file itself says, without encrypted values; raise ConfigError as `values`."""

@@ -19,8 +19,8 @@ def printed(stellwerk: Command, *who: str) -> list[dict[str, Any]]:
 
 def of(documents: list[dict[str, Any]], kind: str) -> dict[tuple[str, str], dict[str, Any]]:
     """Return the documents of a kind by namespace and name."""
-    found = [each for each in documents if each["kind"] == kind]
-    return {(each["metadata"].get("namespace", ""), each["metadata"]["name"]): each for each in found}
+    chosen = [each for each in documents if each["kind"] == kind]
+    return {(each["metadata"].get("namespace", ""), each["metadata"]["name"]): each for each in chosen}
 
 
 def test_what_is_printed_gives_rights_in_the_environment_s_namespaces_alone(stellwerk: Command) -> None:
