@@ -5,8 +5,8 @@ import json
 import pytest
 
 from infra.contract.differences import FILE
-from infra.values import ROOT
 from tests.support.checkout import FIRST, MODEL, SECOND, Checkout
+from tests.support.documents import TEAM
 from tests.support.session import Command
 
 HEAD = "apiVersion: stellwerk.dev/v1\nkind: Differences\nintended:\n"
@@ -25,8 +25,8 @@ def listed(stellwerk: Command, *names: str) -> tuple[int, dict[str, str | None]]
     return code, {each["key"]: each["reason"] for each in document["differences"]}
 
 
-def test_this_checkout_s_environments_differ_in_nothing_unintended(project: Checkout, stellwerk: Command) -> None:
-    (project.root / FILE).write_text((ROOT / FILE).read_text())
+def test_the_team_s_environments_differ_in_nothing_unintended(project: Checkout, stellwerk: Command) -> None:
+    (project.root / FILE).write_text((TEAM / "differences.yaml").read_text())
     for pair in (("test", "prod"), ("dev", "prod"), ("dev", "test")):
         assert stellwerk("diff", *pair)[0] == 0
 
