@@ -8,7 +8,7 @@ from typing import Any
 from mlflow.entities import Dataset as DatasetEntity
 from mlflow.entities import DatasetInput, Param, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+from mlflow.protos.databricks_pb2 import BAD_REQUEST, RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.tracking import MlflowClient
 
 from training.candidate import RunReference, StoredObject
@@ -39,7 +39,21 @@ class MlflowTracker:
             params=[Param(key, str(value)) for key, value in request.parameters.items()],
             tags=[RunTag(key, value) for key, value in tags.items()],
         )
-        self._client.log_inputs(self.run_id, [DatasetInput(_entity(dataset), [])])
+        self._record(dataset)
+
+    def _record(self, dataset: Dataset) -> None:
+        """Record what the run reads; the data of an experiment are one row of MLflow's, which its first run makes.
+
+        MLflow looks whether the row is there and then makes it, with nothing in between that keeps others from it:
+        where two runs begin at the same moment, its database refuses the second one, whose next try finds the row.
+        """
+        inputs = [DatasetInput(_entity(dataset), [])]
+        try:
+            self._client.log_inputs(self.run_id, inputs)
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(BAD_REQUEST):
+                raise
+            self._client.log_inputs(self.run_id, inputs)
 
     def _experiment(self) -> str:
         """Return the id of the model's experiment, which the first run makes; others may begin at the same moment."""
