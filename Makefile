@@ -20,7 +20,7 @@ test-models: setup ## Every model of models/: trained, released, served and aske
 
 test-long: setup ## What takes too long for every run: thousands of requests, hundreds of interleavings (root, Linux)
 	@.venv/bin/python -m infra.local.toolchain --part tests elastic
-	@.venv/bin/pytest -m long
+	@.venv/bin/python -m tests.long
 
 check: setup ## Format, lint, types, import rules, the tests that need nothing (no root)
 	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy && .venv/bin/lint-imports --no-logo
