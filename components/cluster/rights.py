@@ -63,40 +63,6 @@ _RESTART = (
 )
 _CONFIGURE = (Rule("", ("configmaps",), CHANGE),)
 
-# What `pulumi up` and the commands do in the namespaces of an environment whose cluster is somebody else's: these have
-# made the namespaces. Whoever makes roles needs the rights that these give: those of the table below are among them.
-DEPLOY = (
-    *VIEW,
-    *_RUNS,
-    *_RESTART,
-    Rule(
-        "",
-        (
-            "configmaps",
-            "limitranges",
-            "persistentvolumeclaims",
-            "resourcequotas",
-            "secrets",
-            "serviceaccounts",
-            "services",
-        ),
-        (*READ, *CHANGE),
-    ),
-    Rule("apps", ("deployments", "statefulsets"), CHANGE),
-    Rule("batch", ("cronjobs", "jobs"), CHANGE),
-    Rule(TRAINER_API, ("trainjobs", "trainingruntimes"), CHANGE),
-    Rule("networking.k8s.io", ("ingresses",), (*READ, *CHANGE)),
-    Rule("networking.k8s.io", ("networkpolicies",), CHANGE),
-    Rule("policy", ("poddisruptionbudgets",), CHANGE),
-    Rule(RBAC_API, ("rolebindings", "roles"), (*READ, *CHANGE)),
-    Rule(SERVING_API, ("inferenceservices", "servingruntimes"), CHANGE),
-    Rule(GATEWAY_API, ("httproutes",), (*READ, *CHANGE)),
-)
-# And with the namespaces themselves, by their names.
-DEPLOY_NAMESPACES = ("get", "update", "patch", "delete")
-# The engine waits for the end of a namespace by watching all of them: without this right it waits for ever.
-SEE_NAMESPACES = Rule("", ("namespaces",), ("list", "watch"))
-
 # role -> purpose of the namespace -> rules. Namespaces of other purposes (the controllers') belong to nobody.
 RIGHTS: Mapping[str, Mapping[str, Sequence[Rule]]] = {
     "developers": {
@@ -122,3 +88,40 @@ RIGHTS: Mapping[str, Mapping[str, Sequence[Rule]]] = {
         ),
     },
 }
+
+# What `pulumi up` and the commands do in the namespaces of an environment whose cluster is somebody else's: these have
+# made the namespaces. Whoever makes roles needs the rights that these give: those of the table above are among them.
+DEPLOY = (
+    *VIEW,
+    *_RUNS,
+    *_RESTART,
+    Rule(
+        "",
+        (
+            "configmaps",
+            "limitranges",
+            "persistentvolumeclaims",
+            "resourcequotas",
+            "secrets",
+            "serviceaccounts",
+            "services",
+        ),
+        (*READ, *CHANGE),
+    ),
+    Rule("apps", ("deployments", "statefulsets"), CHANGE),
+    Rule("batch", ("cronjobs", "jobs"), CHANGE),
+    Rule(TRAINER_API, ("trainjobs", "trainingruntimes"), CHANGE),
+    Rule("networking.k8s.io", ("ingresses",), (*READ, *CHANGE)),
+    Rule("networking.k8s.io", ("networkpolicies",), CHANGE),
+    Rule("policy", ("poddisruptionbudgets",), CHANGE),
+    Rule(RBAC_API, ("rolebindings", "roles"), (*READ, *CHANGE)),
+    # A preview tries out a binding before its role is there, and the API server can't hold a role that is not there
+    # against the rights of who asks. The roles themselves it never lets give more than these rights.
+    Rule(RBAC_API, ("roles",), ("bind",), tuple(RIGHTS)),
+    Rule(SERVING_API, ("inferenceservices", "servingruntimes"), CHANGE),
+    Rule(GATEWAY_API, ("httproutes",), (*READ, *CHANGE)),
+)
+# And with the namespaces themselves, by their names.
+DEPLOY_NAMESPACES = ("get", "update", "patch", "delete")
+# The engine waits for the end of a namespace by watching all of them: without this right it waits for ever.
+SEE_NAMESPACES = Rule("", ("namespaces",), ("list", "watch"))

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,21 +27,18 @@ def _is_ready(pod: dict[str, Any]) -> bool:
     return conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
 
 
-def evict(project: Project, namespace: str, pod: str, folder: Path) -> bool:
+def evict(project: Project, namespace: str, pod: str) -> bool:
     """Ask for an eviction as `kubectl drain` does; return whether the budget admits it."""
     body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace}}
-    file = folder / f"{pod}.json"
-    file.write_text(json.dumps(body))
     path = f"/api/v1/namespaces/{namespace}/pods/{pod}/eviction"
-    command = ("kubectl", "create", "--raw", path, "-f", str(file))
-    done = project.run(*command, env={**project.shell, **project.variables})
+    done = project.run("kubectl", "create", "--raw", path, "-f", "-", stdin=json.dumps(body))
     assert done.returncode == 0 or "disruption budget" in done.stdout + done.stderr, done.stdout + done.stderr
     return done.returncode == 0
 
 
 @pytest.mark.parametrize("place", [SERVING, GATEWAY], ids=["model", "gateway"])
 def test_no_request_is_lost_while_all_pods_are_evicted(
-    project: Project, restored: Callable[[str], None], tmp_path: Path, place: tuple[str, str]
+    project: Project, restored: Callable[[str], None], place: tuple[str, str]
 ) -> None:
     """With one node it is the eviction of each of its pods: one goes, another comes, then the next one goes."""
     restored("prod")
@@ -53,7 +49,7 @@ def test_no_request_is_lost_while_all_pods_are_evicted(
             old = names(project, place)
             assert len(old) == 2
             for pod in old:
-                eventually(f"{pod} may go", 180, lambda pod=pod: evict(project, place[0], pod, tmp_path), interval=0.5)
+                eventually(f"{pod} may go", 180, lambda pod=pod: evict(project, place[0], pod), interval=0.5)
             eventually("others serve", 180, lambda old=old: len(set(names(project, place)) - set(old)) == 2)
         # Of those that went last, too, every request has its answer.
         answered = load.answered
@@ -62,15 +58,13 @@ def test_no_request_is_lost_while_all_pods_are_evicted(
     assert load.answered > 100
 
 
-def test_both_pods_of_a_model_are_not_evicted_at_once(
-    project: Project, restored: Callable[[str], None], tmp_path: Path
-) -> None:
+def test_both_pods_of_a_model_are_not_evicted_at_once(project: Project, restored: Callable[[str], None]) -> None:
     restored("prod")
     project.edit("prod", lambda config: config["stellwerk:models"][MODEL].update(replicas=2))
     project.up("prod")
     with load_on(project, "prod") as load:
         first, second = names(project, SERVING)
-        assert evict(project, SERVING[0], first, tmp_path)
-        assert not evict(project, SERVING[0], second, tmp_path), "the budget admits both"
+        assert evict(project, SERVING[0], first)
+        assert not evict(project, SERVING[0], second), "the budget admits both"
         eventually("both serve again", 180, lambda: len(names(project, SERVING)) == 2)
     assert load.failures == []

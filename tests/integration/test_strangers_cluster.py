@@ -6,6 +6,7 @@ login, KServe is there, the entry is a Gateway of the company's, and nothing on 
 
 import json
 import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -19,18 +20,21 @@ from ruamel.yaml.scalarstring import LiteralScalarString
 from components.kit import ports
 from delivery.clients.kubectl import Kubectl
 from delivery.operations import authority
-from infra.local.cluster.layout import ADDRESS
+from infra.contract.versions import platform_image
+from infra.local.cluster.layout import ADDRESS, Layout
 from infra.targets.variables import BUILD_CONTEXTS, BUILD_SECRETS, LOCAL_CONTEXT
-from tests.support import companys_gateway, front
+from tests.support import companys_gateway, front, plain_http
 from tests.support.object_store import BUCKET
-from tests.support.project import Project, copy_checkout
+from tests.support.project import Project, copy_checkout, eventually
 from tests.support.stores import tls_server
-from tests.support.tools import free_port
+from tests.support.tools import free_port, running, tool
 
-pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.lane("own"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.lane("own"), pytest.mark.timeout(900)]
 GUEST, CONTEXT, MODEL, HOST = "guest", "theirs", "parcels", "localhost"
 # Whom the cluster's owner knows.
 ACCOUNT_NAMESPACE, ACCOUNT = "strangers", "engineer"
+# Of an entry of the guest's own: none of the environments' and of other tests' node ports.
+OWN_PORT = 30449
 # What the test brings of the company's own beside its namespaces.
 _COMPANYS = ("gatewayclass/companys", "ingressclass/companys")
 
@@ -153,8 +157,32 @@ def _logins(project: Project) -> dict[str, str]:
     }  # fmt: skip
 
 
+@pytest.fixture
+def mirrored(project: Project, tmp_path: Path) -> Iterator[str]:
+    """The gateway's image by digest in a registry of the company's, which asks for no login."""
+    host = f"127.0.0.1:{free_port()}"
+    config = tmp_path / "registry.json"
+    config.write_text(json.dumps({
+        "version": "0.1", "http": {"addr": host}, "storage": {"filesystem": {"rootdirectory": f"{tmp_path}/images"}},
+    }))  # fmt: skip
+    name, log = f"{host}/platform/traefik", tmp_path / "registry.log"
+    store = [tool("ctr"), "--address", Layout(project.state).containerd_socket, "--namespace", "k8s.io", "images"]
+    manifest, types = (
+        f"http://{name.replace('/', '/v2/', 1)}/manifests/copied",
+        "application/vnd.oci.image.index.v1+json",
+    )
+    with running([tool("registry"), "serve", config], log, {**project.shell, "OTEL_TRACES_EXPORTER": "none"}):
+        subprocess.run([*store, "tag", platform_image("traefik"), f"{name}:copied"], check=True)
+        eventually("the registry answers", 30, lambda: "listening on" in log.read_text())
+        subprocess.run([*store, "push", "--plain-http", f"{name}:copied"], check=True, capture_output=True)
+        # Of the node's own store it must not come.
+        subprocess.run([*store, "rm", f"{name}:copied"], check=True)
+        answer = plain_http.get(manifest, headers={"Accept": f"{types}, {types.replace('index', 'manifest')}"})
+        yield f"{name}@{answer.raise_for_status().headers['Docker-Content-Digest']}"
+
+
 def test_the_main_job_on_a_stranger_s_cluster(
-    project: Project, guest: Project, companys: tuple[int, str, front.Front]
+    project: Project, guest: Project, companys: tuple[int, str, front.Front], mirrored: str
 ) -> None:
     _, trusted, server = companys
     guest.stellwerk("model", "new", MODEL, "--template", "sklearn")
@@ -183,6 +211,16 @@ def test_the_main_job_on_a_stranger_s_cluster(
     assert [line["service.environment"] for line in guest.ask("logs", *asked)["hits"]] == [GUEST]
     assert guest.ask("runs", MODEL)["runs"][0]["job"] == job
     guest.assert_no_changes(GUEST)
+
+    def own_entry(config: Any) -> None:
+        config["stellwerk:gateway"] = {"nodePort": OWN_PORT}
+        config["stellwerk:images"]["traefik"] = mirrored
+
+    guest.edit(GUEST, own_entry)
+    guest.up(GUEST)
+    (pod, *_) = project.pods("-n", f"{GUEST}-platform", "-l", "app=gateway")
+    assert pod["spec"]["containers"][0]["image"] == mirrored
+    assert guest.ask("predict", MODEL, "--env", GUEST)["release"] == release, "an image from a mirror takes requests"
 
     guest.pulumi("destroy", "--stack", GUEST, "--yes", "--skip-preview")
     assert f"{GUEST}-" not in project.kubectl("get", "namespaces", "-o", "name")

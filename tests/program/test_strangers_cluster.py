@@ -104,12 +104,17 @@ def engine(company: Company, tmp_path_factory: pytest.TempPathFactory) -> Engine
     return applied(tmp_path_factory.mktemp("engine"), STACK, values, credentials(values), kubeconfig)
 
 
-@pytest.fixture(scope="module")
-def granted(company: Company, engine: Engine) -> None:
-    """The cluster's owner has made what `stellwerk access` prints."""
+@pytest.fixture
+def granted(company: Company, engine: Engine) -> Iterator[None]:
+    """The cluster's owner has made what `stellwerk access` prints, until the test's end."""
     local = LocalCluster(lambda: engine.variables, lambda _: None, lambda: None)
     session = Session(Project(engine.root), engine.variables, local)
-    company.server.apply(*access(session, STACK, SubjectKind.USER, USER))
+    given = access(session, STACK, SubjectKind.USER, USER)
+    company.server.apply(*given)
+    yield
+    for item in given:
+        if item["kind"] in ("ClusterRole", "ClusterRoleBinding"):
+            company.server.kubectl("delete", item["kind"], item["metadata"]["name"])
 
 
 def pulumi(engine: Engine, *words: str) -> tuple[int, str]:
@@ -139,6 +144,9 @@ def test_without_these_rights_nothing_is_applied(company: Company, engine: Engin
 
 @pytest.mark.usefixtures("granted")
 def test_with_these_rights_an_environment_is_applied_unchanged_and_taken_away(company: Company, engine: Engine) -> None:
+    # Nothing is there yet: a binding is tried out before the role that it names is made.
+    code, said = pulumi(engine, "preview")
+    assert code == 0 and "orbidden" not in said and "not found" not in said, said
     apply(engine)
     code, said = pulumi(engine, "preview", "--expect-no-changes", "--diff")
     assert code == 0, said
@@ -157,6 +165,14 @@ def test_with_these_rights_an_environment_is_applied_unchanged_and_taken_away(co
     for words in (("get", "secrets", "-n", "edge"), ("create", "namespace", "more"), ("delete", "namespace", "edge")):
         code, said = company.server.kubectl(*words, user=USER)
         assert code and "orbidden" in said, words
+    # A role may be bound before it is made, but gives no more than these rights then.
+    for words in (
+        ("create", "role", "developers", "--verb=create", "--resource=pods"),
+        ("create", "rolebinding", "mine", f"--user={USER}", "--role=theirs"),
+        ("create", "rolebinding", "mine", f"--user={USER}", "--clusterrole=cluster-admin"),
+    ):
+        code, said = company.server.kubectl(*words, "-n", NAMESPACE, user=USER)
+        assert code and ("orbidden" in said or "not found" in said), (words, said)
     # Tokens, shells and other people's names are nothing that an environment needs.
     asked = ("auth", "can-i", "-n", NAMESPACE, "--quiet")
     for words in (
