@@ -23,6 +23,8 @@ from components.serving.predictor import predictor
 # How long a revision may take to serve; the store gives at least a mebibyte a second.
 _START_SECONDS = 300
 _BYTES_PER_SECOND = 1024**2
+# Of which revision the number of pods is, where the number is not declared.
+_AUTOSCALER = "autoscaler"
 
 
 class InferenceService(pulumi.ComponentResource):
@@ -45,13 +47,15 @@ class InferenceService(pulumi.ComponentResource):
         revision = pulumi.Output.json_dumps(pods, sort_keys=True).apply(
             lambda text: hashlib.sha256(text.encode()).hexdigest()[:16]
         )
+        remembering = child(self)
+        remembering.hooks = self._before(f"{name}-scaled", args, revision, rollout.remember)
         service = CustomResource(
             name,
             api_version="serving.kserve.io/v1beta1",
             kind="InferenceService",
             metadata=_metadata(args, revision),
             spec={"predictor": pods},
-            opts=child(self),
+            opts=remembering,
         )
         scale = self._scale(name, args, service, revision)
         budget = self._budget(name, args, service, revision, scale)
@@ -82,8 +86,9 @@ class InferenceService(pulumi.ComponentResource):
         opts = child(self, [service])
         # Gone with the service: patched alone, a Deployment that does not exist would be made.
         opts.deleted_with = service
-        opts.hooks = self._before(f"{name}-declared", args, rollout.until_declared)
-        if args.get("autoscaling") is not None:
+        opts.hooks = self._before(f"{name}-declared", args, revision, rollout.until_declared)
+        autoscaled = args.get("autoscaling") is not None
+        if autoscaled:
             opts.ignore_changes = ["spec.replicas"]
         return apps.v1.DeploymentPatch(
             f"{name}-replicas",
@@ -91,11 +96,11 @@ class InferenceService(pulumi.ComponentResource):
                 name=rollout.deployment_name(args["model"]),
                 namespace=args["namespace"],
                 # KServe leaves the number alone, and Kubernetes has set it to one: of each Deployment, so with each
-                # revision it is set again.
+                # revision it is set again. Applied again beside an autoscaler, it would set the first number again.
                 annotations={
                     "pulumi.com/patchForce": "true",
                     "pulumi.com/skipAwait": "true",
-                    rollout.REPLICAS_OF: revision,
+                    rollout.REPLICAS_OF: _AUTOSCALER if autoscaled else revision,
                 },
             ),
             spec=apps.v1.DeploymentSpecPatchArgs(replicas=args["replicas"]),
@@ -115,7 +120,7 @@ class InferenceService(pulumi.ComponentResource):
         Until then every preview shows it as still to be done.
         """
         opts = child(self, [scale])
-        opts.hooks = self._before(f"{name}-serves", args, rollout.until_served)
+        opts.hooks = self._before(f"{name}-serves", args, revision, rollout.until_served)
         model = args["model"]
         return policy.v1.PodDisruptionBudget(
             f"{name}-budget",
@@ -139,6 +144,7 @@ class InferenceService(pulumi.ComponentResource):
         self,
         name: str,
         args: InferenceServiceArgs,
+        revision: pulumi.Output[str],
         wait: Callable[[rollout.Revision, Looks, Callable[[str], None]], Awaitable[None]],
     ) -> pulumi.ResourceHookBinding:
         """Return hooks by which a resource is created or updated only once `wait` has returned, previews excepted."""
@@ -146,19 +152,17 @@ class InferenceService(pulumi.ComponentResource):
         seconds = _START_SECONDS + args["artefact_size"] / _BYTES_PER_SECOND
 
         async def before(given: pulumi.ResourceHookArgs) -> None:
-            metadata = (given.new_inputs or {})["metadata"]
-            annotations = metadata["annotations"]
-            revision = rollout.Revision(
-                namespace=metadata["namespace"],
+            expected = rollout.Revision(
+                namespace=(given.new_inputs or {})["metadata"]["namespace"],
                 model=args["model"],
-                digest=annotations.get(rollout.REVISION) or annotations[rollout.REPLICAS_OF],
+                digest=await revision.future() or "",
                 replicas=args["replicas"],
                 scaling=rollout.Scaling(autoscaling["most"], "prometheus" in autoscaling) if autoscaling else None,
                 seconds=seconds,
                 deadline=args.get("deadline") or math.inf,
             )
-            shared = looks(args["context"], revision.namespace)
-            await wait(revision, shared, lambda reason: pulumi.log.warn(reason, self))
+            shared = looks(args["context"], expected.namespace)
+            await wait(expected, shared, lambda reason: pulumi.log.warn(reason, self))
 
         hook = pulumi.ResourceHook(name, before)
         return pulumi.ResourceHookBinding(before_create=[hook], before_update=[hook])

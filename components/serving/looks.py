@@ -66,11 +66,12 @@ def kubectl(context: str, namespace: str) -> Kubectl:
 class Looks:
     """The looks at one namespace: one at a time, at least `rest` seconds apart, and only while somebody waits.
 
-    `run` is kubectl in the namespace.
+    `run` is kubectl in the namespace. `had` are the numbers of pods, by model, that an update is to give back.
     """
 
     run: Kubectl
     rest: float = 0.5
+    had: dict[str, int] = field(default_factory=dict)
     _wanted: set[str] = field(default_factory=set)
     _next: "asyncio.Task[dict[str, Items]] | None" = None
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)

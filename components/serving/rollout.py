@@ -73,6 +73,17 @@ class Observation:
     waiting: list[str] = field(default_factory=list)
 
 
+async def remember(revision: Revision, looks: Looks, report: Callable[[str], None]) -> None:
+    """Note how many pods an autoscaler has given the model: KServe's change of the revision takes them away.
+
+    The autoscaler's own status says it no longer once that one has looked in between.
+    """
+    if revision.scaling is not None:
+        words = ("--ignore-not-found", "--output", "jsonpath={.spec.replicas}")
+        number = await beside(_try, looks.run, "get", "deployment", deployment_name(revision.model), *words)
+        looks.had[revision.model] = int(number or 0)
+
+
 async def until_declared(
     revision: Revision, looks: Looks, report: Callable[[str], None], patience: float = _PATIENCE
 ) -> None:
@@ -90,7 +101,7 @@ async def until_declared(
             items, reason = [], f": {error}"
         if any(item["kind"] == "Deployment" and _is_declared(item, revision) for item in items):
             looks.advance()
-            await beside(_restore, revision, items, looks.run)
+            await beside(_restore, revision, items, looks)
             return
         stalled, seconds = looks.stalled(began), time.monotonic() - began
         if stalled > revision.seconds or time.time() > revision.deadline:
@@ -116,15 +127,15 @@ async def until_served(
     while True:
         items, seen = await _look(revision, looks)
         now = time.monotonic()
-        if seen.serves:
+        # The autoscaler may have none, or fewer than before: a revision is proved by pods.
+        restored = await beside(_restore, revision, items, looks)
+        if seen.serves and not restored:
             looks.advance()
             return
         for reason in (*seen.problems, *seen.waiting):
             if reason not in said:
                 said.add(reason)
                 report(f"{revision.model} does not serve yet: {reason}")
-        # The autoscaler may have none, or fewer than before: a revision is proved by pods.
-        await beside(_restore, revision, items, looks.run)
         since = (since or now) if seen.problems else None
         late = looks.stalled(began) > revision.seconds or time.time() > revision.deadline
         if late or (since is not None and now - since > patience):
@@ -133,20 +144,24 @@ async def until_served(
             raise NotServingError(_message(revision, reasons, now - began))
 
 
-def _restore(revision: Revision, items: Sequence[Any], run: Kubectl) -> None:
-    """Give a Deployment with an autoscaler as many pods as that one has decided on; KServe's change takes them away.
+def _restore(revision: Revision, items: Sequence[Any], looks: Looks) -> bool:
+    """Give a Deployment with an autoscaler as many pods as that one has decided on; return whether it had fewer.
 
-    The autoscaler itself would do it within 15 seconds, and from one pod on.
+    KServe's change takes them away. The autoscaler itself would bring them within 15 seconds, and from one pod on.
     """
     deployment = next((item for item in items if item["kind"] == "Deployment"), None)
     if revision.scaling is None or deployment is None:
-        return
-    name, asked = autoscaler_name(revision.model), deployment["spec"]["replicas"]
+        return False
+    # Once, and after KServe's change: from then on the number is the autoscaler's.
+    had = looks.had.pop(revision.model, 0) if _is_declared(deployment, revision) else 0
+    name = autoscaler_name(revision.model)
+    asked: int = deployment["spec"]["replicas"]
     own = f"keda-hpa-{name}" if revision.scaling.is_kedas else name
-    decided = _try(run, "get", "hpa", own, "--ignore-not-found", "--output", "jsonpath={.status.desiredReplicas}")
-    wanted = min(max(revision.replicas, int(decided or 0)), revision.scaling.most)
+    decided = _try(looks.run, "get", "hpa", own, "--ignore-not-found", "--output", "jsonpath={.status.desiredReplicas}")
+    wanted = min(max(revision.replicas, int(decided or 0), had), revision.scaling.most)
     if asked < wanted:
-        _try(run, "scale", "deployment", deployment_name(revision.model), f"--replicas={wanted}")
+        _try(looks.run, "scale", "deployment", deployment_name(revision.model), f"--replicas={wanted}")
+    return asked < wanted
 
 
 async def _look(revision: Revision, looks: Looks) -> tuple[Items, Observation]:

@@ -80,6 +80,8 @@ class Cluster:
         self.reported: list[str] = []
         # What an autoscaler's status says.
         self.decided = ""
+        # The number of pods that the Deployment asked for before the update.
+        self.before = ""
 
     def scales(self) -> list[tuple[str, ...]]:
         return [words for words in self.asked if words[0] == "scale"]
@@ -95,6 +97,8 @@ class Cluster:
             return json.dumps({"items": EVENTS})
         if words[:2] == ("get", "hpa"):
             return self.decided
+        if words[:2] == ("get", "deployment"):
+            return self.before
         if words[0] == "scale":
             return ""
         assert words[0] == "logs"

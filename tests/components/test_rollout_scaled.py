@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from components.serving.looks import Looks
-from components.serving.rollout import Scaling, until_declared
-from tests.components.test_rollout import REVISION, Cluster, deployment, scaled
+from components.serving.rollout import Scaling, remember, until_declared, until_served
+from tests.components.test_rollout import REVISION, Cluster, deployment, of_another_revision, scaled
 
 AUTOSCALED = replace(REVISION, scaling=Scaling(most=6))
 
@@ -46,6 +46,48 @@ def test_a_revision_is_proved_by_pods_where_there_are_none(decided: str, wanted:
     cluster.wait(replace(AUTOSCALED, scaling=Scaling(most=6, is_kedas=True)))
     assert cluster.scales() == [("scale", "deployment", "digits-predictor", f"--replicas={wanted}")]
     assert next(words for words in cluster.asked if words[:2] == ("get", "hpa"))[2] == "keda-hpa-digits-scale"
+
+
+def update(cluster: Cluster) -> None:
+    """Wait for a revision as an update does: from before KServe's change until it serves."""
+    looks = Looks(cluster, rest=0)
+    least = replace(AUTOSCALED, replicas=1)
+
+    async def waits() -> None:
+        await remember(least, looks, cluster.reported.append)
+        await until_served(least, looks, cluster.reported.append, 0)
+
+    asyncio.run(waits())
+
+
+def test_an_update_gives_the_pods_back_that_the_autoscaler_has_given_up_meanwhile() -> None:
+    """It may look between KServe's change and ours: one pod is within its bounds, and it takes it for its own."""
+    cluster = Cluster([of_another_revision()], [asking(1)], [asking(4)])
+    cluster.before, cluster.decided = "4", "1"
+    update(cluster)
+    assert cluster.scales() == [("scale", "deployment", "digits-predictor", "--replicas=4")]
+
+
+def test_what_was_before_an_update_is_given_back_once() -> None:
+    """Fewer than that are the autoscaler's own decision from then on."""
+    cluster = Cluster([asking(1)], [asking(4)], [{**asking(3), "status": {}}], [asking(3)])
+    cluster.before, cluster.decided = "4", "3"
+    update(cluster)
+    assert cluster.scales() == [("scale", "deployment", "digits-predictor", "--replicas=4")]
+
+
+@pytest.mark.parametrize(("before", "wanted"), [("9", 6), ("0", 1), ("", 1)])
+def test_what_was_before_is_bounded_by_the_values(before: str, wanted: int) -> None:
+    cluster = Cluster([asking(0)], [asking(wanted)])
+    cluster.before = before
+    update(cluster)
+    assert cluster.scales() == [("scale", "deployment", "digits-predictor", f"--replicas={wanted}")]
+
+
+def test_a_number_that_is_declared_is_not_asked_for() -> None:
+    cluster = Cluster([deployment()])
+    asyncio.run(remember(REVISION, Looks(cluster, rest=0), cluster.reported.append))
+    assert cluster.asked == []
 
 
 def test_a_number_that_is_declared_is_never_set_by_the_wait() -> None:

@@ -32,6 +32,7 @@ def test_the_autoscaler_alone_changes_the_number_of_pods(run: Run) -> None:
     assert annotations["serving.kserve.io/autoscalerClass"] == "external"
     (number,) = program.of_kind("DeploymentPatch").values()
     assert number["spec"] == {"replicas": 2}
+    assert number["metadata"]["annotations"]["stellwerk.dev/replicas-of"] == "autoscaler", "of any revision"
 
 
 @pytest.mark.parametrize(
