@@ -22,7 +22,7 @@ from infra.contract.testset import TestSets
 from infra.discovery import Services, known
 from infra.services.serving import Model, models
 from infra.services.training import pipelines
-from infra.values import ROOT, file_name, from_file
+from infra.values import ROOT, file_name, from_file, typed
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,14 @@ class Project:
             loaded = from_file(environment, self.root, services=self.services, files=self.files, only=())
             validated = self._stacks[environment] = (texts, loaded.stack)
         return validated[1]
+
+    def unchecked(self, environment: str) -> Stack:
+        """Return the values of an environment with its services, whether they keep the rules or not.
+
+        Raise ConfigError for a value of a wrong type.
+        """
+        name = self.files.require(environment)
+        return typed(self.files.values(name), self.files.source(name), self.services)
 
     def reload(self, environment: str) -> None:
         """Forget what was read of a stack file: somebody may have edited it meanwhile."""

@@ -94,11 +94,8 @@ def validate(
     Releases are those of all models, or of `only` these. Raise ConfigError on the first group of problems.
     """
     source = files.source(name)
-    try:
-        environment = services.document.model_validate_json(json.dumps(values, default=str))
-    except ValidationError as error:
-        raise source.error(problems(error, services.document)) from None
-    stack = services.stack(environment)
+    stack = typed(values, source, services)
+    environment = stack.environment
     broken = [*violations(stack, files.every), *files.path_problems(name, environment.releases_from)]
     if environment.environment != name:
         broken.append(
@@ -111,6 +108,15 @@ def validate(
     if broken := list(document_violations(stack, documents)):
         raise source.error(broken)
     return Loaded(stack, documents.releases, source)
+
+
+def typed(values: Mapping[str, Any], source: Source, services: Services) -> Stack:
+    """Return merged values with their services, before any rule is looked at; raise ConfigError for a wrong type."""
+    try:
+        environment = services.document.model_validate_json(json.dumps(values, default=str))
+    except ValidationError as error:
+        raise source.error(problems(error, services.document)) from None
+    return services.stack(environment)
 
 
 def _releases(

@@ -13,13 +13,13 @@ from typing import Annotated, Any, Generic, Self, TypeVar
 from pydantic import Field, create_model, model_validator
 
 from infra.contract.autoscaler import Autoscaler
-from infra.contract.fields import Cpu, EnvironmentName, ImageReference, Memory, Section, TeamName
+from infra.contract.fields import Cpu, Digest, EnvironmentName, ImageReference, Memory, Section, TeamName
 from infra.contract.forge import ForgeValues
 from infra.contract.links import Links
 from infra.contract.priorities import Priority
 from infra.contract.responsibilities import Responsibilities
 from infra.contract.sizes import DEFAULTS, Defaults, Size
-from infra.contract.versions import platform_image
+from infra.contract.versions import platform_image, version
 
 # Purposes of namespaces: `<environment>-<purpose>`.
 PLATFORM, TRAINING, SERVING = "platform", "training", "serving"
@@ -118,6 +118,28 @@ class Images(Section):
     serving_cuda: bool = Field(
         default=False, description="true: the serving image computes with CUDA where a model has a GPU; 2 GB more"
     )
+    mirror: str | None = Field(
+        default=None,
+        pattern=r"^[a-z0-9][a-z0-9.-]*(:[0-9]{1,5})?(/[a-z0-9][a-z0-9._-]*)*$",
+        description="host or host/path that all platform images come from; null: the local node has them",
+    )
+    digests: dict[str, Digest] = Field(
+        default_factory=dict, description="what the mirror has: name:version of a platform image, and its digest"
+    )
+
+    def names(self, image: PlatformImage) -> bool:
+        """Return whether the values name this one image."""
+        return getattr(self, image.field) is not None
+
+    def mirrored(self, name: str) -> str | None:
+        """Return the reference of a platform image in the mirror; None where there is no mirror.
+
+        It is by digest wherever the values are valid: a version without a digest is refused.
+        """
+        if self.mirror is None:
+            return None
+        digest = self.digests.get(f"{name}:{version(name)}")
+        return f"{self.mirror}/{name}@{digest}" if digest else f"{self.mirror}/{name}:{version(name)}"
 
 
 class Quota(Section):
@@ -180,9 +202,9 @@ class Environment(Section):
         return value
 
     def image(self, image: PlatformImage) -> str:
-        """Return the reference of a platform image: the one that the environment names, else the local node's."""
+        """Return the reference of a platform image: the one that is named, else the mirror's, else the local node's."""
         given: str | None = getattr(self.images, image.field)
-        return given or platform_image(image.name)
+        return given or self.images.mirrored(image.name) or platform_image(image.name)
 
     @property
     def defaults(self) -> Defaults:

@@ -13,7 +13,7 @@ from infra.composition.service import Build, Service, Stack
 from infra.contract.environment import Environment
 from infra.contract.model import Models
 from infra.contract.problems import ConfigError, KeyPath, Problem, show
-from infra.contract.versions import EPOCH
+from infra.contract.versions import EPOCH, version
 from infra.revision import covers, revisions
 from infra.targets.target import Folder
 from infra.targets.variables import BUILD_CONTEXTS
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from components.registry.image_build import ImageBuild
 
+# Keys of `images` that are no reference of an image.
+_OTHERS = {"base_python", "serving_cuda", "mirror", "digests"}
 _BASE, _HOOKS = "base-python", "HOOKS"
 _BASE_FOLDER = Folder(BUILD_CONTEXTS, _BASE)
 
@@ -42,6 +44,7 @@ def _rules(stack: Stack) -> Iterator[Problem]:
     for path, image in _references(stack.environment).items():
         if image.endswith(":latest"):
             yield Problem(path, show(image), "a tag other than latest, or a digest", "name the version you tested")
+    yield from _mirror(stack)
     if runs(stack.environment):
         return
     for service in stack.builders():
@@ -53,9 +56,31 @@ def _rules(stack: Stack) -> Iterator[Problem]:
         )
 
 
+def _mirror(stack: Stack) -> Iterator[Problem]:
+    """Yield what the mirror lacks: whoever names one gets every platform image from it, by digest."""
+    images = stack.environment.images
+    if images.mirror is None:
+        if images.digests:
+            action = "name the mirror, or remove the digests"
+            yield Problem(("images", "mirror"), "nothing", "host/path, because digests are those of a mirror", action)
+        return
+    known = {f"{image.name}:{version(image.name)}" for service in stack.services for image in service.images}
+    for key in sorted(images.digests.keys() - known):
+        allowed = f"name:version of a platform image: {', '.join(sorted(known))}"
+        yield Problem(("images", "digests", key), "no platform image of this checkout", allowed, "remove it")
+    named = {image for service in stack.running() for image in service.images if not images.names(image)}
+    for key in sorted({f"{image.name}:{version(image.name)}" for image in named} - images.digests.keys()):
+        yield Problem(
+            ("images", "digests", key),
+            "nothing",
+            "the digest of the image in the mirror, because pods run it",
+            f"run the script of `stellwerk images --mirror {images.mirror}`, and write down what it prints",
+        )
+
+
 def _references(environment: Environment) -> dict[KeyPath, str]:
     """Return the references that the environment names, by their keys."""
-    given = environment.images.model_dump(by_alias=True, exclude={"base_python", "serving_cuda"}, exclude_none=True)
+    given = environment.images.model_dump(by_alias=True, exclude=_OTHERS, exclude_none=True)
     named: dict[KeyPath, str] = {("images", key): str(reference) for key, reference in given.items()}
     base = environment.images.base_python
     if base is not None and base.image is not None:

@@ -4,7 +4,10 @@ import json
 import subprocess
 from pathlib import Path
 
+import yaml
+
 from infra.contract.versions import public_image, version
+from tests.support.checkout import Checkout
 from tests.support.documents import ENVIRONMENTS
 from tests.support.session import Command
 
@@ -41,12 +44,37 @@ def test_the_script_copies_each_and_prints_values_by_digest(stellwerk: Command, 
     script = stellwerk("images", "--mirror", "registry.example.com/platform/")[1]
     done = run_script(script, tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[0] == "stellwerk:images:"
-    assert "  kserveManager: registry.example.com/platform/kserve-manager@sha256:0123" in done.stdout.splitlines()
+    assert done.stdout.splitlines()[:3] == [
+        "stellwerk:images:",
+        "  mirror: registry.example.com/platform",
+        "  digests:",
+    ]
+    assert f"    kserve-manager:{version('kserve-manager')}: sha256:0123" in done.stdout.splitlines()
     copied = [line.split()[3:] for line in (tmp_path / "calls").read_text().splitlines() if line.startswith("copy")]
     target = f"docker://registry.example.com/platform/traefik:{version('traefik')}"
     assert [f"docker://{public_image('traefik')}", target] in copied
     assert "# log-shipper: published nowhere" in script
+
+
+def test_values_that_name_a_mirror_and_lack_a_digest_are_mirrored_none_the_less(
+    stellwerk: Command, project: Checkout, tmp_path: Path
+) -> None:
+    """As after an update of this checkout: another command refuses them and names this one."""
+    own = "ghcr.io/example/kserve:1"
+    images = {"basePython": {"build": True}, "mirror": "registry.example.com/platform", "kserveManager": own}
+    project.edit("dev", lambda config: config.update(images=images))
+    code, _, err = stellwerk("diff", "dev", "prod")
+    said = " ".join(err.split())
+    assert code == 1 and f"images.digests.traefik:{version('traefik')}" in said
+    assert "stellwerk images --mirror registry.example.com/platform" in said
+    script = stellwerk("images", "dev", "--mirror", "registry.example.com/platform")[1]
+    done = run_script(script, tmp_path)
+    assert done.returncode == 0, done.stderr
+    written = yaml.safe_load(done.stdout)["stellwerk:images"]
+    assert written.pop("kserveManager") == "registry.example.com/platform/kserve-manager@sha256:0123"
+    assert f"docker://{own}" in (tmp_path / "calls").read_text()
+    assert f"docker://{public_image('traefik')}" in (tmp_path / "calls").read_text()
+    assert written["digests"][f"traefik:{version('traefik')}"] == "sha256:0123"
 
 
 def test_a_refused_copy_ends_the_script(stellwerk: Command, tmp_path: Path) -> None:
@@ -54,4 +82,4 @@ def test_a_refused_copy_ends_the_script(stellwerk: Command, tmp_path: Path) -> N
     script = script.replace("docker.io/library/busybox", "docker.io/refused/busybox")
     done = run_script(script, tmp_path)
     assert done.returncode != 0
-    assert done.stdout == "stellwerk:images:\n", "no value names an image that is not there"
+    assert "sha256" not in done.stdout, "no value names an image that is not there"

@@ -44,11 +44,21 @@ def _scored(answer: Any) -> Iterator[Finding]:
 
 def checkov(manifests: Path) -> set[Finding]:
     """Return what checkov finds in the manifests below a folder."""
-    command = [_environment() / "bin" / "checkov", "--directory", manifests, "--framework", "kubernetes"]
+    failed = _checkov("--directory", manifests, "--framework", "kubernetes")
+    return {(each["check_id"], _title(each["resource"])) for each in failed}
+
+
+def checkov_plan(plan: Path) -> set[Finding]:
+    """Return what checkov finds in a plan of Terraform: the rule, and `type.name`."""
+    return {(each["check_id"], each["resource"]) for each in _checkov("--file", plan, "--framework", "terraform_plan")}
+
+
+def _checkov(*arguments: str | Path) -> list[dict[str, Any]]:
+    command = [_environment() / "bin" / "checkov", *arguments]
     answer = _json([*command, "--output", "json", "--quiet", "--compact", "--skip-download"])
     assert answer["summary"]["parsing_errors"] == 0
-    failed = answer["results"]["failed_checks"]
-    return {(each["check_id"], _title(each["resource"])) for each in failed}
+    failed: list[dict[str, Any]] = answer["results"]["failed_checks"]
+    return failed
 
 
 def _title(resource: str) -> str:
