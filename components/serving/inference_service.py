@@ -47,15 +47,16 @@ class InferenceService(pulumi.ComponentResource):
         revision = pulumi.Output.json_dumps(pods, sort_keys=True).apply(
             lambda text: hashlib.sha256(text.encode()).hexdigest()[:16]
         )
-        remembering = child(self)
-        remembering.hooks = self._before(f"{name}-scaled", args, revision, rollout.remember)
+        declared = child(self)
+        if args.get("autoscaling") is not None:
+            declared.hooks = self._before(f"{name}-scaled", args, revision, rollout.remember)
         service = CustomResource(
             name,
             api_version="serving.kserve.io/v1beta1",
             kind="InferenceService",
             metadata=_metadata(args, revision),
             spec={"predictor": pods},
-            opts=remembering,
+            opts=declared,
         )
         scale = self._scale(name, args, service, revision)
         budget = self._budget(name, args, service, revision, scale)

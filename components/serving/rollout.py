@@ -78,10 +78,9 @@ async def remember(revision: Revision, looks: Looks, report: Callable[[str], Non
 
     The autoscaler's own status says it no longer once that one has looked in between.
     """
-    if revision.scaling is not None:
-        words = ("--ignore-not-found", "--output", "jsonpath={.spec.replicas}")
-        number = await beside(_try, looks.run, "get", "deployment", deployment_name(revision.model), *words)
-        looks.had[revision.model] = int(number or 0)
+    words = ("--ignore-not-found", "--output", "jsonpath={.spec.replicas}")
+    number = await beside(_try, looks.run, "get", "deployment", deployment_name(revision.model), *words)
+    looks.had[revision.model] = int(number or 0)
 
 
 async def until_declared(

@@ -84,12 +84,6 @@ def test_what_was_before_is_bounded_by_the_values(before: str, wanted: int) -> N
     assert cluster.scales() == [("scale", "deployment", "digits-predictor", f"--replicas={wanted}")]
 
 
-def test_a_number_that_is_declared_is_not_asked_for() -> None:
-    cluster = Cluster([deployment()])
-    asyncio.run(remember(REVISION, Looks(cluster, rest=0), cluster.reported.append))
-    assert cluster.asked == []
-
-
 def test_a_number_that_is_declared_is_never_set_by_the_wait() -> None:
     cluster = Cluster([scaled()], [deployment()])
     cluster.wait()
