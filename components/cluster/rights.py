@@ -14,6 +14,7 @@ CHANGE = ("create", "update", "patch", "delete")
 SERVING_API = "serving.kserve.io"
 GATEWAY_API = "gateway.networking.k8s.io"
 TRAINER_API = "trainer.kubeflow.org"
+KEDA_API = "keda.sh"
 RBAC_API = "rbac.authorization.k8s.io"
 
 
@@ -109,6 +110,8 @@ DEPLOY = (
         (*READ, *CHANGE),
     ),
     Rule("apps", ("deployments", "statefulsets"), CHANGE),
+    Rule("autoscaling", ("horizontalpodautoscalers",), CHANGE),
+    Rule(KEDA_API, ("scaledobjects",), (*READ, *CHANGE)),
     Rule("batch", ("cronjobs", "jobs"), CHANGE),
     Rule(TRAINER_API, ("trainjobs", "trainingruntimes"), CHANGE),
     Rule("networking.k8s.io", ("ingresses",), (*READ, *CHANGE)),

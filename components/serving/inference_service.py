@@ -153,12 +153,14 @@ class InferenceService(pulumi.ComponentResource):
         seconds = _START_SECONDS + args["artefact_size"] / _BYTES_PER_SECOND
 
         async def before(given: pulumi.ResourceHookArgs) -> None:
+            old = (given.old_inputs or {}).get("metadata", {}).get("annotations", {})
             expected = rollout.Revision(
                 namespace=(given.new_inputs or {})["metadata"]["namespace"],
                 model=args["model"],
                 digest=await revision.future() or "",
                 replicas=args["replicas"],
                 scaling=rollout.Scaling(autoscaling["most"], "prometheus" in autoscaling) if autoscaling else None,
+                was_scaled=old.get(rollout.REPLICAS_OF) == _AUTOSCALER,
                 seconds=seconds,
                 deadline=args.get("deadline") or math.inf,
             )

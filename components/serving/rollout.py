@@ -46,7 +46,7 @@ class Scaling:
 class Revision:
     """One revision of a model: where it runs, how many pods it has, and how long it may take to serve.
 
-    With an autoscaler `replicas` is how many there are at least, while there are any.
+    With an autoscaler `replicas` is how many there are at least, while there are any; `was_scaled` where one goes.
 
     `seconds` count while nothing else gets ready either; `deadline` is a time, in seconds since 1970.
     """
@@ -58,6 +58,7 @@ class Revision:
     seconds: float
     deadline: float = math.inf
     scaling: Scaling | None = None
+    was_scaled: bool = False
 
     def admits(self, number: int) -> bool:
         """Return whether a Deployment of the revision may ask for so many pods."""
@@ -101,6 +102,8 @@ async def until_declared(
         if any(item["kind"] == "Deployment" and _is_declared(item, revision) for item in items):
             looks.advance()
             await beside(_restore, revision, items, looks)
+            if revision.was_scaled and revision.scaling is None:
+                await beside(_unscale, revision, looks.run)
             return
         stalled, seconds = looks.stalled(began), time.monotonic() - began
         if stalled > revision.seconds or time.time() > revision.deadline:
@@ -161,6 +164,13 @@ def _restore(revision: Revision, items: Sequence[Any], looks: Looks) -> bool:
     if asked < wanted:
         _try(looks.run, "scale", "deployment", deployment_name(revision.model), f"--replicas={wanted}")
     return asked < wanted
+
+
+def _unscale(revision: Revision, run: Kubectl) -> None:
+    """End the autoscaler before the number is set: the engine ends it last, and until then it would set its own."""
+    for kind in ("scaledobject", "hpa"):
+        # The first is no kind where KEDA is not installed.
+        _try(run, "delete", kind, autoscaler_name(revision.model), "--ignore-not-found")
 
 
 async def _look(revision: Revision, looks: Looks) -> tuple[Items, Observation]:

@@ -99,7 +99,7 @@ class Cluster:
             return self.decided
         if words[:2] == ("get", "deployment"):
             return self.before
-        if words[0] == "scale":
+        if words[0] in ("scale", "delete"):
             return ""
         assert words[0] == "logs"
         return "reading the artefact\nit does not exist\n"

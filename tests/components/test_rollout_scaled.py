@@ -84,6 +84,15 @@ def test_what_was_before_is_bounded_by_the_values(before: str, wanted: int) -> N
     assert cluster.scales() == [("scale", "deployment", "digits-predictor", f"--replicas={wanted}")]
 
 
+@pytest.mark.parametrize("was_scaled", [True, False])
+def test_an_autoscaler_that_goes_sets_no_number_any_more(was_scaled: bool) -> None:
+    cluster = Cluster([deployment()])
+    revision = replace(REVISION, was_scaled=was_scaled)
+    asyncio.run(until_declared(revision, Looks(cluster, rest=0), cluster.reported.append, 0))
+    ended = [words[1:3] for words in cluster.asked if words[0] == "delete"]
+    assert ended == ([("scaledobject", "digits-scale"), ("hpa", "digits-scale")] if was_scaled else [])
+
+
 def test_a_number_that_is_declared_is_never_set_by_the_wait() -> None:
     cluster = Cluster([scaled()], [deployment()])
     cluster.wait()

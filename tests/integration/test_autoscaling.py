@@ -16,6 +16,7 @@ from tests.support.project import MODEL, Project, eventually
 pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.lane("test"), pytest.mark.timeout(900)]
 STACK, NAMESPACE = "test", "test-serving"
 SCALER, DEPLOYMENT = f"hpa/{MODEL}-scale", f"deployment/{MODEL}-predictor"
+LEAST = 2
 # Seconds between two looks of the autoscaler's.
 LOOK = 15
 
@@ -34,7 +35,7 @@ def replicas(project: Project) -> int:
 
 def decide(project: Project, number: int) -> None:
     """Have the autoscaler decide on a number of pods, and be free again to have fewer."""
-    for least in (number, 1):
+    for least in (number, LEAST):
         patch = json.dumps({"spec": {"minReplicas": least}})
         project.kubectl("-n", NAMESPACE, "patch", SCALER, "--type=merge", "--patch", patch)
         eventually(
@@ -54,12 +55,12 @@ def test_an_update_keeps_the_number_that_the_autoscaler_has_decided_on(
         config["stellwerk:autoscaler"] = {"cpu": True}
         model = config["stellwerk:models"][MODEL]
         model.pop("replicas", None)
-        model["autoscaling"] = {"min": 1, "max": 3, "cpu": 70}
+        model["autoscaling"] = {"min": LEAST, "max": 3, "cpu": 70}
 
     project.edit(STACK, scaled)
     project.up(STACK)
     spec = read(project, SCALER)["spec"]
-    assert (spec["minReplicas"], spec["maxReplicas"]) == (1, 3)
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (LEAST, 3)
     assert spec["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": "Deployment", "name": f"{MODEL}-predictor"}
 
     def finds_it() -> bool:
@@ -68,25 +69,25 @@ def test_an_update_keeps_the_number_that_the_autoscaler_has_decided_on(
 
     eventually("the autoscaler finds what it scales", 60, finds_it)
 
-    decide(project, 2)
+    decide(project, 3)
     project.assert_no_changes(STACK)
     before = read(project, DEPLOYMENT)["metadata"]["generation"]
     project.up(STACK)
     time.sleep(2 * LOOK)
     after = read(project, DEPLOYMENT)
-    assert (after["spec"]["replicas"], after["metadata"]["generation"]) == (2, before), "somebody has set it meanwhile"
+    assert (after["spec"]["replicas"], after["metadata"]["generation"]) == (3, before), "somebody has set it meanwhile"
 
     # A new revision: KServe's change asks for one pod, and what the autoscaler wants is back when the update ends.
     project.edit(
         STACK, lambda config: config["stellwerk:models"][MODEL].update(resources={"cpu": "60m", "memory": "448Mi"})
     )
     project.up(STACK)
-    assert replicas(project) == 2
-    assert read(project, DEPLOYMENT)["status"]["availableReplicas"] == 2
+    assert replicas(project) == 3
+    assert read(project, DEPLOYMENT)["status"]["availableReplicas"] == 3
     assert project.answers(STACK)
     project.assert_no_changes(STACK)
 
-    # Of the revision that was there before the autoscaler came: the number is declared again.
+    # Of the revision that was there before the autoscaler came: the number is declared again, and is below its least.
     project.write(STACK, declared)
     project.up(STACK)
     assert replicas(project) == 1
