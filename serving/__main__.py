@@ -11,6 +11,7 @@ from types import FrameType
 import numpy as np
 import uvicorn
 
+import shipping
 from serving import settings
 from serving.app import Application
 from serving.connection import DirectProtocol
@@ -99,7 +100,8 @@ def main() -> int:
     """Serve as the environment says; return 0 after a drain, or 1 after one line that says why not."""
     # The first process of a container has no default action for SIGTERM; the server sets its own once it serves.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    log = EcsLog({"service.name": "serving", "service.environment": os.environ.get("ENVIRONMENT", "")})
+    shipper = shipping.start(os.environ, "serving")
+    log = EcsLog({"service.name": "serving", "service.environment": os.environ.get("ENVIRONMENT", "")}, shipper)
     try:
         wanted = settings.serve()
         log = EcsLog(
@@ -109,7 +111,8 @@ def main() -> int:
                 "stellwerk.model": wanted.model,
                 "stellwerk.release": wanted.release,
                 "stellwerk.run_id": wanted.run_id,
-            }
+            },
+            shipper,
         )
         logging.basicConfig(handlers=[EcsHandler(log)], level=logging.WARNING)
         # Values beyond a data type are looked for and refused; NumPy's own warnings would be lines without context.

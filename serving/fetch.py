@@ -12,6 +12,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+import shipping
 from serving import settings
 from serving.errors import StartError
 from serving.log import EcsLog
@@ -109,7 +110,8 @@ def main() -> int:
     """Fetch as the environment says; return 0, or 1 after one line that says why not."""
     # The first process of a container has no default action for SIGTERM.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    log = EcsLog({"service.name": "fetch", "service.environment": os.environ.get("ENVIRONMENT", "")})
+    context = {"service.name": "fetch", "service.environment": os.environ.get("ENVIRONMENT", "")}
+    log = EcsLog(context, shipping.start(os.environ, "fetch"))
     try:
         wanted = settings.fetch()
         size = fetch(connect(), wanted)

@@ -12,16 +12,21 @@ from datetime import UTC, datetime
 
 import orjson
 
+from shipping import Shipper
+
 # How long a line may wait for others, so that they share one write; who kills the process loses those of this time.
 WAIT_SECONDS = 0.005
 
 
 class EcsLog:
-    """Writes one line per event; `context` (ECS names to values) is part of every line."""
+    """Writes one line per event; `context` (ECS names to values) is part of every line.
 
-    def __init__(self, context: Mapping[str, object]) -> None:
+    A `shipper` gets each of them, too.
+    """
+
+    def __init__(self, context: Mapping[str, object], shipper: Shipper | None = None) -> None:
         """Keep the fields common to all lines."""
-        self._context = dict(context)
+        self._context, self._shipper = dict(context), shipper
         self._second, self._second_text = 0, ""
         self._waiting: deque[tuple[int, str, Mapping[str, object]]] = deque()
         atexit.register(self.flush)
@@ -51,6 +56,8 @@ class EcsLog:
         return lines
 
     def _write(self, lines: list[bytes]) -> None:
+        if self._shipper is not None:
+            lines = [self._shipper.ship(line) for line in lines]
         sys.stdout.buffer.write(b"".join(lines))
         sys.stdout.buffer.flush()
 

@@ -49,6 +49,23 @@ class TrackingAccessArgs(TypedDict):
     """Whether its certificate comes from an authority of the pod's trust bundle, and not from a public one."""
 
 
+class LogStoreAccessArgs(TypedDict):
+    """How a pod ships its own lines; exactly one of `index` and `data_stream`."""
+
+    url: pulumi.Input[str]
+    """https URL of Elasticsearch, as pods reach it."""
+    login: LoginArgs
+    """User that may create documents."""
+    trust_bundle: pulumi.Input[str]
+    """Certificates of the authorities that the store's own may come from, PEM."""
+    environment: str
+    """Name of the environment, for the log."""
+    index: NotRequired[str | None]
+    """What the names of the environment's daily indices begin with."""
+    data_stream: NotRequired[str | None]
+    """Data stream that takes all lines."""
+
+
 class StaticKeysArgs(TypedDict):
     """An S3 login that stays the same until somebody changes it."""
 

@@ -19,7 +19,13 @@ TENSORBOARD = "tensorboard"
 LOG_INDEX = "logs-stellwerk"
 LOG_INDEX_PATTERN = "logs-*"
 # The role of each user of the log store that has a fixed name; others are readers of some environments.
-LOG_ROLES = {"shipper": "shipper", "reader": "reader", "keeper": "keeper", "elastic": "superuser"}
+LOG_ROLES = {
+    "shipper": "shipper",
+    "reader": "reader",
+    "keeper": "keeper",
+    "application": "application",
+    "elastic": "superuser",
+}
 TIME_FIELD = "@timestamp"
 MODEL_FIELD = "stellwerk.model"
 RELEASE_FIELD = "stellwerk.release"
@@ -29,6 +35,9 @@ ENVIRONMENT_FIELD = "service.environment"
 NAMESPACE_FIELD = "kubernetes.namespace"
 POD_FIELD = "kubernetes.pod.name"
 CONTAINER_FIELD = "kubernetes.container.name"
+# Of programs that ship their lines: what the node's shipper leaves out, and the id of what it does not.
+SHIPPING_FIELD = "stellwerk.shipping"
+ID_FIELD = "event.id"
 
 # Namespaces of an environment are named `<environment>-<purpose>`.
 NAMESPACE_PURPOSES = ("platform", "serving", "training", "logging", "kserve")

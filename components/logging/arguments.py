@@ -35,7 +35,8 @@ class LogStackArgs(TypedDict):
     trust_bundle: pulumi.Input[str]
     """Certificates of the authorities that the shippers take the store's certificate from, PEM."""
     users: Mapping[str, LogUserArgs]
-    """Users by name: `shipper` (needed), `reader`, `keeper`, `elastic` (superuser), and those of `readers`."""
+    """Users by name: `shipper` (needed), `reader`, `keeper`, `application` (of what ships its own lines), `elastic`
+    (superuser), and those of `readers`."""
     readers: NotRequired[Mapping[str, Sequence[str]] | None]
     """Environments that further users may read, by user; absent, there are none."""
     heap: str
@@ -49,6 +50,6 @@ class LogStackArgs(TypedDict):
     pod_logs_path: str
     """Folder with the pods' logs on every node; the shipper keeps its positions beside it, in `log-shipper`."""
     priority_class: NotRequired[pulumi.Input[str] | None]
-    """Name of the store's priority class; none when absent."""
+    """Name of the priority class of store and shippers; none when absent."""
     buffer: NotRequired[int | None]
     """Size of the shippers' queue on each node's disk, in bytes; absent, 1 GiB. Full, it stops the reading."""

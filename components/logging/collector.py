@@ -24,6 +24,8 @@ class CollectorArgs(TypedDict):
     """Image of the log shipper."""
     secret: pulumi.Input[str]
     """Name of the Secret with `password` and `ca.crt` of the store."""
+    priority_class: pulumi.Input[str] | None
+    """Name of its priority class; None: it has none."""
 
 
 def collector_config(

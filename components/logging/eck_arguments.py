@@ -67,3 +67,5 @@ class EckStackArgs(TypedDict):
     """Folder with the pods' logs on every node."""
     buffer: str
     """Size of Filebeat's queue on each node's disk, with a binary unit."""
+    priority_class: NotRequired[pulumi.Input[str] | None]
+    """Name of the priority class of all pods; none when absent."""

@@ -8,6 +8,7 @@ from components.kit.security import CONTAINER_MANIFEST
 from components.logging.eck_arguments import EckStackArgs, LogNodeSetArgs
 from components.logging.filebeat import filebeat_config
 from components.logging.log_shipper import POD_LOGS
+from components.logging.sizes import KIBANA, LOGSTASH
 
 STORE = "log-store"
 VIEW = "log-view"
@@ -32,11 +33,11 @@ def elasticsearch(args: EckStackArgs, realm: Any) -> dict[str, Any]:
         "secureSettings": [{"secretName": name} for name in args["secure_settings"]],
         # Lines outlive the object that declares their store.
         "volumeClaimDeletePolicy": "DeleteOnScaledownOnly",
-        "nodeSets": [_node_set(each) for each in args["node_sets"]],
+        "nodeSets": [_node_set(each, args.get("priority_class")) for each in args["node_sets"]],
     }
 
 
-def _node_set(values: LogNodeSetArgs) -> dict[str, Any]:
+def _node_set(values: LogNodeSetArgs, priority: Any) -> dict[str, Any]:
     roles = values.get("roles")
     storage_class = values.get("storage_class")
     claim = {
@@ -49,7 +50,7 @@ def _node_set(values: LogNodeSetArgs) -> dict[str, Any]:
         "count": values["count"],
         # Without it the nodes' kernels would have to be set for memory maps, by a privileged container.
         "config": {"node.store.allow_mmap": False, **({"node.roles": list(roles)} if roles else {})},
-        "podTemplate": _pods("elasticsearch", _resources(values["cpu"], values["memory"])),
+        "podTemplate": _pods("elasticsearch", priority, _resources(values["cpu"], values["memory"])),
         "volumeClaimTemplates": [{"metadata": {"name": "elasticsearch-data"}, "spec": claim}],
     }
 
@@ -62,7 +63,7 @@ def kibana(args: EckStackArgs) -> dict[str, Any]:
         "count": args["kibana"],
         "elasticsearchRef": {"name": STORE},
         "config": {"telemetry.optIn": False, "telemetry.allowChangingOptInStatus": False},
-        "podTemplate": _pods("kibana", _resources("500m", "1Gi")),
+        "podTemplate": _pods("kibana", args.get("priority_class"), _resources(*KIBANA)),
     }
 
 
@@ -70,7 +71,9 @@ def logstash(args: EckStackArgs, index: str) -> dict[str, Any]:
     """Return the spec of Logstash with all pipelines of the folder; `index` is what its indices' names begin with."""
     files = sorted(_PIPELINES.glob("*.conf"))
     variables = [{"name": "ENVIRONMENT", "value": args["environment"]}, {"name": "INDEX", "value": index}]
-    pods = _pods("logstash", _resources("500m", "2Gi"), {"env": variables}, ["logstash-internal-init-config"])
+    init_containers = ["logstash-internal-init-config"]
+    asked = _resources(*LOGSTASH)
+    pods = _pods("logstash", args.get("priority_class"), asked, {"env": variables}, init_containers)
     listens = [
         {"name": "syslog-tcp", "port": SYSLOG, "protocol": "TCP", "targetPort": SYSLOG},
         {"name": "syslog-udp", "port": SYSLOG, "protocol": "UDP", "targetPort": SYSLOG},
@@ -93,7 +96,8 @@ def logstash(args: EckStackArgs, index: str) -> dict[str, Any]:
 
 def filebeat(args: EckStackArgs, namespace: Any, affinity: Any) -> dict[str, Any]:
     """Return the spec of Filebeat on every node, for the Elasticsearch in `namespace`."""
-    pods = _pods("filebeat", _resources("50m", "512Mi"), {"volumeMounts": [_mount("pod-logs", POD_LOGS)]})
+    mounts = {"volumeMounts": [_mount("pod-logs", POD_LOGS)]}
+    pods = _pods("filebeat", args.get("priority_class"), _resources("50m", "512Mi"), mounts)
     pods["spec"] |= {
         # The log files belong to root and are closed to others; without capabilities root is but their owner.
         "securityContext": {"runAsUser": 0, "seccompProfile": {"type": "RuntimeDefault"}},
@@ -114,17 +118,23 @@ def filebeat(args: EckStackArgs, namespace: Any, affinity: Any) -> dict[str, Any
 
 def _pods(
     container: str,
+    priority: Any,
     resources: Mapping[str, Any],
     more: Mapping[str, Any] | None = None,
     init_containers: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return what is said of pods whose main container is `container`; `init_containers` are the operator's own."""
+    """Return what is said of pods whose main container is `container`; `priority` is the name of their class or None.
+
+    `init_containers` are the operator's own.
+    """
     main = {"name": container, "resources": resources, "securityContext": _CONTAINER, **(more or {})}
     spec: dict[str, Any] = {
         "automountServiceAccountToken": False,
         "securityContext": _POD,
         "containers": [main],
     }
+    if priority is not None:
+        spec["priorityClassName"] = priority
     if init_containers:
         spec["initContainers"] = [{"name": name, "securityContext": _CONTAINER} for name in init_containers]
     return {"spec": spec}

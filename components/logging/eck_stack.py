@@ -54,7 +54,7 @@ class EckStack(pulumi.ComponentResource):
 
     def _store(self, name: str, args: EckStackArgs) -> CustomResource:
         workload = Workload(f"{name}-store", manifests.STORE, args["namespace"], self)
-        realm = workload.secret(realm_files(args["users"], args["readers"]), "realm")
+        realm = workload.secret(realm_files(args["users"], args["readers"], args["environment"]), "realm")
         spec = manifests.elasticsearch(args, realm)
         labels = {"elasticsearch.k8s.elastic.co/cluster-name": manifests.STORE}
         self._allow(f"{name}-store", manifests.STORE, args, labels, [ports.LOG_STORE, _TRANSPORT_PORT])

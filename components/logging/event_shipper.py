@@ -18,7 +18,7 @@ def ship_events(
 
     Nobody else may have rights in its namespace: it holds a token. `environment` names the cluster role.
     """
-    workload = Workload(name, EVENT_SHIPPER, args["namespace"], parent)
+    workload = Workload(name, EVENT_SHIPPER, args["namespace"], parent, args["priority_class"])
     account = _account(workload, f"{environment}-{EVENT_SHIPPER}")
     document, config = collector_config(workload, args["target"], events_config)
     mounts, volumes = [pods.mount("queue", POSITIONS)], [scratch_volume("queue")]

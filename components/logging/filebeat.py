@@ -5,10 +5,12 @@ from typing import Any
 from components.kit.names import (
     CONTAINER_FIELD,
     ENVIRONMENT_FIELD,
+    ID_FIELD,
     LOG_INDEX,
     NAMESPACE_FIELD,
     NAMESPACE_PURPOSES,
     POD_FIELD,
+    SHIPPING_FIELD,
 )
 from components.logging.log_shipper import POD_LOGS
 
@@ -21,10 +23,13 @@ function process(event) {{
   event.Delete("kubernetes");
   event.Delete("{ENVIRONMENT_FIELD}");
   var from = file.exec(event.Get("log.file.path") || "");
-  if (!from) {{ event.Cancel(); return; }}
+  if (!from || event.Get("{SHIPPING_FIELD}") === "application") {{ event.Cancel(); return; }}
   event.Put("{NAMESPACE_FIELD}", from[1]);
   event.Put("{POD_FIELD}", from[2]);
   event.Put("{CONTAINER_FIELD}", from[4]);
+  var own = event.Get("{ID_FIELD}");
+  var given = typeof own === "string" && own.indexOf(from[3] + "/" + from[4] + "/") === 0;
+  if (given) {{ event.Put("@metadata._id", own); }}
   event.Put("@metadata.line", [from[3], from[4], from[5], event.Get("log.offset")].join("/"));
   var place = space.exec(from[1]);
   if (place) {{ event.Put("{ENVIRONMENT_FIELD}", place[1]); }}
@@ -48,7 +53,14 @@ def filebeat_config(store: str, buffer: str) -> dict[str, Any]:
         "output.elasticsearch": {"index": f"{LOG_INDEX}%{{[@metadata.place]}}-%{{+yyyy.MM.dd}}"},
         "processors": [
             {"script": {"lang": "javascript", "source": _SCRIPT}},
-            {"fingerprint": {"fields": ["@metadata.line", "@timestamp"], "target_field": "@metadata._id"}},
+            {
+                "fingerprint": {
+                    "fields": ["@metadata.line", "@timestamp"],
+                    "target_field": "@metadata._id",
+                    # A program that ships its lines has given one to what it prints for the shipper.
+                    "when": {"not": {"has_fields": ["@metadata._id"]}},
+                }
+            },
         ],
     }
 

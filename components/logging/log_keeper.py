@@ -16,7 +16,7 @@ from components.kit.options import child
 from components.kit.volumes import config_volume
 from components.kit.workload import Workload
 from components.logging.index_template import template_requests
-from components.logging.saved_objects import saved_objects
+from components.logging.saved_objects import daily_indices, saved_objects
 
 _APP = "log-keeper"
 _SCRIPT = Path(__file__).parent / "keeper" / "keep_logs.py"
@@ -33,8 +33,8 @@ class LogKeeperArgs(TypedDict):
     """Image with Python 3.11 or newer as `python3`."""
     pull_secret: NotRequired[pulumi.Input[str] | None]
     """Name of the Secret with the registry login; absent, any node can pull the image."""
-    store: pulumi.Input[str]
-    """URL of Elasticsearch inside the cluster."""
+    store: NotRequired[pulumi.Input[str] | None]
+    """URL of Elasticsearch inside the cluster; absent, it is somebody else's, and no line is deleted."""
     kibana: NotRequired[pulumi.Input[str] | None]
     """URL of Kibana; absent, there is none."""
     login: LoginArgs
@@ -43,10 +43,12 @@ class LogKeeperArgs(TypedDict):
     """Certificates of the authorities that the servers' own come from, PEM; absent, those of `authorities` alone."""
     authorities: NotRequired[Sequence[str] | None]
     """Names of Secrets in `namespace` with such certificates as `ca.crt`; absent, there are none."""
-    days: int
-    """Days for which lines are kept."""
-    environments: Mapping[str, int]
+    days: NotRequired[int]
+    """Days for which lines are kept; needed with `store`."""
+    environments: NotRequired[Mapping[str, int] | None]
     """Days by environment, where they differ; each has a data view, searches and a dashboard in Kibana."""
+    views: NotRequired[Mapping[str, str] | None]
+    """Without `store`, by environment the pattern of the indices, or the data stream, that has its lines."""
 
 
 class LogKeeper(pulumi.ComponentResource):
@@ -56,10 +58,13 @@ class LogKeeper(pulumi.ComponentResource):
     """Digest of what it is to do."""
 
     def __init__(self, name: str, args: LogKeeperArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        if (args.get("store") is None) != (args.get("days") is None):
+            raise ValueError("store, days: both or none: lines are deleted in a store, by their age")
         super().__init__("stellwerk:index:LogKeeper", name, None, opts)
         workload = Workload(name, _APP, args["namespace"], self)
-        plan = pulumi.Output.all(store=args["store"], kibana=args.get("kibana")).apply(
-            lambda urls: json.dumps({**urls, **plan_of(args["days"], args["environments"])}, sort_keys=True)
+        wanted = plan_of(args.get("days"), args.get("environments") or {}, args.get("views") or {})
+        plan = pulumi.Output.all(store=args.get("store"), kibana=args.get("kibana")).apply(
+            lambda urls: json.dumps({**urls, **wanted}, sort_keys=True)
         )
         config = workload.config({"plan.json": plan, _SCRIPT.name: _SCRIPT.read_text(encoding="utf-8")})
         words: dict[str, pulumi.Input[str]] = {**args["login"]}  # type: ignore[dict-item]
@@ -97,14 +102,19 @@ class LogKeeper(pulumi.ComponentResource):
         )
 
 
-def plan_of(days: int, environments: Mapping[str, int]) -> dict[str, Any]:
-    """Return what the keeper is to do, without the servers' URLs: `environments` are days by environment."""
+def plan_of(
+    days: int | None, environments: Mapping[str, int], views: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return what the keeper is to do, without the servers' URLs.
+
+    `environments` are days by environment, `views` what has the lines of others.
+    """
     return {
         "prefix": LOG_INDEX,
         "days": days,
         "environments": dict(environments),
         "templates": template_requests(environments),
-        "objects": saved_objects(sorted(environments)),
+        "objects": saved_objects({**{name: daily_indices(name) for name in environments}, **(views or {})}),
     }
 
 

@@ -1,6 +1,6 @@
 """Shippers alone, for a log store that runs elsewhere."""
 
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import pulumi
 
@@ -32,6 +32,8 @@ class LogShippersArgs(TypedDict):
     """Folder with the pods' logs on every node; the shipper keeps its positions beside it, in `log-shipper`."""
     buffer: int
     """Size of the queue on each node's disk, in bytes: full, it stops the reading."""
+    priority_class: NotRequired[pulumi.Input[str] | None]
+    """Name of the shippers' priority class; none when absent."""
 
 
 class LogShippers(pulumi.ComponentResource):
@@ -52,6 +54,7 @@ class LogShippers(pulumi.ComponentResource):
             "namespace": self.namespace,
             "target": target,
             "image": args["image"],
+            "priority_class": args.get("priority_class"),
             "secret": Workload(name, SHIPPER, self.namespace, self).secret(
                 store_secret(args["login"]["password"], args["trust_bundle"])
             ),

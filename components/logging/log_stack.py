@@ -22,7 +22,7 @@ class LogStack(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: LogStackArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         if not {"shipper"} <= set(args["users"]) <= {*LOG_ROLES, *(args.get("readers") or ())}:
-            allowed = "shipper (needed), reader, keeper, elastic and those of `readers`"
+            allowed = "shipper (needed), reader, keeper, application, elastic and those of `readers`"
             raise ValueError(f"users: given {sorted(args['users'])}, allowed {allowed}")
         super().__init__("stellwerk:index:LogStack", name, None, opts)
         deployment, service = declare_store(f"{name}-store", args, self)
@@ -43,6 +43,8 @@ class LogStack(pulumi.ComponentResource):
             ),
             "image": args["shipper_image"],
             "secret": login,
+            # The last to go where a node has no room: whatever goes before them is to be read in their store.
+            "priority_class": args.get("priority_class"),
         }
         ship_logs(f"{name}-shipper", collector, args["pod_logs_path"], self, store)
         ship_events(f"{name}-events", args["environment"], collector, self, store)

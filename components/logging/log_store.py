@@ -13,12 +13,15 @@ from components.kit.workload import Workload, one_at_a_time
 from components.logging.arguments import LogStackArgs
 from components.logging.index_template import state_file
 from components.logging.realm import realm_files
+from components.logging.sizes import STORE_CPU, store_memory
 
 
 def declare_store(name: str, args: LogStackArgs, parent: pulumi.Resource) -> tuple[apps.v1.Deployment, core.v1.Service]:
     """Declare Elasticsearch; return its Deployment and its Service."""
     workload = Workload(name, LOG_STORE, args["namespace"], parent, args.get("priority_class"))
-    secret = workload.secret({**key_pair_files(args["tls"]), **realm_files(args["users"], args.get("readers") or {})})
+    secret = workload.secret(
+        {**key_pair_files(args["tls"]), **realm_files(args["users"], args.get("readers") or {}, args["environment"])}
+    )
     files = {"state.json": state_file()}
     config = workload.config(files)
     pod = _pod(args, secret, config.metadata.name, workload.claim(args["storage"]))
@@ -37,7 +40,7 @@ def _pod(
     container = pods.container(
         "elasticsearch",
         args["image"],
-        pods.resources("200m", _memory(args["heap"])),
+        pods.resources(STORE_CPU, store_memory(args["heap"])),
         [
             pods.mount("data", "/data"),
             pods.mount("secret", "/secret", read_only=True),
@@ -63,9 +66,3 @@ def _pod(
     )
     pod.enable_service_links = False
     return pod
-
-
-def _memory(heap: str) -> str:
-    """Return the memory limit: the heap, buffers of half its size, and 512Mi for code, threads and the launcher."""
-    mebibytes = int(heap[:-1]) * (1024 if heap[-1] == "g" else 1)
-    return f"{mebibytes * 3 // 2 + 512}Mi"

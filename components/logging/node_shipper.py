@@ -19,7 +19,7 @@ def ship_logs(
     name: str, args: CollectorArgs, pod_logs_path: str, parent: pulumi.Resource, store: list[pulumi.Resource]
 ) -> apps.v1.DaemonSet:
     """Declare the log shipper of every node; it keeps its positions beside the logs, in `log-shipper`."""
-    workload = Workload(name, SHIPPER, args["namespace"], parent)
+    workload = Workload(name, SHIPPER, args["namespace"], parent, args["priority_class"])
     document, config = collector_config(workload, args["target"], shipper_config)
     mounts = [pods.mount("pod-logs", POD_LOGS, read_only=True), pods.mount("positions", POSITIONS)]
     positions = os.path.join(os.path.dirname(pod_logs_path.rstrip("/")), SHIPPER)

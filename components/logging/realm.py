@@ -32,13 +32,21 @@ def environment_indices(environment: str) -> str:
     return f"{LOG_INDEX}-{environment}-????.??.??"
 
 
-def realm_files(users: Mapping[str, LogUserArgs], readers: Mapping[str, Sequence[str]]) -> dict[str, pulumi.Input[str]]:
-    """Return the files `users`, `users_roles` and `roles.yml`; `readers` are the environments that a user may read."""
+def realm_files(
+    users: Mapping[str, LogUserArgs], readers: Mapping[str, Sequence[str]], environment: str
+) -> dict[str, pulumi.Input[str]]:
+    """Return the files `users`, `users_roles` and `roles.yml`; `readers` are the environments that a user may read.
+
+    What ships its own lines in `environment` writes into that environment's indices alone.
+    """
     names = sorted(users)
     hashes: pulumi.Output[list[str]] = pulumi.Output.all(*(pulumi.Output.secret(users[name]["hash"]) for name in names))
     roles = dict(_ROLES)
     if "keeper" in users:
         roles["keeper"] = _KEEPER
+    if "application" in users:
+        names_of = [environment_indices(environment)]
+        roles["application"] = {"indices": [{"names": names_of, "privileges": ["create_doc", "auto_configure"]}]}
     for name, environments in readers.items():
         patterns = [environment_indices(environment) for environment in environments]
         roles[f"reader-{name}"] = {"indices": [{"names": patterns, "privileges": ["read"]}]}

@@ -18,19 +18,28 @@ _SOURCE = "kibanaSavedObjectMeta.searchSourceJSON.index"
 _PANEL_WIDTH, _PANEL_HEIGHT = 48, 15
 
 
-def saved_objects(environments: Sequence[str]) -> str:
-    """Return the saved objects of these environments as NDJSON; each has ids of its own, which stay."""
-    each = [one for environment in environments for one in _of(environment)]
+def daily_indices(environment: str) -> str:
+    """Return the pattern of an environment's daily indices, as Kibana takes it."""
+    return f"{LOG_INDEX}-{environment}-*"
+
+
+def saved_objects(views: Mapping[str, str]) -> str:
+    """Return saved objects as NDJSON, by environment the pattern of what has its lines; their ids stay.
+
+    What has lines of others as well is searched for the environment's own.
+    """
+    each = [one for environment, pattern in sorted(views.items()) for one in _of(environment, pattern)]
     return "".join(json.dumps(one, sort_keys=True) + "\n" for one in each)
 
 
-def _of(environment: str) -> list[dict[str, Any]]:
+def _of(environment: str, pattern: str) -> list[dict[str, Any]]:
     prefix = f"stellwerk-{environment}"
+    own = "" if pattern == daily_indices(environment) else f'{ENVIRONMENT_FIELD}: "{environment}" and '
     view = {
         "type": "index-pattern",
         "id": prefix,
         "attributes": {
-            "title": f"{LOG_INDEX}-{environment}-*",
+            "title": pattern,
             "name": f"Logs of {environment}",
             "timeFieldName": TIME_FIELD,
         },
@@ -38,13 +47,23 @@ def _of(environment: str) -> list[dict[str, Any]]:
     }
     columns = [MODEL_FIELD, RELEASE_FIELD, "log.level", "message"]
     searches = [
-        _search(prefix, "errors", f"Errors of {environment}", 'log.level: ("error" or "critical")', columns),
-        _search(prefix, "requests", f"Predictions of {environment}", f"{REQUEST_FIELD}: *", [REQUEST_FIELD, *columns]),
+        _search(prefix, "errors", f"Errors of {environment}", f'{own}log.level: ("error" or "critical")', columns),
         _search(
-            prefix, "events", f"Events of {environment}", "event.kind: event", [POD_FIELD, "event.reason", "message"]
+            prefix, "requests", f"Predictions of {environment}", f"{own}{REQUEST_FIELD}: *", [REQUEST_FIELD, *columns]
         ),
         _search(
-            prefix, "refused", f"Refused lines of {environment}", "tags: log_refused", ["error.message", POD_FIELD]
+            prefix,
+            "events",
+            f"Events of {environment}",
+            f"{own}event.kind: event",
+            [POD_FIELD, "event.reason", "message"],
+        ),
+        _search(
+            prefix,
+            "refused",
+            f"Refused lines of {environment}",
+            f"{own}tags: log_refused",
+            ["error.message", POD_FIELD],
         ),
     ]
     return [view, *searches, _dashboard(prefix, environment, searches)]
@@ -57,7 +76,7 @@ def _search(prefix: str, name: str, title: str, query: str, columns: Sequence[st
         "id": f"{prefix}-{name}",
         "attributes": {
             "title": title,
-            "description": f"{ENVIRONMENT_FIELD} is in the name of the index",
+            "description": query,
             "columns": list(columns),
             "sort": [[TIME_FIELD, "desc"]],
             "kibanaSavedObjectMeta": {"searchSourceJSON": json.dumps(source, sort_keys=True)},

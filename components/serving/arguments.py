@@ -5,7 +5,7 @@ from typing import NotRequired, TypedDict
 
 import pulumi
 
-from components.kit.access import StoreAccessArgs
+from components.kit.access import LogStoreAccessArgs, StoreAccessArgs
 from components.serving.autoscaling import AutoscalingArgs
 
 
@@ -65,3 +65,5 @@ class InferenceServiceArgs(TypedDict):
     """Keys of the pool's taints; `nvidia.com/gpu` when absent."""
     priority_class: NotRequired[pulumi.Input[str] | None]
     """Name of the pods' priority class; none when absent."""
+    log_store: NotRequired[LogStoreAccessArgs | None]
+    """Store that the pods ship their lines to by themselves; absent, the shipper of their node does."""

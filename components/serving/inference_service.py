@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pulumi
 
-from components.kit import ports, store_access
+from components.kit import log_access, ports, store_access
 from components.kit.custom import CustomResource
 from components.kit.kubernetes import apps, meta, policy
 from components.kit.names import MODEL_LABEL
@@ -43,7 +43,9 @@ class InferenceService(pulumi.ComponentResource):
         workload = Workload(name, deployment, namespace, self)
         secret = store_access.store_secret(workload, args["store"])
         account = store_access.store_account(workload, deployment, args["store"])
-        pods = predictor(args, secret, account)
+        logs = args.get("log_store")
+        log_secret = None if logs is None else workload.secret(log_access.secret_data(logs), "log-store")
+        pods = predictor(args, secret, account, log_secret)
         revision = pulumi.Output.json_dumps(pods, sort_keys=True).apply(
             lambda text: hashlib.sha256(text.encode()).hexdigest()[:16]
         )

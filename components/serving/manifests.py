@@ -10,7 +10,7 @@ from components.kit.security import ContainerSecurity, PodSecurity
 
 
 class Variable(TypedDict):
-    """An environment variable: a value, or a key of a Secret."""
+    """An environment variable: a value, a key of a Secret, or a field of the pod."""
 
     name: str
     value: NotRequired[pulumi.Input[str]]
@@ -82,6 +82,7 @@ class Model(TypedDict):
     image: str
     env: Sequence[Variable]
     resources: Resources
+    volumeMounts: NotRequired[Sequence[Mount]]
 
 
 class Strategy(TypedDict):

@@ -1,22 +1,27 @@
 """The pods of a served model, as KServe takes them: one container fetches the artefact, one serves it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pulumi
 
-from components.kit import placement, pods, store_access
+from components.kit import log_access, placement, pods, store_access
 from components.kit.security import CONTAINER_MANIFEST, POD_MANIFEST
 from components.serving.arguments import InferenceServiceArgs
 from components.serving.looks import SERVICE_LABEL
-from components.serving.manifests import Container, Model, Mount, Predictor, Variable
-from components.serving.runtime import DRAIN_SECONDS, MODEL_FOLDER
+from components.serving.manifests import Container, Model, Mount, Predictor, Variable, Volume
+from components.serving.runtime import DRAIN_SECONDS, MODEL_FOLDER, SERVER
+
+_FETCHER = "storage-initializer"
 
 
 def predictor(
-    args: InferenceServiceArgs, secret: pulumi.Input[str] | None, account: pulumi.Input[str] | None
+    args: InferenceServiceArgs,
+    secret: pulumi.Input[str] | None,
+    account: pulumi.Input[str] | None,
+    log_secret: pulumi.Input[str] | None = None,
 ) -> Predictor:
-    """Return the pods; `secret` and `account` are what the store's access has in the cluster."""
+    """Return the pods; `secret`, `account` and `log_secret` are what the stores' access has in the cluster."""
     served: Predictor = {
         "deploymentStrategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "terminationGracePeriodSeconds": DRAIN_SECONDS + 25,
@@ -28,9 +33,13 @@ def predictor(
     }
     if (pull_secret := args.get("pull_secret")) is not None:
         served["imagePullSecrets"] = [{"name": pull_secret}]
+    volumes: list[Volume] = []
     if secret is not None and args["store"].get("trust_bundle") is not None:
-        items = [{"key": store_access.TRUST_KEY, "path": store_access.TRUST_KEY}]
-        served["volumes"] = [{"name": store_access.TRUST_VOLUME, "secret": {"secretName": secret, "items": items}}]
+        volumes.append(_secret_volume(store_access.TRUST_VOLUME, secret, [store_access.TRUST_KEY]))
+    if log_secret is not None:
+        volumes.append(_secret_volume(log_access.VOLUME, log_secret, log_access.KEYS))
+    if volumes:
+        served["volumes"] = volumes
     if account is not None:
         served["serviceAccountName"] = account
     priority = args.get("priority_class")
@@ -41,6 +50,22 @@ def predictor(
         served["nodeSelector"] = placement.selector(pool)
         served["tolerations"] = placement.tolerations(args.get("tolerations"))
     return served
+
+
+def _secret_volume(name: str, secret: pulumi.Input[str], keys: Sequence[str]) -> Volume:
+    return {"name": name, "secret": {"secretName": secret, "items": [{"key": key, "path": key} for key in keys]}}
+
+
+def _log(args: InferenceServiceArgs, container: str) -> tuple[list[Variable], list[Mount]]:
+    """Return the variables and the mount by which a container ships its lines; none where the node's shipper does."""
+    access = args.get("log_store")
+    if access is None:
+        return [], []
+    fields: list[Variable] = [
+        {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in log_access.FIELDS.items()
+    ]
+    mount: Mount = {"name": log_access.VOLUME, "mountPath": log_access.FOLDER, "readOnly": True}
+    return [*_variables(log_access.variables(access, container)), *fields], [mount]
 
 
 def _spread(model: str) -> list[dict[str, Any]]:
@@ -70,7 +95,8 @@ def _model(args: InferenceServiceArgs) -> Model:
         # Without devices nothing is said: pods that are there already stay.
         **({"STELLWERK_DEVICE": "cuda"} if args.get("devices") else {}),
     }
-    return {
+    variables, mounts = _log(args, SERVER)
+    model: Model = {
         # KServe's word for what the runtime takes; which formats it serves is a matter of the image.
         "modelFormat": {"name": "onnx", "version": "1"},
         "protocolVersion": "v2",
@@ -78,9 +104,12 @@ def _model(args: InferenceServiceArgs) -> Model:
         # Without it KServe takes the service for a multi-model server.
         "storageUri": f"s3://{args['store']['bucket']}/{args['artefact_key']}",
         "image": args["image"],
-        "env": _variables(values),
+        "env": [*_variables(values), *variables],
         "resources": pods.resources(args["cpu"], args["memory"], devices=args.get("devices")),
     }
+    if mounts:
+        model["volumeMounts"] = mounts
+    return model
 
 
 def _fetch(args: InferenceServiceArgs, secret: pulumi.Input[str] | None) -> Container:
@@ -97,13 +126,15 @@ def _fetch(args: InferenceServiceArgs, secret: pulumi.Input[str] | None) -> Cont
     )
     if secret is not None and store.get("keys") is not None:
         variables += [_secret_variable(name, secret, key) for name, key in store_access.KEY_VARIABLES.items()]
-    mounts: list[Mount] = [{"name": "model", "mountPath": MODEL_FOLDER}]
+    log_variables, log_mounts = _log(args, _FETCHER)
+    variables += log_variables
+    mounts: list[Mount] = [{"name": "model", "mountPath": MODEL_FOLDER}, *log_mounts]
     if store.get("trust_bundle") is not None:
         mounts.append({"name": store_access.TRUST_VOLUME, "mountPath": store_access.TRUST_FOLDER, "readOnly": True})
     return {
         # KServe's own initialiser is no "restricted" container and verifies no digest; it leaves a pod alone that
         # has a container of this name.
-        "name": "storage-initializer",
+        "name": _FETCHER,
         "image": args["image"],
         "command": ["python", "-m", "serving.fetch"],
         "env": variables,

@@ -9,6 +9,8 @@ from components.serving.manifests import Container, Probe, Runtime, RuntimeSecur
 # Seconds after SIGTERM in which a server still takes requests.
 DRAIN_SECONDS = 5
 MODEL_FOLDER = "/mnt/models"
+SERVER = "kserve-container"
+"""Name of the container that serves; KServe looks for it."""
 
 
 def runtime(image: pulumi.Input[str] | None) -> Runtime:
@@ -27,7 +29,7 @@ def _container(image: pulumi.Input[str] | None) -> Container:
     liveness["terminationGracePeriodSeconds"] = 5
     security: RuntimeSecurity = {**CONTAINER_MANIFEST, "seccompProfile": POD_MANIFEST["seccompProfile"]}
     container: Container = {
-        "name": "kserve-container",
+        "name": SERVER,
         "env": [{"name": "DRAIN_SECONDS", "value": str(DRAIN_SECONDS)}],
         "ports": [{"containerPort": ports.MODEL, "protocol": "TCP"}],
         # A large model is loaded for as long as this allows; the other probes begin afterwards.

@@ -5,11 +5,11 @@ from typing import NotRequired, TypedDict
 
 import pulumi
 
-from components.kit import placement, pods, store_access
-from components.kit.access import StoreAccessArgs, TrackingAccessArgs
+from components.kit import log_access, placement, pods, store_access
+from components.kit.access import LogStoreAccessArgs, StoreAccessArgs, TrackingAccessArgs
 from components.kit.kubernetes import batch, core, meta
 from components.kit.names import GPU, MODEL_LABEL, REVISION, RUNTIME_LABEL
-from components.kit.volumes import scratch_volume
+from components.kit.volumes import scratch_volume, secret_volume
 from components.kit.workload import Workload
 from components.training.trainer import CONTAINER, declare_runtime, trained_with
 from components.training.workers import declare_policy, declare_service, starts
@@ -53,6 +53,8 @@ class TrainingPipelineArgs(TypedDict):
     """Pods that train one model together, with torchrun; 1 when absent."""
     trainer: NotRequired[bool]
     """Kubeflow Trainer runs in the cluster: several workers are a TrainJob of it. False when absent."""
+    log_store: NotRequired[LogStoreAccessArgs | None]
+    """Store that the Jobs ship their lines to by themselves; absent, the shipper of their node does."""
 
 
 class TrainingPipeline(pulumi.ComponentResource):
@@ -69,7 +71,9 @@ class TrainingPipeline(pulumi.ComponentResource):
         secret = workload.secret(data) if data else None
         account = store_access.store_account(workload, title, args["store"])
         labels = {"app": "training", MODEL_LABEL: args["model"]}
-        pod, workers = _pod(args, secret, account), args.get("workers", 1)
+        logs = args.get("log_store")
+        log_secret = None if logs is None else workload.secret(log_access.secret_data(logs), "log-store")
+        pod, workers = _pod(args, secret, account, log_secret), args.get("workers", 1)
         if workers > 1:
             declare_policy(name, title, args["namespace"], labels, self)
         job = _job(pod, labels, args["revision"], workers)
@@ -83,6 +87,24 @@ class TrainingPipeline(pulumi.ComponentResource):
         template = workload.job_template(job, "0 0 31 2 *", known_by)
         self.template = template.metadata.name
         self.register_outputs({"template": self.template})
+
+
+def _ships(access: LogStoreAccessArgs | None, container: str) -> list[core.v1.EnvVarArgs]:
+    """Return the variables by which the container ships its own lines."""
+    if access is None:
+        return []
+    values = {"ENVIRONMENT": access["environment"], **log_access.variables(access, container)}
+    return [*pods.env(values), *(pods.field_env(name, path) for name, path in log_access.FIELDS.items())]
+
+
+def _log_secret(
+    secret: pulumi.Input[str] | None,
+) -> tuple[list[core.v1.VolumeMountArgs], list[core.v1.VolumeArgs]]:
+    """Return mount and volume of the log store's login; none where the node's shipper brings the lines."""
+    if secret is None:
+        return [], []
+    mount = pods.mount(log_access.VOLUME, log_access.FOLDER, read_only=True)
+    return [mount], [secret_volume(log_access.VOLUME, secret)]
 
 
 def _by_trainer(args: TrainingPipelineArgs) -> bool:
@@ -165,15 +187,20 @@ def _devices(args: TrainingPipelineArgs) -> Mapping[str, str]:
 
 
 def _pod(
-    args: TrainingPipelineArgs, secret: pulumi.Input[str] | None, account: pulumi.Input[str] | None
+    args: TrainingPipelineArgs,
+    secret: pulumi.Input[str] | None,
+    account: pulumi.Input[str] | None,
+    log_secret: pulumi.Input[str] | None,
 ) -> core.v1.PodSpecArgs:
     store, pool, devices = args["store"], args.get("node_pool"), _devices(args)
     command, first = _start(args)
+    title = CONTAINER if _by_trainer(args) else "training"
+    log_mounts, log_volumes = _log_secret(log_secret)
     container = pods.container(
-        CONTAINER if _by_trainer(args) else "training",
+        title,
         args["image"],
         pods.resources(args["cpu"], args["memory"], devices=devices),
-        [*store_access.trust_mounts(store), pods.temporary()],
+        [*store_access.trust_mounts(store), *log_mounts, pods.temporary()],
         command=command,
         args=[args["model"]],
         env=[
@@ -189,12 +216,13 @@ def _pod(
             *_data_environment(args.get("data"), secret),
             *pods.env({"STELLWERK_DEVICE": "cuda" if devices else "cpu"}),
             *_tracking_environment(args, secret),
+            *_ships(args.get("log_store"), title),
             *first,
         ],
     )
     pod = pods.pod(
         [container],
-        [*store_access.trust_volumes(store, secret), scratch_volume("tmp", "4Gi")],
+        [*store_access.trust_volumes(store, secret), *log_volumes, scratch_volume("tmp", "4Gi")],
         pull_secret=args.get("pull_secret"),
         account=account,
         restart_policy="Never",

@@ -11,6 +11,8 @@ from infra.contract.problems import ConfigError
 
 # The folder of staged contexts in a checkout.
 STAGED = Path(".contexts")
+# The folder of what training and serving ship their lines with; its name is that of the context, too.
+SHIPPING = "shipping"
 
 
 def stage(
@@ -32,6 +34,11 @@ def stage(
         text = json.dumps(document, indent=2, ensure_ascii=False)
         files[Path(title)] = (f"{text}\n".encode(), 0o644)
     return _place(files, place)
+
+
+def stage_shipping(root: Path) -> Path:
+    """Return the staged folder of what training and serving have in common; raise ConfigError as `stage` does."""
+    return stage(root / SHIPPING, root / STAGED / SHIPPING)
 
 
 def _place(wanted: Mapping[Path, tuple[bytes, int]], place: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pulumi
 
-    from components.kit.access import LoginArgs, StoreAccessArgs, TrackingAccessArgs
+    from components.kit.access import LoginArgs, LogStoreAccessArgs, StoreAccessArgs, TrackingAccessArgs
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,13 @@ class TrackingAccess:
     """How pods reach the server that records runs."""
 
     args: "TrackingAccessArgs"
+
+
+@dataclass(frozen=True)
+class LogStoreAccess:
+    """How pods ship their own lines; None where the shipper of their node does."""
+
+    args: "LogStoreAccessArgs | None"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.composition.context import Composition
-from infra.composition.contexts import STAGED, stage
+from infra.composition.contexts import SHIPPING, STAGED, stage, stage_shipping
 from infra.composition.service import Build
 from infra.contract.columns import Output
 from infra.contract.environment import Environment
@@ -27,8 +27,14 @@ _TRAINING = "train.py"
 def server(environment: Environment) -> Build:
     """Return the image that serves models, and that those with code of their own are built on."""
     arguments = {"CUDA": "1"} if environment.images.serving_cuda else {}
-    sources = (SERVING, f"!{SERVING}/model-image")
-    return Build(SERVING, sources=sources, arguments=arguments, sets_times=True, installs=True)
+    return Build(
+        SERVING,
+        sources=(SERVING, f"!{SERVING}/model-image", SHIPPING),
+        contexts={SHIPPING: lambda context: stage_shipping(context.root)},
+        arguments=arguments,
+        sets_times=True,
+        installs=True,
+    )
 
 
 def image(model: str) -> str:
@@ -53,7 +59,7 @@ def build(models: Models, model: str) -> Build:
     return Build(
         _IMAGE,
         parent=SERVING,
-        sources=(SERVING, *own),
+        sources=(SERVING, SHIPPING, *own),
         contexts={"model": partial(_folder, model)},
         arguments={"PACKAGES": "locked" if locked else "none"},
         sets_times=True,

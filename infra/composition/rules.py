@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from infra.composition.service import Documents, EveryValues, Stack
-from infra.contract.problems import Problem
+from infra.contract.problems import Problem, show
+from infra.contract.quantities import cpu_text, memory_bytes, memory_text, milli_cores
 
 
 def violations(stack: Stack, every: EveryValues) -> Iterator[Problem]:
@@ -13,6 +14,7 @@ def violations(stack: Stack, every: EveryValues) -> Iterator[Problem]:
         yield from service.rules_beside(stack.environment, every)
     yield from _needs(stack)
     yield from _ports(stack)
+    yield from _sizes(stack)
 
 
 def document_violations(stack: Stack, documents: Documents) -> Iterator[Problem]:
@@ -35,6 +37,25 @@ def _needs(stack: Stack) -> Iterator[Problem]:
                 giver.switch.off,
                 f"{giver.switch.on}, because this stack runs {', '.join(users)}, which needs {giver.name}",
                 f"set it to {giver.switch.on}",
+            )
+
+
+def _sizes(stack: Stack) -> Iterator[Problem]:
+    """Yield where the pods that values size need more than the quota of the platform's namespace, which all share."""
+    quota, asks = stack.environment.quota, stack.asks()
+    needs = {
+        "cpu": (quota.cpu, milli_cores, cpu_text, [(ask, ask.cpu) for ask in asks]),
+        "memory": (quota.memory, memory_bytes, memory_text, [(ask, ask.memory) for ask in asks]),
+    }
+    for key, (given, number, text, sizes) in needs.items():
+        total = sum(ask.pods * number(size) for ask, size in sizes)
+        if total > number(given):
+            parts = ", ".join(f"{'.'.join(map(str, ask.path))} {ask.pods} times {size}" for ask, size in sizes)
+            yield Problem(
+                ("quota", key),
+                show(given),
+                f'at least "{text(total)}", because services need it in the namespace of the platform: {parts}',
+                f"raise quota.{key}, or lower one of these",
             )
 
 

@@ -67,6 +67,16 @@ class Placement:
 
 
 @dataclass(frozen=True)
+class Ask:
+    """Pods of a service in the namespace of the platform: the key that sizes them, how many, and each one's size."""
+
+    path: KeyPath
+    pods: int
+    cpu: str
+    memory: str
+
+
+@dataclass(frozen=True)
 class Pointer:
     """A key that points to a release of a model."""
 
@@ -163,6 +173,8 @@ class Service:
     certificates: tuple[Certificate, ...] = ()
     namespaces: tuple[Namespace, ...] = ()
     placements: Callable[[Environment], Iterable[Placement]] = lambda _: ()
+    # What it asks of the platform's quota, as far as values size it.
+    asks: Callable[[Environment], Iterable[Ask]] = lambda _: ()
     node_ports: Callable[[Environment], Iterable[NodePort]] = lambda _: ()
     folders: Callable[[Environment], Iterable[Folder]] = lambda _: ()
     # None where it never builds any; a parent comes before what is built on it.
@@ -202,6 +214,10 @@ class Stack:
     def placements(self) -> list[Placement]:
         """Return which pods of the services are to run on which node pools."""
         return [placement for service in self.running() for placement in service.placements(self.environment)]
+
+    def asks(self) -> list[Ask]:
+        """Return what the services ask of the quota of the platform's namespace."""
+        return [ask for service in self.running() for ask in service.asks(self.environment)]
 
     def node_ports(self) -> list[NodePort]:
         """Return the ports that the services take on the nodes, in the order of their keys."""

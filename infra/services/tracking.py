@@ -14,12 +14,11 @@ from infra.composition.context import Composition, secret
 from infra.composition.credentials import CredentialsPart
 from infra.composition.draft import Draft, password
 from infra.composition.handover import BuiltImages, Namespaces, ObjectStoreAccess, PullSecrets, TrackingAccess
-from infra.composition.service import Build, Service, Stack, Switch
+from infra.composition.service import Ask, Build, Service, Stack, Switch
 from infra.contract.environment import PLATFORM, TRAINING, Environment, Resources, SectionField, scope
 from infra.contract.fields import NamespaceName, Section
 from infra.contract.model import Models
 from infra.contract.problems import ConfigError, Problem, proved, required
-from infra.contract.sizes import Ask
 from infra.contract.stacks import StackFiles
 
 if TYPE_CHECKING:
@@ -145,6 +144,7 @@ def _compose(context: Composition) -> None:
     from components.tracking.tracking_server import TrackingServer
 
     namespaces, images, section = context.get(Namespaces), context.get(BuiltImages), _section(context.environment)
+    server_asks, database_asks = _asks(context.environment)
     server = TrackingServer(
         "tracking",
         {
@@ -155,8 +155,8 @@ def _compose(context: Composition) -> None:
             "database_password": secret(context.credentials.get(TrackingKeys).postgres_password),
             "storage": _STORAGE,
             "store": context.get(ObjectStoreAccess).writer,
-            "resources": _asked(section.resources, context.environment.defaults.tracking),
-            "database_resources": _asked(section.database_resources, context.environment.defaults.tracking_database),
+            "resources": _asked(server_asks),
+            "database_resources": _asked(database_asks),
             "priority_class": namespaces.priority(PLATFORM),
             "clients": [
                 namespaces.by_purpose.get(TRAINING, namespaces[PLATFORM]),
@@ -195,8 +195,18 @@ def _builds(environment: Environment, _: Models) -> Mapping[str, Build]:
     return {**images, "postgres": Build(f"{_FOLDER}/postgres")}
 
 
-def _asked(given: Resources | None, default: Ask) -> "PodResourcesArgs":
-    return {"cpu": given.cpu, "memory": given.memory} if given else {"cpu": default.cpu, "memory": default.memory}
+def _asks(environment: Environment) -> Iterator[Ask]:
+    section, defaults = _section(environment), environment.defaults
+    for key, given, default in (
+        ("resources", section.resources, defaults.tracking),
+        ("databaseResources", section.database_resources, defaults.tracking_database),
+    ):
+        asked = given or Resources(cpu=default.cpu, memory=default.memory)
+        yield Ask(("tracking", key), 1, asked.cpu, asked.memory)
+
+
+def _asked(ask: Ask) -> "PodResourcesArgs":
+    return {"cpu": ask.cpu, "memory": ask.memory}
 
 
 def _users(owner: Environment, files: StackFiles) -> Iterator[str]:
@@ -240,6 +250,7 @@ SERVICE = Service(
     runs=runs,
     switch=Switch(("tracking", "mode"), "embedded, or external with its url", "off"),
     rules=_rules,
+    asks=_asks,
     credentials=_credentials,
     make_credentials=_make_credentials,
     builds=_builds,

@@ -8,10 +8,11 @@ from pydantic import Field
 
 from infra.composition import hooks
 from infra.composition.context import Composition
-from infra.composition.contexts import STAGED, stage
+from infra.composition.contexts import SHIPPING, STAGED, stage, stage_shipping
 from infra.composition.handover import (
     BuiltImages,
     DataStoreAccess,
+    LogStoreAccess,
     Namespaces,
     ObjectStoreAccess,
     PoolPlaces,
@@ -77,7 +78,7 @@ def sources(model: str, framework: Framework) -> tuple[str, ...]:
 def _framework_sources(framework: Framework) -> tuple[str, ...]:
     room = ("*.py", ".dockerignore", "Dockerfile", "requirements.txt", "frameworks/*.py")
     own = (f"frameworks/{framework.package}/*.py", f"frameworks/{framework.package}/requirements.txt")
-    return tuple(f"{_ROOM}/{name}" for name in (*room, *own))
+    return (*(f"{_ROOM}/{name}" for name in (*room, *own)), SHIPPING)
 
 
 def _builds(environment: Environment, models: Models) -> dict[str, Build]:
@@ -97,7 +98,14 @@ def _framework_image(framework: Framework) -> str:
 
 def _framework_build(framework: Framework) -> Build:
     arguments = {"FRAMEWORK": framework.package}
-    return Build(_ROOM, sources=_framework_sources(framework), arguments=arguments, sets_times=True, installs=True)
+    return Build(
+        _ROOM,
+        sources=_framework_sources(framework),
+        contexts={SHIPPING: lambda context: stage_shipping(context.root)},
+        arguments=arguments,
+        sets_times=True,
+        installs=True,
+    )
 
 
 def _model_build(model: str, framework: Framework, models: Models) -> Build:
@@ -243,6 +251,7 @@ def _compose(context: Composition) -> None:
                 "tracking": context.get(TrackingAccess).args,
                 "store": context.get(ObjectStoreAccess).writer,
                 "data": context.get(DataStoreAccess).args,
+                "log_store": context.get(LogStoreAccess).args,
                 "experiment": context.environment.shared_name(model),
                 "workers": pipeline.workers,
                 "trainer": context.environment.cluster.trainer,
@@ -259,7 +268,10 @@ def _compose(context: Composition) -> None:
 SERVICE = Service(
     "training",
     section=SECTION,
-    needs=(Namespaces, BuiltImages, PullSecrets, ObjectStoreAccess, DataStoreAccess, TrackingAccess, PoolPlaces),
+    needs=(
+        *(Namespaces, BuiltImages, PullSecrets, PoolPlaces),
+        *(ObjectStoreAccess, DataStoreAccess, TrackingAccess, LogStoreAccess),
+    ),
     runs=runs,
     switch=Switch(("training",), "pipelines", "no pipeline"),
     document_rules=_document_rules,

@@ -14,32 +14,86 @@ import jsonschema
 import pytest
 
 from components.logging.keeper.keep_logs import KeeperError, Server, import_objects, main, old_indices
+from components.logging.log_keeper import plan_of
 from components.logging.saved_objects import saved_objects
 
 PLAN: dict[str, Any] = {"prefix": "logs-stellwerk", "days": 7, "environments": {"prod": 90}, "templates": {}}
 TODAY = datetime(2026, 11, 26, 12, tzinfo=UTC)
-# What Kibana's import and its index-pattern, search and dashboard types ask for.
+# What Kibana's own type definitions say of attributes (version 9; `@kbn/config-schema`, unknown keys forbidden):
+# data_views/server/content_management, saved_search/server/saved_objects/schema.ts, dashboard's saved object type.
+TEXT, NUMBER, FLAG = {"type": "string"}, {"type": "number"}, {"type": "boolean"}
+SOURCE = {
+    "type": "object", "additionalProperties": False, "properties": {"searchSourceJSON": TEXT},
+    "required": ["searchSourceJSON"],
+}  # fmt: skip
 REFERENCE = {
     "type": "object",
     "required": ["type", "id", "name"],
     "additionalProperties": False,
     "properties": {key: {"type": "string", "minLength": 1} for key in ("type", "id", "name")},
 }
-ATTRIBUTES: dict[str, Any] = {
-    "index-pattern": {"title": "string", "timeFieldName": "string", "name": "string"},
-    "search": {"title": "string", "description": "string", "columns": "array", "sort": "array",
-               "kibanaSavedObjectMeta": "object"},
-    "dashboard": {"title": "string", "description": "string", "panelsJSON": "string", "optionsJSON": "string",
-                  "timeRestore": "boolean", "timeFrom": "string", "timeTo": "string",
-                  "kibanaSavedObjectMeta": "object"},
+PAIR = {"type": "array", "maxItems": 2, "items": TEXT}
+REFRESH = {
+    "type": "object", "required": ["pause", "value"], "additionalProperties": False,
+    "properties": {"pause": FLAG, "value": NUMBER, "display": TEXT, "section": NUMBER},
+}  # fmt: skip
+ATTRIBUTES: dict[str, tuple[list[str], dict[str, Any]]] = {
+    "index-pattern": (["title"], {
+        **dict.fromkeys(("title", "name", "type", "timeFieldName"), TEXT),
+        **dict.fromkeys(("fields", "fieldAttrs", "sourceFilters", "fieldFormatMap", "typeMeta"), TEXT),
+        "runtimeFieldMap": TEXT,
+        **dict.fromkeys(("allowNoIndex", "allowHidden"), FLAG),
+    }),
+    "search": (["title", "kibanaSavedObjectMeta"], {
+        **dict.fromkeys(("title", "description", "breakdownField"), TEXT),
+        **dict.fromkeys(("rowHeight", "headerRowHeight", "rowsPerPage", "hits", "version"), NUMBER),
+        **dict.fromkeys(("hideChart", "isTextBasedQuery", "usesAdHocDataView", "timeRestore"), FLAG),
+        "sampleSize": {"type": "number", "minimum": 10, "maximum": 10000},
+        "columns": {"type": "array", "items": TEXT},
+        "sort": {"anyOf": [{"type": "array", "items": PAIR}, PAIR]},
+        "grid": {"type": "object"}, "kibanaSavedObjectMeta": SOURCE,
+        "density": {"enum": ["compact", "normal", "expanded"]},
+    }),
+    "dashboard": (["title", "kibanaSavedObjectMeta"], {
+        **dict.fromkeys(("title", "description", "timeFrom", "timeTo", "panelsJSON", "optionsJSON"), TEXT),
+        **dict.fromkeys(("hits", "version"), NUMBER),
+        "timeRestore": FLAG, "kibanaSavedObjectMeta": SOURCE, "refreshInterval": REFRESH,
+    }),
+}  # fmt: skip
+# Of the texts that are JSON themselves: a search's source, and a dashboard's panels.
+SEARCH_SOURCE = {
+    "type": "object", "required": ["query", "filter"], "additionalProperties": False,
+    "properties": {
+        "filter": {"type": "array"}, "indexRefName": TEXT,
+        "query": {"type": "object", "required": ["query", "language"], "additionalProperties": False,
+                  "properties": {"query": TEXT, "language": {"enum": ["kuery", "lucene"]}}},
+    },
+}  # fmt: skip
+PANELS = {
+    "type": "array",
+    "items": {
+        "type": "object", "required": ["type", "gridData", "panelIndex", "embeddableConfig"],
+        "additionalProperties": False,
+        "properties": {
+            **dict.fromkeys(("type", "id", "panelIndex", "panelRefName", "title", "version"), TEXT),
+            "embeddableConfig": {"type": "object"},
+            "gridData": {
+                "type": "object", "required": ["x", "y", "w", "h", "i"], "additionalProperties": False,
+                "properties": {
+                    "x": {"type": "integer", "minimum": 0, "maximum": 47},
+                    "w": {"type": "integer", "minimum": 1, "maximum": 48},
+                    "y": {"type": "integer", "minimum": 0}, "h": {"type": "integer", "minimum": 1}, "i": TEXT,
+                },
+            },
+        },
+    },
 }  # fmt: skip
 Answer = Callable[[str, str, bytes, dict[str, str]], tuple[int, Any]]
 
 
 def schema(kind: str) -> dict[str, Any]:
-    fields = ATTRIBUTES[kind]
-    attributes = {"type": "object", "additionalProperties": False, "required": [*fields],
-                  "properties": {key: {"type": value} for key, value in fields.items()}}  # fmt: skip
+    needed, fields = ATTRIBUTES[kind]
+    attributes = {"type": "object", "additionalProperties": False, "required": needed, "properties": fields}
     return {
         "type": "object",
         "additionalProperties": False,
@@ -110,9 +164,15 @@ def secrets(tmp_path: Path) -> Path:
 
 
 def test_saved_objects_are_as_kibana_has_them() -> None:
-    lines = [json.loads(line) for line in saved_objects(["test", "prod"]).splitlines()]
+    views = {"test": "logs-stellwerk-test-*", "prod": "logs-stellwerk-prod-*"}
+    lines = [json.loads(line) for line in saved_objects(views).splitlines()]
     for line in lines:
         jsonschema.validate(line, schema(line["type"]))
+        attributes = line["attributes"]
+        if meta := attributes.get("kibanaSavedObjectMeta"):
+            jsonschema.validate(json.loads(meta["searchSourceJSON"]), SEARCH_SOURCE)
+        if panels := attributes.get("panelsJSON"):
+            jsonschema.validate(json.loads(panels), PANELS)
     assert [line["type"] for line in lines].count("dashboard") == 2
     ids = [(line["type"], line["id"]) for line in lines]
     assert len(set(ids)) == len(ids)
@@ -126,8 +186,8 @@ def test_saved_objects_are_as_kibana_has_them() -> None:
     assert {f"{each['panelIndex']}:{each['panelRefName']}" for each in panels} == {
         each["name"] for each in board["references"]
     }
-    views = [line["attributes"]["title"] for line in lines if line["type"] == "index-pattern"]
-    assert views == ["logs-stellwerk-test-*", "logs-stellwerk-prod-*"]
+    titles = [line["attributes"]["title"] for line in lines if line["type"] == "index-pattern"]
+    assert sorted(titles) == sorted(views.values())
 
 
 def test_only_what_is_older_than_its_environment_keeps_it_goes() -> None:
@@ -168,13 +228,19 @@ def test_where_it_has_one_it_is_told_once_per_environment(serve: Any, secrets: P
     assert not any(method == "DELETE" for method, _, _ in store.asked)
 
 
+def test_without_a_store_saved_objects_are_all_that_is_done(serve: Any, secrets: Path) -> None:
+    kibana = serve(lambda *_: (200, {"success": True, "successCount": 6}))
+    assert run({**plan_of(None, {}, {"prod": "logs-a-b"}), "store": None, "kibana": kibana.url}, secrets) == 0
+    assert [path for _, path, _ in kibana.asked] == ["/api/saved_objects/_import?overwrite=true"]
+
+
 def test_a_refused_request_ends_the_job(serve: Any, secrets: Path) -> None:
     store = serve(lambda method, path, *_: (403, {"error": "no"}))
     assert run({**PLAN, "store": store.url}, secrets) == 1
 
 
 def test_saved_objects_go_to_kibana_as_a_file(serve: Any, secrets: Path) -> None:
-    objects = saved_objects(["test"])
+    objects = saved_objects({"test": "logs-stellwerk-test-*"})
     seen: list[str] = []
 
     def answer(method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, Any]:
@@ -196,7 +262,7 @@ def test_what_kibana_refuses_is_told(serve: Any, secrets: Path) -> None:
         lambda *_: (200, {"success": False, "errors": [{"id": "x", "error": {"type": "missing_references"}}]})
     )
     with pytest.raises(KeeperError, match="missing_references"):
-        import_objects(Server(kibana.url, secrets), saved_objects(["test"]))
+        import_objects(Server(kibana.url, secrets), saved_objects({"test": "logs-stellwerk-test-*"}))
 
 
 def test_a_server_that_starts_is_waited_for_and_one_that_stays_away_is_told(serve: Any, secrets: Path) -> None:

@@ -211,5 +211,5 @@ def test_the_url_is_the_node_port_of_the_service() -> None:
 
 @pytest.mark.parametrize("users", [("reader",), ("shipper", "writer")])
 def test_users_without_a_role_or_without_the_shipper_are_refused(users: tuple[str, ...]) -> None:
-    with pytest.raises(ValueError, match=r"allowed shipper \(needed\), reader, keeper, elastic"):
+    with pytest.raises(ValueError, match=r"allowed shipper \(needed\), reader, keeper, application, elastic"):
         registered(users=users)

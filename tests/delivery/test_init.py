@@ -16,7 +16,7 @@ from infra import services as own
 from infra import values
 from infra.composition import credentials
 from infra.discovery import discover
-from infra.services.logging.section import LogStoreKeys
+from infra.services.logging.users import LogStoreKeys
 from infra.services.registry import RegistryLogins
 from infra.targets.variables import REGISTRY_CA
 from tests.delivery.test_authority import handshake

@@ -91,6 +91,34 @@ def test_without_dev_test_says_to_make_dev_first(pulumi: FakeEngine, bench: Benc
     assert pulumi.secrets == {}
 
 
+def test_what_ships_its_own_lines_has_a_user_of_its_own(
+    project: Checkout, pulumi: FakeEngine, bench: Bench, words: Words
+) -> None:
+    project.edit("dev", lambda config: config["logging"].update(shipping="application"))
+    init(bench.session(), "dev", words.console)
+    users = secrets(pulumi, "dev")["logStore"]["users"]
+    assert set(users) == {"shipper", "reader", "keeper", "elastic", "application"}
+
+
+def test_logins_of_somebody_elses_log_store_and_kibana_are_given_by_variables(
+    project: Checkout, pulumi: FakeEngine, bench: Bench, words: Words, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kibana = {"url": "https://kibana.example.com", "image": "python:3.11-slim"}
+    logging = {"mode": "external", "url": "https://logs.example.com", "shipping": "application", "kibana": kibana}
+    project.edit("dev", lambda config: config.update(logging=logging))
+    for name in ("LOG_STORE", "LOG_SHIPPER"):
+        for part in ("USERNAME", "PASSWORD"):
+            monkeypatch.setenv(f"STELLWERK_{name}_{part}", f"given {name} {part}")
+    with pytest.raises(StellwerkError, match=r"^STELLWERK_KIBANA_USERNAME is not set; it is the login of Kibana at"):
+        init(bench.session(), "dev", words.console)
+    monkeypatch.setenv("STELLWERK_KIBANA_USERNAME", "viewer")
+    monkeypatch.setenv("STELLWERK_KIBANA_PASSWORD", "word")
+    init(bench.session(), "dev", words.console)
+    made = secrets(pulumi, "dev")
+    assert made["logStore"]["shipper"]["username"] == "given LOG_SHIPPER USERNAME"
+    assert made["kibana"] == {"username": "viewer", "password": "word"}
+
+
 def test_htpasswd_and_user_hashes_belong_to_their_passwords(made: FakeEngine) -> None:
     made_credentials = secrets(made, "dev")
     lines = dict(line.split(":", 1) for line in made_credentials["registry"]["htpasswd"].splitlines())

@@ -6,7 +6,21 @@ from tests.house.tree import ROOT, hold, written
 
 _PAGE = "docs/find-your-room.md"
 _ROWS = 15
-_FOLDERS = ("benchmarks", "components", "delivery", "docs", "infra", "models", "serving", "stacks", "tests", "training")
+_FOLDERS = (
+    *(
+        "benchmarks",
+        "components",
+        "delivery",
+        "docs",
+        "infra",
+        "models",
+        "serving",
+        "shipping",
+        "stacks",
+        "tests",
+        "training",
+    ),
+)
 # A path in backticks, from the root of the checkout on; one with a placeholder or a `*` names a pattern.
 _PATH = re.compile(rf"`((?:{'|'.join(_FOLDERS)})/[\w./-]*|[\w-]+\.(?:toml|yaml|md))`")
 # The file of a link, without the section; addresses of the web have a colon.

@@ -73,7 +73,10 @@ def test_no_file_of_any_layer_has_the_time_of_its_build(project: Project, regist
 
 def test_an_image_says_what_it_was_built_from(project: Project, registry: httpx.Client) -> None:
     built = project.output("images", "dev")
-    made_of = {"serving": ("serving", "!serving/model-image"), f"model-{MODEL}": sources(MODEL, Framework.PYTORCH)}
+    made_of = {
+        "serving": ("serving", "!serving/model-image", "shipping"),
+        f"model-{MODEL}": sources(MODEL, Framework.PYTORCH),
+    }
     for name, parts in made_of.items():
         address, digest = built[name].split("@")
         url = f"https://{address.replace('/', '/v2/', 1)}"

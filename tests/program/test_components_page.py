@@ -45,6 +45,7 @@ def declared(released: Mapping[str, Recording], run: Run) -> list[Recording]:
     inside["logging"] = whole_values("prod")["logging"] | ECK
     inside["credentials"]["logStore"] = {"users": {**users, "readers": {"auditor": USER}}}
     inside["gateway"] = ATTACHED
+    inside["quota"] |= {"cpu": "8", "memory": "32Gi"}
     outside["logging"] = {
         "mode": "external",
         "url": "https://logs:9200",

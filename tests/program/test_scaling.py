@@ -100,9 +100,10 @@ def test_the_owner_makes_priority_classes_by_environment(run: Run) -> None:
     assert patient == {"dev-training", "vision-prod-training"}
     assert not any(each["globalDefault"] for each in classes.values()), "nobody else's pods get one"
     specs = pod_specs(program)
-    assert {name: specs[name]["priorityClassName"] for name in ("gateway", "tracking", "kserve", "registry")} == {
-        "gateway": "dev-platform", "tracking": "dev-platform", "kserve": "dev-platform", "registry": "dev-platform",
-    }  # fmt: skip
+    platform = ("gateway", "tracking", "kserve", "registry", "logs-store", "logs-events")
+    assert {name: specs[name]["priorityClassName"] for name in platform} == dict.fromkeys(platform, "dev-platform")
+    (shipper,) = program.of_kind("DaemonSet").values()
+    assert shipper["spec"]["template"]["spec"]["priorityClassName"] == "dev-platform"
     assert specs["train-digits"]["priorityClassName"] == "dev-training"
 
 

@@ -45,11 +45,18 @@ def folder_of_a_server() -> Iterator[Path]:
 class RealStore:
     """The server in `folder`, which others than root can reach; `passwords` are those of its users by name."""
 
-    def __init__(self, folder: Path, passwords: Mapping[str, str], readers: Mapping[str, list[str]] | None = None):
+    def __init__(
+        self,
+        folder: Path,
+        passwords: Mapping[str, str],
+        readers: Mapping[str, list[str]] | None = None,
+        environment: str = "dev",
+    ) -> None:
         content = build_contexts() / "elasticsearch"
         if not content.is_dir() or shutil.which("java") is None:
             pytest.skip("no Elasticsearch or no Java here: `stellwerk cluster up` gets the first")
         self.folder, self.passwords, self.process = folder, passwords, None
+        self._environment = environment
         self.port, self.ready = free_port(), free_port()
         self.url = f"https://127.0.0.1:{self.port}"
         folder.chmod(0o755)
@@ -70,7 +77,8 @@ class RealStore:
         users: dict[str, LogUserArgs] = {name: {"password": word, "hash": hashed(word)}
                  for name, word in self.passwords.items()}  # fmt: skip
         args: LogStackArgs = {
-            "environment": "dev", "namespace": "dev-platform", "image": "x", "shipper_image": "x", "pull_secret": "x",
+            "environment": self._environment, "namespace": "dev-platform",
+            "image": "x", "shipper_image": "x", "pull_secret": "x",
             "tls": {"certificate": pair["tls.crt"], "key": pair["tls.key"]}, "trust_bundle": self.authority,
             "users": users, "readers": readers, "heap": "1g", "storage": "1Gi", "address": "127.0.0.1",
             "node_port": 32000, "pod_logs_path": "/var/log/pods",

@@ -1,6 +1,6 @@
 """Keep the log store in order: delete old lines or have the server do it, and bring saved objects into Kibana.
 
-Runs in a Job with the standard library alone. PLAN is a JSON file: `store` and `kibana` (URLs; kibana may be null),
+Runs in a Job with the standard library alone. PLAN is a JSON file: `store` and `kibana` (URLs; either may be null),
 `prefix` (what names of daily indices begin with), `days` (number for lines of no environment named), `environments`
 (days by environment), `templates` (bodies by path), `objects` (NDJSON). SECRETS is a folder with `username`, `password`
 and authorities as `*.crt`.
@@ -133,7 +133,8 @@ def main(environment: dict[str, str]) -> int:
     plan = json.loads(Path(environment["PLAN"]).read_text())
     secrets = Path(environment["SECRETS"])
     try:
-        keep_lines(Server(plan["store"], secrets), plan, datetime.now(UTC))
+        if plan.get("store"):
+            keep_lines(Server(plan["store"], secrets), plan, datetime.now(UTC))
         if plan.get("kibana"):
             import_objects(Server(plan["kibana"], secrets), plan["objects"])
     except KeeperError as error:

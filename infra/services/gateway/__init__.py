@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from infra.composition.context import Composition
 from infra.composition.handover import ModelServices, ModelUrls, Namespaces
 from infra.composition.service import Certificate, Service
-from infra.contract.environment import PLATFORM, SERVING, PlatformImage, Resources
+from infra.contract.environment import PLATFORM, SERVING, PlatformImage
 from infra.contract.problems import proved
 from infra.services.gateway.section import (
     KEY,
@@ -13,6 +13,7 @@ from infra.services.gateway.section import (
     GatewayLimits,
     GatewayMode,
     GatewaySection,
+    asks,
     is_embedded,
     outside,
     ports,
@@ -49,8 +50,7 @@ def _own(context: Composition) -> "pulumi.Output[str]":
         {"name": model, "path_prefix": _path(model), "url": inside}
         for model, inside in context.get(ModelUrls).by_model.items()
     ]
-    asked, limits = values.defaults.gateway, section.limits or GatewayLimits()
-    resources = section.resources or Resources(cpu=asked.cpu, memory=asked.memory)
+    (asked,), limits = asks(values), section.limits or GatewayLimits()
     gateway = Gateway(
         "gateway",
         {
@@ -60,8 +60,8 @@ def _own(context: Composition) -> "pulumi.Output[str]":
             "address": values.cluster.address,
             "node_port": section.node_port,
             "load_balancer": _load_balancer(section),
-            "replicas": section.replicas or asked.replicas,
-            "resources": {"cpu": resources.cpu, "memory": resources.memory},
+            "replicas": asked.pods,
+            "resources": {"cpu": asked.cpu, "memory": asked.memory},
             "priority_class": context.get(Namespaces).priority(PLATFORM),
             "routes": routes,
             "limits": {
@@ -132,6 +132,7 @@ SERVICE = Service(
     needs=(Namespaces, ModelUrls, ModelServices),
     rules=rules,
     rules_beside=rules_beside,
+    asks=asks,
     certificates=(Certificate(KEY, ("gateway",), outside=outside),),
     node_ports=ports,
     compose=_compose,

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 from pydantic.alias_generators import to_camel
 
-from infra.composition.service import EveryValues, NodePort, Stack
+from infra.composition.service import Ask, EveryValues, NodePort, Stack
 from infra.contract.environment import Environment, Resources, SectionField
 from infra.contract.fields import Name, NamespaceName, Section
 from infra.contract.fields import NodePort as NodePortNumber
@@ -185,6 +185,15 @@ def _entry(section: GatewaySection, because: str) -> Iterator[Problem]:
     elif section.node_port is not None:
         allowed = "null, because there is a loadBalancer"
         yield Problem((KEY, "nodePort"), str(section.node_port), allowed, "remove one of the two keys")
+
+
+def asks(environment: Environment) -> Iterator[Ask]:
+    """Yield what the pods of an entry of the stack's own ask for."""
+    section, asked = section_of(environment), environment.defaults.gateway
+    if is_embedded(environment):
+        resources = section.resources or Resources(cpu=asked.cpu, memory=asked.memory)
+        path = (KEY, "resources" if section.resources else "replicas")
+        yield Ask(path, section.replicas or asked.replicas, resources.cpu, resources.memory)
 
 
 def ports(environment: Environment) -> Iterator[NodePort]:

@@ -1,30 +1,33 @@
 """The log store, and the shipper of logs on every node."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from components.kit import ports
 from components.kit.names import LOG_STORE
 from infra.composition.context import Composition, secret
-from infra.composition.credentials import CredentialsPart
-from infra.composition.draft import Draft, hashed, password
-from infra.composition.handover import BuiltImages, Namespaces, PullSecrets
+from infra.composition.handover import BuiltImages, LogStoreAccess, Namespaces, PullSecrets
 from infra.composition.service import Build, Certificate, NodePort, Service, Switch
 from infra.contract.environment import PLATFORM, Environment, PlatformImage
-from infra.contract.problems import ConfigError, proved
+from infra.contract.problems import proved
+from infra.services.logging.access import hand_over, inside
+from infra.services.logging.capacity import asks, too_many_indices
 from infra.services.logging.section import (
     SECTION,
     LogMode,
-    LogShipperLogin,
-    LogStoreKeys,
-    LogStoreLogin,
-    LogStoreUser,
-    LogStoreUsers,
     bytes_of,
     rules,
+    runs,
     section,
     ships,
+    url,
+)
+from infra.services.logging.users import (
+    KEY,
+    KibanaLogin,
+    LogShipperLogin,
+    credentials,
+    known_users,
+    make_credentials,
 )
 from infra.targets.target import Folder
 from infra.targets.variables import BUILD_CONTEXTS
@@ -32,28 +35,11 @@ from infra.targets.variables import BUILD_CONTEXTS
 if TYPE_CHECKING:
     import pulumi
 
-    from components.logging.arguments import LogUserArgs
+__all__ = ["SERVICE", "runs", "url"]
 
 _SHIPPER = PlatformImage("log-shipper")
 _SERVER = Folder(BUILD_CONTEXTS, "elasticsearch")
 _STORAGE = "5Gi"
-_KEY = "logStore"
-_VARIABLES = {"username": "STELLWERK_LOG_STORE_USERNAME", "password": "STELLWERK_LOG_STORE_PASSWORD"}
-_SHIPPERS_VARIABLES = {"username": "STELLWERK_LOG_SHIPPER_USERNAME", "password": "STELLWERK_LOG_SHIPPER_PASSWORD"}
-_USERS = ("shipper", "reader", "keeper", "elastic")
-
-
-def runs(environment: Environment) -> bool:
-    """Return whether the environment's own stack runs the log store."""
-    return section(environment).mode is not LogMode.EXTERNAL
-
-
-def url(environment: Environment) -> str | None:
-    """Return the URL of the log store for clients outside the cluster; None where the environment does not say it."""
-    values = section(environment)
-    if values.mode is LogMode.EMBEDDED:
-        return f"https://{environment.cluster.address}:{proved(values.node_port)}"
-    return values.url
 
 
 def _embedded(environment: Environment) -> bool:
@@ -67,54 +53,17 @@ def _ports(environment: Environment) -> Iterator[NodePort]:
         yield NodePort(("logging", "nodePort"), port, "log store")
 
 
-def _credentials(environment: Environment) -> Mapping[str, type[CredentialsPart]]:
-    if runs(environment):
-        return {_KEY: LogStoreKeys}
-    if ships(environment):
-        return {_KEY: LogShipperLogin}
-    return {_KEY: LogStoreLogin} if url(environment) else {}
-
-
-def _make_credentials(draft: Draft) -> None:
-    if runs(draft.environment):
-        for user in _USERS:
-            draft.need(_KEY, "users", user, make=_user)
-        for user in section(draft.environment).readers:
-            draft.need(_KEY, "users", "readers", user, make=_user)
-    elif (where := url(draft.environment)) is not None:
-        for key, variable in _VARIABLES.items():
-            draft.need(_KEY, key, make=partial(draft.given, variable, f"the log store {where}"))
-        for key, variable in _SHIPPERS_VARIABLES.items() if ships(draft.environment) else ():
-            draft.need(_KEY, "shipper", key, make=partial(draft.given, variable, f"what ships to {where}"))
-
-
-def _user() -> dict[str, str]:
-    made = password()
-    return {"password": made, "hash": hashed(made)}
-
-
-def _users(context: Composition) -> "dict[str, LogUserArgs]":
-    """Return the users of the store by name; raise ConfigError where one that the values name was never made."""
-    users: LogStoreUsers = context.credentials.get(LogStoreKeys).users
-    known: dict[str, LogStoreUser] = {name: user for name in _USERS if (user := getattr(users, name)) is not None}
-    logs = section(context.environment)
-    known |= {name: user for name, user in users.readers.items() if name in logs.readers}
-    if absent := sorted({*logs.readers, *(["keeper"] if logs.retention else [])} - set(known)):
-        raise ConfigError(
-            f"stellwerk:credentials: no {', '.join(absent)} among the log store's users, whom stellwerk:logging needs; "
-            f"run `stellwerk init {context.environment.environment}`, which makes them"
-        )
-    return {name: {"password": secret(user.password), "hash": secret(user.hash)} for name, user in known.items()}
-
-
 def _compose(context: Composition) -> None:
+    hand_over(context)
     match section(context.environment).mode:
         case LogMode.EMBEDDED:
             _compose_embedded(context)
         case LogMode.ECK:
             _compose_eck(context)
         case LogMode.EXTERNAL:
-            _compose_shippers(context)
+            if ships(context.environment):
+                _compose_shippers(context)
+            _bring_objects(context)
 
 
 def _pod_logs(context: Composition) -> str:
@@ -139,7 +88,7 @@ def _compose_embedded(context: Composition) -> None:
             "pull_secret": context.get(PullSecrets)[PLATFORM],
             "tls": context.tls,
             "trust_bundle": context.authority,
-            "users": _users(context),
+            "users": known_users(context),
             "readers": logs.readers,
             "heap": proved(logs.heap),
             "storage": _STORAGE,
@@ -151,10 +100,9 @@ def _compose_embedded(context: Composition) -> None:
         context.opts,
     )
     pulumi.export("logStore", stack.url)
-    inside = f"https://{LOG_STORE}.{values.namespace(PLATFORM)}.svc:{ports.LOG_STORE}"
     images = context.get(BuiltImages)
     # Elasticsearch's own image has Python: no other needs to be built.
-    _keep(context, inside, {"trust_bundle": context.authority, "image": images["elasticsearch"]}, [stack])
+    _keep(context, inside(values), {"trust_bundle": context.authority, "image": images["elasticsearch"]}, [stack])
 
 
 def _keep(
@@ -165,7 +113,7 @@ def _keep(
 
     from components.logging.log_keeper import LogKeeper
 
-    logs, users = section(context.environment), _users(context)
+    logs, users = section(context.environment), known_users(context)
     if logs.retention is None:
         return
     environments = {context.environment.scope: logs.retention.days, **logs.retention.environments}
@@ -191,7 +139,7 @@ def _compose_eck(context: Composition) -> None:
 
     values, logs = context.environment, section(context.environment)
     eck = proved(logs.eck)
-    users = _users(context)
+    users = known_users(context)
     # Filebeat and Logstash have users of the operator's.
     for made in ("shipper", "elastic"):
         users.pop(made, None)
@@ -210,6 +158,7 @@ def _compose_eck(context: Composition) -> None:
             "secure_settings": eck.secure_settings,
             "pod_logs_path": _pod_logs(context),
             "buffer": logs.buffer,
+            "priority_class": context.get(Namespaces).priority(PLATFORM),
         },
         context.opts,
     )
@@ -223,6 +172,29 @@ def _compose_eck(context: Composition) -> None:
             "authorities": stack.authorities,
         },
         [stack],
+    )
+
+
+def _bring_objects(context: Composition) -> None:
+    """Declare what brings saved objects into somebody else's Kibana, where the values name it."""
+    from components.logging.log_keeper import LogKeeper
+    from components.logging.saved_objects import daily_indices
+
+    values, logs = context.environment, section(context.environment)
+    if logs.kibana is None:
+        return
+    login = context.credentials.get(KibanaLogin)
+    LogKeeper(
+        "log-keeper",
+        {
+            "namespace": context.get(Namespaces)[PLATFORM],
+            "image": logs.kibana.image,
+            "kibana": logs.kibana.url,
+            "login": {"username": login.username, "password": secret(login.password)},
+            "trust_bundle": context.authority,
+            "views": {values.scope: logs.data_stream or daily_indices(values.scope)},
+        },
+        context.opts,
     )
 
 
@@ -242,6 +214,7 @@ def _compose_shippers(context: Composition) -> None:
             "image": values.image(_SHIPPER),
             "pod_logs_path": _pod_logs(context),
             "buffer": bytes_of(logs.buffer),
+            "priority_class": context.get(Namespaces).priority(PLATFORM),
         },
         context.opts,
     )
@@ -252,12 +225,15 @@ SERVICE = Service(
     section=SECTION,
     images=(_SHIPPER,),
     needs=(Namespaces, BuiltImages, PullSecrets),
-    runs=lambda environment: runs(environment) or ships(environment),
+    gives=(LogStoreAccess,),
+    runs=lambda environment: runs(environment) or ships(environment) or section(environment).kibana is not None,
     switch=Switch(("logging", "mode"), "embedded or eck", "external"),
     rules=rules,
-    credentials=_credentials,
-    make_credentials=_make_credentials,
-    certificates=(Certificate(_KEY, (LOG_STORE,), needed=_embedded),),
+    rules_beside=too_many_indices,
+    asks=asks,
+    credentials=credentials,
+    make_credentials=make_credentials,
+    certificates=(Certificate(KEY, (LOG_STORE,), needed=_embedded),),
     node_ports=_ports,
     folders=lambda environment: [_SERVER] if _embedded(environment) else [],
     builds=lambda *_: {
@@ -268,4 +244,5 @@ SERVICE = Service(
     },
     builds_in=_embedded,
     compose=_compose,
+    connect=hand_over,
 )

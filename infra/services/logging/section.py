@@ -1,14 +1,13 @@
-"""What an environment says about its logs, and what its credentials have for them."""
+"""What an environment says about its logs."""
 
 import re
 from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from components.kit.names import LOG_ROLES
-from infra.composition.credentials import CredentialsPart
 from infra.composition.service import Stack
 from infra.contract.environment import Environment, SectionField
 from infra.contract.fields import Count, Cpu, EnvironmentName, ImageReference, Memory, Name, Section
@@ -24,6 +23,13 @@ class LogMode(StrEnum):
     EMBEDDED = "embedded"
     ECK = "eck"
     EXTERNAL = "external"
+
+
+class Shipping(StrEnum):
+    """Who brings lines of training and serving to the store: the shipper of their node, or they themselves."""
+
+    NODE = "node"
+    APPLICATION = "application"
 
 
 class NodeSet(Section):
@@ -70,6 +76,15 @@ class Retention(Section):
     image: ImageReference | None = None
 
 
+class Kibana(Section):
+    """Kibana of a store that runs elsewhere, which gets data view, searches and dashboard of the environment."""
+
+    url: str = Field(
+        pattern=r"^https://[^\s]+[^/\s]$", description="an https URL, with the space where it is not the default one"
+    )
+    image: ImageReference
+
+
 class LoggingSection(Section):
     """The log store and the shipper on every node."""
 
@@ -96,48 +111,17 @@ class LoggingSection(Section):
         pattern=r"^logs-[a-z0-9_.]+-[a-z0-9_.]+$",
         description="the data stream that takes the lines: logs-<dataset>-<namespace>",
     )
+    shipping: Annotated[
+        Shipping,
+        Field(description="node (its shipper brings what training and serving log) or application (they do)"),
+    ] = Shipping.NODE
     buffer: Memory = "1Gi"
     readers: dict[Name, tuple[EnvironmentName, ...]] = Field(
         default={}, description="the environments that further users may read, by user"
     )
     eck: Eck | None = None
     retention: Retention | None = None
-
-
-class LogStoreUser(CredentialsPart):
-    """A user of the log store: its password and the bcrypt hash of it."""
-
-    password: SecretStr
-    hash: SecretStr
-
-
-class LogStoreUsers(CredentialsPart):
-    """The users of the log store: what ships, what reads, and the administrator; further readers by name."""
-
-    shipper: LogStoreUser
-    reader: LogStoreUser
-    elastic: LogStoreUser | None = None
-    keeper: LogStoreUser | None = None
-    readers: dict[str, LogStoreUser] = Field(default={})
-
-
-class LogStoreLogin(CredentialsPart):
-    """The login that reads a log store which runs elsewhere."""
-
-    username: str
-    password: SecretStr
-
-
-class LogShipperLogin(LogStoreLogin):
-    """The logins of a log store that runs elsewhere: the one that reads, and the one that creates documents."""
-
-    shipper: LogStoreLogin
-
-
-class LogStoreKeys(CredentialsPart):
-    """The log store's users by name."""
-
-    users: LogStoreUsers
+    kibana: Kibana | None = None
 
 
 SECTION: SectionField[LoggingSection] = SectionField("logging", LoggingSection)
@@ -148,10 +132,35 @@ def section(environment: Environment) -> LoggingSection:
     return environment.section(SECTION)
 
 
+def runs(environment: Environment) -> bool:
+    """Return whether the environment's own stack runs the log store."""
+    return section(environment).mode is not LogMode.EXTERNAL
+
+
+def url(environment: Environment) -> str | None:
+    """Return the URL of the log store for clients outside the cluster; None where the environment does not say it."""
+    values = section(environment)
+    if values.mode is LogMode.EMBEDDED:
+        return f"https://{environment.cluster.address}:{proved(values.node_port)}"
+    return values.url
+
+
+def by_application(environment: Environment) -> bool:
+    """Return whether training and serving ship their lines by themselves."""
+    return section(environment).shipping is Shipping.APPLICATION
+
+
 def ships(environment: Environment) -> bool:
     """Return whether shippers of this stack bring lines to a store that runs elsewhere."""
     values = section(environment)
-    return values.mode is LogMode.EXTERNAL and values.data_stream is not None
+    wanted = values.mode is LogMode.EXTERNAL and values.data_stream is not None
+    return wanted and (values.pod_logs_path is not None or not by_application(environment))
+
+
+def writes_elsewhere(environment: Environment) -> bool:
+    """Return whether anything of this stack brings lines to a store that runs elsewhere."""
+    values = section(environment)
+    return values.mode is LogMode.EXTERNAL and (values.data_stream is not None or by_application(environment))
 
 
 def rules(stack: Stack) -> Iterator[Problem]:
@@ -163,13 +172,16 @@ def rules(stack: Stack) -> Iterator[Problem]:
         case LogMode.ECK:
             yield from required(("logging", "eck"), values.eck, "Elastic's stack, because mode is eck")
             yield from _logs_path(values, "mode is eck")
+            yield from _by_operator(values)
             yield from _masters(values)
             if values.retention:
                 reason = "an image with Python 3.11 or newer, because mode is eck"
                 yield from required(("logging", "retention", "image"), values.retention.image, reason)
-        case LogMode.EXTERNAL if values.data_stream is not None:
-            yield from required(("logging", "url"), values.url, "a URL, because dataStream is given")
-            yield from _logs_path(values, "dataStream is given")
+        case LogMode.EXTERNAL if writes_elsewhere(stack.environment):
+            reason = "dataStream is given" if values.data_stream else "shipping is application"
+            yield from required(("logging", "url"), values.url, f"a URL, because {reason}")
+            if values.shipping is Shipping.NODE:
+                yield from _logs_path(values, reason)
     yield from _out_of_place(values)
     for name in sorted(set(values.readers) & {*LOG_ROLES}):
         yield Problem(
@@ -195,6 +207,16 @@ def _logs_path(values: LoggingSection, reason: str) -> Iterator[Problem]:
     yield from required(("logging", "podLogsPath"), values.pod_logs_path, f"an absolute folder, because {reason}")
 
 
+def _by_operator(values: LoggingSection) -> Iterator[Problem]:
+    if values.shipping is Shipping.APPLICATION:
+        yield Problem(
+            ("logging", "shipping"),
+            show("application"),
+            "node, because mode is eck: the operator's authority is in a Secret that other namespaces do not see",
+            "remove the key; Filebeat brings the lines",
+        )
+
+
 def _masters(values: LoggingSection) -> Iterator[Problem]:
     """Yield what the operator would refuse: no node that may be the master."""
     sets = values.eck.node_sets if values.eck else ()
@@ -212,6 +234,7 @@ def _out_of_place(values: LoggingSection) -> Iterator[Problem]:
     given = {
         "eck": (values.eck, LogMode.ECK),
         "dataStream": (values.data_stream, LogMode.EXTERNAL),
+        "kibana": (values.kibana, LogMode.EXTERNAL),
     }
     for key, (value, mode) in given.items():
         if value is not None and values.mode is not mode:

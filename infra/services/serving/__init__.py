@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from infra.composition import hooks
 from infra.composition.context import Composition
 from infra.composition.handover import (
+    LogStoreAccess,
     ModelServices,
     ModelUrls,
     Namespaces,
@@ -143,6 +144,7 @@ def _serve(context: Composition, name: str, model: Model, release: Release) -> N
             "devices": place.devices if place else None,
             "tolerations": place.taints if place else None,
             "priority_class": namespaces.priority(SERVING),
+            "log_store": context.get(LogStoreAccess).args,
         },
         context.opts,
     )
@@ -151,7 +153,7 @@ def _serve(context: Composition, name: str, model: Model, release: Release) -> N
 SERVICE = Service(
     "serving",
     section=SECTION,
-    needs=(Namespaces, PullSecrets, ObjectStoreAccess, ServingRuntime, PoolPlaces),
+    needs=(Namespaces, PullSecrets, ObjectStoreAccess, ServingRuntime, PoolPlaces, LogStoreAccess),
     gives=(ModelUrls, ModelServices),
     rules=_rules,
     pointers=pointers,

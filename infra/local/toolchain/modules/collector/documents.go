@@ -23,6 +23,10 @@ const (
 	reasonField      = "error.message"
 	tagsField        = "tags"
 	modelField       = "stellwerk.model"
+	idField          = "event.id"
+	// A program that ships its lines by itself says so in each that it takes; in what it prints again, it does not.
+	shippingField = "stellwerk.shipping"
+	byApplication = "application"
 	// Where a line's own word stands about what it cannot know.
 	claimed = "claimed."
 
@@ -84,6 +88,25 @@ func lineDocument(g *group, from origin, environment string) document {
 		body[modelField] = model
 	}
 	return body
+}
+
+// A line that a program gives back may be this much older than its place in the file.
+const givenBack = 24 * time.Hour
+
+// ownID is the id that a program which ships its lines has given to one, and the time that its index is of. The program
+// may have sent it: it must be the same document. An id that is not of this pod and container is no id.
+func ownID(body document, from origin, at time.Time) (string, time.Time, bool) {
+	id, _ := body[idField].(string)
+	if from.uid == "" || !strings.HasPrefix(id, from.uid+"/"+from.container+"/") {
+		return "", at, false
+	}
+	if text, _ := body[timeField].(string); text != "" {
+		said, err := time.Parse(time.RFC3339Nano, text)
+		if err == nil && at.Sub(said).Abs() < givenBack {
+			return id, said, true
+		}
+	}
+	return id, at, true
 }
 
 var predictor = regexp.MustCompile(`^(.+?)-predictor(-|$)`)

@@ -108,8 +108,16 @@ func (r *podLogs) emit(
 				each.time, each.stamp = time.Now(), filepath.Base(path)
 			}
 			offset := offsets[index] + int64(each.first)
+			body := lineDocument(each, from, environment)
+			if body[shippingField] == byApplication {
+				continue
+			}
 			id := fmt.Sprintf("%s/%s/%s/%s/%d", from.uid, from.container, from.restart, each.stamp, offset)
-			batch.add(id, dailyIndex(r.config.Index, environment, each.time), lineDocument(each, from, environment))
+			at := each.time
+			if own, of, ok := ownID(body, from, at); ok {
+				id, at = own, of
+			}
+			batch.add(id, dailyIndex(r.config.Index, environment, at), body)
 		}
 	}
 	deliver(r.next, batch, r.set.Logger)
