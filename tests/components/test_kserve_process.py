@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from components.kit.access import LogStoreAccessArgs
 from tests.support.kserve import NAMESPACE, NOW, PREVIOUS, Installation
 from tests.support.simulated import simulated_cluster
 from tests.support.tools import eventually
@@ -94,6 +95,27 @@ def test_a_model_becomes_pods_of_its_own_and_rests(cluster: Installation) -> Non
         assert cluster.deployments()["digits-predictor"]["metadata"]["generation"] == generation
         cluster.kubectl("delete", "inferenceservice", "digits", f"--namespace={NAMESPACE}")
         eventually(lambda: list(cluster.deployments()) == ["letters-predictor"], log)
+
+
+def test_pods_that_ship_their_own_lines_get_login_and_place(cluster: Installation) -> None:
+    access: LogStoreAccessArgs = {
+        "url": "https://log-store:9200", "login": {"username": "application", "password": "word"},
+        "trust_bundle": "authority", "environment": "prod", "index": "logs-stellwerk-prod",
+    }  # fmt: skip
+    cluster.install(NOW)
+    with cluster.controller(NOW) as log:
+        cluster.direct(NOW)
+        cluster.serve("digits", 3, NOW, log_store=access)
+        eventually(lambda: "digits-predictor" in cluster.deployments(), log)
+        pod = cluster.deployments()["digits-predictor"]["spec"]["template"]["spec"]
+    (server,), (fetcher,) = pod["containers"], pod["initContainers"]
+    assert {"log-store", "model", "tmp"} <= {each["name"] for each in pod["volumes"]}
+    for container, own in ((server, {"model", "tmp"}), (fetcher, {"model"})):
+        mounts = {each["name"]: each for each in container["volumeMounts"]}
+        assert own | {"log-store"} <= set(mounts) and mounts["log-store"]["mountPath"] == "/log-store"
+        given = {each["name"]: each for each in container["env"]}
+        assert given["LOG_CONTAINER"]["value"] == container["name"] and given["LOG_STORE"]["value"] == access["url"]
+        assert given["POD_UID"]["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.uid"
 
 
 def variables(deployment: dict[str, Any]) -> list[dict[str, Any]]:

@@ -246,3 +246,31 @@ def test_killed_again_and_again_it_loses_nothing_and_repeats_nothing(shipper: Sh
     assert names == list(range(500))
     whole = "\n".join(TRACEBACK)
     assert sum(each["message"].endswith(whole) for each in documents) == 125
+
+
+def test_a_line_that_its_program_ships_is_left_out(shipper: Shipper, store: Store) -> None:
+    mark = {"stellwerk.shipping": "application", "event.id": "uid-pod/main/5/1"}
+    append(shipper.log("pod"), cri(ecs("shipped", **mark)), cri("text of a library"), cri(ecs("of before")))
+    shipper.start()
+    assert [each["message"] for each in store.of("pod", 2)] == ["of before", "text of a library"]
+    time.sleep(2)
+    assert len(store.documents) == 2
+
+
+def test_what_a_program_gives_back_has_the_id_that_it_was_sent_with(shipper: Shipper, store: Store) -> None:
+    now = datetime.now(UTC)
+    said = now - timedelta(hours=5)
+
+    def line(identity: str, time: datetime) -> bytes:
+        document = {"@timestamp": time.isoformat(), "message": identity, "event.id": identity}
+        return cri(json.dumps(document))
+
+    given = [("uid-pod/main/5/1", said), ("uid-other/main/5/2", said), ("uid-pod/else/5/3", said),
+             ("uid-pod/main/5/4", now - timedelta(days=30))]  # fmt: skip
+    append(shipper.log("pod"), *(line(*each) for each in given))
+    shipper.start()
+    store.of("pod", 4)
+    ids = {document["message"]: identity for identity, document in store.documents.items()}
+    assert {name for name, identity in ids.items() if name == identity} == {"uid-pod/main/5/1", "uid-pod/main/5/4"}
+    days = {index[-10:] for index in store.indices}
+    assert days == {f"{at:%Y.%m.%d}" for at in (said, now)}, "the day of a line is its own, unless it claims another"

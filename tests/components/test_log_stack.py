@@ -213,3 +213,12 @@ def test_the_url_is_the_node_port_of_the_service() -> None:
 def test_users_without_a_role_or_without_the_shipper_are_refused(users: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match=r"allowed shipper \(needed\), reader, keeper, application, elastic"):
         registered(users=users)
+
+
+def test_what_ships_its_own_lines_writes_into_its_environment_alone() -> None:
+    inputs = registered(users=(*USERS, "application")).inputs
+    lines = data(inputs, "logs-store-secret")["roles.yml"].splitlines()
+    roles = {role: json.loads(rights) for role, rights in (line.split(": ", 1) for line in lines)}
+    assert roles["application"] == {
+        "indices": [{"names": ["logs-stellwerk-dev-????.??.??"], "privileges": ["create_doc", "auto_configure"]}]
+    }

@@ -142,9 +142,12 @@ class Installation:
                 assert base64.b64decode(client["caBundle"]).decode() == self.authority
         self.apply([*documents, self.runtime])
 
-    def serve(self, model: str, replicas: int, release: Release) -> None:
-        """Declare a model as the component does: the service, and once KServe has made its Deployment, its pods."""
-        about = {"model": model, "deployment_mode": release.mode, "replicas": replicas}
+    def serve(self, model: str, replicas: int, release: Release, **more: Any) -> None:
+        """Declare a model as the component does: the service, and once KServe has made its Deployment, its pods.
+
+        `more` are further arguments of the component.
+        """
+        about = {"model": model, "deployment_mode": release.mode, "replicas": replicas, **more}
         program = declared(lambda: InferenceService("model", {**inference_args(static()), **about}))  # type: ignore[typeddict-item]
         self.apply(list(program.of_kind("InferenceService").values()))
         log = self.folder / f"{release.manager}.log"
