@@ -23,6 +23,7 @@ from components.logging.log_stack import LogStack
 from components.registry.image_build import ImageBuild
 from components.registry.image_registry import ImageRegistry
 from components.registry.pull_secret import PullSecret
+from components.registry.renewed_login import RenewedLogin
 from components.serving.inference_service import InferenceService
 from components.serving.kserve import KServe
 from components.serving.model_runtime import ModelRuntime
@@ -54,6 +55,7 @@ COMPONENTS: tuple[type[pulumi.ComponentResource], ...] = (
     OwnershipPolicy,
     PriorityClasses,
     PullSecret,
+    RenewedLogin,
     Tenant,
     TensorBoard,
     TrackingServer,

@@ -216,3 +216,18 @@ class Workload:
 def one_at_a_time() -> apps.v1.DeploymentStrategyArgs:
     """Return the strategy of pods that share a volume: the old one ends before the new one starts."""
     return apps.v1.DeploymentStrategyArgs(type="Recreate")
+
+
+def repeat(workload: Workload, job: "batch.v1.JobSpecArgs", schedule: str) -> "batch.v1.CronJob":
+    """Declare a CronJob that runs the Job at these times (UTC), one at a time."""
+    return batch.v1.CronJob(
+        workload.name,
+        metadata=meta.v1.ObjectMetaArgs(name=workload.app, namespace=workload.namespace),
+        spec=batch.v1.CronJobSpecArgs(
+            schedule=schedule,
+            time_zone="Etc/UTC",
+            concurrency_policy="Forbid",
+            job_template=batch.v1.JobTemplateSpecArgs(spec=job),
+        ),
+        opts=child(workload.parent),
+    )

@@ -14,7 +14,7 @@ from components.kit.kubernetes import batch, core, meta
 from components.kit.names import LOG_INDEX
 from components.kit.options import child
 from components.kit.volumes import config_volume
-from components.kit.workload import Workload
+from components.kit.workload import Workload, repeat
 from components.logging.index_template import template_requests
 from components.logging.saved_objects import daily_indices, saved_objects
 
@@ -74,17 +74,7 @@ class LogKeeper(pulumi.ComponentResource):
         self.plan = plan.apply(lambda text: hashlib.sha256(text.encode()).hexdigest()[:8])
         spec = _job(args, config.metadata.name, secret)
         self._once(name, args, spec)
-        batch.v1.CronJob(
-            name,
-            metadata=meta.v1.ObjectMetaArgs(name=_APP, namespace=args["namespace"]),
-            spec=batch.v1.CronJobSpecArgs(
-                schedule=_SCHEDULE,
-                time_zone="Etc/UTC",
-                concurrency_policy="Forbid",
-                job_template=batch.v1.JobTemplateSpecArgs(spec=spec),
-            ),
-            opts=child(self),
-        )
+        repeat(workload, spec, _SCHEDULE)
         self.register_outputs({"plan": self.plan})
 
     def _once(self, name: str, args: LogKeeperArgs, spec: "batch.v1.JobSpecArgs") -> None:

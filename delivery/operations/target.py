@@ -122,7 +122,7 @@ class Look:
 
     def _services(self) -> Iterator[Finding]:
         if not registry.runs(self.environment):
-            address = self.environment.section(registry.SECTION).address.partition("/")[0]
+            address = registry.address(self.environment).partition("/")[0]
             yield self._reached("registry", f"https://{address}/v2/")
         store = object_store.external_url(self.environment)
         if not object_store.runs(self.environment) and store is not None:

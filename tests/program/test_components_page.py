@@ -20,6 +20,10 @@ from tests.program.test_logging import ECK, USER
 from tests.support.documents import whole_values
 
 BEGIN, END = "<!-- Written by tests/program/test_components_page.py. -->\n", "<!-- Until here. -->\n"
+ECR = {
+    "mode": "external", "kind": "ecr", "address": "111122223333.dkr.ecr.eu-central-1.amazonaws.com/ml",
+    "podLogin": {"role": "arn:aws:iam::111122223333:role/pull", "image": "registry.example.com/python:3.11"},
+}  # fmt: skip
 # Groups of Kubernetes itself have no dot, or end so.
 _OWN = re.compile(r"[^.]*|.*\.k8s\.io")
 _MEBI, _GIBI = 2**20, 2**30
@@ -56,6 +60,7 @@ def declared(released: Mapping[str, Recording], run: Run) -> list[Recording]:
     outside["credentials"]["logStore"] = {**login, "shipper": login}
     outside["gateway"] = INGRESS
     outside["cluster"]["ownRuntime"] = True
+    outside["registry"] = ECR
     return [*(released[stack] for stack in STACKS), run(owner, "dev"), run(inside, "prod"), run(outside, "prod")]
 
 

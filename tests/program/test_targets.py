@@ -111,3 +111,30 @@ def test_gpus_of_one_s_own_nodes_are_divided_as_the_values_say(
     layouts = maps[policy["spec"]["migManager"]["config"]["name"]]["config.yaml"]["[JSON]"]
     (layout,) = layouts["mig-configs"]["h100-mig"]
     assert layout["mig-devices"] == {"1g.10gb": 7}
+
+
+def test_where_nodes_have_no_role_jobs_keep_a_login_in_each_namespace_that_pulls(
+    checkout: Path, machine: Machine, tmp_path: Path
+) -> None:
+    root = tmp_path / "checkout"
+    shutil.copytree(checkout, root)
+    shutil.copytree(machine.root / "stacks" / "releases", root / "stacks" / "releases")
+    shutil.copytree(machine.root / "models", root / "models")
+    file = root / "stacks" / "Pulumi.eks.yaml"
+    role, image = "arn:aws:iam::111122223333:role/pull", "registry.example.com/python:3.11"
+    address = "amazonaws.com/stellwerk"
+    text = file.read_text().replace(f"{address}}}", f'{address}, podLogin: {{role: "{role}", image: "{image}"}}}}')
+    text = text.replace("stellwerk:models: {}", "stellwerk:models: {digits: {release: v2-3f2a9c1d}}")
+    file.write_text(text)
+    program = composed("eks", root, machine, tmp_path)
+    (model,) = program.of_kind("InferenceService").values()
+    assert model["spec"]["predictor"]["imagePullSecrets"] == [{"name": "registry-login"}]
+    jobs = {each["metadata"]["namespace"]: each for each in program.of_kind("CronJob").values()}
+    assert {"eks-serving"} <= jobs.keys() == {
+        each["metadata"]["namespace"] for each in program.of_kind("Secret").values()
+        if each["metadata"]["name"] == "registry-login"
+    }  # fmt: skip
+    (container,) = jobs["eks-serving"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    given = {each["name"]: each["value"] for each in container["env"]}
+    assert container["image"] == image and given["ROLE"] == role
+    assert given["REGISTRY"] == "111122223333.dkr.ecr.eu-central-1.amazonaws.com"

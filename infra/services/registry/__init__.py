@@ -1,21 +1,18 @@
 """The image registry that workload images are pushed to and pulled from."""
 
-import re
-from collections.abc import Iterator, Mapping
-from enum import StrEnum
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, SecretStr
+from pydantic import SecretStr
 
 from infra.composition.context import Composition, secret
 from infra.composition.credentials import CredentialsPart
 from infra.composition.draft import Draft, hashed, password
 from infra.composition.handover import Namespaces, PullSecrets, RegistryAccess
-from infra.composition.service import Certificate, NodePort, Service, Stack
-from infra.contract.environment import PLATFORM, Environment, Mode, PlatformImage, RunBy, SectionField
+from infra.composition.service import Certificate, NodePort, Service
+from infra.contract.environment import PLATFORM, Environment, Mode, PlatformImage
 from infra.contract.errors import StellwerkError
-from infra.contract.fields import Section
-from infra.contract.problems import Problem, show
+from infra.services.registry.section import SECTION, Kind, rules, section_of
 
 if TYPE_CHECKING:
     import pulumi
@@ -26,40 +23,7 @@ _IMAGE, _PROXY = PlatformImage("registry"), PlatformImage("traefik")
 _STORAGE = "15Gi"
 _BUILDER = "builder"
 _KEY = "registry"
-# What an address of a kind looks like, and what is said of one that does not.
-_PROJECT = r"[a-z0-9.-]+(:[0-9]{1,5})?/.+"
-_ADDRESSES = {
-    "harbor": (_PROJECT, "host/project: Harbor has images in projects alone"),
-    "gitlab": (_PROJECT, "host/group/project: GitLab has images in projects alone"),
-    "ecr": (
-        r"[0-9]{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com(\.cn)?(/.+)?",
-        "<account>.dkr.ecr.<region>.amazonaws.com/<prefix>: the address of a registry in ECR",
-    ),
-}
 _VARIABLES, _PUSH_VARIABLES = "STELLWERK_REGISTRY", "STELLWERK_REGISTRY_PUSH"
-
-
-class Kind(StrEnum):
-    """What runs at the registry's address: whether it has projects, and how it is logged in to."""
-
-    OCI = "oci"
-    HARBOR = "harbor"
-    GITLAB = "gitlab"
-    ECR = "ecr"
-
-
-class RegistrySection(Section):
-    """The image registry that workload images are pushed to and pulled from."""
-
-    mode: RunBy
-    kind: Kind = Field(default=Kind.OCI, description="oci (any registry), harbor, gitlab or ecr")
-    address: str = Field(pattern=r"^[a-z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9._/-]+)?$", description="host or host:port")
-
-    @property
-    def port(self) -> int:
-        """Return the port of the address, 0 where it names none."""
-        port = self.address.rpartition(":")[2]
-        return int(port) if port.isdigit() else 0
 
 
 class Login(CredentialsPart):
@@ -97,44 +61,19 @@ class OwnRegistryLogins(RegistryLogins):
     push: PushLogin
 
 
-SECTION: SectionField[RegistrySection] = SectionField("registry", RegistrySection)
-
-
 def address(environment: Environment) -> str:
     """Return the address that images are pulled from."""
-    return _section(environment).address
+    return section_of(environment).address
 
 
 def runs(environment: Environment) -> bool:
     """Return whether the environment's own stack runs the registry."""
-    return _section(environment).mode is Mode.EMBEDDED
-
-
-def _section(environment: Environment) -> RegistrySection:
-    return environment.section(SECTION)
+    return section_of(environment).mode is Mode.EMBEDDED
 
 
 def _has_logins(environment: Environment) -> bool:
     """Return whether logins are kept; those of ECR end after 12 hours: nodes and builds get their own each time."""
-    return _section(environment).kind is not Kind.ECR
-
-
-def _rules(stack: Stack) -> Iterator[Problem]:
-    section = _section(stack.environment)
-    if section.kind in _ADDRESSES:
-        shape, allowed = _ADDRESSES[section.kind]
-        if not re.fullmatch(shape, section.address):
-            yield Problem(("registry", "address"), show(section.address), allowed, "correct the address, or the kind")
-    if section.kind is not Kind.OCI and section.mode is Mode.EMBEDDED:
-        action = "set mode to external, or remove kind"
-        yield Problem(("registry", "kind"), section.kind.value, "oci, because mode is embedded", action)
-    if section.mode is Mode.EMBEDDED and not 30000 <= section.port <= 32767:
-        yield Problem(
-            ("registry", "address"),
-            show(section.address),
-            "host:port with a node port of 30000 to 32767, because mode is embedded",
-            "add a node port, or set mode to external",
-        )
+    return section_of(environment).kind is not Kind.ECR
 
 
 def _credentials(environment: Environment) -> Mapping[str, type[CredentialsPart]]:
@@ -241,7 +180,7 @@ def _compose(context: Composition) -> None:
 def _connect(context: Composition) -> None:
     if not _has_logins(context.environment):
         context.give(RegistryAccess(address(context.environment), None))
-        context.give(PullSecrets(dict.fromkeys(_pulling(context))))
+        context.give(PullSecrets({purpose: _renewed(context, purpose) for purpose in _pulling(context)}))
         return
     _hand_over(context, context.credentials.get(RegistryLogins), address(context.environment))
 
@@ -254,6 +193,27 @@ def _hand_over(context: Composition, logins: RegistryLogins, where: "pulumi.Inpu
 def _pulling(context: Composition) -> list[str]:
     """Return the purposes of the namespaces whose pods run images of the registry."""
     return [namespace.purpose for namespace in context.stack.namespaces() if namespace.pulls]
+
+
+def _renewed(context: Composition, purpose: str) -> "pulumi.Output[str] | None":
+    """Declare the login of ECR for the pods of a namespace; None where nodes log in by themselves."""
+    from components.registry.renewed_login import RenewedLogin
+
+    section, namespaces = section_of(context.environment), context.get(Namespaces)
+    if section.pod_login is None:
+        return None
+    made = RenewedLogin(
+        f"pull-{purpose}",
+        {
+            "namespace": namespaces[purpose],
+            "registry": section.address.partition("/")[0],
+            "role": section.pod_login.role,
+            "image": section.pod_login.image,
+            "priority_class": namespaces.priority(purpose),
+        },
+        context.opts,
+    )
+    return made.secret_name
 
 
 def _pull_secret(context: Composition, login: Login, purpose: str) -> "pulumi.Output[str]":
@@ -278,11 +238,11 @@ SERVICE = Service(
     needs=(Namespaces,),
     gives=(RegistryAccess, PullSecrets),
     runs=runs,
-    rules=_rules,
+    rules=rules,
     credentials=_credentials,
     make_credentials=_make_credentials,
     certificates=(Certificate("registry", ("registry",)),),
-    node_ports=lambda environment: [NodePort(("registry", "address"), _section(environment).port, "image registry")],
+    node_ports=lambda environment: [NodePort(("registry", "address"), section_of(environment).port, "image registry")],
     compose=_compose,
     connect=_connect,
 )
