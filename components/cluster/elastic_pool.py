@@ -60,7 +60,7 @@ class ElasticPoolArgs(TypedDict):
     memory_limit: NotRequired[str | None]
     """Memory of all nodes together at most, in bytes with a binary unit."""
     gpu_limit: NotRequired[int | None]
-    """Accelerators of all nodes together at most."""
+    """Accelerators of all nodes together at most: never more than `nodes` times `gpus`, which it is when absent."""
     moves_pods: NotRequired[bool]
     """True: pods are moved off nodes that are hardly used, too; else only nodes without pods are removed."""
     consolidate_after: NotRequired[str]
@@ -163,7 +163,10 @@ def _taints(args: ElasticPoolArgs) -> list[dict[str, str]]:
 
 
 def _limits(args: ElasticPoolArgs) -> dict[str, str]:
-    gpus = args.get("gpu_limit")
+    gpus, most = args.get("gpu_limit"), args["nodes"] * args.get("gpus", 0)
+    if most:
+        # For pods that come together Karpenter adds up what nodes have, not the nodes (kubernetes-sigs/karpenter#2915).
+        gpus = min(most, most if gpus is None else gpus)
     wanted = {
         "nodes": str(args["nodes"]),
         "cpu": args.get("cpu_limit"),

@@ -91,7 +91,7 @@ def test_taints_that_somebody_else_has_set_are_not_taken_over(
 def test_karpenter_s_definitions_take_elastic_pools(plane: ControlPlane, project: Applied) -> None:
     project.up(_HEAD + ELASTIC.format(nodes=3))
     local = plane.read("/apis/karpenter.sh/v1/nodepools/local")["spec"]
-    assert local["limits"] == {"nodes": "3"}
+    assert local["limits"] == {"nodes": "3", GPU: "24"}
     assert local["disruption"]["consolidationPolicy"] == "WhenEmpty"
     assert local["template"]["metadata"]["labels"][POOL_LABEL] == "local"
     assert local["template"]["spec"]["taints"] == [{"key": GPU, "value": "present", "effect": "NoSchedule"}]
@@ -99,7 +99,7 @@ def test_karpenter_s_definitions_take_elastic_pools(plane: ControlPlane, project
     assert cloud["limits"] == {"nodes": "2", "cpu": "400", "memory": "4Ti", GPU: "16"}
     assert plane.read("/apis/karpenter.k8s.aws/v1/ec2nodeclasses/cloud")["spec"]["role"] == "nodes"
     project.up(_HEAD + ELASTIC.format(nodes=5))
-    assert plane.read("/apis/karpenter.sh/v1/nodepools/local")["spec"]["limits"] == {"nodes": "5"}
+    assert plane.read("/apis/karpenter.sh/v1/nodepools/local")["spec"]["limits"] == {"nodes": "5", GPU: "40"}
 
 
 def configured(plane: ControlPlane) -> Any:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from components.kit.names import GPU, POOL_LABEL
 from delivery.clients.control_plane import ControlPlane
 from delivery.clients.kubectl import Kubectl
@@ -22,6 +20,8 @@ from tests.support.tools import eventually, free_port, running, tool
 Object = dict[str, Any]
 
 NAMESPACE = "default"
+# Where Karpenter's provider writes what a node costs per hour.
+PRICE = "eks-node-viewer/instance-price"
 _PATHS = {
     "CustomResourceDefinition": "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
     "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
@@ -75,7 +75,7 @@ def elastic_cluster(folder: Path, types: Sequence[InstanceType]) -> Iterator[Ela
         with running(karpenter.waiting(tool("kubectl")), folder / "wait.log", variables):
             eventually(lambda: all(_established(api, each) for each in karpenter.definitions()), folder / "wait.log")
         with running([binary, *karpenter.arguments(file, free_port(), probes)], log, variables):
-            eventually(lambda: _well(probes), log)
+            eventually(lambda: karpenter.ready(probes), log)
             yield place
 
 
@@ -91,13 +91,6 @@ def _kubeconfig(api: ControlPlane, folder: Path) -> Path:
 def _established(api: ControlPlane, definition: Object) -> bool:
     status = api.read(f"{_PATHS['CustomResourceDefinition']}/{definition['metadata']['name']}").get("status", {})
     return any(each["type"] == "Established" and each["status"] == "True" for each in status.get("conditions", []))
-
-
-def _well(port: int) -> bool:
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).is_success
-    except httpx.HTTPError:
-        return False
 
 
 @dataclass(frozen=True)
@@ -138,10 +131,12 @@ def gpu_pod(pool: str, gpus: int = 1) -> Object:
         "nodeSelector": {POOL_LABEL: pool},
         "tolerations": [{"key": GPU, "operator": "Exists", "effect": "NoSchedule"}],
         "restartPolicy": "Never",
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
         "containers": [
             {
                 "name": "main",
                 "image": "none.invalid/none",
+                "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
                 "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {GPU: str(gpus)}},
             }
         ],

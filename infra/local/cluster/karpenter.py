@@ -3,6 +3,7 @@
 Its definitions are the cluster's, as they are a cloud's cluster's: a stack has node pools of them.
 """
 
+import http.client
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,15 +11,20 @@ from typing import Any
 
 import yaml
 
+from infra.local.cluster.commands import Tools, kubectl
+from infra.local.cluster.layout import Layout
 from infra.local.toolchain.paths import manifests_folder
 from infra.targets.needs import InstanceType
 
 NAME = "karpenter"
 USER = "stellwerk:karpenter"
 FILE = "instance-types.json"
+# The label of what it has made for a pool.
+OF_POOL = "karpenter.sh/nodepool"
 _METRICS_PORT, _PROBES_PORT = 10243, 10244
-# Without it Karpenter starts without the indexes of its kinds, and finds nothing until it is started again.
-_DEFINITIONS = ("nodepools.karpenter.sh", "nodeclaims.karpenter.sh", "kwoknodeclasses.karpenter.kwok.sh")
+# Without them Karpenter starts without the indexes of its kinds, and finds nothing until it is started again.
+_CLAIMS = "nodeclaims.karpenter.sh"
+_DEFINITIONS = ("nodepools.karpenter.sh", _CLAIMS, "kwoknodeclasses.karpenter.kwok.sh")
 _READ, _WRITE = ["get", "list", "watch"], ["create", "update", "patch", "delete"]
 
 RULES: list[tuple[list[str], list[str], list[str]]] = [
@@ -51,6 +57,36 @@ def arguments(instance_types: Path, metrics_port: int = _METRICS_PORT, probes_po
 def waiting(kubectl: Path) -> list[str]:
     """Return the command, by KUBECONFIG too, that ends when the API server has the definitions."""
     return [str(kubectl), "wait", "--for=condition=Established", "--timeout=60s", *(f"crd/{x}" for x in _DEFINITIONS)]
+
+
+def ready(port: int = _PROBES_PORT) -> bool:
+    """Return whether it says at its port for probes that it works."""
+    asked = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        asked.request("GET", "/readyz")
+        return asked.getresponse().status == http.client.OK
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        asked.close()
+
+
+def leave(tools: Tools, layout: Layout) -> None:
+    """Take away what it has made, where it ran and no environment has an elastic pool any more; its identity goes last.
+
+    Without it nobody takes its finalizers off: its nodes would stay, and with them each pool that a stack deletes.
+    Raise ClusterError where the API server does not answer.
+    """
+    identity = layout.identities / f"{NAME}.conf"
+    if not identity.exists():
+        return
+    if kubectl(tools, layout, "get", "crd", _CLAIMS, "--ignore-not-found", "-o", "name"):
+        for kind in (_CLAIMS, "nodes"):
+            for name in kubectl(tools, layout, "get", kind, "--selector", OF_POOL, "-o", "name").split():
+                freed = '{"metadata": {"finalizers": null}}'
+                kubectl(tools, layout, "patch", name, "--type=merge", "--patch", freed)
+                kubectl(tools, layout, "delete", name, "--ignore-not-found")
+    identity.unlink()
 
 
 def definitions(folder: Path | None = None) -> list[dict[str, Any]]:

@@ -56,6 +56,11 @@ def up(layout: Layout, tools: Tools, needs: Needs, progress: Progress) -> None:
         progress("storage class and rights")
         addons.apply(tools, layout, elastic=elastic)
         built.result()
+    if elastic:
+        progress("autoscaler of nodes")
+        _wait(layout, karpenter.NAME, karpenter.ready)
+    else:
+        karpenter.leave(tools, layout)
     progress("node")
     ready = '{.status.conditions[?(@.type=="Ready")].status}'
     _wait(

@@ -7,9 +7,10 @@ import pytest
 
 from components.kit.names import GPU, POOL_LABEL
 from delivery.clock import Clock
+from delivery.operations.events import scaling
 from delivery.operations.waiting import Waiting
 from infra.targets.needs import InstanceType
-from tests.support.elastic import NAMESPACE, Elastic, Object, elastic_cluster, gpu_pod, job, lasting, stack
+from tests.support.elastic import NAMESPACE, PRICE, Elastic, Object, elastic_cluster, gpu_pod, job, lasting, stack
 from tests.support.tools import eventually
 
 pytestmark = [pytest.mark.tools, pytest.mark.long, pytest.mark.timeout(600)]
@@ -21,8 +22,6 @@ BIG = InstanceType("gpu-big", {"cpu": "64", "memory": "512Gi", GPU: "8"}, {"on-d
 # Of another pool: by far the cheapest, and none of this one's.
 OTHER = InstanceType("other", _ONE, {"on-demand": 0.1})
 POOL = "gpu"
-# Where Karpenter's provider writes what a node costs per hour.
-PRICE = "eks-node-viewer/instance-price"
 
 
 VALUES = {
@@ -33,6 +32,8 @@ VALUES = {
     "gpu_limit": 2,
     "consolidate_after": "3s",
 }
+# Seconds for all nodes to go: Karpenter ends one after the other, and looks at each for some time first.
+IDLE = 120
 PROGRAM = Path(__file__).parent / "program.py"
 
 
@@ -69,6 +70,11 @@ def reasons(cluster: Elastic, name: str) -> list[str]:
     return Waiting(name, NAMESPACE, cluster.kubectl, Clock()).look(cluster.read("Job", name))
 
 
+def limited(cluster: Elastic, name: str) -> bool:
+    """Whether Karpenter says of a pod that a limit holds it."""
+    return any(word in scaling(cluster.kubectl, NAMESPACE, name) for word in ("exceed limits", "limits have been"))
+
+
 def test_the_cheapest_node_comes_for_a_job_and_goes_when_it_is_idle(cluster: Elastic) -> None:
     assert of_pool(cluster, POOL) == []
     # It holds the node for as long as it is looked at: a Job of simulated nodes is over at once.
@@ -83,7 +89,7 @@ def test_the_cheapest_node_comes_for_a_job_and_goes_when_it_is_idle(cluster: Ela
     assert node["status"]["allocatable"][GPU] == "1"
     assert {"key": GPU, "value": "present", "effect": "NoSchedule"} in node["spec"]["taints"]
     cluster.delete("Pod", "look")
-    eventually(lambda: of_pool(cluster, POOL) == [], cluster.log)
+    eventually(lambda: of_pool(cluster, POOL) == [], cluster.log, IDLE)
 
 
 def test_beyond_the_limit_a_job_waits_and_its_reason_is_told(cluster: Elastic) -> None:
@@ -93,15 +99,16 @@ def test_beyond_the_limit_a_job_waits_and_its_reason_is_told(cluster: Elastic) -
     assert len(before) == 2, "the limit leaves no room for one node with eight GPUs"
     cluster.create(job("third", gpu_pod(POOL)))
     eventually(lambda: any("exceed limits" in line for line in reasons(cluster, "third")), cluster.log, 30)
-    first, scheduler = reasons(cluster, "third")
+    first, scheduler, *lacking = reasons(cluster, "third")
     assert "no node is made for it" in first and POOL in first
     assert "not scheduled" in scheduler
+    assert any(POOL in line and GPU in line for line in lacking)
     assert {each["metadata"]["name"] for each in of_pool(cluster, POOL)} == before
     assert not complete(cluster, "third")
     cluster.delete("Pod", "first")
     eventually(lambda: complete(cluster, "third"), cluster.log)
     cluster.delete("Pod", "second")
-    eventually(lambda: of_pool(cluster, POOL) == [], cluster.log)
+    eventually(lambda: of_pool(cluster, POOL) == [], cluster.log, IDLE)
 
 
 def test_what_no_instance_type_has_is_told_by_resource(cluster: Elastic) -> None:
@@ -113,15 +120,18 @@ def test_what_no_instance_type_has_is_told_by_resource(cluster: Elastic) -> None
 
 def test_a_stack_makes_changes_and_removes_its_pool_and_the_nodes_of_it(bare: Elastic, tmp_path: Path) -> None:
     own = stack(bare, tmp_path, PROGRAM, "own")
-    values = {**VALUES, "instance_types": [OTHER.name], "nodes": 1, "gpu_limit": None}
+    values = {**VALUES, "instance_types": [OTHER.name], "nodes": 1, "gpus": 1, "gpu_limit": None}
     own.up(values)
     assert "unchanged" in own.run("preview", values, "--expect-no-changes")
     bare.create(lasting("one", gpu_pod("own")), lasting("two", gpu_pod("own")))
+    # Together: each round of Karpenter's keeps the limit, and not only what comes after it.
+    eventually(lambda: limited(bare, "one") or limited(bare, "two"), bare.log)
     eventually(lambda: bool(placed(bare, "one")) != bool(placed(bare, "two")), bare.log)
+    assert len(of_pool(bare, "own")) == 1
     own.up({**values, "nodes": 2})
     eventually(lambda: bool(placed(bare, "one") and placed(bare, "two")), bare.log)
     assert [float(node["metadata"]["labels"][PRICE]) for node in of_pool(bare, "own")] == [0.1, 0.1]
     own.run("destroy", values, "--yes", "--skip-preview")
-    eventually(lambda: of_pool(bare, "own") == [], bare.log)
+    eventually(lambda: of_pool(bare, "own") == [], bare.log, IDLE)
     bare.delete("Pod", "one")
     bare.delete("Pod", "two")
