@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pulumi
 
-from components.kit import ports, store_access
+from components.kit import device_claims, ports, store_access
 from components.kit.custom import CustomResource
 from components.kit.kubernetes import apps, meta, policy
 from components.kit.names import MODEL_LABEL
@@ -42,6 +42,8 @@ class InferenceService(pulumi.ComponentResource):
         secret = store_access.store_secret(workload, args["store"])
         account = store_access.store_account(workload, deployment, args["store"])
         pods = predictor(args, secret, account)
+        claim = args.get("device_claim")
+        needed = [device_claims.declare_template(name, deployment, namespace, claim, self)] if claim else []
         revision = pulumi.Output.json_dumps(pods, sort_keys=True).apply(
             lambda text: hashlib.sha256(text.encode()).hexdigest()[:16]
         )
@@ -51,7 +53,7 @@ class InferenceService(pulumi.ComponentResource):
             kind="InferenceService",
             metadata=_metadata(args, revision),
             spec={"predictor": pods},
-            opts=child(self),
+            opts=child(self, needed),
         )
         scale = self._scale(name, args, service, revision)
         budget = self._budget(name, args, service, revision, scale)

@@ -5,11 +5,12 @@ from typing import Any
 
 import pulumi
 
-from components.kit import placement, pods, store_access
+from components.kit import device_claims, placement, pods, store_access
 from components.kit.security import CONTAINER_MANIFEST, POD_MANIFEST
 from components.serving.arguments import InferenceServiceArgs
 from components.serving.looks import SERVICE_LABEL
 from components.serving.manifests import Container, Model, Mount, Predictor, Variable
+from components.serving.rollout import deployment_name
 from components.serving.runtime import DRAIN_SECONDS, MODEL_FOLDER
 
 
@@ -37,8 +38,13 @@ def predictor(
     if priority is not None:
         served["priorityClassName"] = priority
     pool = args.get("node_pool")
+    if claim := args.get("device_claim"):
+        served["resourceClaims"] = device_claims.claims(deployment_name(args["model"]), claim)
     if pool:
-        served["nodeSelector"] = placement.selector(pool)
+        labels = args.get("node_labels")
+        served["nodeSelector"] = placement.selector(pool, labels)
+        if annotations := placement.annotations(pool, labels):
+            served["annotations"] = annotations
         served["tolerations"] = placement.tolerations(args.get("tolerations"))
     return served
 
@@ -68,7 +74,7 @@ def _model(args: InferenceServiceArgs) -> Model:
         "RUN_ID": args["run_id"],
         **_files(args),
         # Without devices nothing is said: pods that are there already stay.
-        **({"STELLWERK_DEVICE": "cuda"} if args.get("devices") else {}),
+        **({"STELLWERK_DEVICE": "cuda"} if args.get("devices") or args.get("device_claim") else {}),
     }
     return {
         # KServe's word for what the runtime takes; which formats it serves is a matter of the image.
@@ -79,7 +85,9 @@ def _model(args: InferenceServiceArgs) -> Model:
         "storageUri": f"s3://{args['store']['bucket']}/{args['artefact_key']}",
         "image": args["image"],
         "env": _variables(values),
-        "resources": pods.resources(args["cpu"], args["memory"], devices=args.get("devices")),
+        "resources": pods.resources(
+            args["cpu"], args["memory"], devices=args.get("devices"), claims=bool(args.get("device_claim"))
+        ),
     }
 
 

@@ -142,11 +142,13 @@ class Installation:
                 assert base64.b64decode(client["caBundle"]).decode() == self.authority
         self.apply([*documents, self.runtime])
 
-    def serve(self, model: str, replicas: int, release: Release) -> None:
+    def serve(self, model: str, replicas: int, release: Release, **more: Any) -> None:
         """Declare a model as the component does: the service, and once KServe has made its Deployment, its pods."""
-        about = {"model": model, "deployment_mode": release.mode, "replicas": replicas}
+        about = {"model": model, "deployment_mode": release.mode, "replicas": replicas, **more}
         program = declared(lambda: InferenceService("model", {**inference_args(static()), **about}))  # type: ignore[typeddict-item]
-        self.apply(list(program.of_kind("InferenceService").values()))
+        for kind in ("ResourceClaimTemplate", "InferenceService"):
+            if declared_ones := list(program.of_kind(kind).values()):
+                self.apply(declared_ones)
         log = self.folder / f"{release.manager}.log"
         eventually(lambda: f"{model}-predictor" in self.deployments(), log)
         (patch,) = program.of_kind("DeploymentPatch").values()
