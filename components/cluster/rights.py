@@ -15,6 +15,15 @@ SERVING_API = "serving.kserve.io"
 GATEWAY_API = "gateway.networking.k8s.io"
 TRAINER_API = "trainer.kubeflow.org"
 RBAC_API = "rbac.authorization.k8s.io"
+KEDA_API = "keda.sh"
+CLAIMS_API = "resource.k8s.io"
+KARPENTER_API = "karpenter.sh"
+GPU_OPERATOR_API = "nvidia.com"
+ECK_KINDS = {f"{name}.k8s.elastic.co": kinds for name, kinds in (
+    ("elasticsearch", "elasticsearches"), ("kibana", "kibanas"), ("logstash", "logstashes"), ("beat", "beats"),
+)}  # fmt: skip
+# API groups of Karpenter's node classes, with their kinds.
+NODE_CLASSES = {"karpenter.k8s.aws": "ec2nodeclasses", "karpenter.kwok.sh": "kwoknodeclasses"}
 
 
 @dataclass(frozen=True)
@@ -83,8 +92,12 @@ DEPLOY = (
         (*READ, *CHANGE),
     ),
     Rule("apps", ("deployments", "statefulsets"), CHANGE),
+    Rule("autoscaling", ("horizontalpodautoscalers",), CHANGE),
+    Rule(KEDA_API, ("scaledobjects",), (*READ, *CHANGE)),
     Rule("batch", ("cronjobs", "jobs"), CHANGE),
     Rule(TRAINER_API, ("trainjobs", "trainingruntimes"), CHANGE),
+    Rule(CLAIMS_API, ("resourceclaimtemplates",), (*READ, *CHANGE)),
+    *(Rule(group, (kinds,), (*READ, *CHANGE)) for group, kinds in ECK_KINDS.items()),
     Rule("networking.k8s.io", ("ingresses",), (*READ, *CHANGE)),
     Rule("networking.k8s.io", ("networkpolicies",), CHANGE),
     Rule("policy", ("poddisruptionbudgets",), CHANGE),
@@ -96,6 +109,30 @@ DEPLOY = (
 DEPLOY_NAMESPACES = ("get", "update", "patch", "delete")
 # The engine waits for the end of a namespace by watching all of them: without this right it waits for ever.
 SEE_NAMESPACES = Rule("", ("namespaces",), ("list", "watch"))
+
+# What the stack that owns a cluster makes there besides: an administrator's rights, all in all.
+_OWNERS = (*READ, *CHANGE)
+OWN = (
+    Rule("", ("namespaces", "nodes"), _OWNERS),
+    Rule("apps", ("daemonsets",), _OWNERS),
+    Rule(RBAC_API, ("clusterrolebindings", "clusterroles"), _OWNERS),
+    Rule(
+        "admissionregistration.k8s.io",
+        (
+            "mutatingwebhookconfigurations",
+            "validatingadmissionpolicies",
+            "validatingadmissionpolicybindings",
+            "validatingwebhookconfigurations",
+        ),
+        _OWNERS,
+    ),
+    Rule("apiextensions.k8s.io", ("customresourcedefinitions",), _OWNERS),
+    Rule("scheduling.k8s.io", ("priorityclasses",), _OWNERS),
+    Rule(SERVING_API, ("clusterservingruntimes",), _OWNERS),
+    Rule(KARPENTER_API, ("nodepools",), _OWNERS),
+    *(Rule(group, (kinds,), _OWNERS) for group, kinds in NODE_CLASSES.items()),
+    Rule(GPU_OPERATOR_API, ("clusterpolicies",), _OWNERS),
+)
 
 # role -> purpose of the namespace -> rules. Namespaces of other purposes (the controllers') belong to nobody.
 RIGHTS: Mapping[str, Mapping[str, Sequence[Rule]]] = {
