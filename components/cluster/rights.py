@@ -7,15 +7,23 @@ Secrets and opens shells; both grow by whatever definitions a cluster's owner ag
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from components.kit.names import TENSORBOARD, TRACKING
+from components.kit.names import REGISTRY_LOGIN, TENSORBOARD, TRACKING
 
 READ = ("get", "list", "watch")
 CHANGE = ("create", "update", "patch", "delete")
 SERVING_API = "serving.kserve.io"
 GATEWAY_API = "gateway.networking.k8s.io"
 TRAINER_API = "trainer.kubeflow.org"
-KEDA_API = "keda.sh"
 RBAC_API = "rbac.authorization.k8s.io"
+KEDA_API = "keda.sh"
+CLAIMS_API = "resource.k8s.io"
+KARPENTER_API = "karpenter.sh"
+GPU_OPERATOR_API = "nvidia.com"
+ECK_KINDS = {f"{name}.k8s.elastic.co": kinds for name, kinds in (
+    ("elasticsearch", "elasticsearches"), ("kibana", "kibanas"), ("logstash", "logstashes"), ("beat", "beats"),
+)}  # fmt: skip
+# API groups of Karpenter's node classes, with their kinds.
+NODE_CLASSES = {"karpenter.k8s.aws": "ec2nodeclasses", "karpenter.kwok.sh": "kwoknodeclasses"}
 
 
 @dataclass(frozen=True)
@@ -114,13 +122,15 @@ DEPLOY = (
     Rule(KEDA_API, ("scaledobjects",), (*READ, *CHANGE)),
     Rule("batch", ("cronjobs", "jobs"), CHANGE),
     Rule(TRAINER_API, ("trainjobs", "trainingruntimes"), CHANGE),
+    Rule(CLAIMS_API, ("resourceclaimtemplates",), (*READ, *CHANGE)),
+    *(Rule(group, (kinds,), (*READ, *CHANGE)) for group, kinds in ECK_KINDS.items()),
     Rule("networking.k8s.io", ("ingresses",), (*READ, *CHANGE)),
     Rule("networking.k8s.io", ("networkpolicies",), CHANGE),
     Rule("policy", ("poddisruptionbudgets",), CHANGE),
     Rule(RBAC_API, ("rolebindings", "roles"), (*READ, *CHANGE)),
     # A preview tries out a binding before its role is there, and the API server can't hold a role that is not there
     # against the rights of who asks. The roles themselves it never lets give more than these rights.
-    Rule(RBAC_API, ("roles",), ("bind",), tuple(RIGHTS)),
+    Rule(RBAC_API, ("roles",), ("bind",), (*RIGHTS, REGISTRY_LOGIN)),
     Rule(SERVING_API, ("inferenceservices", "servingruntimes"), CHANGE),
     Rule(GATEWAY_API, ("httproutes",), (*READ, *CHANGE)),
 )
@@ -128,3 +138,27 @@ DEPLOY = (
 DEPLOY_NAMESPACES = ("get", "update", "patch", "delete")
 # The engine waits for the end of a namespace by watching all of them: without this right it waits for ever.
 SEE_NAMESPACES = Rule("", ("namespaces",), ("list", "watch"))
+
+# What the stack that owns a cluster makes there besides: an administrator's rights, all in all.
+_OWNERS = (*READ, *CHANGE)
+OWN = (
+    Rule("", ("namespaces", "nodes"), _OWNERS),
+    Rule("apps", ("daemonsets",), _OWNERS),
+    Rule(RBAC_API, ("clusterrolebindings", "clusterroles"), _OWNERS),
+    Rule(
+        "admissionregistration.k8s.io",
+        (
+            "mutatingwebhookconfigurations",
+            "validatingadmissionpolicies",
+            "validatingadmissionpolicybindings",
+            "validatingwebhookconfigurations",
+        ),
+        _OWNERS,
+    ),
+    Rule("apiextensions.k8s.io", ("customresourcedefinitions",), _OWNERS),
+    Rule("scheduling.k8s.io", ("priorityclasses",), _OWNERS),
+    Rule(SERVING_API, ("clusterservingruntimes",), _OWNERS),
+    Rule(KARPENTER_API, ("nodepools",), _OWNERS),
+    *(Rule(group, (kinds,), _OWNERS) for group, kinds in NODE_CLASSES.items()),
+    Rule(GPU_OPERATOR_API, ("clusterpolicies",), _OWNERS),
+)

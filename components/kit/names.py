@@ -52,10 +52,13 @@ RUNTIME_LABEL = "stellwerk.dev/training-runtime"
 """Label of a template of Jobs that Kubeflow Trainer makes: the TrainingRuntime that it makes them by."""
 
 POOL_LABEL = "stellwerk.dev/node-pool"
-"""Label of a node: the pool it is one of."""
+"""Label of a node: the pool it is one of. Annotation of pods on a pool whose nodes have other labels."""
 
 CAPACITY = "stellwerk.dev/capacity"
 """Annotation of a simulated node: what it has, as JSON."""
+
+REGISTRY_LOGIN = "registry-login"
+"""Secret, service account, role and Jobs of a registry login that ends after hours."""
 
 GPU = "nvidia.com/gpu"
 """The resource that NVIDIA's device plugin advertises, and by custom the taint of the nodes that have it."""

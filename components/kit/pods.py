@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 import pulumi
 
+from components.kit.device_claims import claimed
 from components.kit.kubernetes import core, meta
 from components.kit.security import RESTRICTED_CONTAINER, RESTRICTED_POD
 
@@ -15,10 +16,11 @@ TOPOLOGY = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
 
 
 class Resources(TypedDict):
-    """Requests and limits of a container, by resource, in the API's spelling."""
+    """Requests and limits of a container, by resource, and which of its pod's claims it uses, as the API spells it."""
 
     requests: dict[str, str]
     limits: dict[str, str]
+    claims: NotRequired[list[dict[str, str]]]
 
 
 def container(
@@ -40,7 +42,11 @@ def container(
         args=args,
         env=env,
         security_context=RESTRICTED_CONTAINER,
-        resources=core.v1.ResourceRequirementsArgs(requests=resources["requests"], limits=resources["limits"]),
+        resources=core.v1.ResourceRequirementsArgs(
+            requests=resources["requests"],
+            limits=resources["limits"],
+            claims=[core.v1.ResourceClaimArgs(name=each["name"]) for each in resources.get("claims", [])] or None,
+        ),
         readiness_probe=readiness,
         volume_mounts=mounts,
     )
@@ -90,18 +96,26 @@ def _short_digest(text: str) -> str:
 
 
 def resources(
-    cpu: str, memory: str, cpu_limit: str | None = None, devices: Mapping[str, str] | None = None
+    cpu: str,
+    memory: str,
+    cpu_limit: str | None = None,
+    devices: Mapping[str, str] | None = None,
+    claims: bool = False,
 ) -> Resources:
     """Return requests and limits; the memory limit equals its request, so that a node never runs out unforeseen.
 
     The CPU limit is two cores where nothing else is said, or the request where that is more. `devices` are whole
-    numbers by extended resource: of these Kubernetes takes the limit for the request.
+    numbers by extended resource: of these Kubernetes takes the limit for the request. With `claims` the container uses
+    the devices that its pod claims.
     """
     limit = cpu_limit or (cpu if _cores(cpu) > 2 else "2")
-    return {
+    made: Resources = {
         "requests": {"cpu": cpu, "memory": memory},
         "limits": {"cpu": limit, "memory": memory, **(devices or {})},
     }
+    if claims:
+        made["claims"] = claimed()
+    return made
 
 
 def _cores(cpu: str) -> float:

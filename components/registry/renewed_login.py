@@ -8,11 +8,11 @@ import pulumi
 
 from components.kit import pods
 from components.kit.kubernetes import batch, core, meta, rbac
+from components.kit.names import REGISTRY_LOGIN
 from components.kit.options import TIMEOUTS, child
 from components.kit.volumes import config_volume
 from components.kit.workload import Workload, repeat
 
-_APP = "registry-login"
 _SCRIPT = Path(__file__).parent / "login" / "renew_login.py"
 # Three times before a login ends.
 _SCHEDULE = "11 */4 * * *"
@@ -44,8 +44,8 @@ class RenewedLogin(pulumi.ComponentResource):
     def __init__(self, name: str, args: RenewedLoginArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellwerk:index:RenewedLogin", name, None, opts)
         namespace = args["namespace"]
-        workload = Workload(name, _APP, namespace, self, args.get("priority_class"))
-        metadata = meta.v1.ObjectMetaArgs(name=_APP, namespace=namespace)
+        workload = Workload(name, REGISTRY_LOGIN, namespace, self, args.get("priority_class"))
+        metadata = meta.v1.ObjectMetaArgs(name=REGISTRY_LOGIN, namespace=namespace)
         secret = core.v1.Secret(
             f"{name}-secret",
             metadata=metadata,
@@ -54,7 +54,7 @@ class RenewedLogin(pulumi.ComponentResource):
             # Its content is the Jobs'.
             opts=pulumi.ResourceOptions(parent=self, custom_timeouts=TIMEOUTS, ignore_changes=["data", "stringData"]),
         )
-        account = workload.account(_APP)
+        account = workload.account(REGISTRY_LOGIN)
         self._allow(name, metadata, account)
         script = _SCRIPT.read_text(encoding="utf-8")
         config = workload.config({_SCRIPT.name: script})
@@ -62,7 +62,7 @@ class RenewedLogin(pulumi.ComponentResource):
         version = hashlib.sha256("\n".join([script, args["registry"], args["role"]]).encode()).hexdigest()[:8]
         # Pods wait for the first login: nobody waits for the schedule.
         first = meta.v1.ObjectMetaArgs(
-            name=f"{_APP}-{version}", namespace=namespace, annotations={"pulumi.com/skipAwait": "true"}
+            name=f"{REGISTRY_LOGIN}-{version}", namespace=namespace, annotations={"pulumi.com/skipAwait": "true"}
         )
         batch.v1.Job(f"{name}-now", metadata=first, spec=spec, opts=child(self))
         repeat(workload, spec, _SCHEDULE)
@@ -71,7 +71,9 @@ class RenewedLogin(pulumi.ComponentResource):
 
     def _allow(self, name: str, metadata: meta.v1.ObjectMetaArgs, account: pulumi.Input[str]) -> None:
         """Declare that the Jobs change this one Secret, and read none."""
-        rule = rbac.v1.PolicyRuleArgs(api_groups=[""], resources=["secrets"], resource_names=[_APP], verbs=["patch"])
+        rule = rbac.v1.PolicyRuleArgs(
+            api_groups=[""], resources=["secrets"], resource_names=[REGISTRY_LOGIN], verbs=["patch"]
+        )
         role = rbac.v1.Role(f"{name}-role", metadata=metadata, rules=[rule], opts=child(self))
         rbac.v1.RoleBinding(
             f"{name}-binding",
@@ -96,7 +98,7 @@ def _job(args: RenewedLoginArgs, config: pulumi.Input[str], account: pulumi.Inpu
         ),
     ]
     container = pods.container(
-        _APP,
+        REGISTRY_LOGIN,
         args["image"],
         pods.resources("20m", "64Mi", "500m"),
         [pods.mount("script", "/script", read_only=True), pods.mount("tokens", _TOKENS, read_only=True)],
@@ -104,7 +106,7 @@ def _job(args: RenewedLoginArgs, config: pulumi.Input[str], account: pulumi.Inpu
         env=pods.env(
             {
                 "REGISTRY": args["registry"], "ROLE": args["role"], "TOKENS": _TOKENS,
-                "NAMESPACE": args["namespace"], "SECRET": _APP,
+                "NAMESPACE": args["namespace"], "SECRET": REGISTRY_LOGIN,
             }
         ),
     )  # fmt: skip
@@ -120,4 +122,6 @@ def _job(args: RenewedLoginArgs, config: pulumi.Input[str], account: pulumi.Inpu
         restart_policy="Never",
     )
     pod.priority_class_name = args.get("priority_class")
-    return batch.v1.JobSpecArgs(backoff_limit=4, active_deadline_seconds=1800, template=pods.template(_APP, pod))
+    return batch.v1.JobSpecArgs(
+        backoff_limit=4, active_deadline_seconds=1800, template=pods.template(REGISTRY_LOGIN, pod)
+    )

@@ -6,6 +6,7 @@ from typing import NotRequired, TypedDict
 import pulumi
 
 from components.kit.access import LogStoreAccessArgs, StoreAccessArgs
+from components.kit.device_claims import DeviceClaimArgs
 from components.serving.autoscaling import AutoscalingArgs
 
 
@@ -58,9 +59,13 @@ class InferenceServiceArgs(TypedDict):
     """Time in seconds since 1970 after which an update waits no longer; when absent, by the artefact's size."""
     node_pool: NotRequired[str | None]
     """Node pool the pods run on; any node when absent."""
+    node_labels: NotRequired[Mapping[str, str] | None]
+    """Labels of the pool's nodes; `stellwerk.dev/node-pool` with the pool's name when absent."""
     devices: NotRequired[Mapping[str, str] | None]
     """What each pod asks for of the pool's accelerators, by resource; with any of them it computes with CUDA, which
     the image must be built for. None when absent."""
+    device_claim: NotRequired[DeviceClaimArgs | None]
+    """Devices that each pod claims instead (DRA), and computes with CUDA on; none when absent."""
     tolerations: NotRequired[Sequence[str] | None]
     """Keys of the pool's taints; `nvidia.com/gpu` when absent."""
     priority_class: NotRequired[pulumi.Input[str] | None]

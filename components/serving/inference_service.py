@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import pulumi
 
-from components.kit import log_access, ports, store_access
+from components.kit import device_claims, log_access, ports, store_access
 from components.kit.custom import CustomResource
 from components.kit.kubernetes import apps, meta, policy
 from components.kit.names import MODEL_LABEL
@@ -46,10 +46,12 @@ class InferenceService(pulumi.ComponentResource):
         logs = args.get("log_store")
         log_secret = None if logs is None else workload.secret(log_access.secret_data(logs), "log-store")
         pods = predictor(args, secret, account, log_secret)
+        claim = args.get("device_claim")
+        needed = [device_claims.declare_template(name, deployment, namespace, claim, self)] if claim else []
         revision = pulumi.Output.json_dumps(pods, sort_keys=True).apply(
             lambda text: hashlib.sha256(text.encode()).hexdigest()[:16]
         )
-        declared = child(self)
+        declared = child(self, needed)
         if args.get("autoscaling") is not None:
             declared.hooks = self._before(f"{name}-scaled", args, revision, rollout.remember)
         service = CustomResource(

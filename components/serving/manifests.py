@@ -104,6 +104,8 @@ class Predictor(TypedDict):
     model: Model
     initContainers: Sequence[Container]
     volumes: NotRequired[Sequence[Volume]]
+    annotations: NotRequired[Mapping[str, str]]
+    resourceClaims: NotRequired[Sequence[Mapping[str, Any]]]
     nodeSelector: NotRequired[Mapping[str, str]]
     tolerations: NotRequired[Sequence[Mapping[str, str]]]
     topologySpreadConstraints: Sequence[Mapping[str, Any]]

@@ -5,11 +5,12 @@ from typing import Any
 
 import pulumi
 
-from components.kit import log_access, placement, pods, store_access
+from components.kit import device_claims, log_access, placement, pods, store_access
 from components.kit.security import CONTAINER_MANIFEST, POD_MANIFEST
 from components.serving.arguments import InferenceServiceArgs
 from components.serving.looks import SERVICE_LABEL
 from components.serving.manifests import Container, Model, Mount, Predictor, Variable, Volume
+from components.serving.rollout import deployment_name
 from components.serving.runtime import DRAIN_SECONDS, MODEL_FOLDER, SERVER
 
 _FETCHER = "storage-initializer"
@@ -46,8 +47,13 @@ def predictor(
     if priority is not None:
         served["priorityClassName"] = priority
     pool = args.get("node_pool")
+    if claim := args.get("device_claim"):
+        served["resourceClaims"] = device_claims.claims(deployment_name(args["model"]), claim)
     if pool:
-        served["nodeSelector"] = placement.selector(pool)
+        labels = args.get("node_labels")
+        served["nodeSelector"] = placement.selector(pool, labels)
+        if annotations := placement.annotations(pool, labels):
+            served["annotations"] = annotations
         served["tolerations"] = placement.tolerations(args.get("tolerations"))
     return served
 
@@ -93,7 +99,7 @@ def _model(args: InferenceServiceArgs) -> Model:
         "RUN_ID": args["run_id"],
         **_files(args),
         # Without devices nothing is said: pods that are there already stay.
-        **({"STELLWERK_DEVICE": "cuda"} if args.get("devices") else {}),
+        **({"STELLWERK_DEVICE": "cuda"} if args.get("devices") or args.get("device_claim") else {}),
     }
     variables, mounts = _log(args, SERVER)
     model: Model = {
@@ -105,7 +111,9 @@ def _model(args: InferenceServiceArgs) -> Model:
         "storageUri": f"s3://{args['store']['bucket']}/{args['artefact_key']}",
         "image": args["image"],
         "env": [*_variables(values), *variables],
-        "resources": pods.resources(args["cpu"], args["memory"], devices=args.get("devices")),
+        "resources": pods.resources(
+            args["cpu"], args["memory"], devices=args.get("devices"), claims=bool(args.get("device_claim"))
+        ),
     }
     if mounts:
         model["volumeMounts"] = mounts

@@ -7,7 +7,6 @@ import pulumi
 
 from components.kit.custom import CustomResource
 from components.kit.kubernetes import batch, meta
-from components.kit.names import GPU
 from components.kit.options import child
 
 API = "trainer.kubeflow.org/v1alpha1"
@@ -18,15 +17,15 @@ CONTAINER = "node"
 _ROLE = {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}
 
 
-def trained_with(workers: int, devices: Mapping[str, str]) -> list[str]:
-    """Return what starts in each pod, a process for each GPU; own number and first pod are in torchrun's variables."""
-    counts = (f"--nnodes={workers}", f"--nproc-per-node={devices.get(GPU, '1')}")
+def trained_with(workers: int, processes: int) -> list[str]:
+    """Return what starts in each pod, so many processes; own number and first pod are in torchrun's variables."""
+    counts = (f"--nnodes={workers}", f"--nproc-per-node={processes}")
     return ["python", "-m", "torch.distributed.run", *counts, "-m", "training"]
 
 
 def declare_runtime(
     name: str, title: str, namespace: pulumi.Input[str], job: batch.v1.JobSpecArgs, labels: Mapping[str, str],
-    workers: int, devices: Mapping[str, str], parent: pulumi.Resource,
+    workers: int, processes: int, parent: pulumi.Resource,
 ) -> None:  # fmt: skip
     """Declare the runtime `title`: a set of one Job, with the pods of that template."""
     made: dict[str, Any] = {"metadata": {"labels": {**labels, **_ROLE}}, "spec": job}
@@ -36,7 +35,7 @@ def declare_runtime(
         kind="TrainingRuntime",
         metadata=meta.v1.ObjectMetaArgs(name=title, namespace=namespace, labels=labels),
         spec={
-            "mlPolicy": {"numNodes": workers, "torch": {"numProcPerNode": int(devices.get(GPU, "1"))}},
+            "mlPolicy": {"numNodes": workers, "torch": {"numProcPerNode": processes}},
             # A gate that is missed is missed again.
             "template": {
                 "spec": {"failurePolicy": {"maxRestarts": 0}, "replicatedJobs": [{"name": CONTAINER, "template": made}]}

@@ -5,8 +5,9 @@ from typing import NotRequired, TypedDict
 
 import pulumi
 
-from components.kit import log_access, placement, pods, store_access
+from components.kit import device_claims, log_access, placement, pods, store_access
 from components.kit.access import LogStoreAccessArgs, StoreAccessArgs, TrackingAccessArgs
+from components.kit.device_claims import DeviceClaimArgs
 from components.kit.kubernetes import batch, core, meta
 from components.kit.names import GPU, MODEL_LABEL, REVISION, RUNTIME_LABEL
 from components.kit.volumes import scratch_volume, secret_volume
@@ -42,9 +43,13 @@ class TrainingPipelineArgs(TypedDict):
     """Memory, in bytes with a binary unit."""
     node_pool: NotRequired[str | None]
     """Node pool the Jobs run on; any node, on the CPU, when absent."""
+    node_labels: NotRequired[Mapping[str, str] | None]
+    """Labels of the pool's nodes; `stellwerk.dev/node-pool` with the pool's name when absent."""
     devices: NotRequired[Mapping[str, str] | None]
     """What each Job asks for of the pool's accelerators, by resource; one `nvidia.com/gpu` when absent, and with an
     empty mapping it trains on the CPU."""
+    device_claim: NotRequired[DeviceClaimArgs | None]
+    """Devices that each pod claims instead (DRA), and computes with CUDA on; none when absent."""
     tolerations: NotRequired[Sequence[str] | None]
     """Keys of the pool's taints; `nvidia.com/gpu` when absent."""
     priority_class: NotRequired[pulumi.Input[str] | None]
@@ -65,7 +70,7 @@ class TrainingPipeline(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: TrainingPipelineArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellwerk:index:TrainingPipeline", name, None, opts)
-        title = f"train-{args['model']}"
+        title = _title(args)
         workload = Workload(name, title, args["namespace"], self, args.get("priority_class"))
         data = {**store_access.secret_data(args["store"]), **_login(args["tracking"]), **_data_keys(args.get("data"))}
         secret = workload.secret(data) if data else None
@@ -74,12 +79,14 @@ class TrainingPipeline(pulumi.ComponentResource):
         logs = args.get("log_store")
         log_secret = None if logs is None else workload.secret(log_access.secret_data(logs), "log-store")
         pod, workers = _pod(args, secret, account, log_secret), args.get("workers", 1)
+        if claim := args.get("device_claim"):
+            device_claims.declare_template(name, title, args["namespace"], claim, self)
         if workers > 1:
             declare_policy(name, title, args["namespace"], labels, self)
-        job = _job(pod, labels, args["revision"], workers)
+        job = _job(pod, labels, _annotations(args), workers)
         known_by = labels
         if _by_trainer(args):
-            declare_runtime(name, title, args["namespace"], job, labels, workers, _devices(args), self)
+            declare_runtime(name, title, args["namespace"], job, labels, workers, _processes(args), self)
             known_by = {**labels, RUNTIME_LABEL: title}
         elif workers > 1:
             declare_service(name, title, args["namespace"], labels, self)
@@ -118,11 +125,13 @@ def _start(args: TrainingPipelineArgs) -> tuple[list[str] | None, list[core.v1.E
     if workers == 1:
         return None, []
     if _by_trainer(args):
-        return trained_with(workers, _devices(args)), []
-    return starts(f"train-{args['model']}", workers, _devices(args))
+        return trained_with(workers, _processes(args)), []
+    return starts(_title(args), workers, _processes(args))
 
 
-def _job(pod: core.v1.PodSpecArgs, labels: Mapping[str, str], revision: str, workers: int) -> batch.v1.JobSpecArgs:
+def _job(
+    pod: core.v1.PodSpecArgs, labels: Mapping[str, str], annotations: Mapping[str, str], workers: int
+) -> batch.v1.JobSpecArgs:
     disruption = batch.v1.PodFailurePolicyOnPodConditionsPatternArgs(type="DisruptionTarget", status="True")
     several = workers > 1
     return batch.v1.JobSpecArgs(
@@ -135,9 +144,8 @@ def _job(pod: core.v1.PodSpecArgs, labels: Mapping[str, str], revision: str, wor
         pod_failure_policy=batch.v1.PodFailurePolicyArgs(
             rules=[batch.v1.PodFailurePolicyRuleArgs(action="Ignore", on_pod_conditions=[disruption])]
         ),
-        # A release's commit is held against the annotation: a Job keeps it when the template moves on.
         template=core.v1.PodTemplateSpecArgs(
-            metadata=meta.v1.ObjectMetaArgs(labels=labels, annotations={REVISION: revision}), spec=pod
+            metadata=meta.v1.ObjectMetaArgs(labels=labels, annotations=annotations), spec=pod
         ),
     )
 
@@ -181,9 +189,38 @@ def _tracking_environment(args: TrainingPipelineArgs, secret: pulumi.Input[str] 
 
 
 def _devices(args: TrainingPipelineArgs) -> Mapping[str, str]:
-    """Return the devices that each pod asks for."""
+    """Return the devices that each pod asks for by resource: none where it claims them."""
+    if not args.get("node_pool") or args.get("device_claim"):
+        return {}
     given = args.get("devices")
-    return ({GPU: "1"} if given is None else given) if args.get("node_pool") else {}
+    return {GPU: "1"} if given is None else given
+
+
+def _processes(args: TrainingPipelineArgs) -> int:
+    """Return how many processes train in each pod: one for each whole GPU, and one on anything else."""
+    claim = args.get("device_claim")
+    return claim["count"] if claim else int(_devices(args).get(GPU, "1"))
+
+
+def _title(args: TrainingPipelineArgs) -> str:
+    """Return the name of what the pipeline has in the cluster."""
+    return f"train-{args['model']}"
+
+
+def _annotations(args: TrainingPipelineArgs) -> dict[str, str]:
+    """Return the annotations of the pods."""
+    # A release's commit is held against the revision: a Job keeps it when the template moves on.
+    return {REVISION: args["revision"], **placement.annotations(args.get("node_pool"), args.get("node_labels"))}
+
+
+def _claims(args: TrainingPipelineArgs) -> list[core.v1.PodResourceClaimArgs] | None:
+    """Return the claims of a pod, None where it has none."""
+    claim = args.get("device_claim")
+    named = device_claims.claims(_title(args), claim) if claim else []
+    return [
+        core.v1.PodResourceClaimArgs(name=each["name"], resource_claim_template_name=each["resourceClaimTemplateName"])
+        for each in named
+    ] or None
 
 
 def _pod(
@@ -193,13 +230,14 @@ def _pod(
     log_secret: pulumi.Input[str] | None,
 ) -> core.v1.PodSpecArgs:
     store, pool, devices = args["store"], args.get("node_pool"), _devices(args)
+    claim = args.get("device_claim")
     command, first = _start(args)
     title = CONTAINER if _by_trainer(args) else "training"
     log_mounts, log_volumes = _log_secret(log_secret)
     container = pods.container(
         title,
         args["image"],
-        pods.resources(args["cpu"], args["memory"], devices=devices),
+        pods.resources(args["cpu"], args["memory"], devices=devices, claims=bool(claim)),
         [*store_access.trust_mounts(store), *log_mounts, pods.temporary()],
         command=command,
         args=[args["model"]],
@@ -214,7 +252,7 @@ def _pod(
             ),
             *store_access.environment(store, secret),
             *_data_environment(args.get("data"), secret),
-            *pods.env({"STELLWERK_DEVICE": "cuda" if devices else "cpu"}),
+            *pods.env({"STELLWERK_DEVICE": "cuda" if devices or claim else "cpu"}),
             *_tracking_environment(args, secret),
             *_ships(args.get("log_store"), title),
             *first,
@@ -228,9 +266,10 @@ def _pod(
         restart_policy="Never",
     )
     if args.get("workers", 1) > 1 and not _by_trainer(args):
-        pod.subdomain = f"train-{args['model']}"
+        pod.subdomain = _title(args)
+    pod.resource_claims = _claims(args)
     if pool:
-        pod.node_selector = placement.selector(pool)
+        pod.node_selector = placement.selector(pool, args.get("node_labels"))
         pod.tolerations = [
             core.v1.TolerationArgs(key=each["key"], operator=each["operator"])
             for each in placement.tolerations(args.get("tolerations"))

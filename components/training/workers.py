@@ -6,16 +6,14 @@ import pulumi
 
 from components.kit import pods
 from components.kit.kubernetes import core, meta, networking
-from components.kit.names import GPU
 from components.kit.options import child
 from components.kit.ports import WORKERS
 
 _FIRST = "STELLWERK_FIRST_WORKER"
 
 
-def starts(service: str, workers: int, devices: Mapping[str, str]) -> tuple[list[str], list[core.v1.EnvVarArgs]]:
-    """Return command and variables by which torchrun trains in a pod of an Indexed Job, a process for each GPU."""
-    processes = devices.get(GPU, "1")
+def starts(service: str, workers: int, processes: int) -> tuple[list[str], list[core.v1.EnvVarArgs]]:
+    """Return command and variables by which torchrun trains in a pod of an Indexed Job, in so many processes each."""
     # Its pods are called after the Job and their number: the first one is where all others meet.
     first = pods.env({_FIRST: f"$(JOB_NAME)-0.{service}"})
     command = [

@@ -16,17 +16,19 @@ _REVIEWS = "authorization.k8s.io/v1"
 
 @dataclass(frozen=True)
 class Right:
-    """A verb on a resource of an API group, in a namespace or, without one, cluster-wide."""
+    """A verb on a resource of an API group, or on one of a name, in a namespace or, without one, cluster-wide."""
 
     verb: str
     group: str
     resource: str
     namespace: str = ""
+    name: str = ""
 
     def __str__(self) -> str:
         """Return it as kubectl writes it."""
         place = f" in {self.namespace}" if self.namespace else ""
-        return f"{self.verb} {self.resource}{'.' if self.group else ''}{self.group}{place}"
+        one = f" {self.name}" if self.name else ""
+        return f"{self.verb} {self.resource}{'.' if self.group else ''}{self.group}{one}{place}"
 
 
 class ClusterApi(Protocol):
@@ -67,7 +69,7 @@ class AskedCluster:
                 "spec": {
                     "resourceAttributes": {
                         "verb": right.verb, "group": right.group, "resource": right.resource,
-                        "namespace": right.namespace,
+                        "namespace": right.namespace, "name": right.name,
                     }
                 },
             }

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from delivery.clients.plan import Plan
 from delivery.errors import DeliveryError
-from delivery.operations import pool_nodes
+from delivery.operations import device_claims, pool_nodes
 from delivery.operations.placing import Owner, Placing, Pod
 from delivery.operations.rollouts import Rollout, roll
 from delivery.operations.scene import Scene, of_cluster, of_values
@@ -14,6 +14,8 @@ from delivery.operations.transcription import KINDS
 from delivery.operations.workloads import Planned, Turn, planned
 from delivery.project import Project
 from delivery.session import Session
+from infra.contract.environment import Environment
+from infra.services.node_pools import pools
 
 _LATER = "it fits only without what this update takes away at its end"
 
@@ -66,9 +68,11 @@ def fit(session: Session, project: Project, environment: str, plan: Plan) -> Fit
     unseen = [f"{each}: known only when it is made" for each in wanted.unreadable]
     values = project.environment(environment)
     try:
-        items = session.kubectl(environment).objects("get", ",".join(KINDS), "--all-namespaces")
+        items = session.kubectl(environment).objects("get", ",".join(_kinds(values)), "--all-namespaces")
+        wanted, items = device_claims.counted(wanted, items)
         scene = of_cluster(wanted, pool_nodes.of_cluster(items, values))
     except DeliveryError as error:
+        wanted, _ = device_claims.counted(wanted, [])
         scene = of_values(wanted, values)
         unseen.append(f"{error}; the node pools of the values are all that is known")
         if not scene.works:
@@ -78,6 +82,12 @@ def fit(session: Session, project: Project, environment: str, plan: Plan) -> Fit
             return Fit(tuple(_placements(Placing(plane), scene, wanted)), tuple(unseen))
     except DeliveryError as error:
         return Fit((), (*unseen, str(error)))
+
+
+def _kinds(values: Environment) -> tuple[str, ...]:
+    """Return what is asked of the cluster: claims of devices where a pool has any, since not every cluster does."""
+    claims = (device_claims.TEMPLATES,) if any(pool.device_class for pool in pools(values)) else ()
+    return (*KINDS, *claims)
 
 
 def _placements(placing: Placing, scene: Scene, wanted: Planned) -> Iterator[Placement]:

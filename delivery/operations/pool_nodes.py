@@ -16,13 +16,15 @@ _PLENTY = {"cpu": "1M", "memory": "1Pi", "ephemeral-storage": "1Pi", "pods": "11
 def of_cluster(items: Iterable[Object], environment: Environment) -> list[Object]:
     """Return a cluster's objects with what the values make of its nodes.
 
-    Nodes of existing pools get their labels and taints; an elastic pool gets the nodes that it may still have.
+    Nodes of existing pools get their labels and taints, those whose devices are claimed get them as resources; an
+    elastic pool gets the nodes that it may still have.
     """
     known = [*items]
     for pool in pools(environment):
-        if pool.made_by is Kind.EXISTING and pool.select:
+        if pool.made_by is Kind.EXISTING and pool.owned and pool.select:
             known = [_joined(item, pool) if _is_one(item, pool.select.names) else item for item in known]
-        elif pool.elastic:
+        known = [_known(item, pool) if item["kind"] == "Node" and is_of(item, pool) else item for item in known]
+        if pool.elastic:
             taken = sum(1 for item in known if item["kind"] == "Node" and _pool(item) == pool.name)
             known += _fleet(pool)[taken:]
     return known
@@ -51,7 +53,10 @@ def _node(pool: NodePool, index: int, sizes: Mapping[str, str]) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": name, "labels": {**pool.labels, "kubernetes.io/hostname": name, POOL_LABEL: pool.name}},
+        "metadata": {
+            "name": name,
+            "labels": {**pool.labels, **pool.node_labels, "kubernetes.io/hostname": name, POOL_LABEL: pool.name},
+        },
         "spec": {"taints": _taints(pool)},
         "status": {"allocatable": sizes, "capacity": sizes},
     }
@@ -68,6 +73,21 @@ def _joined(item: Object, pool: NodePool) -> Object:
     keys = {taint["key"] for taint in _taints(pool)}
     kept = [taint for taint in spec.get("taints") or [] if taint["key"] not in keys]
     return {**item, "metadata": {**metadata, "labels": labels}, "spec": {**spec, "taints": [*kept, *_taints(pool)]}}
+
+
+def is_of(node: Object, pool: NodePool) -> bool:
+    """Return whether a node is one of a pool, by its labels."""
+    wanted = pool.node_labels or {POOL_LABEL: pool.name}
+    return wanted.items() <= (node["metadata"].get("labels") or {}).items()
+
+
+def _known(node: Object, pool: NodePool) -> Object:
+    """Return a pool's node with the pool's name, and with the devices that pods claim there as a resource."""
+    metadata = {**node["metadata"], "labels": {**(node["metadata"].get("labels") or {}), POOL_LABEL: pool.name}}
+    status, claimed = node.get("status") or {}, devices(pool) if pool.device_class else {}
+    amounts = {name: str(count) for name, count in claimed.items()}
+    sizes = {side: {**(status.get(side) or {}), **amounts} for side in ("capacity", "allocatable")}
+    return {**node, "metadata": metadata, "status": {**status, **sizes}}
 
 
 def _is_one(item: Object, names: Iterable[str]) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 from components.kit.names import POOL_LABEL
 from delivery.clients.kubectl import Kubectl
 from delivery.errors import DeliveryError
+from delivery.operations.device_claims import Offer, claimed
 from delivery.operations.events import quantity, shown
 from delivery.operations.requests import needs
 
@@ -17,8 +18,9 @@ _COUNTED = ("cpu", "memory")
 
 
 def pool_of(pod: Object) -> str | None:
-    """Return the pool that a pod names, None where any node will do."""
-    name: str | None = (pod.get("spec", {}).get("nodeSelector") or {}).get(POOL_LABEL)
+    """Return the pool that a pod names, by its node selector or its annotation, None where any node will do."""
+    named = {**(pod.get("metadata", {}).get("annotations") or {}), **(pod.get("spec", {}).get("nodeSelector") or {})}
+    name: str | None = named.get(POOL_LABEL)
     return name
 
 
@@ -33,29 +35,34 @@ def pool_lines(kubectl: Kubectl, pod: Object) -> list[str]:
     pool = pool_of(pod)
     if pool is None:
         return []
+    chosen = ",".join(f"{key}={value}" for key, value in pod["spec"].get("nodeSelector", {}).items())
     try:
-        nodes = _items(kubectl, "get", "nodes", "--selector", f"{POOL_LABEL}={pool}")
+        nodes = _items(kubectl, "get", "nodes", "--selector", chosen)
         pods = _items(kubectl, "get", "pods", "--all-namespaces")
     except DeliveryError:
         return []
     if not nodes:
-        return [f"pool {pool} has no node now: none has the label {POOL_LABEL}={pool}"]
+        return [f"pool {pool} has no node now: none has the label {chosen}"]
     sizes = {node["metadata"]["name"]: node.get("status", {}).get("allocatable", {}) for node in nodes}
     running = [each for each in pods if each["spec"].get("nodeName") in sizes and not _is_over(each)]
     asked = {name: amount for name, amount in needs(pod["spec"]).items() if amount and _is_counted(name)}
-    lines = (_line(pool, name, amount, sizes, running) for name, amount in asked.items())
+    offers = ((name, amount, _offer(name, sizes, running)) for name, amount in asked.items())
+    lines = [_line(pool, *each) for each in (*offers, *claimed(kubectl, pod, [*sizes]))]
     return [line for line in lines if line]
 
 
-def _line(pool: str, name: str, amount: float, sizes: Mapping[str, Object], running: Iterable[Object]) -> str:
-    """Return what is lacking of a resource; empty where a node has enough of it."""
-    free = {node: quantity(str(size.get(name, 0))) for node, size in sizes.items()}
-    largest, total = max(free.values()), sum(free.values())
-    taken = 0.0
+def _offer(name: str, sizes: Mapping[str, Object], running: Iterable[Object]) -> Offer:
+    """Return what nodes have of a resource, and what pods that run there ask for."""
+    taken = dict.fromkeys(sizes, 0.0)
     for each in running:
-        own = needs(each["spec"])[name]
-        free[each["spec"]["nodeName"]] -= own
-        taken += own
+        taken[each["spec"]["nodeName"]] += needs(each["spec"])[name]
+    return Offer({node: quantity(str(size.get(name, 0))) for node, size in sizes.items()}, taken)
+
+
+def _line(pool: str, name: str, amount: float, offer: Offer) -> str:
+    """Return what is lacking of a resource; empty where a node has enough of it."""
+    sizes, free = offer.sizes, offer.free
+    largest, total, taken = max(sizes.values()), sum(sizes.values()), sum(offer.taken.values())
     if max(free.values()) >= amount:
         return ""
     start = f"pool {pool}: it asks for {_amount(amount, name)} {name}, and"
@@ -72,7 +79,7 @@ def _is_counted(name: str) -> bool:
 
 
 def _amount(amount: float, name: str) -> str:
-    return f"{amount:g}" if "/" in name else shown(amount, name)
+    return shown(amount, name) if name in _COUNTED else f"{amount:g}"
 
 
 def _is_over(pod: Object) -> bool:

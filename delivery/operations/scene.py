@@ -8,6 +8,7 @@ from components.kit.names import MODEL_LABEL, POOL_LABEL
 from delivery.operations import pool_nodes
 from delivery.operations.changes import Action
 from delivery.operations.placing import Owner, Placing, Pod
+from delivery.operations.pool_room import pool_of
 from delivery.operations.requests import takes
 from delivery.operations.rollouts import Rollout, keeps
 from delivery.operations.transcription import is_bound, pod
@@ -154,7 +155,7 @@ def of_values(wanted: Planned, environment: Environment) -> Scene:
     names = {_pool(node) for node in nodes}
     works = tuple(
         work for work in wanted.workloads
-        if (work.template["spec"].get("nodeSelector") or {}).get(POOL_LABEL) in names - {None}
+        if pool_of(work.template) in names - {None}
     )  # fmt: skip
     return Scene(tuple(nodes), {}, works, assumed=True)
 

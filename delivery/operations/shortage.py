@@ -8,6 +8,7 @@ from components.kit.names import POOL_LABEL
 from delivery.operations.events import quantity
 from delivery.operations.placing import Placing, Pod
 from delivery.operations.requests import needs, takes
+from infra.services.node_pools import shown_resource
 
 Object = Mapping[str, Any]
 
@@ -46,8 +47,8 @@ def _lacking(placing: Placing, pod: Pod, nodes: Sequence[Object], resource: str)
     held = sum(own.values())
     by_own = f" and {_shown(held, resource)} by its own pods" if held else ""
     return (
-        f"{resource}: {_place(nodes)} {size}, {taken} are taken{by_own}; a pod asks for {one}, at most {most} of it is "
-        "free on a node"
+        f"{shown_resource(resource)}: {_place(nodes)} {size}, {taken} are taken{by_own}; a pod asks for {one}, at most "
+        f"{most} of it is free on a node"
     )
 
 

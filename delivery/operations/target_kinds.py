@@ -9,7 +9,10 @@ from delivery.clients.cluster_api import ClusterApi
 from delivery.operations.target_findings import Finding, Verdict
 from infra.contract.environment import KSERVE, Environment
 from infra.services import gpu_operator
+from infra.services.gateway.section import GatewayMode, section_of
 from infra.services.kserve import OLDEST, installed
+from infra.services.logging.section import LogMode
+from infra.services.logging.section import section as logs
 from infra.services.node_pools import Kind as PoolKind
 from infra.services.node_pools import pools
 
@@ -63,6 +66,9 @@ def needed(environment: Environment) -> Mapping[str, str]:
         "Karpenter": ("nodePools", any(pool.made_by is PoolKind.ELASTIC for pool in pools(environment))),
         "GPU operator": ("gpuOperator.mode", gpu_operator.stands_on(environment)),
         "Kubeflow Trainer": ("cluster.trainer", environment.cluster.trainer),
+        "ECK": ("logging.mode", logs(environment).mode is LogMode.ECK),
+        "KEDA": ("autoscaler.keda", environment.autoscaler.keda is not None),
+        "Gateway API": ("gateway.mode", section_of(environment).mode is GatewayMode.GATEWAY_API),
     }
     return {title: key for title, (key, stands) in keys.items() if stands}
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from components.kit.names import GPU, POOL_LABEL
 from delivery.clients.cluster_api import ClusterApi
+from delivery.operations.device_claims import devices_of
+from delivery.operations.pool_nodes import is_of
 from delivery.operations.target_findings import Finding, Verdict
 from infra.contract.environment import Environment
 from infra.contract.quantities import cpu_text, milli_cores
@@ -27,11 +29,13 @@ def check(api: ClusterApi, environment: Environment) -> Iterator[Finding]:
     if milli_cores(environment.quota.cpu) > total:
         text = f"cpu: {environment.quota.cpu} for each namespace; all nodes together have {cpu_text(total)}"
         yield Finding("quota", Verdict.NOTE, text, "lower quota.cpu, or add nodes: what is above never runs")
-    named = {name for pool in pools(environment) if pool.select for name in pool.select.names}
-    yield _accelerators(nodes, named)
+    chosen = [pool for pool in pools(environment) if pool.select]
+    yield _accelerators(nodes, {_name(node) for pool in chosen for node in _members(pool, nodes)})
     for pool in pools(environment):
         if pool.made_by is not Kind.SIMULATED:
             yield _pool(pool, nodes)
+        if pool.device_class:
+            yield _device_class(api, pool, [_name(node) for node in _members(pool, nodes)])
 
 
 def _accelerators(nodes: list[Any], named: Collection[str]) -> Finding:
@@ -53,15 +57,34 @@ def _pool(pool: NodePool, nodes: list[Any]) -> Finding:
     if absent:
         fix = "name nodes of the cluster in select.names"
         return Finding(title, Verdict.MISSING, f"the cluster has no node {', '.join(absent)}", fix)
-    # Nodes that the values name get the label when they are applied.
-    members = [node for node in nodes if _name(node) in chosen or _labels(node).get(POOL_LABEL) == pool.name]
+    members = _members(pool, nodes)
     if not members and pool.made_by in _LATER:
         return Finding(title, Verdict.OK, f"no node now; {_LATER[pool.made_by]}")
     if not members:
-        fix = f"label its nodes: kubectl label node <node> {POOL_LABEL}={pool.name}"
-        return Finding(title, Verdict.MISSING, f"no node has the label {POOL_LABEL}={pool.name}", fix)
+        wanted = ",".join(f"{key}={value}" for key, value in (pool.node_labels or {POOL_LABEL: pool.name}).items())
+        fix = f"label its nodes: kubectl label node <node> {wanted.replace(',', ' ')}"
+        return Finding(title, Verdict.MISSING, f"no node has the label {wanted}", fix)
     names = ", ".join(map(_name, members))
-    return _offered(pool, title, names, members) if pool.gpus else Finding(title, Verdict.OK, names)
+    counted = pool.gpus and not pool.device_class
+    return _offered(pool, title, names, members) if counted else Finding(title, Verdict.OK, names)
+
+
+def _members(pool: NodePool, nodes: list[Any]) -> list[Any]:
+    """Return the nodes of a pool; those that the values name get its label when they are applied."""
+    named = pool.select.names if pool.select else ()
+    return [node for node in nodes if _name(node) in named or is_of(node, pool)]
+
+
+def _device_class(api: ClusterApi, pool: NodePool, members: list[str]) -> Finding:
+    """Return whether the class is there whose devices pods claim, and whether a driver offers any on the nodes."""
+    title = f"device class {pool.device_class}"
+    if api.read(f"/apis/resource.k8s.io/v1/deviceclasses/{pool.device_class}") is None:
+        fix = "install its DRA driver, which Kubernetes 1.34 or newer takes, or remove the pool's deviceClass"
+        return Finding(title, Verdict.MISSING, "the cluster does not know it", fix)
+    count = devices_of((api.read("/apis/resource.k8s.io/v1/resourceslices") or {}).get("items", []), members)
+    if members and not count:
+        return Finding(title, Verdict.MISSING, f"no driver offers a device on {', '.join(members)}", "look at its pods")
+    return Finding(title, Verdict.OK, f"drivers offer {count} devices on the nodes of the pool {pool.name}")
 
 
 def _offered(pool: NodePool, title: str, names: str, members: list[Any]) -> Finding:
@@ -75,7 +98,7 @@ def _offered(pool: NodePool, title: str, names: str, members: list[Any]) -> Find
     if not lacking:
         return Finding(title, Verdict.OK, text)
     wanted = f"{text}; the values say {', '.join(lacking)}"
-    if pool.made_by is Kind.EXISTING and pool.sharing:
+    if pool.made_by is Kind.EXISTING and pool.owned and pool.sharing:
         fix = "the GPU operator divides them once the values are applied; pods that use them now must end before"
         return Finding(title, Verdict.NOTE, wanted, fix)
     return Finding(title, Verdict.BLOCKED, wanted, "say in the pool's sharing how its GPUs are divided")

@@ -1,58 +1,69 @@
-"""Whether the kubeconfig gives the rights that the program needs."""
+"""Whether the kubeconfig gives the rights that the program and the commands need."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from components.cluster.rights import (
+    CLAIMS_API,
+    DEPLOY,
+    DEPLOY_NAMESPACES,
+    ECK_KINDS,
+    GATEWAY_API,
+    GPU_OPERATOR_API,
+    KARPENTER_API,
+    KEDA_API,
+    NODE_CLASSES,
+    OWN,
+    SEE_NAMESPACES,
+    TRAINER_API,
+    Rule,
+)
 from delivery.clients.cluster_api import ClusterApi, Right
+from delivery.operations import target_kinds
 from delivery.operations.target_findings import Finding, Verdict
 from infra.contract.environment import SERVING, Environment
+from infra.services.node_pools import pools
 
-_VERBS = ("create", "get", "patch", "delete")
-# What every environment declares, by API group.
-NAMESPACED = {
-    "": (
-        "configmaps", "limitranges", "resourcequotas", "secrets", "serviceaccounts", "services",
-        "persistentvolumeclaims",
-    ),
-    "apps": ("daemonsets", "deployments", "statefulsets"),
-    "batch": ("cronjobs", "jobs"),
-    "networking.k8s.io": ("networkpolicies",),
-    "policy": ("poddisruptionbudgets",),
-    "rbac.authorization.k8s.io": ("rolebindings", "roles"),
-    "serving.kserve.io": ("inferenceservices",),
+# What the definitions that values need bring: rights on it are asked for where they are needed.
+_OF_CHOICE = {
+    TRAINER_API: "Kubeflow Trainer", GATEWAY_API: "Gateway API", KEDA_API: "KEDA", KARPENTER_API: "Karpenter",
+    GPU_OPERATOR_API: "GPU operator", **dict.fromkeys(ECK_KINDS, "ECK"), **dict.fromkeys(NODE_CLASSES, "Karpenter"),
 }  # fmt: skip
-WIDE = {"": ("namespaces",), "rbac.authorization.k8s.io": ("clusterrolebindings", "clusterroles")}
-# What the environment that owns a cluster declares besides.
-OWNERS = {
-    "": ("nodes",),
-    "admissionregistration.k8s.io": (
-        "mutatingwebhookconfigurations", "validatingadmissionpolicies", "validatingadmissionpolicybindings",
-        "validatingwebhookconfigurations",
-    ),
-    "apiextensions.k8s.io": ("customresourcedefinitions",),
-    "serving.kserve.io": ("clusterservingruntimes",),
-}  # fmt: skip
-# What commands ask for.
-_ASKED = (("list", "", "pods"), ("get", "", "pods/log"), ("create", "", "pods/portforward"), ("list", "", "events"))
 _SHOWN = 8
 
 
 def needed(environment: Environment) -> list[Right]:
-    """Return the rights that `pulumi up` and the commands need for an environment."""
-    namespace = environment.namespace(SERVING)
-    wide = [WIDE] if environment.cluster.shared else [WIDE, OWNERS]
-    rights = [
-        Right(verb, group, resource, place)
-        for table, place in ((NAMESPACED, namespace), *((table, "") for table in wide))
-        for group, resources in table.items()
-        for resource in resources
-        for verb in _VERBS
+    """Return the rights that `pulumi up` and the commands need for an environment whose namespaces are there."""
+    namespace, wanted = environment.namespace(SERVING), target_kinds.needed(environment)
+    claims = any(pool.device_class for pool in pools(environment))
+    shared = environment.cluster.shared
+    own = Rule("", ("namespaces",), DEPLOY_NAMESPACES, (namespace,))
+    rules = [
+        *((rule, namespace) for rule in DEPLOY),
+        *((rule, "") for rule in ((SEE_NAMESPACES, own) if shared else OWN)),
     ]
-    return rights + [Right(verb, group, resource, namespace) for verb, group, resource in _ASKED]
+    asked = [
+        (rule, place) for rule, place in rules
+        if _OF_CHOICE.get(rule.group) in (None, *wanted) and (claims or rule.group != CLAIMS_API)
+    ]  # fmt: skip
+    return list(dict.fromkeys(right for rule, place in asked for right in _rights(rule, place)))
+
+
+def _rights(rule: Rule, namespace: str) -> Iterable[Right]:
+    return (
+        Right(verb, rule.group, resource, namespace, name)
+        for resource in rule.resources
+        for verb in rule.verbs
+        for name in rule.names or ("",)
+    )
 
 
 def check(api: ClusterApi, environment: Environment) -> Iterator[Finding]:
     """Yield whether all rights are there, and else which ones are not."""
     rights = needed(environment)
+    namespaces = {each["metadata"]["name"] for each in (api.read("/api/v1/namespaces") or {}).get("items", [])}
+    if environment.cluster.shared and environment.namespace(SERVING) not in namespaces:
+        # Nobody has made them by what `stellwerk access` prints: the update does.
+        rights.append(Right("create", "", "namespaces"))
     denied = api.denied(rights)
     if not denied:
         yield Finding("rights", Verdict.OK, f"all {len(rights)} that were asked for")

@@ -27,6 +27,7 @@ _DECISIVE = (
     "PriorityClass",
     "RuntimeClass",
     "PersistentVolumeClaim",
+    "ResourceClaimTemplate",
 )
 _MOVING = (Action.CREATE, Action.REPLACE, Action.RESTART, Action.SCALE)
 # What Kubernetes takes where nothing is said.
@@ -183,7 +184,8 @@ def _served(inputs: Object, patch: Object) -> dict[str, Any]:
         "component": "predictor",
         SERVICE_LABEL: metadata["name"],
     }
-    template = {"metadata": {"labels": labels}, "spec": {**predictor, "containers": containers}}
+    about = {"labels": labels, "annotations": predictor.get("annotations") or {}}
+    template = {"metadata": about, "spec": {**predictor, "containers": containers}}
     return {
         "replicas": replicas,
         "template": template,

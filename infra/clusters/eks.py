@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from infra.contract.cluster import Capacity, EksCluster, Identity, NatGateways, NodeGroup
+from infra.contract.cluster import EksCluster, Identity, NatGateways, NodeGroup
+from infra.contract.fields import CapacityType
 from infra.targets.joined import Outputs
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _group(group: NodeGroup) -> "NodeGroupArgs":
         "instance_types": group.instance_types,
         "minimum": group.min,
         "maximum": group.max,
-        "spot": group.capacity is Capacity.SPOT,
+        "spot": group.capacity is CapacityType.SPOT,
         "disk_gib": group.disk_gib,
         "gpus": group.gpus,
     }

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import pulumi
 
     from components.kit.access import LoginArgs, LogStoreAccessArgs, StoreAccessArgs, TrackingAccessArgs
+    from components.kit.device_claims import DeviceClaimArgs
 
 
 @dataclass(frozen=True)
@@ -115,11 +116,16 @@ class ModelUrls:
 
 @dataclass(frozen=True)
 class Place:
-    """Where pods run: the name of the pool, the keys of the taints there, devices that each pod asks for."""
+    """Where pods run: the pool's name, keys of the taints there, what each pod asks for by resource, or claims (DRA).
+
+    `labels` are those of the pool's nodes where these do not name it.
+    """
 
     pool: str
     taints: tuple[str, ...]
     devices: Mapping[str, str]
+    labels: Mapping[str, str] | None = None
+    claim: "DeviceClaimArgs | None" = None
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from infra.contract.environment import scope
-from infra.contract.fields import NAME, NAME_RULE, EnvironmentName, Name, Section, TeamName
+from infra.contract.fields import NAME, NAME_RULE, CapacityType, EnvironmentName, Name, Section, TeamName
 from infra.contract.problems import Problem, show
 
 _ZONES = 3
@@ -47,13 +47,6 @@ class NatGateways(StrEnum):
 
     ONE = "one"
     PER_ZONE = "perZone"
-
-
-class Capacity(StrEnum):
-    """How instances are bought."""
-
-    ON_DEMAND = "onDemand"
-    SPOT = "spot"
 
 
 class AccessPolicy(StrEnum):
@@ -112,7 +105,7 @@ class NodeGroup(Section):
     instance_types: tuple[str, ...] = Field(min_length=1, description="types of instances, the first preferred")
     min: int = Field(ge=0, le=450, description="number of nodes at least, 0 to 450")
     max: int = Field(ge=1, le=450, description="number of nodes at most, 1 to 450")
-    capacity: Capacity = Field(default=Capacity.ON_DEMAND, description="onDemand or spot")
+    capacity: CapacityType = Field(default=CapacityType.ON_DEMAND, description="on-demand or spot")
     disk_gib: int = Field(default=100, ge=20, le=16384, description="size of each node's disk in GiB, 20 to 16384")
     gpus: bool = Field(
         default=False, description="true: instances with NVIDIA GPUs; nodes are tainted with nvidia.com/gpu"

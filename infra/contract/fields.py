@@ -3,6 +3,7 @@
 Every description is also the text an error shows as allowed, and the help an editor shows from the JSON Schema.
 """
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -50,6 +51,13 @@ PinnedImage = Annotated[
     ),
 ]
 Count = Annotated[int, Field(ge=0, description="a number, at least 0")]
+
+
+class CapacityType(StrEnum):
+    """How machines are paid for, as Karpenter and its labels of nodes call it."""
+
+    ON_DEMAND = "on-demand"
+    SPOT = "spot"
 
 
 class Section(BaseModel):

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from components.kit.access import LogStoreAccessArgs
+from components.kit.names import POOL_LABEL
+from tests.support.devices import CLASS, claimed_devices, publish_class, publish_devices
 from tests.support.kserve import NAMESPACE, NOW, PREVIOUS, Installation
 from tests.support.simulated import simulated_cluster
 from tests.support.tools import eventually
@@ -169,3 +171,29 @@ def _assert_kept(cluster: Installation, before: list[dict[str, Any]]) -> None:
     for was, now in zip(before, cluster.get("inferenceservices")["items"], strict=True):
         assert now["metadata"]["finalizers"] == was["metadata"]["finalizers"]
         assert now["spec"] == was["spec"]
+
+
+def test_a_model_claims_its_devices_on_the_pool_that_labels_select(cluster: Installation) -> None:
+    publish_class(cluster.plane)
+    publish_devices(cluster.plane, "node", 2)
+    cluster.kubectl("label", "node", "node", "cloud.example.com/group=gpus")
+    cluster.install(NOW)
+    chosen = {
+        "node_pool": "gpus", "node_labels": {"cloud.example.com/group": "gpus"},
+        "device_claim": {"device_class": CLASS, "count": 1},
+    }  # fmt: skip
+    with cluster.controller(NOW) as log:
+        cluster.direct(NOW)
+        cluster.serve("digits", 2, NOW, **chosen)
+        eventually(lambda: len(claimed_devices(cluster.plane, NAMESPACE)) == 2, log)
+        pods = {each["metadata"]["name"]: each for each in cluster.get("pods")["items"]}
+        claimed = claimed_devices(cluster.plane, NAMESPACE)
+        assert claimed.keys() == pods.keys()
+        assert sorted(device for devices in claimed.values() for device in devices) == [
+            ("node", "gpu-0"), ("node", "gpu-1")
+        ]  # fmt: skip
+        for pod in pods.values():
+            assert pod["spec"]["nodeName"] == "node"
+            assert pod["metadata"]["annotations"][POOL_LABEL] == "gpus"
+            users = [each["name"] for each in pod["spec"]["containers"] if each["resources"].get("claims")]
+            assert users == ["kserve-container"]

@@ -38,6 +38,15 @@ from components.cluster.gpu_operator import GpuOperator
 GpuOperator("gpu-operator", {{"namespace": "gpu-operator", "release": {release},
     "mig": {mig}, "time_slicing": {{"t4": 4}}, "mps": {{"l40s": 3}}}})
 """
+CLAIMS = """
+from components.training.training_pipeline import TrainingPipeline
+TrainingPipeline("train-shapes", {{
+    "namespace": "default", "model": "shapes", "image": "registry.invalid/shapes@sha256:0", "revision": "0123456",
+    "tracking": {{"uri": "http://tracking"}}, "cpu": "1", "memory": "1Gi", "node_pool": "gpu",
+    "store": {{"bucket": "models", "keys": {{"access_key": "a", "secret_key": "b"}}}},
+    "device_claim": {{"device_class": "gpu.nvidia.com", "count": {count}}},
+}})
+"""
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +109,21 @@ def test_karpenter_s_definitions_take_elastic_pools(plane: ControlPlane, project
     assert plane.read("/apis/karpenter.k8s.aws/v1/ec2nodeclasses/cloud")["spec"]["role"] == "nodes"
     project.up(_HEAD + ELASTIC.format(nodes=5))
     assert plane.read("/apis/karpenter.sh/v1/nodepools/local")["spec"]["limits"] == {"nodes": "5", GPU: "40"}
+
+
+def test_a_template_of_claims_is_followed_by_another_one(plane: ControlPlane, project: Applied) -> None:
+    templates = "/apis/resource.k8s.io/v1/namespaces/default/resourceclaimtemplates"
+    cron = "/apis/batch/v1/namespaces/default/cronjobs/train-shapes"
+    for count in (1, 2):
+        project.up(_HEAD + CLAIMS.format(count=count))
+        (made,) = plane.read(templates)["items"]
+        (asked,) = made["spec"]["spec"]["devices"]["requests"]
+        assert (asked["exactly"]["count"], asked["exactly"]["deviceClassName"]) == (count, "gpu.nvidia.com")
+        pod = plane.read(cron)["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        (claim,) = pod["resourceClaims"]
+        assert claim["resourceClaimTemplateName"] == made["metadata"]["name"]
+    project.destroy()
+    assert plane.read(templates)["items"] == []
 
 
 def configured(plane: ControlPlane) -> Any:

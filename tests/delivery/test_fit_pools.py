@@ -112,3 +112,35 @@ def test_instances_of_gpus_are_counted_by_their_profile(tmp_path: Path) -> None:
     assert {each.name: (each.placed, each.pods) for each in said.placements} == {"small": (8, 9), "whole": (0, 1)}
     text = json.dumps([each.why for each in said.placements])
     assert f"{INSTANCE}: pool gpu has 8" in text and f"{GPU}: pool gpu has 0" in text
+
+
+def claims(name: str, replicas: int, template: str) -> str:
+    """A Deployment whose pods claim devices by a template."""
+    body = json.loads(wants(name, replicas, "gpu", {}))
+    pods = body["resourcePreEvent"]["metadata"]["new"]["inputs"]["spec"]["template"]
+    pods["metadata"]["annotations"] = {POOL_LABEL: "gpu"}
+    pods["spec"]["nodeSelector"] = {"group": "gpus"}
+    pods["spec"]["resourceClaims"] = [{"name": "devices", "resourceClaimTemplateName": template}]
+    return json.dumps(body)
+
+
+def template(name: str, count: int) -> Object:
+    exactly = {"deviceClassName": "gpu.example.com", "count": count}
+    spec = {"spec": {"devices": {"requests": [{"name": "devices", "exactly": exactly}]}}}
+    return {"kind": "ResourceClaimTemplate", "metadata": {"name": name, "namespace": "prod-serving"}, "spec": spec}
+
+
+@pytest.mark.tools
+@pytest.mark.parametrize("answers", [True, False], ids=["cluster", "values"])
+def test_devices_that_pods_claim_are_counted_by_their_class(answers: bool, tmp_path: Path) -> None:
+    pool = {"name": "gpu", "accelerator": "h", "gpus": 4, "nodes": 1, "deviceClass": "gpu.example.com"}
+    existing = {**pool, "kind": "existing", "select": {"labels": {"group": "gpus"}}}
+    own = node("node-1", None, cpu="64")
+    own["metadata"]["labels"] = {**own["metadata"].get("labels", {}), "group": "gpus"}
+    planned_template = template("two", 2)
+    made = event("create", "resource.k8s.io/v1:ResourceClaimTemplate", "two", {"spec": planned_template["spec"]})
+    plan = planned(made, claims("fits", 2, "two"), claims("more", 1, "two"))
+    said = fitted(Pools(existing), [own] if answers else None, plan, tmp_path)
+    assert {each.name: (each.placed, each.pods) for each in said.placements} == {"fits": (2, 2), "more": (0, 1)}
+    (why,) = next(each.why for each in said.placements if each.name == "more")
+    assert why.startswith("gpu.example.com: pool gpu has 4, 4 are taken")

@@ -18,7 +18,7 @@ from delivery.clients.reachable import problem
 from delivery.errors import DeliveryError
 from delivery.operations.target import Look
 from delivery.operations.target_findings import Finding
-from delivery.operations.target_rights import NAMESPACED, OWNERS, WIDE
+from delivery.operations.target_rights import needed
 from infra.contract.environment import Environment
 from infra.values import from_file
 from tests.support.documents import whole_values, write_stacks
@@ -42,7 +42,8 @@ def environment(tmp_path: Path) -> Iterator[Made]:
 
     def make(base: str, **changed: Any) -> Environment:
         write_stacks(tmp_path)
-        copy_models(tmp_path)
+        if not (tmp_path / "models").exists():
+            copy_models(tmp_path)
         values = {**whole_values(base), **changed, "models": {}}
         document = {"config": {f"stellwerk:{key}": value for key, value in values.items()}}
         (tmp_path / "stacks" / f"Pulumi.{base}.yaml").write_text(yaml.safe_dump(document))
@@ -180,9 +181,51 @@ def test_what_may_not_be_read_is_unknown_and_stops_nothing_else(environment: Mad
     assert "clock" in findings
 
 
-def test_the_tables_name_nothing_twice() -> None:
-    names = [(group, name) for table in (NAMESPACED, WIDE, OWNERS) for group, many in table.items() for name in many]
-    assert len(names) == len(set(names))
+def test_rights_on_what_no_value_asks_for_are_not_needed(environment: Made) -> None:
+    gpu = {
+        "name": "gpu",
+        "kind": "external",
+        "accelerator": "h",
+        "gpus": 8,
+        "nodes": 1,
+        "deviceClass": "gpu.nvidia.com",
+    }
+    keda = {"prometheus": "http://prometheus:9090", "query": 'sum(rate(n{s="{model}",n="{namespace}"}[1m]))'}
+    groups = {"resource.k8s.io", "keda.sh"}
+    plain = {right.group for right in needed(environment("test", **EXTERNAL, nodePools=[]))}
+    more = {
+        right.group for right in needed(environment("test", **EXTERNAL, nodePools=[gpu], autoscaler={"keda": keda}))
+    }
+    assert more - plain == groups
+    with_names = [right for right in needed(environment("test", **EXTERNAL)) if right.resource == "namespaces"]
+    assert {str(right) for right in with_names if right.verb == "delete"} == {"delete namespaces test-serving"}
+
+
+def test_a_guest_whose_namespaces_nobody_has_made_must_make_them(environment: Made) -> None:
+    cluster = RecordedCluster("rke2-ready")
+    cluster.refused = ["create namespaces"]
+    values = environment("test", **EXTERNAL, nodePools=[])
+    assert looked(cluster, values)["rights"].detail == "create namespaces"
+    cluster.answers["/api/v1/namespaces"]["items"].append({"metadata": {"name": "test-serving"}})
+    assert looked(cluster, values)["rights"].verdict == "ok"
+
+
+def test_a_class_of_devices_must_be_there_and_offer_some(environment: Made) -> None:
+    cluster = RecordedCluster("rke2-ready")
+    for node in cluster.answers["/api/v1/nodes"]["items"][:1]:
+        node["metadata"]["labels"] = {"group": "gpus"}
+        name = node["metadata"]["name"]
+    by_label = {"kind": "existing", "select": {"labels": {"group": "gpus"}}, "deviceClass": "gpu.nvidia.com"}
+    values = environment("dev", **EXTERNAL, nodePools=[pool("gpu", **by_label)])
+    findings = looked(cluster, values)
+    assert findings["node pool gpu"].detail == name
+    assert findings["device class gpu.nvidia.com"].detail == "the cluster does not know it"
+    cluster.answers["/apis/resource.k8s.io/v1/deviceclasses/gpu.nvidia.com"] = {"spec": {}}
+    assert "no driver offers a device" in looked(cluster, values)["device class gpu.nvidia.com"].detail
+    spec = {"driver": "gpu.nvidia.com", "nodeName": name, "pool": {"name": name}, "devices": [{"name": "gpu-0"}]}
+    cluster.answers["/apis/resource.k8s.io/v1/resourceslices"] = {"items": [{"spec": spec}]}
+    offered = looked(cluster, values)["device class gpu.nvidia.com"]
+    assert (offered.verdict, offered.detail) == ("ok", "drivers offer 1 devices on the nodes of the pool gpu")
 
 
 @pytest.mark.tools

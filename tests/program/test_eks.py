@@ -224,6 +224,7 @@ _GROUP = {"name": "a", "instanceTypes": ["g6.xlarge"], "min": 1, "max": 2}
         ({"network": {"cidr": "10.20.0.0/24", "zones": ["eu-central-1a", "eu-central-1b"]}}, "a network of /16 to /20"),
         ({"network": {"cidr": "10.20.0.0/16", "zones": ["us-east-1a", "eu-central-1b"]}}, "a zone of eu-central-1"),
         ({"nodeGroups": [_GROUP | {"min": 3}]}, "min of at most max"),
+        ({"nodeGroups": [_GROUP | {"capacity": "onDemand"}]}, "on-demand or spot"),
         (
             {"nodeGroups": [{"name": "a", "instanceTypes": ["g6.xlarge"], "min": 1, "max": 2, "gpus": True}]},
             "controllers",

@@ -95,3 +95,47 @@ def test_an_elastic_pool_is_karpenter_s_and_costs_nothing_yet(run: Run) -> None:
     assert made["metadata"]["name"] == "burst"
     assert made["spec"]["template"]["metadata"]["labels"]["nvidia.com/gpu.product"] == "NVIDIA-L4"
     assert program.outputs["nodePools"] == {"burst": {"nodes": 0, "most": 4, "pricePerHour": 1.5}}
+
+
+def test_pods_go_where_labels_are_that_nobody_here_has_put_there(run: Run) -> None:
+    labels = {"cloud.example.com/group": "large"}
+    pool = {
+        "name": "large", "kind": "existing", "nodes": 3, "select": {"labels": labels},
+        "taints": [{"key": "team", "value": "vision"}],
+    }  # fmt: skip
+    program = run(values([pool]), "dev")
+    assert not [name for name in program.inputs if ":NodePatch::" in name or ":Node::" in name]
+    for pod in pods(program).values():
+        assert pod["nodeSelector"] == labels
+        assert pod["tolerations"] == [{"key": "team", "operator": "Exists"}]
+    template = program.of_kind("CronJob")["train-digits"]
+    job = template["spec"]["jobTemplate"]["spec"]["template"]
+    assert job["metadata"]["annotations"][POOL_LABEL] == "large"
+    (service,) = program.of_kind("InferenceService").values()
+    assert service["spec"]["predictor"]["annotations"] == {POOL_LABEL: "large"}
+
+
+def test_devices_of_a_class_are_claimed_and_not_counted(run: Run) -> None:
+    pool = {
+        "name": "gpus", "kind": "external", "accelerator": "nvidia-h100", "gpus": 8, "nodes": 2,
+        "deviceClass": "gpu.nvidia.com",
+    }  # fmt: skip
+    given = values([pool])
+    given["training"]["digits"]["gpu"] = 2
+    program = run(given, "dev")
+    made = {each["metadata"]["name"]: each for each in program.of_kind("ResourceClaimTemplate").values()}
+    for workload, count in (("digits-predictor", 1), ("train-digits", 2)):
+        (asked,) = made[f"{workload}-{count}-gpu.nvidia.com"]["spec"]["spec"]["devices"]["requests"]
+        wanted = {"deviceClassName": "gpu.nvidia.com", "allocationMode": "ExactCount", "count": count}
+        assert asked["exactly"] == wanted
+    (trainer,) = pods(program)["train-digits"]["containers"]
+    (service,) = program.of_kind("InferenceService").values()
+    model, predictor = service["spec"]["predictor"]["model"], service["spec"]["predictor"]
+    for container in (trainer, model):
+        assert container["resources"]["claims"] == [{"name": "devices"}]
+        assert GPU not in container["resources"]["limits"]
+        assert {"name": "STELLWERK_DEVICE", "value": "cuda"} in container["env"]
+    claims = (predictor["resourceClaims"], pods(program)["train-digits"]["resourceClaims"])
+    assert [each["resourceClaimTemplateName"] for (each,) in claims] == list(sorted(made))
+    given["training"]["digits"]["gpu"] = given["models"]["digits"]["gpu"] = 0
+    assert run(given, "dev").of_kind("ResourceClaimTemplate") == {}

@@ -149,7 +149,9 @@ class Installation:
         """
         about = {"model": model, "deployment_mode": release.mode, "replicas": replicas, **more}
         program = declared(lambda: InferenceService("model", {**inference_args(static()), **about}))  # type: ignore[typeddict-item]
-        self.apply(list(program.of_kind("InferenceService").values()))
+        for kind in ("ResourceClaimTemplate", "InferenceService"):
+            if declared_ones := list(program.of_kind(kind).values()):
+                self.apply(declared_ones)
         log = self.folder / f"{release.manager}.log"
         eventually(lambda: f"{model}-predictor" in self.deployments(), log)
         (patch,) = program.of_kind("DeploymentPatch").values()

@@ -14,7 +14,7 @@ from tests.support.tools import running, tool
 _CONTROLLERS = (
     "deployment-controller", "replicaset-controller", "statefulset-controller", "daemonset-controller",
     "resourcequota-controller", "garbage-collector-controller", "namespace-controller", "job-controller",
-    "disruption-controller", "horizontal-pod-autoscaler-controller",
+    "disruption-controller", "horizontal-pod-autoscaler-controller", "resourceclaim-controller",
 )  # fmt: skip
 
 

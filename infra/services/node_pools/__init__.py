@@ -10,7 +10,8 @@ from infra.contract.environment import Environment
 from infra.contract.problems import Problem
 from infra.services.node_pools import placing
 from infra.services.node_pools import rules as of_pools
-from infra.services.node_pools.devices import configuration, devices, labels
+from infra.services.node_pools.devices import CLAIMED, configuration, devices, labels
+from infra.services.node_pools.devices import shown as shown_resource
 from infra.services.node_pools.machines import largest_fleet, simulated_machines
 from infra.services.node_pools.section import SECTION, Elastic, Kind, NodePool, Provider, pools
 
@@ -18,11 +19,13 @@ if TYPE_CHECKING:
     from components.cluster.elastic_pool import ElasticPoolArgs
     from components.cluster.taints import TaintArgs
 
-__all__ = ["NODES", "SERVICE", "Kind", "NodePool", "devices", "largest_fleet", "pools", "simulated_machines"]
+__all__ = [
+    "CLAIMED", "NODES", "SERVICE", "Kind", "NodePool", "devices", "largest_fleet", "pools", "shown_resource",
+    "simulated_machines",
+]  # fmt: skip
 
 # The output that says how many nodes each pool has, and what one costs per hour where its price is known.
 NODES = "nodePools"
-_OWN = (Kind.SIMULATED, Kind.EXISTING, Kind.ELASTIC)
 
 
 def _rules(stack: Stack) -> Iterator[Problem]:
@@ -35,7 +38,7 @@ def _rules(stack: Stack) -> Iterator[Problem]:
 
 def runs(environment: Environment) -> bool:
     """Return whether the environment's own stack declares nodes, or something of nodes."""
-    return any(pool.made_by in _OWN for pool in pools(environment))
+    return any(pool.owned for pool in pools(environment))
 
 
 def _compose(context: Composition) -> None:
@@ -44,7 +47,7 @@ def _compose(context: Composition) -> None:
         match pool.made_by:
             case Kind.SIMULATED:
                 _simulated(pool, context)
-            case Kind.EXISTING:
+            case Kind.EXISTING if pool.owned:
                 _existing(pool, context)
             case Kind.ELASTIC:
                 _elastic(pool, context)

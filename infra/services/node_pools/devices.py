@@ -10,9 +10,22 @@ from infra.services.node_pools.section import NodePool, Sharing
 _VENDOR = "nvidia.com/"
 
 
-def resource(share: int | str) -> str:
-    """Return the resource that a share is one or more of."""
-    return GPU if profile(share) is None else f"{_VENDOR}{share}"
+# What devices of a class are counted as, as if they were an extended resource: pods claim them.
+CLAIMED = "devices.stellwerk.dev/"
+
+
+def resource(pool: NodePool, share: int | str) -> str:
+    """Return the resource that a share of a pool's GPUs is one or more of."""
+    return _whole(pool) if profile(share) is None else f"{_VENDOR}{share}"
+
+
+def shown(resource: str) -> str:
+    """Return what people call a resource: a class of devices by its name."""
+    return resource.removeprefix(CLAIMED)
+
+
+def _whole(pool: NodePool) -> str:
+    return GPU if pool.device_class is None else CLAIMED + pool.device_class
 
 
 def devices(pool: NodePool, gpus: int | None = None) -> dict[str, int]:
@@ -25,7 +38,7 @@ def devices(pool: NodePool, gpus: int | None = None) -> dict[str, int]:
     if sharing.mig:
         return {_VENDOR + mig_share(name): count * number for name, count in sharing.mig.items()}
     replicas = sharing.replicated.replicas if sharing.replicated else 1
-    return {GPU: number * replicas} if number else {}
+    return {_whole(pool): number * replicas} if number else {}
 
 
 def requested(pool: NodePool, gpu: int | str | None) -> dict[str, str]:
@@ -33,7 +46,7 @@ def requested(pool: NodePool, gpu: int | str | None) -> dict[str, str]:
     offered = devices(pool)
     if gpu is None:
         return {name: "1" for name in [*offered][:1]}
-    return {} if gpu == 0 else {resource(gpu): str(gpu) if isinstance(gpu, int) else "1"}
+    return {} if gpu == 0 else {resource(pool, gpu): str(gpu) if isinstance(gpu, int) else "1"}
 
 
 def labels(pool: NodePool) -> dict[str, str]:

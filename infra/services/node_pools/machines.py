@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from infra.contract.environment import Environment
+from infra.contract.fields import CapacityType
 from infra.contract.quantities import memory_bytes, milli_cores
 from infra.services.node_pools.devices import devices
-from infra.services.node_pools.section import CapacityType, InstanceType, NodePool, Provider, pools
+from infra.services.node_pools.section import InstanceType, NodePool, Provider, pools
 
 _PODS = "110"
 

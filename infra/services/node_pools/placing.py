@@ -2,14 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from components.kit.names import GPU
 from infra.composition.handover import Place
 from infra.composition.service import Placement, Stack
 from infra.contract.environment import Environment
 from infra.contract.problems import KeyPath, Problem, show, suggest
-from infra.services.node_pools.devices import devices, requested, resource
+from infra.services.node_pools.devices import CLAIMED, devices, requested, resource, shown
 from infra.services.node_pools.section import NodePool, pools
+
+if TYPE_CHECKING:
+    from components.kit.device_claims import DeviceClaimArgs
 
 
 def place(environment: Environment, name: str | None, gpu: int | str | None) -> Place | None:
@@ -20,7 +24,12 @@ def place(environment: Environment, name: str | None, gpu: int | str | None) -> 
     pool = known[name]
     keys = [GPU] if pool.gpus else []
     taints = dict.fromkeys([*keys, *(taint.key for taint in pool.taints)])
-    return Place(name, tuple(taints), requested(pool, gpu))
+    asked = requested(pool, gpu)
+    counted = {resource: amount for resource, amount in asked.items() if not resource.startswith(CLAIMED)}
+    claim: DeviceClaimArgs | None = None
+    if pool.device_class and asked.keys() - counted.keys():
+        claim = {"device_class": pool.device_class, "count": int(*asked.values())}
+    return Place(name, tuple(taints), counted, pool.node_labels or None, claim)
 
 
 def rules(stack: Stack) -> Iterator[Problem]:
@@ -64,7 +73,7 @@ def _share(path: KeyPath, gpu: int | str | None, pool: NodePool) -> Iterator[Pro
         if len(offered) > 1:
             yield Problem(path, "nothing", f"one of {_shares(offered)}, which the pool {pool.name} has", "add gpu")
         return
-    name = resource(gpu)
+    name = resource(pool, gpu)
     if name not in offered:
         allowed = f"0 or {_shares(offered)}" if offered else "0 or nothing"
         yield Problem(
@@ -77,13 +86,17 @@ def _share(path: KeyPath, gpu: int | str | None, pool: NodePool) -> Iterator[Pro
         )  # fmt: skip
     elif isinstance(gpu, int) and gpu > offered[name]:
         yield Problem(
-            path, str(gpu), f"1 to {offered[name]}, because a node of the pool {pool.name} has {offered[name]} {name}",
+            path, str(gpu),
+            f"1 to {offered[name]}, because a node of the pool {pool.name} has {offered[name]} {shown(name)}",
             "ask for less, or name a pool of larger nodes",
         )  # fmt: skip
 
 
 def _shares(offered: Mapping[str, int]) -> str:
-    return ", ".join(f"1 to {count}" if name == GPU else name.partition("/")[2] for name, count in offered.items())
+    return ", ".join(
+        f"1 to {count}" if name == GPU or name.startswith(CLAIMED) else name.partition("/")[2]
+        for name, count in offered.items()
+    )
 
 
 def _too_small(environment: Environment, asked: Mapping[str, Counter[str]]) -> Iterator[Problem]:
@@ -93,8 +106,8 @@ def _too_small(environment: Environment, asked: Mapping[str, Counter[str]]) -> I
             if amount > total:
                 yield Problem(
                     ("nodePools", index, "nodes"),
-                    f"{pool.count} nodes with {total} {name}",
-                    f"at least {amount} {name}, because what names the pool {pool.name} asks for that while one model "
-                    "is updated",
+                    f"{pool.count} nodes with {total} {shown(name)}",
+                    f"at least {amount} {shown(name)}, because what names the pool {pool.name} asks for that while "
+                    "one model is updated",
                     "raise nodes, or lower replicas of the models on it",
                 )

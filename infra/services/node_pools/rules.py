@@ -7,9 +7,6 @@ from infra.contract.problems import KeyPath, Problem, show, suggest
 from infra.services.node_pools.cards import Card, card, divisible
 from infra.services.node_pools.section import KINDS, Kind, NodePool, Provider, Sharing, pools
 
-# Nodes that a stack makes or changes are the cluster's, whose owner's stack does that.
-_OWNED = (Kind.SIMULATED, Kind.EXISTING, Kind.ELASTIC)
-
 
 def rules(stack: Stack) -> Iterator[Problem]:
     """Yield what is wrong with the pools themselves."""
@@ -22,7 +19,7 @@ def rules(stack: Stack) -> Iterator[Problem]:
         wrong = list(_kind(path, pool))
         yield from wrong
         if not wrong:
-            for rule in (_owned(stack), _parts, _gpus, _sharing, _elastic):
+            for rule in (_owned(stack), _parts, _selected, _gpus, _sharing, _device_class, _elastic):
                 yield from rule(path, pool)
 
 
@@ -49,7 +46,8 @@ def _kind(path: KeyPath, pool: NodePool) -> Iterator[Problem]:
 
 def _owned(stack: Stack) -> Callable[[KeyPath, NodePool], Iterator[Problem]]:
     def rule(path: KeyPath, pool: NodePool) -> Iterator[Problem]:
-        if pool.made_by in _OWNED and stack.environment.cluster.shared:
+        # Nodes that a stack makes or changes are the cluster's, whose owner's stack does that.
+        if pool.owned and stack.environment.cluster.shared:
             said = "kind" if pool.kind else "simulated"
             yield Problem(
                 (*path, said),
@@ -65,7 +63,7 @@ def _owned(stack: Stack) -> Callable[[KeyPath, NodePool], Iterator[Problem]]:
 def _parts(path: KeyPath, pool: NodePool) -> Iterator[Problem]:
     """Yield what a kind needs and is absent, and what only another kind has."""
     for key, value, kind, what in (
-        ("select", pool.select, Kind.EXISTING, "{names: [<node>, …]}: the nodes of the pool"),
+        ("select", pool.select, Kind.EXISTING, "{names: [<node>, …]} or {labels: {…}}: the nodes of the pool"),
         ("elastic", pool.elastic, Kind.ELASTIC, "{instanceTypes: […], …}: what Karpenter may make"),
     ):
         if value is None and pool.made_by is kind:
@@ -75,17 +73,36 @@ def _parts(path: KeyPath, pool: NodePool) -> Iterator[Problem]:
                 (*path, key), f"{key} in a pool of kind {pool.made_by}", f"only in one of kind {kind}",
                 f"remove {key}, or set kind: {kind}",
             )  # fmt: skip
-    if pool.nodes is None and pool.made_by is not Kind.EXISTING:
+    named = pool.select is not None and bool(pool.select.names)
+    if pool.nodes is None and not named and (pool.made_by is not Kind.EXISTING or pool.node_labels):
         yield Problem((*path, "nodes"), "nothing", "number of nodes, 1 to 1000; of elastic the most", "add the key")
-    elif pool.nodes is not None and pool.select and pool.nodes != len(pool.select.names):
+    elif pool.nodes is not None and named and pool.nodes != pool.count:
         yield Problem(
-            (*path, "nodes"), str(pool.nodes), f"{len(pool.select.names)}, as many as select.names has, or nothing",
+            (*path, "nodes"), str(pool.nodes), f"{pool.count}, as many as select.names has, or nothing",
             "remove nodes",
         )  # fmt: skip
     if pool.price_per_hour is not None and pool.elastic:
         yield Problem(
             (*path, "pricePerHour"), show(pool.price_per_hour), "prices of elastic.instanceTypes, which differ",
             "write it to the instance types",
+        )  # fmt: skip
+
+
+def _selected(path: KeyPath, pool: NodePool) -> Iterator[Problem]:
+    """Yield what is wrong with how nodes that are there are selected."""
+    if pool.select is None:
+        return
+    if bool(pool.select.names) == bool(pool.select.labels):
+        yield Problem(
+            (*path, "select"), "names and labels" if pool.select.names else "neither names nor labels",
+            "names (this stack labels and taints the nodes) or labels (which the nodes have already)",
+            "keep one of the two" if pool.select.names else "add one of the two",
+        )  # fmt: skip
+    elif pool.node_labels and pool.labels:
+        yield Problem(
+            (*path, "labels"), f"labels beside select.labels: {', '.join(pool.labels)}",
+            "none: this stack puts labels and taints on nodes that select.names names, and on no others",
+            "remove labels, or name the nodes in select.names",
         )  # fmt: skip
 
 
@@ -118,6 +135,29 @@ def _sharing(path: KeyPath, pool: NodePool) -> Iterator[Problem]:
         yield Problem(
             (*place, "mps"), pool.accelerator or "", "cards of Volta and later, which MPS shares memory safely on",
             "use timeSlicing",
+        )  # fmt: skip
+
+
+def _device_class(path: KeyPath, pool: NodePool) -> Iterator[Problem]:
+    """Yield where pods cannot get their devices by a claim."""
+    given, place = show(pool.device_class), (*path, "deviceClass")
+    if pool.device_class is None:
+        return
+    if not pool.gpus:
+        yield Problem(
+            place, f"{given}, of nodes without GPUs", "a class where gpus is 1 or more", "remove it, or add gpus"
+        )
+    if pool.sharing:
+        yield Problem(
+            place, f"{given} beside sharing", "one of the two: sharing divides what the device plugin counts, and a "
+            "pod with a claim gets whole devices of the class", "remove sharing, or deviceClass",
+        )  # fmt: skip
+    if pool.made_by in (Kind.SIMULATED, Kind.ELASTIC):
+        kinds = "existing, external or cloud"
+        yield Problem(
+            place, f"{given} in a pool of kind {pool.made_by}",
+            f"a class in a pool of kind {kinds}: a driver offers the devices of real nodes, and Karpenter makes none "
+            "for a claim", f"remove deviceClass, or set kind to {kinds}",
         )  # fmt: skip
 
 

@@ -7,13 +7,21 @@ from typing import Annotated
 from pydantic import Field
 
 from infra.contract.environment import Environment, SectionField
-from infra.contract.fields import Cpu, Memory, Name, Section
+from infra.contract.fields import CapacityType, Cpu, Memory, Name, Section
 
 _KEY = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$"
 _VALUE = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
 LabelKey = Annotated[str, Field(pattern=_KEY, max_length=316, description="the key of a label or a taint")]
 LabelValue = Annotated[str, Field(pattern=_VALUE, description="the value of a label or a taint: at most 63 characters")]
 Price = Annotated[float | None, Field(ge=0, description="what one node costs per hour, in the currency of all prices")]
+DeviceClass = Annotated[
+    str,
+    Field(
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        max_length=63,
+        description="a DeviceClass of the cluster (DRA) whose devices pods claim, such as gpu.nvidia.com",
+    ),
+]
 Duration = Annotated[
     str, Field(pattern=r"^([0-9]+(s|m|h))+$", description='a time as text, such as "30s", "5m" or "1h30m"')
 ]
@@ -31,7 +39,7 @@ class Kind(StrEnum):
 
 KINDS = {
     Kind.EXTERNAL: "the nodes are somebody else's, with their labels and taints",
-    Kind.EXISTING: "nodes that are there; their labels and taints are this stack's",
+    Kind.EXISTING: "nodes that are there, by name or label; of named ones labels and taints are this stack's",
     Kind.SIMULATED: "this stack makes nodes without hardware",
     Kind.ELASTIC: "Karpenter makes nodes for pods that wait, and removes them",
     Kind.CLOUD: "a node group of the stack that makes the cluster",
@@ -76,9 +84,10 @@ class Sharing(Section):
 
 
 class Select(Section):
-    """Which nodes are of an existing pool."""
+    """Which nodes are of an existing pool: named ones, which get its label, or those that have labels already."""
 
-    names: tuple[str, ...] = Field(min_length=1, description="names of nodes of the cluster, at least one")
+    names: tuple[str, ...] = Field(default=(), description="names of nodes of the cluster")
+    labels: Mapping[LabelKey, LabelValue] = Field(default={}, description="labels that all nodes of the pool have")
 
 
 class Provider(StrEnum):
@@ -86,13 +95,6 @@ class Provider(StrEnum):
 
     KWOK = "kwok"
     EC2 = "ec2"
-
-
-class CapacityType(StrEnum):
-    """How nodes are paid for."""
-
-    ON_DEMAND = "on-demand"
-    SPOT = "spot"
 
 
 class Consolidation(StrEnum):
@@ -175,10 +177,13 @@ class NodePool(Section):
     price_per_hour: float | None = Field(
         default=None, ge=0, description="what one node costs per hour: a number, in the currency that all prices are in"
     )
+    device_class: DeviceClass | None = None
     sharing: Sharing | None = Field(default=None, description="one of mig, timeSlicing and mps")
     labels: Mapping[LabelKey, LabelValue] = Field(default={}, description="more labels of the nodes, by key")
     taints: tuple[Taint, ...] = Field(default=(), description="more taints of the nodes")
-    select: Select | None = Field(default=None, description="{names: […]}: the nodes of an existing pool")
+    select: Select | None = Field(
+        default=None, description="{names: […]} or {labels: {…}}: the nodes of an existing pool"
+    )
     elastic: Elastic | None = Field(default=None, description="what Karpenter may make, of an elastic pool")
 
     @property
@@ -189,9 +194,19 @@ class NodePool(Section):
         return Kind.SIMULATED if self.simulated else Kind.EXTERNAL
 
     @property
+    def owned(self) -> bool:
+        """Return whether this stack makes the nodes, or changes them: those that labels select are left as they are."""
+        return self.made_by in (Kind.SIMULATED, Kind.EXISTING, Kind.ELASTIC) and not self.node_labels
+
+    @property
+    def node_labels(self) -> Mapping[str, str]:
+        """Return the labels that the nodes are known by where they do not name the pool; empty where they do."""
+        return {} if self.select is None or self.select.names else self.select.labels
+
+    @property
     def count(self) -> int:
         """Return the number of nodes, the largest one of a pool whose number changes; a rule has made sure of it."""
-        return len(self.select.names) if self.select else self.nodes or 0
+        return len(self.select.names) if self.select and self.select.names else self.nodes or 0
 
     @property
     def price(self) -> float | None:
