@@ -75,6 +75,9 @@ class Gateway(pulumi.ComponentResource):
             secret_volume("tls", secret),
             scratch_volume("tmp", _scratch(args["limits"])),
         ]
+        users = {route["name"]: users for route in args["routes"] if (users := route.get("users")) is not None}
+        if users:
+            volumes.append(secret_volume("users", workload.secret(users, "users")))
         # Routes are read again where they are; what is fixed while it runs rolls the pods.
         deployment = workload.deployment(
             pods.template(_APP, _pod(args, volumes), static),
@@ -128,10 +131,12 @@ def _pod(args: GatewayArgs, volumes: list[core.v1.VolumeArgs]) -> core.v1.PodSpe
             pods.mount("config", "/etc/gateway/static", read_only=True),
             pods.mount("routes", traefik.ROUTES, read_only=True),
             pods.mount("tls", traefik.TLS, read_only=True),
+            *(pods.mount("users", traefik.USERS, read_only=True) for volume in volumes if volume.name == "users"),
             pods.temporary(),
         ],
         args=["--configFile=/etc/gateway/static/traefik.yaml"],
         readiness=pods.http_probe("/ping", ports.GATEWAY_HEALTH),
+        liveness=pods.http_probe("/ping", ports.GATEWAY_ALIVE),
     )
     pod = pods.pod([container], volumes, grace_seconds=traefik.DRAIN_SECONDS + traefik.FINISH_SECONDS + 2)
     pod.topology_spread_constraints = pods.spread({"app": _APP})

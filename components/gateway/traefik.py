@@ -1,13 +1,17 @@
 """Traefik's two files: what is fixed while a gateway runs, and what it reads again when it changes."""
 
 import json
-from collections.abc import Sequence
-from typing import TypedDict
+from collections.abc import Iterator, Sequence
+from typing import NotRequired, TypedDict
+
+import pulumi
 
 from components.kit import ports
 
 ROUTES = "/etc/gateway/routes"
 TLS = "/etc/tls"
+# A file of logins for each route that has some, by its name.
+USERS = "/etc/gateway/users"
 # Seconds after SIGTERM in which a gateway still takes requests: proxies and clients learn of its end meanwhile.
 DRAIN_SECONDS = 8
 # Seconds that requests may then still take.
@@ -24,11 +28,13 @@ class RouteArgs(TypedDict):
     """One route."""
 
     name: str
-    """Name of the route: lower-case letters, digits, '-'."""
+    """Name of the route: lower-case letters, digits, '-', '.'."""
     path_prefix: str
     """Requests whose path starts with it, or is it, are taken."""
     url: str
     """Service the requests go to."""
+    users: NotRequired[pulumi.Input[str] | None]
+    """Logins that are let in, one bcrypt htpasswd line each; everybody when absent."""
 
 
 class LimitsArgs(TypedDict):
@@ -56,9 +62,10 @@ def static_file() -> str:
         "entryPoints": {
             "https": https,
             "health": {"address": f":{ports.GATEWAY_HEALTH}", "transport": {"lifeCycle": transport["lifeCycle"]}},
+            "alive": {"address": f":{ports.GATEWAY_ALIVE}"},
         },
-        # Routed by the file of routes: a gateway without its routes is not ready.
-        "ping": {"manualRouting": True},
+        # The health port's is routed by the file of routes: a gateway without its routes is alive, and not ready.
+        "ping": {"entryPoint": "alive"},
         "providers": {"file": {"directory": ROUTES, "watch": True}, "providersThrottleDuration": "500ms"},
         "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
         "log": {"level": "WARN"},
@@ -73,7 +80,7 @@ def routes_file(routes: Sequence[RouteArgs], limits: LimitsArgs) -> str:
             "entryPoints": ["https"],
             "rule": f"Path(`{route['path_prefix']}`) || PathPrefix(`{route['path_prefix']}/`)",
             "service": route["name"],
-            "middlewares": ["rate", "key", "in-flight", "body", "again"],
+            "middlewares": ["rate", *_login(route), "key", "in-flight", "body", "again"],
             "tls": {},
         }
         for route in routes
@@ -92,7 +99,7 @@ def routes_file(routes: Sequence[RouteArgs], limits: LimitsArgs) -> str:
         # Idle connections go before a draining pod does: none is used while it closes.
         transport = {"forwardingTimeouts": {"idleConnTimeout": "2s", "dialTimeout": "3s"}}
         http |= {
-            "middlewares": _middlewares(limits),
+            "middlewares": _middlewares(limits) | _logins(routes),
             "serversTransports": {"default": transport},
             "services": services,
         }
@@ -102,6 +109,20 @@ def routes_file(routes: Sequence[RouteArgs], limits: LimitsArgs) -> str:
         "options": {"default": {"minVersion": "VersionTLS12"}},
     }
     return json.dumps({"http": http, "tls": tls}, sort_keys=True)
+
+
+def _login(route: RouteArgs) -> Iterator[str]:
+    """Yield the name of the middleware that asks for a login, where the route has some."""
+    if route.get("users") is not None:
+        yield f"login-{route['name']}"
+
+
+def _logins(routes: Sequence[RouteArgs]) -> dict[str, object]:
+    return {
+        login: {"basicAuth": {"usersFile": f"{USERS}/{route['name']}", "realm": "stellwerk", "removeHeader": True}}
+        for route in routes
+        for login in _login(route)
+    }
 
 
 def _middlewares(limits: LimitsArgs) -> dict[str, object]:

@@ -33,8 +33,12 @@ def container(
     args: Sequence[str] | None = None,
     env: Sequence[core.v1.EnvVarArgs] | None = None,
     readiness: core.v1.ProbeArgs | None = None,
+    liveness: core.v1.ProbeArgs | None = None,
 ) -> core.v1.ContainerArgs:
-    """Return a container without privileges, whose file system is read-only but for its mounts."""
+    """Return a container without privileges, whose file system is read-only but for its mounts.
+
+    One that leaves the `liveness` probe without an answer for five minutes is started again.
+    """
     return core.v1.ContainerArgs(
         name=name,
         image=image,
@@ -48,8 +52,18 @@ def container(
             claims=[core.v1.ResourceClaimArgs(name=each["name"]) for each in resources.get("claims", [])] or None,
         ),
         readiness_probe=readiness,
+        liveness_probe=None if liveness is None else _patient(liveness),
         volume_mounts=mounts,
     )
+
+
+def _patient(probe: core.v1.ProbeArgs) -> core.v1.ProbeArgs:
+    """Return a probe that fails once there was no answer for five minutes.
+
+    A server that is only slow answers sooner, and so does one that starts: none needs a startup probe. Readiness takes
+    either out of its Service long before.
+    """
+    return core.v1.ProbeArgs(http_get=probe.http_get, period_seconds=10, timeout_seconds=10, failure_threshold=30)
 
 
 def pod(
@@ -101,18 +115,20 @@ def resources(
     cpu_limit: str | None = None,
     devices: Mapping[str, str] | None = None,
     claims: bool = False,
+    scratch: str | None = None,
 ) -> Resources:
     """Return requests and limits; the memory limit equals its request, so that a node never runs out unforeseen.
 
     The CPU limit is two cores where nothing else is said, or the request where that is more. `devices` are whole
     numbers by extended resource: of these Kubernetes takes the limit for the request. With `claims` the container uses
-    the devices that its pod claims.
+    the devices that its pod claims. `scratch` limits what goes to the node's disk, logs and scratch volumes, of which
+    nothing is set aside; without it, the namespace does.
     """
     limit = cpu_limit or (cpu if _cores(cpu) > 2 else "2")
-    made: Resources = {
-        "requests": {"cpu": cpu, "memory": memory},
-        "limits": {"cpu": limit, "memory": memory, **(devices or {})},
-    }
+    requests, limits = {"cpu": cpu, "memory": memory}, {"cpu": limit, "memory": memory, **(devices or {})}
+    if scratch is not None:
+        requests["ephemeral-storage"], limits["ephemeral-storage"] = "0", scratch
+    made: Resources = {"requests": requests, "limits": limits}
     if claims:
         made["claims"] = claimed()
     return made
@@ -164,12 +180,12 @@ def field_env(name: str, path: str) -> core.v1.EnvVarArgs:
 
 
 def https_probe(path: str, port: int) -> core.v1.ProbeArgs:
-    """Return an HTTPS readiness probe every two seconds."""
+    """Return an HTTPS probe, as readiness every two seconds."""
     return core.v1.ProbeArgs(http_get=core.v1.HTTPGetActionArgs(path=path, port=port, scheme="HTTPS"), period_seconds=2)
 
 
 def http_probe(path: str, port: int) -> core.v1.ProbeArgs:
-    """Return an HTTP readiness probe every two seconds."""
+    """Return an HTTP probe, as readiness every two seconds."""
     return core.v1.ProbeArgs(http_get=core.v1.HTTPGetActionArgs(path=path, port=port), period_seconds=2)
 
 

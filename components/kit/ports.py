@@ -5,6 +5,7 @@ Node ports are values of an environment. What an image's own files must repeat i
 
 GATEWAY = 8443
 GATEWAY_HEALTH = 8081
+GATEWAY_ALIVE = 8082
 KSERVE_WEBHOOK = 9443
 KSERVE_HEALTH = 8081
 KSERVE_METRICS = 8080

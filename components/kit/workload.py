@@ -127,6 +127,8 @@ class Workload:
             spec=batch.v1.CronJobSpecArgs(
                 schedule=schedule,
                 suspend=True,
+                # Whoever resumes it doesn't get the run that it missed meanwhile.
+                starting_deadline_seconds=60,
                 job_template=batch.v1.JobTemplateSpecArgs(metadata=metadata, spec=job),
             ),
             opts=child(self.parent),

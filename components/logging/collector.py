@@ -12,6 +12,9 @@ from components.kit.volumes import config_volume, secret_volume
 from components.kit.workload import Workload
 from components.logging.log_shipper import LogTarget
 
+# Its log, which the node rotates, and what waits to be sent; the namespace has no limits of its own to give.
+SCRATCH = "1Gi"
+
 
 class CollectorArgs(TypedDict):
     """What a shipper needs."""

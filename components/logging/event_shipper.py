@@ -7,7 +7,7 @@ from components.kit.kubernetes import apps, meta, rbac
 from components.kit.options import child
 from components.kit.volumes import scratch_volume
 from components.kit.workload import Workload
-from components.logging.collector import CollectorArgs, collector_config, collector_pod
+from components.logging.collector import SCRATCH, CollectorArgs, collector_config, collector_pod
 from components.logging.log_shipper import EVENT_SHIPPER, POSITIONS, events_config
 
 
@@ -22,7 +22,7 @@ def ship_events(
     account = _account(workload, f"{environment}-{EVENT_SHIPPER}")
     document, config = collector_config(workload, args["target"], events_config)
     mounts, volumes = [pods.mount("queue", POSITIONS)], [scratch_volume("queue")]
-    resources = pods.resources("10m", "128Mi", "500m")
+    resources = pods.resources("10m", "128Mi", "500m", scratch=SCRATCH)
     pod = collector_pod(EVENT_SHIPPER, args, config, resources, "100MiB", mounts, volumes)
     pod.service_account_name, pod.automount_service_account_token = account, True
     return workload.deployment(pods.template(EVENT_SHIPPER, pod, document), depends_on=store)

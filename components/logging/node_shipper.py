@@ -9,7 +9,7 @@ from components.kit.kubernetes import apps, core
 from components.kit.security import SECCOMP
 from components.kit.volumes import host_volume
 from components.kit.workload import Workload
-from components.logging.collector import CollectorArgs, collector_config, collector_pod
+from components.logging.collector import SCRATCH, CollectorArgs, collector_config, collector_pod
 from components.logging.log_shipper import POD_LOGS, POSITIONS, SHIPPER, shipper_config
 
 _SIMULATED = "stellwerk.dev/simulated"
@@ -27,7 +27,7 @@ def ship_logs(
         host_volume("pod-logs", pod_logs_path, "Directory"),
         host_volume("positions", positions, "DirectoryOrCreate"),
     ]
-    resources = pods.resources("50m", "256Mi", "1")
+    resources = pods.resources("50m", "256Mi", "1", scratch=SCRATCH)
     pod = collector_pod(SHIPPER, args, config, resources, "200MiB", mounts, volumes)
     # The log files belong to root and are closed to others; without capabilities root is but their owner.
     pod.security_context = core.v1.PodSecurityContextArgs(run_as_user=0, run_as_group=0, seccomp_profile=SECCOMP)

@@ -128,6 +128,8 @@ class ImageRegistry(pulumi.ComponentResource):
 def _pod(
     args: ImageRegistryArgs, config: pulumi.Input[str], secret: pulumi.Input[str], claim: pulumi.Input[str]
 ) -> core.v1.PodSpecArgs:
+    # Through the proxy to the registry: both have to answer. Which of them hangs nobody knows: both start again.
+    answers = pods.https_probe("/", ports.REGISTRY)
     registry = pods.container(
         _APP,
         args["image"],
@@ -139,6 +141,7 @@ def _pod(
         ],
         args=["serve", "/etc/distribution/config.yml"],
         env=pods.env({"OTEL_TRACES_EXPORTER": "none"}),
+        liveness=answers,
     )
     proxy = pods.container(
         "proxy",
@@ -150,8 +153,8 @@ def _pod(
             pods.temporary("proxy-tmp"),
         ],
         args=["--configFile=/etc/proxy/traefik.yaml"],
-        # Through the proxy to the registry: both have to answer.
-        readiness=pods.https_probe("/", ports.REGISTRY),
+        readiness=answers,
+        liveness=answers,
     )
     return pods.pod(
         [registry, proxy],

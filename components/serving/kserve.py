@@ -159,6 +159,7 @@ def _pod(args: KServeArgs, account: pulumi.Input[str], secret: pulumi.Input[str]
         args=["--leader-elect"],
         env=[pods.field_env("POD_NAMESPACE", "metadata.namespace")],
         readiness=pods.http_probe("/readyz", ports.KSERVE_HEALTH),
+        liveness=pods.http_probe("/healthz", ports.KSERVE_HEALTH),
     )
     pod = pods.pod([manager], [secret_volume("cert", secret)], account=account, grace_seconds=10)
     pod.topology_spread_constraints = pods.spread({"app": _APP})

@@ -58,7 +58,7 @@ def declare_database(server: Workload, storage: str, database: Database) -> None
     )
     volumes = [
         claim_volume("data", workload.claim(storage)),
-        secret_volume("secret", database.secret, ["password"]),
+        _password(database),
         *(scratch_volume(volume) for volume in ("run", "tmp", "shm")),
     ]
     workload.service(ports.TRACKING_DATABASE, ports.TRACKING_DATABASE)
@@ -74,7 +74,7 @@ def declare_backups(server: Workload, database: Database) -> pulumi.Output[str]:
     workload = Workload(f"{server.name}-restore", _RESTORE, server.namespace, server.parent)
     pod = pods.pod(
         [_backup_container("restore", ["restore"], database)],
-        [scratch_volume("tmp", "3Gi"), claim_volume("backups", claim)],
+        [scratch_volume("tmp", "3Gi"), claim_volume("backups", claim), _password(database)],
         pull_secret=database.pull_secret,
         restart_policy="Never",
     )
@@ -103,20 +103,25 @@ def migration(database: Database) -> list[core.v1.ContainerArgs]:
     return [check, _backup_container("backup", ["save", _UPGRADE], database, steps), upgrade]
 
 
-def migration_volumes(backups: pulumi.Input[str]) -> list[core.v1.VolumeArgs]:
+def migration_volumes(database: Database, backups: pulumi.Input[str]) -> list[core.v1.VolumeArgs]:
     """Return the volumes that the steps need besides the server's `tmp`."""
-    return [scratch_volume("work", "1Mi"), claim_volume("backups", backups)]
+    return [scratch_volume("work", "1Mi"), claim_volume("backups", backups), _password(database)]
+
+
+def _password(database: Database) -> core.v1.VolumeArgs:
+    return secret_volume("secret", database.secret, ["password"])
 
 
 def _backup_container(
     name: str, command: list[str], database: Database, *mounts: core.v1.VolumeMountArgs
 ) -> core.v1.ContainerArgs:
-    values = {"BACKUPS": "/backups", "PGHOST": _APP, "PGUSER": _OWNER, "PGDATABASE": "mlflow"}
+    values = {"BACKUPS": "/backups", "PASSWORD_FILE": "/secret/password"}
+    values |= {"PGHOST": _APP, "PGUSER": _OWNER, "PGDATABASE": "mlflow"}
     return pods.container(
         name,
         database.image,
         pods.resources("50m", "256Mi"),
-        [pods.mount("backups", "/backups"), pods.temporary(), *mounts],
+        [pods.mount("backups", "/backups"), pods.mount("secret", "/secret", read_only=True), pods.temporary(), *mounts],
         command=["/backup.sh", *command],
-        env=[*pods.env(values), pods.secret_env("PGPASSWORD", database.secret, "password")],
+        env=pods.env(values),
     )

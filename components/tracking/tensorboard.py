@@ -27,13 +27,15 @@ class TensorBoardArgs(TypedDict):
     namespace: pulumi.Input[str]
     """Namespace it runs in."""
     image: pulumi.Input[str]
-    """Image of TensorBoard with boto3 (components/tracking/images/tensorboard)."""
+    """Image of TensorBoard with boto3 (components/tracking/images)."""
     pull_secret: NotRequired[pulumi.Input[str] | None]
     """Name of the Secret with the registry login."""
     store: StoreAccessArgs
     """Store of the runs' artefacts, in the folder `mlflow`; it is only read."""
     clients: Sequence[pulumi.Input[str]]
     """Namespaces whose pods may connect; none where people forward a port to its pod alone."""
+    path: NotRequired[str]
+    """Path before all of its own, such as `/board`, by which a gateway knows it; none when absent."""
     resources: NotRequired[PodResourcesArgs]
     """What it asks for, beside what fetches the files; 100m and 1Gi when absent."""
     priority_class: NotRequired[pulumi.Input[str] | None]
@@ -43,11 +45,12 @@ class TensorBoardArgs(TypedDict):
 class TensorBoard(pulumi.ComponentResource):
     """TensorBoard over the event files that runs have logged as artefacts, the newest 4 GiB of them.
 
-    It has no login, as the tracking server has none: its network policy is its wall.
+    It has no login, as the tracking server has none: its network policy is its wall, and who lets people in from
+    outside asks for theirs (Gateway).
     """
 
     url: pulumi.Output[str]
-    """URL inside the cluster."""
+    """URL inside the cluster, without the path."""
 
     def __init__(self, name: str, args: TensorBoardArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellwerk:index:TensorBoard", name, None, opts)
@@ -86,13 +89,14 @@ def _board(args: TensorBoardArgs) -> core.v1.ContainerArgs:
             f"--logdir={_LOGS}",
             "--host=0.0.0.0",
             f"--port={ports.TENSORBOARD}",
+            f"--path_prefix={args.get('path', '')}",
             f"--reload_interval={_LOOK_SECONDS}",
             # A file is fetched again as it grows, also after another one has begun.
             "--reload_multifile=true",
             # One process that reads in Python: the other reader is a binary of its own, which needs a port.
             "--load_fast=false",
         ],
-        readiness=pods.http_probe("/", ports.TENSORBOARD),
+        readiness=pods.http_probe(f"{args.get('path', '')}/", ports.TENSORBOARD),
     )
 
 

@@ -78,7 +78,7 @@ class TrackingServer(pulumi.ComponentResource):
             [
                 *store_access.trust_volumes(store, secret),
                 scratch_volume("tmp", "1Gi"),
-                *migration_volumes(declare_backups(workload, database)),
+                *migration_volumes(database, declare_backups(workload, database)),
             ],
             init_containers=migration(database),
             pull_secret=args.get("pull_secret"),
@@ -117,4 +117,5 @@ def _server(args: TrackingServerArgs, secret: pulumi.Input[str]) -> core.v1.Cont
             *store_access.environment(located, secret, _ENDPOINT_VARIABLES),
         ],
         readiness=pods.http_probe("/health", ports.TRACKING),
+        liveness=pods.http_probe("/version", ports.TRACKING),
     )

@@ -18,6 +18,7 @@ from infra.targets.target import Folder
 if TYPE_CHECKING:
     from infra.composition.context import Composition
     from infra.composition.draft import Draft
+    from infra.composition.logins import PageLogin
 
 
 class CompositionError(StellwerkError):
@@ -51,6 +52,19 @@ class NodePort:
     def key(self) -> str:
         """Return the key as messages name it."""
         return ".".join(str(step) for step in self.path)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page for people, which the environment's own gateway shows: its path there, and its URL inside the cluster.
+
+    `name` is whom it lets in, too, with the password of the credentials of type `login`.
+    """
+
+    name: str
+    path: str
+    url: str
+    login: type["PageLogin"]
 
 
 @dataclass(frozen=True)
@@ -176,6 +190,7 @@ class Service:
     # What it asks of the platform's quota, as far as values size it.
     asks: Callable[[Environment], Iterable[Ask]] = lambda _: ()
     node_ports: Callable[[Environment], Iterable[NodePort]] = lambda _: ()
+    pages: Callable[[Environment], Iterable[Page]] = lambda _: ()
     folders: Callable[[Environment], Iterable[Folder]] = lambda _: ()
     # None where it never builds any; a parent comes before what is built on it.
     builds: Callable[[Environment, Models], Mapping[str, Build]] | None = None
@@ -223,6 +238,10 @@ class Stack:
         """Return the ports that the services take on the nodes, in the order of their keys."""
         ports = [port for service in self.running() for port in service.node_ports(self.environment)]
         return sorted(ports, key=lambda port: port.key)
+
+    def pages(self) -> list[Page]:
+        """Return the services' pages for people."""
+        return [page for service in self.running() for page in service.pages(self.environment)]
 
     def folders(self) -> list[Folder]:
         """Return the folders that the services take from the target."""

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, SecretStr, model_validator
 
 from components.kit import ports
+from components.kit.names import TENSORBOARD
 from components.kit.names import TRACKING as TRACKING_SERVICE
 from infra.composition.context import Composition, secret
 from infra.composition.credentials import CredentialsPart
 from infra.composition.draft import Draft, password
 from infra.composition.handover import BuiltImages, Namespaces, ObjectStoreAccess, PullSecrets, TrackingAccess
-from infra.composition.service import Ask, Build, Service, Stack, Switch
+from infra.composition.logins import PageLogin, make_page_login
+from infra.composition.service import Ask, Build, Page, Service, Stack, Switch
 from infra.contract.environment import PLATFORM, TRAINING, Environment, Resources, SectionField, scope
 from infra.contract.fields import NamespaceName, Section
 from infra.contract.model import Models
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 _STORAGE = "5Gi"
 _KEY = "tracking"
 _FOLDER = "components/tracking/images"
+_BOARD_PATH = f"/{TENSORBOARD}"
 _VARIABLES = {"username": "STELLWERK_TRACKING_USERNAME", "password": "STELLWERK_TRACKING_PASSWORD"}
 
 
@@ -71,6 +74,10 @@ class TrackingKeys(CredentialsPart):
     """Password of the tracking database."""
 
     postgres_password: SecretStr
+
+
+class TensorBoardLogin(PageLogin):
+    """Who may see TensorBoard."""
 
 
 class TrackingLogin(CredentialsPart):
@@ -120,13 +127,15 @@ def _rules(stack: Stack) -> Iterator[Problem]:
 
 def _credentials(environment: Environment) -> Mapping[str, type[CredentialsPart]]:
     if runs(environment):
-        return {_KEY: TrackingKeys}
+        return {_KEY: TrackingKeys, **({TENSORBOARD: TensorBoardLogin} if _section(environment).tensorboard else {})}
     return {_KEY: TrackingLogin} if external_url(environment) else {}
 
 
 def _make_credentials(draft: Draft) -> None:
     if runs(draft.environment):
         draft.need(_KEY, "postgresPassword", make=password)
+        if _section(draft.environment).tensorboard:
+            draft.need(TENSORBOARD, make=make_page_login)
         return
     url = external_url(draft.environment)
     if url is None:
@@ -182,17 +191,30 @@ def _board(context: Composition) -> None:
             "image": context.get(BuiltImages)["tensorboard"],
             "pull_secret": context.get(PullSecrets)[PLATFORM],
             "store": context.get(ObjectStoreAccess).reader,
-            "clients": [],
+            # The gateway's, where it is this environment's own.
+            "clients": [namespaces[PLATFORM]],
+            "path": _BOARD_PATH,
             "priority_class": namespaces.priority(PLATFORM),
         },
         context.opts,
     )
 
 
+def _pages(environment: Environment) -> Iterator[Page]:
+    if _section(environment).tensorboard:
+        inside = f"http://{TENSORBOARD}.{environment.namespace(PLATFORM)}.svc.cluster.local:{ports.TENSORBOARD}"
+        yield Page(TENSORBOARD, _BOARD_PATH, inside, TensorBoardLogin)
+
+
 def _builds(environment: Environment, _: Models) -> Mapping[str, Build]:
     names = ("mlflow", "tensorboard") if _section(environment).tensorboard else ("mlflow",)
-    images = {name: Build(f"{_FOLDER}/{name}", sets_times=True, installs=True) for name in names}
-    return {**images, "postgres": Build(f"{_FOLDER}/postgres")}
+    return {**{name: _server(name) for name in names}, "postgres": Build(f"{_FOLDER}/postgres")}
+
+
+def _server(name: str) -> Build:
+    """Return the image of a server in Python: one Dockerfile for all, a folder of files for each."""
+    sources = tuple(f"{_FOLDER}/{file}" for file in ("Dockerfile", ".dockerignore", name))
+    return Build(_FOLDER, sources=sources, arguments={"SERVER": name}, sets_times=True, installs=True)
 
 
 def _asks(environment: Environment) -> Iterator[Ask]:
@@ -253,6 +275,7 @@ SERVICE = Service(
     asks=_asks,
     credentials=_credentials,
     make_credentials=_make_credentials,
+    pages=_pages,
     builds=_builds,
     compose=_compose,
     connect=_connect,

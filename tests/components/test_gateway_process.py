@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import bcrypt
 import httpx
 import pytest
 
+from components.gateway.traefik import RouteArgs
 from tests.support.gateway import LIMITS, Backend, Gateway, NodeProxy, until
 from tests.support.tools import tool
 
@@ -88,7 +90,7 @@ def test_a_broken_file_of_routes_changes_nothing(start: Start, tmp_path: Path) -
         assert client.post(INFER, content=b"{}").status_code == 200
 
 
-def test_without_routes_it_is_not_ready(binary: Path, backend: Backend, tmp_path: Path) -> None:
+def test_without_routes_it_is_not_ready_and_alive(binary: Path, backend: Backend, tmp_path: Path) -> None:
     gateway = Gateway(binary, tmp_path / "gateway", ["digits"], backend.url)
     try:
         gateway.wait_until_ready()
@@ -96,6 +98,7 @@ def test_without_routes_it_is_not_ready(binary: Path, backend: Backend, tmp_path
         (tmp_path / "gateway" / "routes" / link.readlink() / "current" / "routes.yaml").unlink()
         (tmp_path / "gateway" / "routes" / "anything").touch()
         until(lambda: gateway.ready() == 404, gateway)
+        assert gateway.alive() == 200, "to start it again would bring it no routes"
     finally:
         gateway.stop()
 
@@ -196,6 +199,26 @@ def test_a_client_that_floods_is_slowed_down(binary: Path, backend: Backend, tmp
         gateway.stop()
     assert {answer.status_code for answer in answers} == {200, 429}
     assert "retry-after" in answers[-1].headers
+
+
+def test_a_page_asks_for_its_login_and_models_for_none(binary: Path, backend: Backend, tmp_path: Path) -> None:
+    line = f"tensorboard:{bcrypt.hashpw(b'word', bcrypt.gensalt(5)).decode()}\n"
+    page: RouteArgs = {"name": "page.board", "path_prefix": "/board", "url": backend.url, "users": line}
+    gateway = Gateway(binary, tmp_path / "gateway", ["digits"], backend.url, pages=[page])
+    try:
+        gateway.wait_until_ready()
+        with gateway.client() as client:
+            refused = [client.get("/board/", auth=login) for login in (None, ("tensorboard", "else"), ("", ""))]
+            assert [answer.status_code for answer in refused] == [401] * 3
+            assert backend.requests == 0
+            for path in ("/board", "/board/", "/board/data/runs"):
+                answer = client.get(path, auth=("tensorboard", "word"))
+                assert (answer.status_code, answer.text) == (200, path)
+            assert "authorization" not in backend.headers, "the page has no use for it"
+            assert client.get("/boards", auth=("tensorboard", "word")).status_code == 404
+            assert client.post(INFER, content=b"{}").status_code == 200
+    finally:
+        gateway.stop()
 
 
 def test_endless_headers_are_refused(start: Start) -> None:

@@ -103,7 +103,11 @@ def save(backups: Path, dump: str) -> subprocess.CompletedProcess[str]:
     tools.mkdir(exist_ok=True)
     (tools / "pg_dump").write_text(f"#!/bin/sh\n{dump}\n")
     (tools / "pg_dump").chmod(0o755)
-    values = {"PATH": f"{tools}:{os.environ['PATH']}", "BACKUPS": str(backups)}
+    (backups.parent / "password").write_text("word")
+    values = {
+        "PATH": f"{tools}:{os.environ['PATH']}", "BACKUPS": str(backups),
+        "PASSWORD_FILE": str(backups.parent / "password"),
+    }  # fmt: skip
     command = ["sh", IMAGES / "postgres" / "backup.sh", "save", backups.parent / "upgrade"]
     return subprocess.run(command, env=values, capture_output=True, text=True, check=False)
 
@@ -125,6 +129,12 @@ def test_the_five_newest_backups_stay(backups: Path) -> None:
     *older, newest = sorted(path.name for path in backups.iterdir())
     assert newest.endswith(f"-{FIRST}.dump")
     assert [name[:10] for name in older] == [f"2020-01-0{day}" for day in (4, 5, 6, 7)]
+
+
+def test_the_password_is_that_of_the_file(backups: Path) -> None:
+    (backups.parent / "upgrade").write_text(FIRST)
+    assert save(backups, f'[ "$PGPASSWORD" = word ] && {{ {WRITES}; }}').returncode == 0
+    assert [path.suffix for path in backups.iterdir()] == [".dump"]
 
 
 def test_a_backup_that_fails_is_none_and_stops_the_start(backups: Path) -> None:

@@ -52,7 +52,7 @@ def test_no_rule_is_about_everything(stellwerk: Command) -> None:
     assert not [rule for rule in rules if "*" in {*rule["apiGroups"], *rule["resources"], *rule["verbs"]}]
     assert not [rule for rule in rules if {"escalate", "impersonate"} & set(rule["verbs"])]
     (bind,) = [rule for rule in rules if "bind" in rule["verbs"]]
-    assert (bind["resources"], bind["resourceNames"]) == (["roles"], ["developers", "operators"])
+    assert (bind["resources"], bind["resourceNames"]) == (["roles"], ["developers", "operators", "registry-login"])
     assert not [rule for rule in rules if {"pods/exec", "serviceaccounts/token"} & set(rule["resources"])]
 
 

@@ -5,6 +5,7 @@ import ssl
 from pathlib import Path
 from typing import Any
 
+import bcrypt
 import pytest
 from cryptography import x509
 
@@ -250,3 +251,14 @@ def test_one_more_service_gets_its_credentials_and_certificate(
     certificate = x509.load_pem_x509_certificate(made.key_pairs["featureStore"].certificate.encode())
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert "feature-store.dev-platform.svc" in names.get_values_for_type(x509.DNSName)
+
+
+def test_tensorboard_gets_a_login_once_it_is_switched_on(
+    project: Checkout, pulumi: FakeEngine, bench: Bench, words: Words
+) -> None:
+    init(bench.session(), "dev", words.console)
+    assert "tensorboard" not in secrets(pulumi, "dev")
+    project.edit("dev", lambda config: config["tracking"].update(tensorboard=True))
+    init(bench.session(), "dev", words.console)
+    login = secrets(pulumi, "dev")["tensorboard"]
+    assert bcrypt.checkpw(login["password"].encode(), login["hash"].encode())

@@ -1,4 +1,4 @@
-"""The images that dev built, as they lie in the registry."""
+"""The images that dev built (by ImageBuild), as they lie in the registry."""
 
 import tarfile
 from collections.abc import Iterator
@@ -86,7 +86,7 @@ def test_an_image_says_what_it_was_built_from(project: Project, registry: httpx.
 
 
 @pytest.mark.parametrize(
-    "folder", ["serving", "training", "components/tracking/images/mlflow", "components/tracking/images/postgres",
+    "folder", ["serving", "training", "components/tracking/images", "components/tracking/images/postgres",
                "components/logging/images/elasticsearch"]
 )  # fmt: skip
 def test_modes_and_stray_files_of_a_checkout_do_not_change_an_image(

@@ -45,6 +45,7 @@ def declared(released: Mapping[str, Recording], run: Run) -> list[Recording]:
     owner["nodePools"] = [*owner["nodePools"], burst, ours]
     owner |= {"gpuOperator": {"mode": "existing"}, "priority": {"value": 1000}}
     owner["tracking"]["tensorboard"] = True
+    owner["credentials"]["tensorboard"] = {"password": "word", "hash": "hash"}
     users = {name: USER for name in ("shipper", "reader", "keeper")}
     inside["logging"] = whole_values("prod")["logging"] | ECK
     inside["credentials"]["logStore"] = {"users": {**users, "readers": {"auditor": USER}}}

@@ -1,14 +1,16 @@
 """The tracking server of a stack: what happens before it starts, and where backups stay."""
 
 import json
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from infra.contract.stacks import file_name
 from tests.program.conftest import Machine, Run
-from tests.program.harness import PREFIX, SENTINEL, Recording, leaks, stack_values
+from tests.program.harness import PREFIX, ROOT, SENTINEL, Recording, leaks, stack_values
 from tests.support.documents import whole_values
 
 
@@ -100,10 +102,17 @@ def _clients(program: Recording) -> list[str]:
     return [peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for peer in rule["from"]]
 
 
-def test_tensorboard_reads_the_runs_artefacts_and_nobody_connects_to_it_over_the_network(run: Run) -> None:
+@pytest.fixture
+def boards(run: Run) -> Recording:
+    """dev with TensorBoard."""
     given = stack_values("dev")
     given["tracking"]["tensorboard"] = True
-    program = run(given, "dev")
+    given["credentials"]["tensorboard"] = {"password": f"{SENTINEL}-board", "hash": f"{SENTINEL}-hash"}
+    return run(given, "dev")
+
+
+def test_tensorboard_reads_the_runs_artefacts_and_the_gateway_alone_connects_to_it(boards: Recording) -> None:
+    program = boards
     board = program.of_kind("StatefulSet")["tensorboard"]
     assert board["metadata"]["name"] == "tensorboard", "a role names its pod"
     server, fetcher = board["spec"]["template"]["spec"]["containers"]
@@ -112,10 +121,59 @@ def test_tensorboard_reads_the_runs_artefacts_and_nobody_connects_to_it_over_the
     variables = {each["name"]: each.get("value") for each in fetcher["env"]}
     assert variables["EVENTS_PREFIX"] == "mlflow/"
     assert "reader" in variables["AWS_ENDPOINT_URL_S3"], "it only reads"
-    assert not [name for name in program.of_kind("NetworkPolicy") if name.startswith("tensorboard")]
+    (rule,) = program.of_kind("NetworkPolicy")["tensorboard-ingress"]["spec"]["ingress"]
+    (peer,) = rule["from"]
+    assert peer["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "dev-platform"}
     rules = program.of_kind("Role")["tenant-platform-developers"]["rules"]
     assert any("tensorboard-0" in rule.get("resourceNames", []) for rule in rules)
 
 
+def test_the_gateway_asks_for_a_login_before_it_shows_tensorboard(boards: Recording) -> None:
+    http = boards.of_kind("ConfigMap")["gateway-routes"]["data"]["routes.yaml"]["[JSON]"]["http"]
+    router = http["routers"]["page.tensorboard"]
+    assert router["rule"] == "Path(`/tensorboard`) || PathPrefix(`/tensorboard/`)"
+    login = http["middlewares"]["login-page.tensorboard"]["basicAuth"]["usersFile"]
+    assert "login-page.tensorboard" in router["middlewares"]
+    assert "login-page.tensorboard" not in http["routers"]["digits"]["middlewares"]
+    (server,) = http["services"]["page.tensorboard"]["loadBalancer"]["servers"]
+    assert server["url"] == "http://tensorboard.dev-platform.svc.cluster.local:6006"
+    board, _ = boards.of_kind("StatefulSet")["tensorboard"]["spec"]["template"]["spec"]["containers"]
+    assert "--path_prefix=/tensorboard" in board["args"]
+    pod = boards.of_kind("Deployment")["gateway"]["spec"]["template"]["spec"]
+    (volume,) = [each for each in pod["volumes"] if each["name"] == "users"]
+    (mount,) = [each for each in pod["containers"][0]["volumeMounts"] if each["name"] == "users"]
+    secret = boards.of_kind("Secret")["gateway-users"]
+    assert volume["secret"]["secretName"] == secret["metadata"]["name"]
+    assert login == f"{mount['mountPath']}/page.tensorboard"
+    assert list(leaks(boards.inputs)) == []
+
+
+def test_a_gateway_of_the_company_s_does_not_show_tensorboard(run: Run) -> None:
+    given = stack_values("dev")
+    given["tracking"]["tensorboard"] = True
+    given["credentials"]["tensorboard"] = {"password": "word", "hash": "hash"}
+    given["gateway"] = {
+        "mode": "gatewayApi", "url": "https://models.example.com", "parent": {"name": "public", "namespace": "edge"},
+    }  # fmt: skip
+    assert list(run(given, "dev").of_kind("HTTPRoute")) == ["gateway-digits"], "it would ask nobody for a login"
+
+
+@pytest.fixture
+def images(machine: Machine) -> Iterator[Path]:
+    """The folder of the images, in the machine's checkout."""
+    folder = "components/tracking/images"
+    yield Path(shutil.copytree(ROOT / folder, machine.root / folder))
+    shutil.rmtree(machine.root / "components")
+
+
+def test_each_server_is_built_from_its_own_files(images: Path, boards: Recording, machine: Machine) -> None:
+    for name in ("mlflow", "tensorboard"):
+        folder = machine.root / ".contexts" / name
+        files = {str(file.relative_to(folder).parent) for file in folder.rglob("*") if file.is_file()}
+        assert files == {".", name}, "a change of the other one would be a change of this one"
+        assert boards.of_kind("Image")[f"{name}-image"]["buildArgs"]["SERVER"] == name
+
+
 def test_without_the_value_there_is_no_tensorboard(programs: Mapping[str, Recording]) -> None:
     assert "tensorboard" not in programs["dev"].of_kind("StatefulSet")
+    assert "gateway-users" not in programs["dev"].of_kind("Secret")

@@ -28,6 +28,7 @@ class Backend:
 
     def __init__(self, address: str = "127.0.0.1") -> None:
         self.go_on, self.to_break, self.requests = threading.Event(), 0, 0
+        self.headers: set[str] = set()
         self.go_on.set()
         backend = self
 
@@ -37,6 +38,7 @@ class Backend:
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers.get("content-length", "0")))
                 backend.requests += 1
+                backend.headers = {name.lower() for name in self.headers}
                 backend.go_on.wait()
                 if backend.to_break > 0:
                     backend.to_break -= 1
@@ -68,20 +70,30 @@ class Gateway:
     """Traefik by the component's files; only addresses and folders are this test's."""
 
     def __init__(
-        self, binary: Path, folder: Path, models: Sequence[str], url: str, limits: LimitsArgs = LIMITS
+        self,
+        binary: Path,
+        folder: Path,
+        models: Sequence[str],
+        url: str,
+        limits: LimitsArgs = LIMITS,
+        pages: Sequence[RouteArgs] = (),
     ) -> None:
-        self._limits = limits
+        self._limits, self._pages = limits, pages
         self._folder, self._url, self._swaps = folder, url, 0
-        self.port, self.health = free_port(), free_port()
+        self.port, self.health, self._alive = free_port(), free_port(), free_port()
         (folder / "routes").mkdir(parents=True)
         command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                    "-keyout", "tls.key", "-out", "tls.crt", "-subj", "/CN=test",
                    "-addext", "subjectAltName=IP:127.0.0.1"]  # fmt: skip
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
+        (folder / "users").mkdir()
+        for page in pages:
+            (folder / "users" / page["name"]).write_text(str(page["users"]))
         self.publish(models)
         static = json.loads(traefik.static_file().replace(traefik.ROUTES, str(folder / "routes")))
         static["entryPoints"]["https"]["address"] = f"127.0.0.1:{self.port}"
         static["entryPoints"]["health"]["address"] = f"127.0.0.1:{self.health}"
+        static["entryPoints"]["alive"]["address"] = f"127.0.0.1:{self._alive}"
         (folder / "traefik.yaml").write_text(json.dumps(static))
         with (folder / "log").open("w") as log:
             self.process = subprocess.Popen(
@@ -97,7 +109,8 @@ class Gateway:
         routes: list[RouteArgs] = [
             {"name": name, "path_prefix": f"/v2/models/{name}", "url": self._url} for name in models
         ]
-        text = traefik.routes_file(routes, self._limits).replace(traefik.TLS, str(self._folder))
+        text = traefik.routes_file([*routes, *self._pages], self._limits)
+        text = text.replace(traefik.TLS, str(self._folder)).replace(traefik.USERS, f"{self._folder}/users")
         volume, self._swaps = self._folder / "routes", self._swaps + 1
         link = volume / "..data"
         old = volume / os.readlink(link) if link.is_symlink() else None
@@ -118,10 +131,11 @@ class Gateway:
 
     def ready(self) -> int:
         """Return the status of its readiness probe; 0 while nothing listens."""
-        try:
-            return httpx.get(f"http://127.0.0.1:{self.health}/ping").status_code
-        except httpx.TransportError:
-            return 0
+        return _ping(self.health)
+
+    def alive(self) -> int:
+        """Return the status of its liveness probe; 0 while nothing listens."""
+        return _ping(self._alive)
 
     def wait_until_ready(self) -> None:
         until(lambda: self.ready() == 200, self)
@@ -130,6 +144,13 @@ class Gateway:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+
+
+def _ping(port: int) -> int:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/ping").status_code
+    except httpx.TransportError:
+        return 0
 
 
 def until(condition: Any, gateway: Gateway, seconds: float = 60) -> None:

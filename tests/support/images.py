@@ -11,8 +11,8 @@ from pathlib import Path
 
 
 def copies(dockerfile: str) -> str:
-    """Return a Dockerfile of the lines that copy from the context."""
-    lines = re.findall(r"^COPY (?!.*(?:--from=|<<)).*", dockerfile, re.MULTILINE)
+    """Return a Dockerfile of the lines that copy from the context, with the arguments that they may name."""
+    lines = re.findall(r"^(?:ARG \S+=|COPY (?!.*(?:--from=|<<))).*", dockerfile, re.MULTILINE)
     return "\n".join(["FROM scratch", "ARG SOURCE_DATE_EPOCH", *lines, ""])
 
 

@@ -127,7 +127,7 @@ class Installation:
             "HOME": str(self.folder),
         }  # fmt: skip
         with running(command, log, variables):
-            eventually(lambda: _answers(health), log)
+            eventually(lambda: all(_answers(health, path) for path in ("readyz", "healthz")), log)
             self.ports[release.manager] = port
             yield log
 
@@ -165,8 +165,8 @@ class Installation:
         return {each["metadata"]["name"]: each for each in self.get("deployments")["items"]}
 
 
-def _answers(port: int) -> bool:
+def _answers(port: int, path: str) -> bool:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).is_success
+        return httpx.get(f"http://127.0.0.1:{port}/{path}", trust_env=False).is_success
     except httpx.HTTPError:
         return False

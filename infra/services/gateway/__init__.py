@@ -50,6 +50,16 @@ def _own(context: Composition) -> "pulumi.Output[str]":
         {"name": model, "path_prefix": _path(model), "url": inside}
         for model, inside in context.get(ModelUrls).by_model.items()
     ]
+    # No model is called so.
+    routes += [
+        {
+            "name": f"page.{page.name}",
+            "path_prefix": page.path,
+            "url": page.url,
+            "users": context.credentials.get(page.login).htpasswd(page.name),
+        }
+        for page in context.stack.pages()
+    ]
     (asked,), limits = asks(values), section.limits or GatewayLimits()
     gateway = Gateway(
         "gateway",

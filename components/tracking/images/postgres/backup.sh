@@ -1,5 +1,5 @@
 #!/bin/sh
-# Backups of a database in a folder. Environment: BACKUPS (the folder) and PGHOST, PGUSER, PGDATABASE, PGPASSWORD.
+# Backups of a database in a folder. Environment: BACKUPS (the folder), PASSWORD_FILE, and PGHOST, PGUSER, PGDATABASE.
 #   backup.sh save FILE       one more if FILE exists (it names the schema), of which the five newest stay
 #   backup.sh restore [NAME]  puts one back, the newest if none is named; all of it or nothing
 set -eu
@@ -37,6 +37,10 @@ restore() {
     PGOPTIONS='-c lock_timeout=30s' psql --quiet --no-psqlrc --single-transaction --set=ON_ERROR_STOP=1 --file="$work/sql" > /dev/null
     echo "restored $(basename "$file")"
 }
+
+# libpq reads passwords from files that nobody else can read; those of a Secret are the pod's group's.
+PGPASSWORD=$(cat "$PASSWORD_FILE")
+export PGPASSWORD
 
 command=$1
 shift
