@@ -1,8 +1,10 @@
 """KServe, the controller of inference services: cluster-wide, run by the stack that owns the cluster."""
 
+import re
 from collections.abc import Iterator
 
 from pydantic import Field
+from pydantic.alias_generators import to_camel
 
 from components.kit.names import KSERVE_WEBHOOK, SERVING_RUNTIME
 from infra.composition import hooks
@@ -17,7 +19,8 @@ from infra.targets.target import Folder
 from infra.targets.variables import MANIFESTS
 
 _MANAGER = PlatformImage("kserve-manager")
-_MANIFESTS = Folder(MANIFESTS, "kserve")
+# A tag that names a version, behind which something of one's own may follow; other tags and digests say nothing.
+_TAG = re.compile(r":v?([0-9]+(?:\.[0-9]+){1,2})(?:[-_@]|$)")
 # The oldest whose objects and controller are tested, and the first that has another word for plain Deployments.
 OLDEST = (0, 14)
 _STANDARD_SINCE = (0, 16)
@@ -53,15 +56,42 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(map(int, text.split(".")))
 
 
+def _manifests(environment: Environment) -> Folder:
+    """Return the folder of definitions and role: of another version than this checkout's it has the version's name.
+
+    So none of them is applied with another version's controller, whatever the variable says.
+    """
+    wanted = installed(environment)
+    if wanted == version(_MANAGER.name):
+        return Folder(MANIFESTS, "kserve")
+    source = f"put crds/ and rbac/role.yaml of KServe {wanted} there (docs/upgrades.md)"
+    return Folder(MANIFESTS, f"kserve-{wanted}", source)
+
+
 def _rules(stack: Stack) -> Iterator[Problem]:
     environment, key = stack.environment, (SECTION.name, "version")
     wanted, own = installed(environment), version(_MANAGER.name)
+    image: str | None = environment.images.kserve_manager  # type: ignore[attr-defined]
     if _numbers(wanted) < OLDEST:
         allowed = f"{'.'.join(map(str, OLDEST))} or newer"
         yield Problem(key, show(wanted), allowed, "have the cluster's owner upgrade KServe")
-    elif runs(environment) and wanted != own and environment.images.kserve_manager is None:  # type: ignore[attr-defined]
+    elif not runs(environment):
+        return
+    elif image is not None:
+        yield from _other_image(image, wanted)
+    elif wanted != own:
         action = f"name its image in images.kserveManager, and its manifests by {MANIFESTS}"
         yield Problem(key, show(wanted), f"{own}, whose image and manifests are here", action)
+
+
+def _other_image(image: str, wanted: str) -> Iterator[Problem]:
+    """Yield that an image whose tag names a version is not of the one that is wanted."""
+    tag = _TAG.search(image)
+    if tag and _numbers(wanted)[: tag[1].count(".") + 1] != _numbers(tag[1]):
+        action = "name the image of that version, or say in kserve.version which one the image has"
+        yield Problem(
+            ("images", to_camel(_MANAGER.field)), show(image), f"KServe {wanted}, by kserve.version or default", action
+        )
 
 
 def runs(environment: Environment) -> bool:
@@ -78,7 +108,7 @@ def _compose(context: Composition) -> None:
         {
             "namespace": context.get(Namespaces)[KSERVE],
             "image": context.environment.image(_MANAGER),
-            "manifests": context.relative(context.target.folder(_MANIFESTS)),
+            "manifests": context.relative(context.target.folder(_manifests(context.environment))),
             "runtime_image": context.get(BuiltImages)[hooks.SERVING],
             "tls": context.tls,
             "authority": context.authority,
@@ -108,7 +138,7 @@ SERVICE = Service(
     switch=Switch(("cluster", "shared"), "false", "true"),
     certificates=(Certificate("kserveWebhook", (KSERVE_WEBHOOK,), KSERVE),),
     namespaces=(Namespace(KSERVE, pulls=False),),
-    folders=lambda _: [_MANIFESTS],
+    folders=lambda environment: [_manifests(environment)],
     # Images of models that have code of their own there are built on it.
     builds=lambda environment, _: {hooks.SERVING: hooks.server(environment)},
     compose=_compose,

@@ -16,10 +16,11 @@ _NAMED = re.compile(r"^(index-url|extra-index-url|trusted-host)\s*[=:](.*(?:\n[ 
 
 @dataclass(frozen=True)
 class Folder:
-    """A folder `name` in the folder that `variable` names."""
+    """A folder `name` in the folder that `variable` names; `source` is how to get it."""
 
     variable: str
     name: str
+    source: str = 'run: eval "$(stellwerk env)"'
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Target:
             return place
         problem = f"{place} is not a folder" if given else "it is not set"
         raise ConfigError(
-            f'{wanted.variable}: {problem}; it names the folder that holds {wanted.name}/; run: eval "$(stellwerk env)"'
+            f"{wanted.variable}: {problem}; it names the folder that holds {wanted.name}/; {wanted.source}"
         )
 
     def build_secrets(self) -> dict[str, str]:

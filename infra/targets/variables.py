@@ -33,7 +33,8 @@ KUBERNETES_BURST = "PULUMI_K8S_CLIENT_BURST"
 PULUMI_PASSPHRASE = "PULUMI_CONFIG_PASSPHRASE"  # noqa: S105 (a name)
 PULUMI_PASSPHRASE_FILE = "PULUMI_CONFIG_PASSPHRASE_FILE"  # noqa: S105 (a name)
 
-# Folder with `kserve/`, the manifests that the stack which owns the cluster applies.
+# Folder with `kserve/`, the manifests that the stack which owns the cluster applies; those of another version than this
+# checkout's are in `kserve-<version>/`.
 MANIFESTS = "STELLWERK_MANIFESTS"
 # Folder with `base-python/` and `elasticsearch/`, build contexts of images.
 BUILD_CONTEXTS = "STELLWERK_BUILD_CONTEXTS"

@@ -1,6 +1,7 @@
 """What the program refuses before it declares anything: each is one message that says what to do."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,23 @@ def test_a_machine_without_the_folders_is_told_how_to_get_them(variable: str, re
     assert message.startswith(f"{variable}: it is not set")
     assert 'eval "$(stellwerk env)"' in message
     assert run(stack_values("prod"), "prod", **{variable: None}).inputs, "prod needs none of them"
+
+
+def test_another_kserve_takes_the_manifests_of_its_version_alone(refused: Refused, run: Run, tmp_path: Path) -> None:
+    """Definitions of one version under the controller of another are found out by nobody."""
+    given = stack_values("dev")
+    given["images"]["kserveManager"] = "registry.example.com/kserve-manager:0.14.1"
+    given["kserve"] = {"version": "0.14.1"}
+    message = refused("dev", given)
+    assert message.startswith("STELLWERK_MANIFESTS: ") and "kserve-0.14.1 is not a folder" in message
+    assert "put crds/ and rbac/role.yaml of KServe 0.14.1 there" in message
+    folder = tmp_path / "manifests"
+    (folder / "kserve-0.14.1").mkdir(parents=True)
+    program = run(given, "dev", STELLWERK_MANIFESTS=str(folder))
+    (role,) = program.of_kind("ConfigGroup")["kserve-role"]["files"]
+    assert role.endswith("/manifests/kserve-0.14.1/rbac/role.yaml")
+    message = refused("dev", stack_values("dev"), STELLWERK_MANIFESTS=str(folder))
+    assert "/kserve is not a folder" in message and 'eval "$(stellwerk env)"' in message
 
 
 def test_a_deadline_that_is_no_time_is_refused(refused: Refused) -> None:
