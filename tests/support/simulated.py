@@ -14,7 +14,8 @@ from tests.support.tools import running, tool
 _CONTROLLERS = (
     "deployment-controller", "replicaset-controller", "statefulset-controller", "daemonset-controller",
     "resourcequota-controller", "garbage-collector-controller", "namespace-controller", "job-controller",
-    "disruption-controller", "horizontal-pod-autoscaler-controller",
+    "disruption-controller", "horizontal-pod-autoscaler-controller", "endpointslice-controller",
+    "persistentvolume-binder-controller", "persistentvolumeclaim-protection-controller",
 )  # fmt: skip
 
 
