@@ -33,6 +33,7 @@ ELSEWHERE = {
     "GpuOperator": "tests/components/test_pools_applied.py",
     "ImageBuild": "tests/integration/test_images.py",
     "InferenceService": "tests/integration/test_delivery.py",
+    "RenewedLogin": "tests/components/test_renewed_login.py",
 }
 NAMESPACES = ("lab", "lab-serving", "lab-other", "lab-kserve")
 HEAD = """
