@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from infra.contract.versions import LOCAL_IMAGES
 from infra.local.cluster.commands import Tools
 from infra.local.cluster.layout import (
     ADDRESS,
@@ -130,6 +131,10 @@ def _kubelet(layout: Layout) -> dict[str, Any]:
         # kube-proxy works with nftables: the kubelet's iptables chains would only be left behind.
         "makeIPTablesUtilChains": False,
         "serializeImagePulls": False,
+        # Once a pod has pulled the same image from elsewhere, its login would be tried on the node's own ones, too, and
+        # no registry has these.
+        "imagePullCredentialsVerificationPolicy": "NeverVerifyAllowlistedImages",
+        "preloadedImagesVerificationAllowlist": [f"{LOCAL_IMAGES}/*"],
         # A changed ConfigMap reaches the pods that mount it as a folder at their next turn: the gateway's routes wait.
         "syncFrequency": "10s",
         "containerLogMaxSize": "20Mi",

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from supervisor.xmlrpc import Faults
 
+from infra.contract.versions import platform_image
 from infra.local.cluster import addons, configuration, karpenter, lifecycle, preflight, supervision
 from infra.local.cluster.commands import Tools
 from infra.local.cluster.errors import ClusterError
@@ -37,6 +38,14 @@ def test_every_path_of_the_runtime_is_inside_the_state_directory(place: Layout, 
     ]
     assert [path for path in paths if not path.startswith(str(place.root))] == []
     assert runtime["restrict_oom_score_adj"] is True
+
+
+def test_images_of_the_node_s_own_are_asked_of_no_registry(place: Layout, tools: Tools) -> None:
+    """That of a mirror has the same content, and whoever has pulled it by a login needs none for the node's own."""
+    configuration.write(place, tools)
+    kubelet = yaml.safe_load((place.config / "kubelet.yaml").read_text())
+    assert kubelet["imagePullCredentialsVerificationPolicy"] == "NeverVerifyAllowlistedImages"
+    assert kubelet["preloadedImagesVerificationAllowlist"] == [platform_image("traefik").partition("/")[0] + "/*"]
 
 
 def test_nothing_listens_beyond_the_node(place: Layout, tools: Tools) -> None:
