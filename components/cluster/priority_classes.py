@@ -35,13 +35,16 @@ class PriorityClasses(pulumi.ComponentResource):
         self.register_outputs({"names": self.names})
 
     def _declare(self, name: str, title: str, value: int, preemption: str | None) -> pulumi.Output[str]:
+        # The API server changes neither in place, and there is one of a name. Pods keep the number they began with.
+        opts = child(self)
+        opts.replace_on_changes, opts.delete_before_replace = ["value", "preemptionPolicy"], True
         made = scheduling.v1.PriorityClass(
             name,
             metadata=meta.v1.ObjectMetaArgs(name=title),
             value=value,
             global_default=False,
             preemption_policy=preemption,
-            opts=child(self),
+            opts=opts,
         )
         known: pulumi.Output[str] = made.metadata.name
         return known

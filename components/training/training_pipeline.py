@@ -229,7 +229,7 @@ def _pod(
     account: pulumi.Input[str] | None,
     log_secret: pulumi.Input[str] | None,
 ) -> core.v1.PodSpecArgs:
-    store, pool, devices = args["store"], args.get("node_pool"), _devices(args)
+    store, devices = args["store"], _devices(args)
     claim = args.get("device_claim")
     command, first = _start(args)
     title = CONTAINER if _by_trainer(args) else "training"
@@ -268,10 +268,15 @@ def _pod(
     if args.get("workers", 1) > 1 and not _by_trainer(args):
         pod.subdomain = _title(args)
     pod.resource_claims = _claims(args)
-    if pool:
+    _place(pod, args)
+    return pod
+
+
+def _place(pod: core.v1.PodSpecArgs, args: TrainingPipelineArgs) -> None:
+    """Send the pod to the nodes of its pool, if it has one."""
+    if pool := args.get("node_pool"):
         pod.node_selector = placement.selector(pool, args.get("node_labels"))
         pod.tolerations = [
             core.v1.TolerationArgs(key=each["key"], operator=each["operator"])
             for each in placement.tolerations(args.get("tolerations"))
         ]
-    return pod

@@ -15,6 +15,7 @@ _CONTROLLERS = (
     "deployment-controller", "replicaset-controller", "statefulset-controller", "daemonset-controller",
     "resourcequota-controller", "garbage-collector-controller", "namespace-controller", "job-controller",
     "disruption-controller", "horizontal-pod-autoscaler-controller", "resourceclaim-controller",
+    "endpointslice-controller", "persistentvolume-binder-controller", "persistentvolumeclaim-protection-controller",
 )  # fmt: skip
 
 
