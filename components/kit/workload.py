@@ -72,16 +72,16 @@ class Workload:
         *,
         replicas: int = 1,
         strategy: apps.v1.DeploymentStrategyArgs | None = None,
-        depends_on: Sequence[pulumi.Resource] | None = None,
+        opts: pulumi.ResourceOptions | None = None,
     ) -> apps.v1.Deployment:
-        """Declare the pods as a Deployment."""
+        """Declare the pods as a Deployment; `opts` are a child's when absent."""
         return apps.v1.Deployment(
             self.name,
             metadata=self._metadata(self.app),
             spec=apps.v1.DeploymentSpecArgs(
                 replicas=replicas, strategy=strategy, selector=self._selector(), template=self._ranked(template)
             ),
-            opts=child(self.parent, depends_on),
+            opts=opts or child(self.parent),
         )
 
     def stateful_set(

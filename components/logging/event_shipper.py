@@ -25,7 +25,7 @@ def ship_events(
     resources = pods.resources("10m", "128Mi", "500m", scratch=SCRATCH)
     pod = collector_pod(EVENT_SHIPPER, args, config, resources, "100MiB", mounts, volumes)
     pod.service_account_name, pod.automount_service_account_token = account, True
-    return workload.deployment(pods.template(EVENT_SHIPPER, pod, document), depends_on=store)
+    return workload.deployment(pods.template(EVENT_SHIPPER, pod, document), opts=child(parent, store))
 
 
 def _account(workload: Workload, role_name: str) -> pulumi.Output[str]:

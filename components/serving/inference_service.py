@@ -16,7 +16,6 @@ from components.kit.workload import Workload
 from components.serving import rollout
 from components.serving.arguments import InferenceServiceArgs
 from components.serving.autoscaling import declare_autoscaler
-from components.serving.kserve import STANDARD
 from components.serving.looks import SERVICE_LABEL, Looks, looks
 from components.serving.predictor import predictor
 
@@ -25,6 +24,8 @@ _START_SECONDS = 300
 _BYTES_PER_SECOND = 1024**2
 # Of which revision the number of pods is, where the number is not declared.
 _AUTOSCALER = "autoscaler"
+# The word for inference services that are plain Deployments; before KServe 0.16 it was RawDeployment.
+_STANDARD = "Standard"
 
 
 class InferenceService(pulumi.ComponentResource):
@@ -181,7 +182,7 @@ def _metadata(args: InferenceServiceArgs, revision: pulumi.Output[str]) -> meta.
         namespace=args["namespace"],
         # KServe hands them on to the Deployment and its pods.
         annotations={
-            "serving.kserve.io/deploymentMode": args.get("deployment_mode", STANDARD),
+            "serving.kserve.io/deploymentMode": args.get("deployment_mode", _STANDARD),
             # The number of pods is declared: no autoscaler, which would look for metrics that nobody keeps.
             "serving.kserve.io/autoscalerClass": "external",
             rollout.REVISION: revision,

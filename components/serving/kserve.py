@@ -13,6 +13,8 @@ from components.kit.names import KSERVE_WEBHOOK, SERVING_RUNTIME
 from components.kit.options import child
 from components.kit.volumes import secret_volume
 from components.kit.workload import Workload
+from components.serving.controller_rollout import until_replaced
+from components.serving.looks import kubectl
 from components.serving.runtime import runtime
 from components.serving.webhooks import declare_webhooks
 
@@ -29,10 +31,11 @@ _DEFINITIONS = (
     "serving.kserve.io_servingruntimes",
     "serving.kserve.io_trainedmodels",
 )
-# The word for inference services that are plain Deployments; before KServe 0.16 it was RawDeployment.
-STANDARD = "Standard"
 _HELPER = {"image": "unused", "memoryRequest": "100Mi", "memoryLimit": "1Gi", "cpuRequest": "100m", "cpuLimit": "1"}
 _CONFIG = {
+    # Plain Deployments, by the word that every version knows: since KServe 0.16 it is Standard. In an upgrade the
+    # settings come before the controller, and with the new word that of before would refuse every inference service.
+    "deploy": {"defaultDeploymentMode": "RawDeployment"},
     "ingress": {
         # Required by the parser; the environment's own gateway routes to the predictor services.
         "ingressGateway": "none/none",
@@ -72,8 +75,8 @@ class KServeArgs(TypedDict):
     """What each of them asks for; 25m and 192Mi when absent."""
     priority_class: NotRequired[pulumi.Input[str] | None]
     """Name of the pods' priority class; none when absent."""
-    deployment_mode: NotRequired[str]
-    """KServe's word for plain Deployments: Standard when absent, RawDeployment before KServe 0.16."""
+    context: str
+    """Context of the kubeconfig under which an update looks whether the controller was replaced."""
 
 
 class KServe(pulumi.ComponentResource):
@@ -92,15 +95,15 @@ class KServe(pulumi.ComponentResource):
             opts=child(self),
         )
         account = self._account(workload, folder)
-        deploy = {"deploy": {"defaultDeploymentMode": args.get("deployment_mode", STANDARD)}}
         config = workload.config(
-            {key: json.dumps(value, sort_keys=True) for key, value in {**deploy, **_CONFIG}.items()},
-            title="inferenceservice-config",
+            {key: json.dumps(value, sort_keys=True) for key, value in _CONFIG.items()}, title="inferenceservice-config"
         )
         pod = _pod(args, account, workload.secret(key_pair_files(args["tls"]), "webhook", "kubernetes.io/tls"))
         # Both answer the webhooks, one of them works: it holds the lease.
         replicas = args.get("replicas", 2)
-        manager = workload.deployment(pods.template(_APP, pod), replicas=replicas, depends_on=[definitions, config])
+        waiting = child(self, [definitions, config])
+        waiting.hooks = self._replaced(name, args)
+        manager = workload.deployment(pods.template(_APP, pod), replicas=replicas, opts=waiting)
         if replicas > 1:
             workload.budget(min_available=1)
         # The API server asks it about the first object of these definitions, and refuses that while nobody answers.
@@ -117,6 +120,15 @@ class KServe(pulumi.ComponentResource):
         )
         self.runtime = served.metadata["name"]
         self.register_outputs({"runtime": self.runtime})
+
+    def _replaced(self, name: str, args: KServeArgs) -> pulumi.ResourceHookBinding:
+        """Return the hook by which an update of the controller ends once its webhooks are the new pods' alone."""
+
+        async def after(given: pulumi.ResourceHookArgs) -> None:
+            run = kubectl(args["context"], (given.new_inputs or {})["metadata"]["namespace"])
+            await until_replaced(_APP, run, lambda amiss: pulumi.log.warn(amiss, self))
+
+        return pulumi.ResourceHookBinding(after_update=[pulumi.ResourceHook(f"{name}-replaced", after)])
 
     def _account(self, workload: Workload, folder: str) -> pulumi.Output[str]:
         """Declare the controller's service account with the rights that come with it; return its name."""

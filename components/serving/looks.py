@@ -46,13 +46,13 @@ async def beside(ask: Callable[..., Value], *arguments: Any) -> Value:
 def kubectl(context: str, namespace: str) -> Kubectl:
     """Return a function that runs kubectl in a namespace.
 
-    It raises NotServingError without kubectl, and UnansweredError with its error output.
+    `stdin` is its input. It raises NotServingError without kubectl, and UnansweredError with its error output.
     """
 
-    def run(*arguments: str) -> str:
+    def run(*arguments: str, stdin: str = "") -> str:
         words = ["kubectl", "--context", context, "--namespace", namespace, "--request-timeout=20s", *arguments]
         try:
-            done = subprocess.run(words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+            done = subprocess.run(words, capture_output=True, text=True, check=False, input=stdin)
         except FileNotFoundError:
             raise NotServingError("kubectl is not on PATH, so it is not known whether the pods serve") from None
         if done.returncode != 0:

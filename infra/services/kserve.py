@@ -115,7 +115,7 @@ def _compose(context: Composition) -> None:
             "replicas": asked.replicas,
             "resources": {"cpu": asked.cpu, "memory": asked.memory},
             "priority_class": context.get(Namespaces).priority(KSERVE),
-            "deployment_mode": deployment_mode(context.environment),
+            "context": context.environment.cluster.context,
         },
         context.opts,
     )

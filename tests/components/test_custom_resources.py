@@ -67,6 +67,7 @@ def test_the_runtime_fits_its_definition() -> None:
                 "runtime_image": "registry/serving:1",
                 "tls": {"certificate": "certificate", "key": "key"},
                 "authority": "authority",
+                "context": "stellwerk",
             },
         )
     )

@@ -85,7 +85,7 @@ LIVES = {
     ),
     "KServe": Life(
         '"namespace": "lab-kserve", "image": "kserve:1", "manifests": MANIFESTS, "runtime_image": "serving:{}",'
-        '"tls": tls, "authority": AUTHORITY, "replicas": 1',
+        '"tls": tls, "authority": AUTHORITY, "replicas": 1, "context": "none"',
         "1", "2",
     ),
     "LogKeeper": Life(

@@ -1,5 +1,6 @@
 """KServe's real controllers over what the components declare: what a model becomes, and what an upgrade changes."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -8,8 +9,10 @@ import pytest
 
 from components.kit.access import LogStoreAccessArgs
 from components.kit.names import POOL_LABEL
+from components.serving.controller_rollout import until_replaced
+from components.serving.looks import UnansweredError
 from tests.support.devices import CLASS, claimed_devices, publish_class, publish_devices
-from tests.support.kserve import NAMESPACE, NOW, PREVIOUS, Installation
+from tests.support.kserve import NAMESPACE, NOW, OWNERS, PREVIOUS, Installation
 from tests.support.simulated import simulated_cluster
 from tests.support.tools import eventually
 
@@ -197,3 +200,43 @@ def test_a_model_claims_its_devices_on_the_pool_that_labels_select(cluster: Inst
             assert pod["metadata"]["annotations"][POOL_LABEL] == "gpus"
             users = [each["name"] for each in pod["spec"]["containers"] if each["resources"].get("claims")]
             assert users == ["kserve-container"]
+
+
+@pytest.mark.long
+def test_in_the_midst_of_an_upgrade_the_controller_of_before_serves_on_and_the_new_one_is_waited_for(
+    cluster: Installation,
+) -> None:
+    cluster.install(PREVIOUS)
+    with cluster.controller(PREVIOUS) as log:
+        cluster.direct(PREVIOUS)
+        # Definitions, role and settings come before the Deployment: other environments may apply in between.
+        cluster.install(NOW)
+        cluster.serve("digits", REPLICAS["digits"], PREVIOUS)
+        eventually(lambda: served(cluster), log)
+        # It doesn't know the new word: none of its pods may be left when the owner's own models get it.
+        with pytest.raises(AssertionError, match="only supported for raw deployment mode"):
+            cluster.serve("digits", REPLICAS["digits"], NOW)
+    (amiss,) = replaced(cluster, seconds=0)
+    assert "connection refused" in amiss
+    with cluster.controller(NOW) as log:
+        cluster.direct(NOW)
+        assert replaced(cluster, seconds=60) == []
+        cluster.serve("digits", REPLICAS["digits"], NOW)
+        eventually(lambda: all(map(_has_variable, cluster.deployments().values())), log)
+        eventually(lambda: served(cluster), log)
+        named = cluster.kubectl("get", "inferenceservices", "--all-namespaces", "--output=name").split()
+        assert named == ["inferenceservice.serving.kserve.io/digits"], "a dry run has made something"
+
+
+def replaced(cluster: Installation, seconds: float) -> list[str]:
+    """Return what the wait for a new controller reports, by kubectl as the program runs it."""
+    said: list[str] = []
+
+    def run(*arguments: str, stdin: str = "") -> str:
+        try:
+            return cluster.kubectl(*arguments, f"--namespace={OWNERS}", stdin=stdin)
+        except AssertionError as error:
+            raise UnansweredError(str(error)) from None
+
+    asyncio.run(until_replaced("kserve-controller-manager", run, said.append, seconds, rest=0))
+    return said

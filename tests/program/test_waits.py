@@ -78,3 +78,16 @@ def test_no_wait_goes_on_after_the_deadline_of_who_applies(name: str, run: Run, 
     answer(namespace, "another")
     with pytest.raises(NotServingError, match="in prod-serving"):
         asyncio.run(hook(program, name))
+
+
+def test_an_update_of_kserves_controller_waits_for_its_new_pods(released: Programs, namespace: Path) -> None:
+    (namespace / "answer.json").touch()
+    program = released["dev"]
+    given = pulumi.ResourceHookArgs(
+        urn="urn", id="", name="kserve", type="Deployment", new_inputs=program.of_kind("Deployment")["kserve"]
+    )
+    asyncio.run(program.hooks["kserve-replaced"](given))
+    asked = (namespace / "asked").read_text().splitlines()
+    assert len(asked) == 6
+    assert all("--namespace dev-kserve" in words for words in asked)
+    assert "get pods --selector app=kserve-controller-manager" in asked[0]

@@ -92,7 +92,7 @@ class Installation:
                     "runtime_image": "registry/serving:1",
                     "tls": {"certificate": "certificate", "key": "key"},
                     "authority": self.authority,
-                    "deployment_mode": release.mode,
+                    "context": "stellwerk",
                 },
             )
         )
