@@ -62,10 +62,12 @@ class Installation:
 
     def kubectl(self, *arguments: str, stdin: str = "") -> str:
         """Return what kubectl prints; fail with its message."""
-        done = subprocess.run(
-            [tool("kubectl"), f"--kubeconfig={self.plane.kubeconfig}", f"--cache-dir={self.folder}/cache", *arguments],
-            input=stdin, capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        command = [tool("kubectl"), f"--kubeconfig={self.plane.kubeconfig}", f"--cache-dir={self.folder}/cache"]
+        for _ in range(3):
+            done = subprocess.run([*command, *arguments], input=stdin, capture_output=True, text=True, check=False)
+            # It gives the server half a minute for its schemas, and a busy machine needs more, once.
+            if "Please retry" not in done.stderr:
+                break
         assert done.returncode == 0, done.stderr
         return done.stdout
 
