@@ -19,13 +19,22 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests of the lane that was asked for; whatever the order, what takes everything down comes last."""
+    """Keep the tests of the lane that was asked for, and sort them.
+
+    What has a cluster of its own comes before the one that the others share, what takes that one down comes last.
+    """
     wanted = config.getoption("lane")
     if wanted:
         left_out = [item for item in items if _lane(item) != wanted]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
-    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    if item.get_closest_marker("first"):
+        return 0
+    return 2 if item.get_closest_marker("last") else 1
 
 
 def _lane(item: pytest.Item) -> str:

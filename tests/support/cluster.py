@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +28,13 @@ LANES = {"story": (), "prod": ("prod",), "dev": ("dev",), "test": ("test",), "ow
 @pytest.fixture(scope="session")
 def fresh() -> Iterator[Project]:
     """A checkout and a state directory in which nothing has run yet; whatever a test starts is taken down."""
+    with checkout() as project:
+        yield project
+
+
+@contextmanager
+def checkout() -> Iterator[Project]:
+    """Yield a checkout with a state directory, both new unless they are kept; take down and remove what is not."""
     if os.geteuid() != 0:
         pytest.fail("the integration tests run a real cluster and need root; without root run `make check`")
     # Unix sockets have short names: pytest's own folders are too deep.

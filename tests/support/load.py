@@ -41,8 +41,7 @@ class Load:
 def load_on(project: Project, environment: str, clients: int = 2) -> Iterator[Load]:
     """Ask the environment's endpoint all the time; of each client every tenth request takes a new connection."""
     counted, url, trust = Load(), project.gateway(environment), project.trust(environment)
-    pixels = training_data().held_out.inputs["pixels"][:1]
-    body = _request(pixels.ravel().tolist(), list(pixels.shape))
+    body = request(1)
 
     def run() -> None:
         while not counted.stop.is_set():
@@ -63,6 +62,8 @@ def load_on(project: Project, environment: str, clients: int = 2) -> Iterator[Lo
             thread.join()
 
 
-def _request(data: list[float], shape: list[int]) -> bytes:
-    tensor = {"name": "pixels", "datatype": "FP32", "shape": shape, "data": data}
+def request(rows: int) -> bytes:
+    """Return the body of a request for the first held-out rows."""
+    pixels = training_data().held_out.inputs["pixels"][:rows]
+    tensor = {"name": "pixels", "datatype": "FP32", "shape": list(pixels.shape), "data": pixels.ravel().tolist()}
     return json.dumps({"inputs": [tensor]}).encode()

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
@@ -80,15 +80,17 @@ def _store(tools: Tools, layout: Layout) -> list[str | Path]:
     return [tools.path("ctr"), "--address", layout.containerd_socket, "--namespace", "k8s.io", "images"]
 
 
-def build(tools: Tools, layout: Layout, progress: Callable[[str], None]) -> None:
+def build(
+    tools: Tools, layout: Layout, progress: Callable[[str], None], images: Sequence[PlatformImage] = IMAGES
+) -> None:
     """Build what is missing or made from another binary, a few at a time: much of it is waiting for the disk."""
     record_file = layout.data / "platform-images.json"
     record = json.loads(record_file.read_text()) if record_file.exists() else {}
     stored = present(tools, layout)
     known = {reference: key for reference, key in record.items() if reference in stored}
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        keys = pool.map(lambda image: _provide(image, known.get(image.reference), tools, layout, progress), IMAGES)
-        for image, key in zip(IMAGES, keys, strict=True):
+        keys = pool.map(lambda image: _provide(image, known.get(image.reference), tools, layout, progress), images)
+        for image, key in zip(images, keys, strict=True):
             record[image.reference] = key
             record_file.write_text(json.dumps(record, indent=1))
 
