@@ -187,8 +187,8 @@ def test_models_serve_on_while_kserve_is_upgraded(older: Project) -> None:
 
 def repaired(project: Project, environment: str) -> None:
     """Put back the one thing that KServe takes away: whose number of pods it is stands beside what it writes itself."""
-    found = project.stellwerk("drift", "--env", environment, "--json", ok=False).stdout
-    (drifted,) = json.loads(found)["environments"][environment]
+    printed = project.stellwerk("drift", "--env", environment, "--json", ok=False).stdout
+    (drifted,) = json.loads(printed)["environments"][environment]
     assert (drifted["type"], drifted["fields"]) == ("kubernetes:apps/v1:DeploymentPatch", ["metadata.annotations"])
     project.stellwerk("drift", "--env", environment, "--repair", "--yes")
     assert project.ask("drift", "--env", environment)["environments"][environment] == []

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -94,8 +95,7 @@ def serves_nothing(project: Project) -> None:
     serving = ("-n", f"{NAME}-serving", "get")
     assert project.kubectl(*serving, "inferenceservices", "-o", "name") == ""
     assert project.kubectl(*serving, "resourcequota", "-o", "name").strip()
-    # Other lanes may be at a moment in which not all of theirs is well.
-    shown = json.loads(project.stellwerk("status", "--json", ok=False).stdout)["environments"]
+    shown = statuses(project)
     assert set(shown) == {*ENVIRONMENTS, NAME}
     status = shown[NAME]["models"][MODEL]
     assert status["release"] is None
@@ -104,6 +104,21 @@ def serves_nothing(project: Project) -> None:
     done = project.stellwerk("predict", MODEL, "--env", NAME, ok=False)
     assert done.returncode != 0
     assert f"{NAME} has no release of digits yet" in done.stderr
+
+
+def statuses(project: Project) -> Any:
+    """Return what `stellwerk status` says by environment.
+
+    Other lanes may be at a moment in which not all of theirs is well, or a file of theirs is refused.
+    """
+    done = project.stellwerk("status", "--json", ok=False)
+    for _ in range(20):
+        if done.stdout:
+            break
+        time.sleep(3)
+        done = project.stellwerk("status", "--json", ok=False)
+    assert done.stdout, done.stderr
+    return json.loads(done.stdout)["environments"]
 
 
 @pytest.mark.lane("prod")
