@@ -57,7 +57,7 @@ class Shipper:
         self._sending: list[Document] = []
         self._count = self._held = self._left_out = 0
         self._said_left_out = -_SAY_EVERY_SECONDS
-        self._ended = False
+        self._ended = self._given_up = False
         # A copy of this process has no thread that sends: what it logs is for the node's shipper.
         os.register_at_fork(after_in_child=self._end_in_child)
         self._thread = threading.Thread(target=self._run, name="shipping", daemon=True)
@@ -98,6 +98,7 @@ class Shipper:
             # Of those on their way nobody knows whether they arrive: their ids are the same.
             left = [*self._sending, *self._waiting]
             self._waiting.clear()
+            self._given_up = True
         self._print_back(left)
 
     def _end_in_child(self) -> None:
@@ -134,6 +135,8 @@ class Shipper:
     def _gather(self) -> bool:
         """Wait for lines; return whether any are to be sent, once they are in `_sending`."""
         with self._changed:
+            if self._given_up:
+                return False
             if self._sending:
                 return True
             self._changed.wait_for(lambda: self._waiting or self._ended)
@@ -172,7 +175,8 @@ class Shipper:
         self._say("error", f"{count} lines are on standard output alone: the buffer of {room} for them is full")
 
     def _say(self, level: str, message: str) -> None:
-        _write(self.ship(say(self._origin, level, message)))
+        if not self._given_up:
+            _write(self.ship(say(self._origin, level, message)))
 
     def _print_back(self, documents: list[Document]) -> None:
         """Print lines once more, without the mark: the node's shipper stores them under their ids."""

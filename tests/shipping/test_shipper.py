@@ -190,6 +190,14 @@ def test_what_the_store_refuses_is_printed_again_without_the_mark(
     )
 
 
+def test_once_closed_nothing_is_sent_or_said_any_more(bulk: Bulk) -> None:
+    bulk.answer = lambda _: 503
+    ships = shipper(bulk)
+    ships.ship(line("never"))
+    ships.close(0.1)
+    until(lambda: not [thread for thread in threading.enumerate() if thread.name == "shipping"])
+
+
 def test_what_waits_at_the_end_is_sent_or_printed_again(bulk: Bulk, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     ships = shipper(bulk)
     ships.ship(line("sent"))
