@@ -18,6 +18,7 @@ from infra.services.serving import Model
 # So many models of an environment are asked at a time: one that does not answer is waited for, and costs nobody
 # anything meanwhile. httpx has no more connections.
 ASKED_AT_ONCE = 100
+ANSWER_SECONDS = 3.0
 # Of files and environments: enough to hide the way, few enough for the store.
 _AT_ONCE = 16
 
@@ -88,7 +89,7 @@ def answers(targets: Mapping[str, Endpoint]) -> dict[str, str | None]:
     """Return the release with which each model answers; all are behind one gateway, and share the connections to it."""
     if not targets:
         return {}
-    with next(iter(targets.values())).client(timeout=3) as client:
+    with next(iter(targets.values())).client(ANSWER_SECONDS) as client:
         return _each(targets, lambda name: answering_release(targets[name], client), ASKED_AT_ONCE)
 
 

@@ -8,8 +8,13 @@ import pytest
 
 from delivery.clients.processes import end_survivors
 
-URL = "file:///somewhere/backend"
 Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """Return a backend of the test's own: another one, beside it, would end its processes."""
+    return f"file://{tmp_path}/backend"
 
 
 @pytest.fixture
@@ -34,38 +39,38 @@ def start(tmp_path: Path) -> Iterator[Start]:
         process.wait()
 
 
-def test_a_provider_that_has_outlived_its_engine_is_ended(start: Start) -> None:
-    provider, host = start("pulumi-resource-kubernetes", URL), start("pulumi-language-python", URL)
-    assert end_survivors(URL) == 2
+def test_a_provider_that_has_outlived_its_engine_is_ended(start: Start, url: str) -> None:
+    provider, host = start("pulumi-resource-kubernetes", url), start("pulumi-language-python", url)
+    assert end_survivors(url) == 2
     assert (provider.wait(5), host.wait(5)) == (-9, -9)
 
 
-def test_a_provider_of_a_copy_of_the_state_is_one_of_the_backend_s(start: Start) -> None:
-    provider = start("pulumi-resource-kubernetes", "file:///tmp/copy", of=f"{URL}?metadata=skip")
+def test_a_provider_of_a_copy_of_the_state_is_one_of_the_backend_s(start: Start, url: str) -> None:
+    provider = start("pulumi-resource-kubernetes", "file:///tmp/copy", of=f"{url}?metadata=skip")
     assert end_survivors("file:///tmp/copy") == 0
-    assert end_survivors(URL) == 1
+    assert end_survivors(url) == 1
     assert provider.wait(5) == -9
 
 
-def test_whatever_is_not_of_a_dead_engine_of_this_backend_goes_on(start: Start) -> None:
+def test_whatever_is_not_of_a_dead_engine_of_this_backend_goes_on(start: Start, url: str) -> None:
     others = [
         start("pulumi-resource-kubernetes", "file:///another/backend"),
         start("pulumi-resource-kubernetes", None),
-        start("another-program", URL),
+        start("another-program", url),
     ]
-    assert end_survivors(URL) == 0
+    assert end_survivors(url) == 0
     assert [process.poll() for process in others] == [None, None, None]
 
 
-def test_the_provider_of_an_engine_that_runs_goes_on(start: Start, tmp_path: Path) -> None:
+def test_the_provider_of_an_engine_that_runs_goes_on(start: Start, url: str, tmp_path: Path) -> None:
     (tmp_path / "pulumi-resource-kubernetes").symlink_to("/bin/sleep")
-    engine = start("pulumi", URL, "/bin/sh", "-c", "pulumi-resource-kubernetes 60 & echo $!; wait")
+    engine = start("pulumi", url, "/bin/sh", "-c", "pulumi-resource-kubernetes 60 & echo $!; wait")
     assert engine.stdout is not None
     provider = Path("/proc", engine.stdout.readline().decode().strip())
     try:
-        assert end_survivors(URL) == 0
+        assert end_survivors(url) == 0
         assert provider.exists()
     finally:
         engine.kill()
         engine.wait()
-        assert end_survivors(URL) == 1, "without its engine it is one of those"
+        assert end_survivors(url) == 1, "without its engine it is one of those"
