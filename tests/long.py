@@ -1,6 +1,7 @@
 """Runs the long tests, as `make test-long` does, and keeps the table of their last runs in docs/long-tests.md.
 
-`python -m tests.long [arguments of pytest]`: of a part of the tests, their rows alone are written anew.
+`python -m tests.long [arguments of pytest]`: of a part of the tests, their rows alone are written anew. Without
+arguments all run: those that need the cluster here, the others beside them.
 """
 
 import ast
@@ -15,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.__main__ import Beside
+
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "long-tests.md"
 _ROW = re.compile(r"^\| `(?P<file>tests/[^`]+)` \|")
@@ -22,7 +25,8 @@ _HEAD = """\
 # Long tests
 
 What `make test-long` ran, file by file, when it ran last. Time is that of its tests with what they set up first: a
-cluster of the tests' own, which several files share, counts where it came up. Times of a shared machine with two cores.
+cluster of the tests' own, which several files share, counts where it came up. What needs the cluster runs beside what
+does not. Times of a shared machine with two cores.
 
 | tests | what they show | outcome | min | run |
 |---|---|---|---|---|
@@ -45,9 +49,23 @@ class Recorder:
             self.outcomes[file][report.outcome] += 1
 
 
+_CLUSTER, _OTHERS = ("-m", "long and integration"), ("-m", "long and not integration")
+
+
 def main(arguments: list[str]) -> int:
+    beside = None
+    if not arguments:
+        beside = Beside("without the cluster", [sys.executable, "-m", "tests.long", *_OTHERS])
     recorder = Recorder()
-    code = pytest.main(["-m", "long", *arguments], plugins=[recorder])
+    code = int(pytest.main(["-m", "long", *(arguments or _CLUSTER)], plugins=[recorder]))
+    # Before the page is written: both halves write it.
+    other = beside.join() if beside else 0
+    _keep(recorder)
+    return code or other
+
+
+def _keep(recorder: Recorder) -> None:
+    """Write the rows of what ran."""
     commit = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
     ).stdout.strip()
@@ -55,7 +73,6 @@ def main(arguments: list[str]) -> int:
     made = {file: row(file, outcome, recorder.seconds[file], run) for file, outcome in recorder.outcomes.items()}
     if made:
         PAGE.write_text(page(PAGE.read_text() if PAGE.exists() else "", made))
-    return int(code)
 
 
 def page(before: str, rows: Mapping[str, str]) -> str:
