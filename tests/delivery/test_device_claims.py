@@ -59,6 +59,8 @@ def end(plane: ControlPlane, name: str) -> None:
         # Without a kubelet nobody else ends them.
         plane.delete(f"/api/v1/namespaces/{TRAINING}/pods/{pod['metadata']['name']}?gracePeriodSeconds=0")
     eventually(lambda: not pods_of(plane, name), NOTHING)
+    # Their claims go later: the next test would take them for its own.
+    eventually(lambda: not any(pod.startswith(name) for pod in claimed_devices(plane, TRAINING)), NOTHING)
 
 
 def test_pods_of_a_distributed_job_get_devices_of_the_pool_that_labels_select(plane: ControlPlane) -> None:
