@@ -266,7 +266,7 @@ def test_repair_waits_for_a_promotion(
         repair.join(0.1)
         assert repair.is_alive()
         assert pulumi(CHANGED) == []
-    repair.join(60)
+    repair.join(300)
     assert [line.split()[1] for line in pulumi()] == ["preview", "up"]
 
 
