@@ -14,8 +14,8 @@ from delivery.operations.transcription import is_built_in, path, reduced
 
 Object = Mapping[str, Any]
 
-# The scheduler decides on a pod within milliseconds.
-_DECISION_SECONDS = 30
+# The scheduler decides on a pod within milliseconds, unless the machine is busy.
+_DECISION_SECONDS = 120
 _POLL_SECONDS = 0.005
 _CONNECTIONS, _MANY = 4, 20
 # A namespace of the question's own. What admission says there of a pod shows which limits and quotas it has read: it

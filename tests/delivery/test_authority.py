@@ -47,7 +47,7 @@ def handshake(pair: dict[str, str], trusted: str, name: str, folder: Path) -> by
     trust.verify_flags |= ssl.VERIFY_X509_STRICT
     with (
         listening(tls_server(pair, folder)) as port,
-        socket.create_connection(("127.0.0.1", port), timeout=5) as plain,
+        socket.create_connection(("127.0.0.1", port), timeout=60) as plain,
         trust.wrap_socket(plain, server_hostname=name) as tls,
     ):
         return tls.recv(5)

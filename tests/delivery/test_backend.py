@@ -6,7 +6,6 @@ import socket
 import stat
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,6 @@ import pytest
 from delivery.clients.backend import Backend
 from delivery.clients.engine import Engine
 from delivery.clients.snapshots import Snapshots
-from delivery.clock import Clock
 from delivery.errors import DeliveryError
 from infra.values import ROOT
 from tests.support.engine import FakeEngine
@@ -32,10 +30,10 @@ def backend(pulumi: FakeEngine) -> Backend:
 
 
 def test_changes_of_one_environment_wait_for_each_other(
-    tmp_path: Path, target_variables: dict[str, str], words: Words
+    tmp_path: Path, target_variables: dict[str, str], words: Words, clock: FakeClock
 ) -> None:
     """By processes: another checkout with the same backend, too. The system frees the lock of one that is killed."""
-    backend = Backend(Engine(tmp_path, target_variables, Clock()))
+    backend = Backend(Engine(tmp_path, target_variables, clock))
     program = f"""if True:
         import sys, time
         sys.path.insert(0, {str(ROOT)!r})
@@ -52,7 +50,7 @@ def test_changes_of_one_environment_wait_for_each_other(
     assert process.stdout.readline() == "locked\n"
     with backend.locked("test", words.console):
         assert words.stream.getvalue() == "", "another environment's lock was waited for"
-    threading.Timer(0.2, process.kill).start()
+    clock.asleep = lambda _: process.kill()
     with backend.locked("prod", words.console):
         assert process.wait() != 0
     assert words.stream.getvalue() == "waiting for another change of prod to end\n"
@@ -91,6 +89,8 @@ def test_the_state_of_a_stack_is_another_after_each_update(backend: Backend, tmp
     (folder / "prod.json").write_text("{}")
     before = backend.state("prod")
     (folder / "test.json").write_text("{}")
+    # Both may have been written within one tick of the file system's clock.
+    os.utime(folder / "test.json", ns=(0, 0))
     assert backend.state("prod") == before
     os.replace(folder / "test.json", folder / "prod.json")
     assert backend.state("prod") != before

@@ -137,7 +137,7 @@ def test_nothing_was_changed(pulumi: Callable[..., list[str]], stellwerk: Comman
 
 
 def test_environments_are_compared_side_by_side(pulumi: Any, stellwerk: Command, tmp_path: Path) -> None:
-    count = f"echo >> {tmp_path}/begun; for _ in $(seq 100); do [ $(wc -l < {tmp_path}/begun) = 2 ] && exit; sleep 0.1"
+    count = f"echo >> {tmp_path}/begun; for _ in $(seq 600); do [ $(wc -l < {tmp_path}/begun) = 2 ] && exit; sleep 0.1"
     pulumi(answers=f"{count}; done; exit 255")
     assert stellwerk("drift")[0] == 0
 
@@ -266,7 +266,7 @@ def test_repair_waits_for_a_promotion(
         repair.join(0.1)
         assert repair.is_alive()
         assert pulumi(CHANGED) == []
-    repair.join(60)
+    repair.join(300)
     assert [line.split()[1] for line in pulumi()] == ["preview", "up"]
 
 

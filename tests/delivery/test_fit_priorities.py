@@ -14,7 +14,7 @@ from tests.support.placements import Playground
 from tests.support.simulated import asked, simulated_cluster, variables
 from tests.support.situations import NAMESPACE, Situation, node
 
-pytestmark = [pytest.mark.tools, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.tools, pytest.mark.timeout(1200)]
 CLASSES = "/apis/scheduling.k8s.io/v1/priorityclasses"
 Object = dict[str, Any]
 

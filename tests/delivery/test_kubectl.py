@@ -92,13 +92,14 @@ def test_a_cluster_that_does_not_answer_is_one_line(said: str, tmp_path: Path) -
 
 @pytest.mark.tools
 def test_real_kubectl_s_words_are_understood(tmp_path: Path) -> None:
+    path = f"{tool('kubectl').parent}:/usr/bin:/bin"
     with socket.socket() as taken:
+        # Nobody listens there, nor can another one begin to.
         taken.bind(("127.0.0.1", 0))
         server = f"https://127.0.0.1:{taken.getsockname()[1]}"
-    path = f"{tool('kubectl').parent}:/usr/bin:/bin"
-    kubectl = using(kubeconfig(tmp_path / "config", server), PATH=path)
-    with pytest.raises(DeliveryError, match="cluster of prod does not answer: "):
-        kubectl.require()
+        kubectl = using(kubeconfig(tmp_path / "config", server), PATH=path)
+        with pytest.raises(DeliveryError, match="cluster of prod does not answer: "):
+            kubectl.require()
     kubectl = using(kubeconfig(tmp_path / "config", server, "minikube"), PATH=path)
     with pytest.raises(DeliveryError, match=r"has no context 'stellwerk'; contexts there: minikube;"):
         kubectl.require()

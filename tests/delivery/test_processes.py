@@ -1,6 +1,7 @@
 """What outlives a killed engine is ended, and nothing else."""
 
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 from delivery.clients.processes import end_survivors
 
 Start = Callable[..., subprocess.Popen[bytes]]
+# Seconds: a killed process ends at once where the machine is not busy.
+PATIENCE = 60
 
 
 @pytest.fixture
@@ -31,6 +34,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         variables |= {"STELLWERK_BACKEND": of} if of else {}
         process = subprocess.Popen([tmp_path / name, *(arguments or ("60",))], env=variables, stdout=subprocess.PIPE)
         started.append(process)
+        await_program(process.pid, name)
         return process
 
     yield begin
@@ -39,17 +43,24 @@ def start(tmp_path: Path) -> Iterator[Start]:
         process.wait()
 
 
+def await_program(pid: int, name: str) -> None:
+    """Wait until a process that has been started is this program: its name comes first, then its variables."""
+    place = Path("/proc", str(pid))
+    while (place / "comm").read_text().strip() != name[:15] or not (place / "environ").read_bytes():
+        time.sleep(0.01)
+
+
 def test_a_provider_that_has_outlived_its_engine_is_ended(start: Start, url: str) -> None:
     provider, host = start("pulumi-resource-kubernetes", url), start("pulumi-language-python", url)
     assert end_survivors(url) == 2
-    assert (provider.wait(5), host.wait(5)) == (-9, -9)
+    assert (provider.wait(PATIENCE), host.wait(PATIENCE)) == (-9, -9)
 
 
 def test_a_provider_of_a_copy_of_the_state_is_one_of_the_backend_s(start: Start, url: str) -> None:
     provider = start("pulumi-resource-kubernetes", "file:///tmp/copy", of=f"{url}?metadata=skip")
     assert end_survivors("file:///tmp/copy") == 0
     assert end_survivors(url) == 1
-    assert provider.wait(5) == -9
+    assert provider.wait(PATIENCE) == -9
 
 
 def test_whatever_is_not_of_a_dead_engine_of_this_backend_goes_on(start: Start, url: str) -> None:
@@ -66,7 +77,9 @@ def test_the_provider_of_an_engine_that_runs_goes_on(start: Start, url: str, tmp
     (tmp_path / "pulumi-resource-kubernetes").symlink_to("/bin/sleep")
     engine = start("pulumi", url, "/bin/sh", "-c", "pulumi-resource-kubernetes 60 & echo $!; wait")
     assert engine.stdout is not None
-    provider = Path("/proc", engine.stdout.readline().decode().strip())
+    pid = int(engine.stdout.readline())
+    await_program(pid, "pulumi-resource-kubernetes")
+    provider = Path("/proc", str(pid))
     try:
         assert end_survivors(url) == 0
         assert provider.exists()

@@ -81,6 +81,6 @@ def test_credentials_are_encrypted_with_the_key_and_read_by_nobody_without_it(
     init(Session(Project(engine.root), engine.variables, local), STACK, words.console)
     assert (engine.root / "stacks" / f"Pulumi.{STACK}.yaml").read_text() == again
     # As in another account: it has no such key.
-    assert httpx.post(f"{kms.meta.endpoint_url}/moto-api/reset", trust_env=False).is_success
+    assert httpx.post(f"{kms.meta.endpoint_url}/moto-api/reset", trust_env=False, timeout=60).is_success
     with pytest.raises(DeliveryError, match="KMS: Decrypt"):
         engine.credentials(STACK)

@@ -1,5 +1,6 @@
 """Definitions of custom resources, as the toolchain has them of their projects, in a control plane of a test's own."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +21,15 @@ def define(plane: ControlPlane, folder: str) -> None:
         pytest.skip(f"{place} is not made yet: `.venv/bin/python -m infra.local.toolchain --only …` does it")
     for file in sorted(place.glob("*.yaml")):
         for definition in yaml.load_all(file.read_text(), yaml.CSafeLoader):
-            name = definition["metadata"]["name"]
+            path = _path(definition["spec"])
             try:
                 plane.create(_DEFINITIONS, definition)
             except RefusedError as error:
                 assert "already exists" in str(error)
-            eventually(lambda name=name: _served(plane.read(f"{_DEFINITIONS}/{name}")), Path("/dev/null"))
+            eventually(lambda path=path: plane.client.get(path).is_success, Path("/dev/null"))
 
 
-def _served(definition: Any) -> bool:
-    conditions = (definition.get("status") or {}).get("conditions") or []
-    return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
+def _path(spec: Mapping[str, Any]) -> str:
+    """Return where objects of a definition are listed: once that is answered they can be made, too."""
+    version = next(each["name"] for each in spec["versions"] if each["served"])
+    return f"/apis/{spec['group']}/{version}/{spec['names']['plural']}"

@@ -21,7 +21,7 @@ def memory_group(limit: int) -> Iterator[list[str]]:
     try:
         yield ["sh", "-c", f'echo $$ > {group}/cgroup.procs; exec "$@"', "sh"]
     finally:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while group.exists() and time.monotonic() < deadline:
             with contextlib.suppress(OSError):
                 group.rmdir()

@@ -18,8 +18,8 @@ def client(timeout_s: float) -> httpx.Client:
 class Hosts:
     """Remembers which origins answered."""
 
-    def __init__(self, patience_s: float = PATIENCE_S) -> None:
-        self._patience_s = patience_s
+    def __init__(self, patience_s: float | None = None) -> None:
+        self._patience_s = PATIENCE_S if patience_s is None else patience_s
         self._answers: dict[str, bool] = {}
 
     def check(self, urls: Iterable[str]) -> None:

@@ -74,7 +74,7 @@ def version_of(tool: Tool, command: Path) -> str | None:
         # Pulumi writes a log, even of this, to its home.
         with tempfile.TemporaryDirectory() as home:
             environment = {**os.environ, "PULUMI_HOME": home}
-            done = subprocess.run(line, capture_output=True, text=True, timeout=20, check=False, env=environment)
+            done = subprocess.run(line, capture_output=True, text=True, timeout=60, check=False, env=environment)
     except (OSError, subprocess.TimeoutExpired):
         return None
     match = re.search(tool.path.pattern, done.stdout + done.stderr)

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from delivery.clients import tickets
 from delivery.clients.forges.forge import Forge, Ticket
 from delivery.clients.tickets import Page, Requirement, lookup
 from delivery.errors import DeliveryError
@@ -46,7 +47,9 @@ class Atlassian:
 
 
 @pytest.fixture
-def atlassian() -> Iterator[Atlassian]:
+def atlassian(monkeypatch: pytest.MonkeyPatch) -> Iterator[Atlassian]:
+    # On a busy machine it answers late.
+    monkeypatch.setattr(tickets, "_SECONDS", 60)
     made = Atlassian()
 
     class Handler(BaseHTTPRequestHandler):

@@ -42,7 +42,6 @@ def stellwerk(home: Path, *arguments: str, **given: str) -> subprocess.Completed
 
 
 def test_a_command_with_everything_set_leaves_no_trace(home: Path) -> None:
-    link = LINK.readlink() if LINK.is_symlink() else None
     backend = home.parent / "backend"
     done = stellwerk(
         home,
@@ -55,7 +54,8 @@ def test_a_command_with_everything_set_leaves_no_trace(home: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert '"environments": {}' in done.stdout
     assert list(home.iterdir()) == []
-    assert (LINK.readlink() if LINK.is_symlink() else None) == link
+    # Another test may make it meanwhile; from here it would lead to a cache below this home.
+    assert not LINK.is_symlink() or not LINK.readlink().is_relative_to(home)
 
 
 def test_without_a_target_the_message_names_both_ways_to_one(home: Path) -> None:

@@ -1,5 +1,6 @@
 """Whose processes are ended."""
 
+import os
 import shutil
 import subprocess
 import time
@@ -13,9 +14,11 @@ from infra.local.cluster.layout import Layout
 
 
 @pytest.fixture
-def kubelet(tmp_path: Path) -> Path:
-    """A program of this name that sleeps."""
-    program = tmp_path / "kubelet"
+def kubelet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A program that sleeps, and stands for a kubelet under a name of its own: a real cluster may run beside it."""
+    program = tmp_path / f"kubelet-{os.getpid()}"
+    running = cleanup._running
+    monkeypatch.setattr(cleanup, "_running", lambda name: running(program.name if name == "kubelet" else name))
     sleep = shutil.which("sleep")
     assert sleep
     shutil.copy(sleep, program)
@@ -24,17 +27,17 @@ def kubelet(tmp_path: Path) -> Path:
 
 def test_another_cluster_s_kubelet_is_seen_as_long_as_it_lives(place: Layout, kubelet: Path) -> None:
     """One that has just ended keeps its name until somebody waits for it: nobody's pods are its."""
-    before = cleanup._running("kubelet")
-    process = subprocess.Popen([kubelet, "60"])
+    assert not cleanup._foreign_kubelet(place)
+    process = subprocess.Popen([kubelet, "600"])
     try:
-        deadline = time.monotonic() + 10
-        while len(cleanup._running("kubelet")) == len(before) and time.monotonic() < deadline:
+        deadline = time.monotonic() + 60
+        while not cleanup._running("kubelet") and time.monotonic() < deadline:
             time.sleep(0.01)
         assert cleanup._foreign_kubelet(place)
         process.kill()
         while Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z":
             time.sleep(0.01)
-        assert len(cleanup._running("kubelet")) == len(before)
+        assert not cleanup._foreign_kubelet(place)
     finally:
         process.kill()
         process.wait()

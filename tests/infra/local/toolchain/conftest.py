@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.local.toolchain import hosts
 from infra.local.toolchain.manifest import Manifest, load
 from tests.support.toolchain import GO, MakeManifest, ReleaseServer
 
@@ -24,6 +25,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GOCACHE", go_cache)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "cache" / "stellwerk"
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever answers is heard, however busy the machine is: only one that says nothing is waited for so long."""
+    monkeypatch.setattr(hosts, "PATIENCE_S", 60.0)
 
 
 @pytest.fixture

@@ -197,6 +197,6 @@ def test_two_runs_at_once_build_once(make_manifest: MakeManifest, cache: Path, t
     )
     command = [sys.executable, "-c", program, str(root)]
     runs = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    texts = [run.communicate(timeout=60)[0] for run in runs]
+    texts = [run.communicate(timeout=300)[0] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], texts
     assert sum("Go modules" in text for text in texts) == 1, texts

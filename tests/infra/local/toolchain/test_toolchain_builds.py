@@ -48,7 +48,7 @@ name = "{name}"
 version = "1.0"
 go = {{ group = "{name}", package = "." }}
 """
-# One step waits for what another leaves: where they do not run at the same time it fails after a minute.
+# One step waits for what another leaves: where they do not run at the same time it fails after some minutes.
 _GO = """#!/bin/sh
 step="$(basename "$PWD") $*"
 case "$step" in *"list -export"*) touch "{place}/$(basename "$PWD")" ;; esac
@@ -56,7 +56,7 @@ case "$step" in "{step}"*)
     tries=0
     while [ ! -e "{place}/{event}" ]; do
         tries=$((tries + 1))
-        [ $tries -lt 600 ] || {{ echo "{event}: nothing runs beside this" >&2; exit 1; }}
+        [ $tries -lt 3000 ] || {{ echo "{event}: nothing runs beside this" >&2; exit 1; }}
         sleep 0.1
     done ;;
 esac
