@@ -18,7 +18,9 @@ MODEL = "/v2/models/digits"
 
 def raw(server: Server, *pieces: bytes) -> bytes:
     """Send bytes as they are, and return the first answer."""
-    with socket.create_connection(("127.0.0.1", int(server.url.rsplit(":", 1)[1])), timeout=plain_http.PATIENCE) as client:
+    with socket.create_connection(
+        ("127.0.0.1", int(server.url.rsplit(":", 1)[1])), timeout=plain_http.PATIENCE
+    ) as client:
         for piece in pieces:
             client.sendall(piece)
         answer = b""
