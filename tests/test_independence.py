@@ -14,7 +14,7 @@ from tests.support.documents import TEAM
 from tests.support.project import copy_checkout
 
 # On an idle machine some seconds each; `make test` leaves them what the cluster does not need.
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 # The other team's words for those of the tests' own one; its node ports are others, too.
 _WORDS = {r"\bdev\b": "lab-eu", r"\btest\b": "serving", r"\bprod\b": "live", "digits": "prices", "30([49])": r"31\1"}
 _PYTEST = (
@@ -26,6 +26,7 @@ _PYTEST = (
     "-p",
     "no:xdist",
     f"--ignore=tests/{Path(__file__).name}",
+    "--timeout=600",
 )
 # What looks at the checkout itself: rules of the house, its documents, its node, its models.
 _CHOSEN = (
@@ -84,4 +85,4 @@ def test_every_test_is_found_in_a_checkout_without_anything_of_a_team(checkout: 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
 def test_every_test_that_needs_nothing_holds_in_any_checkout(checkout: Path) -> None:
-    passes(checkout, ["-m", "not integration and not tools and not long", "--timeout", "600"])
+    passes(checkout, ["-m", "not integration and not tools and not long"])

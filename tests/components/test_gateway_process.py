@@ -130,7 +130,7 @@ def test_no_request_is_lost_when_a_gateway_ends(start: Start) -> None:
             until(lambda: first.ready() in (0, 503), first)
             time.sleep(1)
             proxy.targets = [second.port]
-            assert first.process.wait(120) == 0
+            assert first.process.wait() == 0
             until(lambda: answered[0] > 200, second)
         finally:
             stop.set()
@@ -198,7 +198,7 @@ def test_a_client_that_floods_is_slowed_down(binary: Path, backend: Backend, tmp
     finally:
         gateway.stop()
     assert {answer.status_code for answer in answers} == {200, 429}
-    assert "retry-after" in answers[-1].headers
+    assert all("retry-after" in answer.headers for answer in answers if answer.status_code == 429)
 
 
 def test_a_page_asks_for_its_login_and_models_for_none(binary: Path, backend: Backend, tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]
             changed = changed.replace(old, new)
         (folder / ("routes" if name == "routes.yaml" else ".") / name).write_text(changed)
     trust = ssl.create_default_context(cadata=certificate)
-    client = httpx.Client(base_url=f"https://127.0.0.1:{port}", verify=trust, trust_env=False)
+    client = httpx.Client(base_url=f"https://127.0.0.1:{port}", verify=trust, trust_env=False, timeout=60)
 
     def answers() -> bool:
         try:

@@ -265,9 +265,12 @@ def test_what_kibana_refuses_is_told(serve: Any, secrets: Path) -> None:
         import_objects(Server(kibana.url, secrets), saved_objects({"test": "logs-stellwerk-test-*"}))
 
 
-def test_a_server_that_starts_is_waited_for_and_one_that_stays_away_is_told(serve: Any, secrets: Path) -> None:
+def test_a_server_that_starts_is_waited_for_and_one_that_stays_away_is_told(
+    serve: Any, secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("components.logging.keeper.keep_logs.time.sleep", lambda _: None)
     answers = iter([(503, {}), (200, {"ok": True})])
-    starting = Server(serve(lambda *_: next(answers)).url, secrets, wait_seconds=1)
+    starting = Server(serve(lambda *_: next(answers)).url, secrets, wait_seconds=60)
     assert starting.ask("GET", "/") == (200, {"ok": True})
     with pytest.raises(KeeperError, match="503"):
         Server(serve(lambda *_: (503, {})).url, secrets, wait_seconds=0.1).ask("GET", "/")

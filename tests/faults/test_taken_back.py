@@ -10,7 +10,7 @@ from delivery.clients.owned import Owned, delete, owned, unknown
 from tests.faults.world import PROJECT, World
 from tests.support.project import Project
 
-pytestmark = [pytest.mark.integration, pytest.mark.lane("own"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.lane("own"), pytest.mark.timeout(3600)]
 BEFORE, UPDATE = ("up", 0, 0), ("up", 1, 0)
 # What the update makes, and the stack before it does not declare.
 MADE = "edition-2"

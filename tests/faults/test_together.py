@@ -10,7 +10,7 @@ import pytest
 from tests.faults.world import World
 from tests.support.project import Project, in_parallel
 
-pytestmark = [pytest.mark.integration, pytest.mark.lane("own"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.lane("own"), pytest.mark.timeout(3600)]
 FIRST, SECOND = ("up", 1, 0), ("up", 2, 0)
 
 

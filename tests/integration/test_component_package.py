@@ -11,7 +11,7 @@ from tests.support.package import PACKAGE, journey, package_engine
 from tests.support.project import Project
 from tests.support.tools import tool
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 
 
 @pytest.mark.lane("own")

@@ -17,9 +17,9 @@ def test_no_request_is_lost_when_pods_of_a_gateway_are_deleted_and_rolled_out(pr
     with load_on(project, "test", clients=4) as load:
         first, *_ = kubectl("get", "pods", "-l", "app=gateway", "-o", "name").split()
         kubectl("delete", first, "--wait=false")
-        kubectl("rollout", "status", "deployment/gateway", "--timeout=120s")
+        kubectl("rollout", "status", "deployment/gateway", "--timeout=300s")
         kubectl("rollout", "restart", "deployment/gateway")
-        kubectl("rollout", "status", "deployment/gateway", "--timeout=120s")
+        kubectl("rollout", "status", "deployment/gateway", "--timeout=300s")
         # The last of the old pods drains still.
         time.sleep(10)
     assert load.failures == []

@@ -31,7 +31,7 @@ def test_an_image_that_cannot_be_pulled_fails_the_update_and_leaves_the_pods(
     file.write_text(text.replace(f"release: {release}", f"release: {broken}").replace(image.group(1), "0" * 64))
     project.edit("prod", lambda config: config["stellwerk:models"][MODEL].update(release=broken))
     try:
-        done = project.up("prod", ok=False, **deadline(20))
+        done = project.up("prod", ok=False, **deadline(60))
         preview = project.pulumi("preview", "--stack", "prod", "--diff").stdout
     finally:
         file.unlink()
@@ -50,7 +50,7 @@ def test_a_quota_that_others_use_up_fails_the_update(project: Project, restored:
     try:
         resources = {"cpu": "60m", "memory": "512Mi"}
         project.edit("prod", lambda config: config["stellwerk:models"][MODEL].update(resources=resources))
-        done = project.up("prod", ok=False, **deadline(20))
+        done = project.up("prod", ok=False, **deadline(60))
     finally:
         project.kubectl("-n", NAMESPACE, "delete", "quota", "full")
     assert done.returncode != 0

@@ -107,7 +107,7 @@ def _remove(project: Project, release: str, folder: Path) -> None:
         assert {item["Key"] for item in objects} == needed
         project.assert_no_changes(name)
         listing = ("get", "inferenceservices,deployments,pods", "-n", f"{name}-serving", "-o", "name")
-        eventually("nothing of it runs", 120, lambda listing=listing: MODEL not in project.kubectl(*listing))
+        eventually("nothing of it runs", 300, lambda listing=listing: MODEL not in project.kubectl(*listing))
         routes = project.kubectl("get", "configmap", "gateway-routes", "-n", f"{name}-platform", "-o", "yaml")
         assert f"/v2/models/{OTHER}" in routes and f"/v2/models/{MODEL}" not in routes
         assert project.answering(name, MODEL) is None

@@ -132,7 +132,7 @@ def test_a_training_that_the_quota_forbids_says_so_at_once(project: Project, ful
     process = project.start(project.command, "train", MODEL, "--param", "seed=4711", "--wait")
     output = ""
     try:
-        output = read_until(process, lambda text: "dev-training/holder" in text, seconds=120)
+        output = read_until(process, lambda text: "dev-training/holder" in text, seconds=300)
         reason = "waits for room in the quota: FailedCreate: Error creating: its pod is forbidden: exceeded quota"
         assert reason in output
         assert "dev-training/holder: 0.30" in output

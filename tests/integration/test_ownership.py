@@ -87,7 +87,7 @@ def test_drift_is_seen_and_put_back(project: Project) -> None:
     """The endpoint answers 502, and the engine alone sees nothing."""
     project.kubectl("-n", "dev-serving", "delete", "inferenceservice", MODEL, "--wait")
     # The garbage collector takes it later.
-    project.kubectl("-n", "dev-serving", "wait", f"deployment/{MODEL}-predictor", "--for=delete", "--timeout=60s")
+    project.kubectl("-n", "dev-serving", "wait", f"deployment/{MODEL}-predictor", "--for=delete", "--timeout=300s")
     serving = ("-n", "dev-serving", "patch")
     project.kubectl(*serving, "resourcequota", "quota", "-p", '{"spec": {"hard": {"pods": "39"}}}')
     # Added to what is declared: the engine does not see it even when it reads the cluster again.

@@ -105,17 +105,17 @@ def test_an_operators_day_on_which_dev_s_controller_is_away(project: Project, as
     do(*serving, "delete", "configmap", "of-an-operator")
     do("-n", "dev-training", "create", "job", "of-an-operator", f"--from=cronjob/train-{MODEL}", "--dry-run=server")
     assert json.loads(project.stellwerk("runs", MODEL, "--json", **as_role).stdout)
-    eventually("one pod of prod answers", 60, lambda: ready_pod(project))
+    eventually("one pod of prod answers", 300, lambda: ready_pod(project))
     before = ready_pod(project)
     assert before in do(*serving, "get", "pods", "-l", SERVES, "-o", "name").split()
     project.kubectl("scale", *CONTROLLER, "--replicas=0")
     try:
-        eventually("the controller is away", 60, lambda: not project.objects("pods", "-n", "dev-kserve"))
+        eventually("the controller is away", 300, lambda: not project.objects("pods", "-n", "dev-kserve"))
         do(*serving, "delete", before)
-        eventually("prod's pod is back", 60, lambda: ready_pod(project) not in ("", before))
+        eventually("prod's pod is back", 300, lambda: ready_pod(project) not in ("", before))
     finally:
         project.kubectl("scale", *CONTROLLER, "--replicas=2")
-        project.kubectl("rollout", "status", *CONTROLLER, "--timeout=120s")
+        project.kubectl("rollout", "status", *CONTROLLER, "--timeout=300s")
 
 
 def ready_pod(project: Project) -> str:

@@ -29,7 +29,7 @@ from tests.support.project import Project, copy_checkout, eventually
 from tests.support.stores import tls_server
 from tests.support.tools import free_port, running, tool
 
-pytestmark = [pytest.mark.integration, pytest.mark.lane("own"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.lane("own"), pytest.mark.timeout(3600)]
 GUEST, CONTEXT, MODEL, HOST = "guest", "theirs", "parcels", "localhost"
 # Whom the cluster's owner knows.
 ACCOUNT_NAMESPACE, ACCOUNT = "strangers", "engineer"
@@ -173,7 +173,7 @@ def mirrored(project: Project, tmp_path: Path) -> Iterator[str]:
     )
     with running([tool("registry"), "serve", config], log, {**project.shell, "OTEL_TRACES_EXPORTER": "none"}):
         subprocess.run([*store, "tag", platform_image("traefik"), f"{name}:copied"], check=True)
-        eventually("the registry answers", 30, lambda: "listening on" in log.read_text())
+        eventually("the registry answers", 180, lambda: "listening on" in log.read_text())
         subprocess.run([*store, "push", "--plain-http", f"{name}:copied"], check=True, capture_output=True)
         # Of the node's own store it must not come.
         subprocess.run([*store, "rm", f"{name}:copied"], check=True)

@@ -22,7 +22,7 @@ def test_destroy_and_down_leave_the_machine_as_it_was(project: Project) -> None:
 
     def destroy_dev() -> None:
         # Its controller takes away what test and prod serve: it goes after that.
-        eventually("test and prod serve nothing", 120, lambda: not (served("test") or served("prod")))
+        eventually("test and prod serve nothing", 600, lambda: not (served("test") or served("prod")))
         destroy("dev")
 
     def served(environment: str) -> list[dict[str, Any]]:
@@ -34,7 +34,7 @@ def test_destroy_and_down_leave_the_machine_as_it_was(project: Project) -> None:
     project.stellwerk("cluster", "down")
     assert not project.state.exists()
     # What runs beside this test has processes of its own, which come and go: only what stays is left.
-    left, deadline = traces.take().left(project.before), time.monotonic() + 120
+    left, deadline = traces.take().left(project.before), time.monotonic() + 300
     while left and time.monotonic() < deadline:
         time.sleep(0.5)
         now = traces.take().left(project.before)

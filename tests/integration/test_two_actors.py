@@ -39,7 +39,7 @@ def test_an_answer_to_an_old_preview_changes_nothing(project: Project, edited: C
     other = project.expected[ENVIRONMENT].replace(section, f"  stellwerk:quota: {{pods: 41}}\n{section}")
     assert other != file.read_text()
     edited(ENVIRONMENT, other)
-    output, _ = process.communicate("y\n", timeout=120)
+    output, _ = process.communicate("y\n", timeout=300)
     assert process.returncode == 1
     assert "this would also change what is not digits's: ResourceQuota" in output
     assert file.read_text() == other

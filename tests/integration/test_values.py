@@ -64,7 +64,7 @@ def test_a_job_and_an_inference_service_land_on_the_node_pool_they_name(project:
     training = ("-n", "dev-training")
     project.kubectl(*training, "create", "job", "on-gpu", f"--from=cronjob/train-{MODEL}")
     try:
-        project.kubectl(*training, "wait", "job/on-gpu", "--for=condition=complete", "--timeout=60s")
+        project.kubectl(*training, "wait", "job/on-gpu", "--for=condition=complete", "--timeout=300s")
         jobs = project.objects("pods", *training, "-l", "batch.kubernetes.io/job-name=on-gpu")
         served = project.objects("pods", "-n", "dev-serving", "-l", f"serving.kserve.io/inferenceservice={GPU_MODEL}")
     finally:

@@ -20,7 +20,7 @@ from tests.support.flows.steps import bamboo, bitbucket, github, gitlab
 from tests.support.forges.server import serve
 from tests.support.project import ENVIRONMENTS, MODEL, Project
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 TRAINER, FURTHER, *_ = ENVIRONMENTS
 # A runner of the target's own builds with its builder, and writes where its nodes look.
 _OF_THE_TARGET = ("DOCKER_CONFIG", "STELLWERK_BUILD_SECRETS", "STELLWERK_POD_LOGS", "STELLWERK_REGISTRY_CA")

@@ -154,6 +154,7 @@ def test_with_these_rights_an_environment_is_applied_unchanged_and_taken_away(co
     _, made = company.server.kubectl("-n", NAMESPACE, "get", kinds, "-o", "name")
     for name in ("role.rbac.authorization.k8s.io/operators", "httproute.gateway.networking.k8s.io/digits"):
         assert name in made.split()
+    eventually(lambda: "ResolvedRefs" in company.route("digits", NAMESPACE), company.log)
     conditions = company.route("digits", NAMESPACE)
     assert conditions["Accepted"]["status"] == "True"
     assert conditions["ResolvedRefs"]["reason"] == "BackendNotFound", "the model has no release yet"

@@ -10,7 +10,7 @@ from tests.serving.made_bodies import Body, Chance, body
 from tests.serving.made_models import MODELS
 from tests.support.server import RELEASE
 
-_SECONDS = 20.0
+_SECONDS = 60.0
 # Between pieces, so that the server mostly sees them one by one.
 _PAUSE = 0.001
 _DATE = re.compile(rb"^date: [^\r]*\r\n", re.MULTILINE)

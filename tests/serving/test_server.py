@@ -17,7 +17,7 @@ import pytest
 
 from tests.support import plain_http
 from tests.support.onnx_models import digest_of, doubling_model, tensor
-from tests.support.server import RELEASE, Server, environment
+from tests.support.server import RELEASE, Server, environment, wait_until_closed
 
 MODEL = "/v2/models/digits"
 
@@ -77,16 +77,18 @@ def test_the_id_of_the_body_and_the_id_of_the_header_are_two(server: Server) -> 
 
 def test_a_large_batch_runs_beside_the_probes(server: Server) -> None:
     rows = [[float(index), 0.0, 1.0] for index in range(20_000)]
-    scores, best = infer(server, rows, timeout=20).json()["outputs"]
+    scores, best = infer(server, rows).json()["outputs"]
     assert scores["shape"] == [20_000, 3]
     assert scores["data"][-3:] == [39_998.0, 0.0, 2.0]
     assert best["data"][:3] == [2, 0, 0]
 
 
 def test_one_ecs_line_for_each_inference(server: Server) -> None:
+    began = time.perf_counter_ns()
     infer(server, [[1, 2, 3], [1, 2, 3]], headers={"x-request-id": "logged"})
+    lasted = time.perf_counter_ns() - began
     (line,) = server.inferences("logged")
-    assert 0 < line.pop("event.duration") < 10**9
+    assert 0 < line.pop("event.duration") < lasted
     assert line.pop("@timestamp").endswith("Z")
     assert line == {
         "log.level": "info",
@@ -155,7 +157,7 @@ def test_values_that_are_not_finite_can_be_null(start: Callable[..., Server]) ->
 def start_refused(path: Path, **changes: str) -> str:
     """Return the one line of a server that does not start."""
     result = subprocess.run(
-        [sys.executable, "-m", "serving"], env=environment(path, **changes), capture_output=True, text=True, timeout=30
+        [sys.executable, "-m", "serving"], env=environment(path, **changes), capture_output=True, text=True
     )
     assert (result.returncode, result.stderr) == (1, "")
     (line,) = result.stdout.splitlines()
@@ -176,8 +178,11 @@ def test_a_setting_that_is_not_allowed_is_named(tmp_path: Path) -> None:
 
 
 def test_after_sigterm_no_request_fails_and_each_connection_is_closed(start: Callable[..., Server]) -> None:
-    server = start()
-    stop, answers = threading.Event(), []
+    server = start(DRAIN_SECONDS="3")
+    stop, answers = threading.Event(), list[tuple[float, int, str | None]]()
+
+    def closing() -> int:
+        return sum(connection == "close" for _, _, connection in answers)
 
     def ask() -> None:
         with plain_http.client() as client:
@@ -191,14 +196,16 @@ def test_after_sigterm_no_request_fails_and_each_connection_is_closed(start: Cal
         time.sleep(0.01)
     signalled = time.monotonic()
     server.process.send_signal(signal.SIGTERM)
-    time.sleep(0.6)
+    # The signal has arrived once an answer says so.
+    while closing() < 3 and client.is_alive():
+        time.sleep(0.01)
     stop.set()
     client.join()
-    assert server.process.wait(timeout=5) == 0
-    assert time.monotonic() - signalled >= 1
+    assert server.process.wait() == 0
+    assert time.monotonic() - signalled >= 3
     assert {status for _, status, _ in answers} == {200}
     assert {connection for moment, _, connection in answers if moment < signalled} == {None}
-    assert {connection for moment, _, connection in answers if moment > signalled + 0.1} == {"close"}
+    assert closing() >= 3 and {connection for _, _, connection in answers[-closing() :]} == {"close"}
     assert server.lines()[-1]["message"] == "drained"
 
 
@@ -209,10 +216,11 @@ def test_a_request_under_way_when_the_drain_ends_is_answered(start: Callable[...
     connection.putrequest("POST", f"{MODEL}/infer")
     connection.putheader("content-length", str(len(body)))
     connection.endheaders(body[:10])
-    time.sleep(0.2)
+    # Who came later is answered: the server has this request's beginning.
+    assert plain_http.get(f"{server.url}/v2/health/live").status_code == 200
     server.process.send_signal(signal.SIGTERM)
-    time.sleep(0.4)
+    wait_until_closed(server)
     connection.send(body[10:])
     response = connection.getresponse()
     assert (response.status, response.headers["connection"]) == (200, "close")
-    assert server.process.wait(timeout=5) == 0
+    assert server.process.wait() == 0

@@ -18,7 +18,9 @@ MODEL = "/v2/models/digits"
 
 def raw(server: Server, *pieces: bytes) -> bytes:
     """Send bytes as they are, and return the first answer."""
-    with socket.create_connection(("127.0.0.1", int(server.url.rsplit(":", 1)[1])), timeout=20) as client:
+    with socket.create_connection(
+        ("127.0.0.1", int(server.url.rsplit(":", 1)[1])), timeout=plain_http.PATIENCE
+    ) as client:
         for piece in pieces:
             client.sendall(piece)
         answer = b""
@@ -86,7 +88,7 @@ def test_the_request_of_a_triton_client_is_answered_in_its_form(server: Server) 
 def test_a_packed_body_is_unpacked(server: Server, encoding: str, pack: Callable[[bytes], bytes], rows: int) -> None:
     content = pack(json.dumps({"inputs": [tensor([[1.0, 2.0, 3.0]] * rows)]}).encode())
     headers = {"content-encoding": encoding}
-    response = plain_http.post(f"{server.url}{MODEL}/infer", content=content, headers=headers, timeout=20)
+    response = plain_http.post(f"{server.url}{MODEL}/infer", content=content, headers=headers)
     assert response.json()["outputs"][1]["data"] == [2] * rows
     damaged = plain_http.post(f"{server.url}{MODEL}/infer", content=content[:-3], headers=headers)
     assert (damaged.status_code, damaged.json()["error"]) == (400, f"the body is not one whole {encoding} stream")

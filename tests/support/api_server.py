@@ -31,7 +31,7 @@ class ApiServer:
         place = [f"--server=https://127.0.0.1:{self.port}", f"--token=token-of-{user}", "--insecure-skip-tls-verify",
                  "--kubeconfig=/dev/null", f"--cache-dir={self.folder}/cache"]  # fmt: skip
         command = [tool("kubectl"), *place, *arguments]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=300)
         return done.returncode, done.stdout + done.stderr
 
     def apply(self, *documents: Mapping[str, Any]) -> None:

@@ -127,7 +127,7 @@ class Gateway:
 
     def client(self, port: int = 0) -> httpx.Client:
         context = ssl.create_default_context(cafile=str(self._folder / "tls.crt"))
-        return httpx.Client(base_url=f"https://127.0.0.1:{port or self.port}", verify=context, timeout=30)
+        return httpx.Client(base_url=f"https://127.0.0.1:{port or self.port}", verify=context, timeout=120)
 
     def ready(self) -> int:
         """Return the status of its readiness probe; 0 while nothing listens."""
@@ -148,12 +148,12 @@ class Gateway:
 
 def _ping(port: int) -> int:
     try:
-        return httpx.get(f"http://127.0.0.1:{port}/ping").status_code
+        return httpx.get(f"http://127.0.0.1:{port}/ping", timeout=60).status_code
     except httpx.TransportError:
         return 0
 
 
-def until(condition: Any, gateway: Gateway, seconds: float = 60) -> None:
+def until(condition: Any, gateway: Gateway, seconds: float = 180) -> None:
     """Wait until the condition is true; a machine under load may need long."""
     end = time.monotonic() + seconds
     while not condition():

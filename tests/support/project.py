@@ -198,7 +198,7 @@ class Project:
 
     def answering(self, environment: str, model: str = MODEL) -> str | None:
         """Return the release that says it is ready right now, None when none does."""
-        with httpx.Client(verify=self.trust(environment), trust_env=False, timeout=3) as client:
+        with httpx.Client(verify=self.trust(environment), trust_env=False, timeout=30) as client:
             try:
                 answer = client.get(f"{self.gateway(environment)}/v2/models/{model}/ready")
             except httpx.HTTPError:

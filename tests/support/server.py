@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -34,7 +35,7 @@ class Server:
 
     def inferences(self, request_id: str) -> list[dict[str, Any]]:
         """Return the lines of a request; the line is written after the response, so it is waited for."""
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + plain_http.PATIENCE
         while time.monotonic() < deadline:
             lines = [line for line in self.lines() if line.get("http.request.id") == request_id]
             if lines:
@@ -87,7 +88,7 @@ def serve(folder: Path, content: bytes | None = None, wrapper: Sequence[str] = (
 
 
 def wait_until_ready(server: Server) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 100
     while server.process.poll() is None and time.monotonic() < deadline:
         try:
             if plain_http.get(f"{server.url}/v2/health/ready").status_code == 200:
@@ -95,6 +96,19 @@ def wait_until_ready(server: Server) -> None:
         except httpx.ConnectError:
             time.sleep(0.05)
     raise AssertionError(f"the server did not get ready:\n{server.log.read_text()}")
+
+
+def wait_until_closed(server: Server) -> None:
+    """Wait until the server takes no connection any more, as its drain is over; those that it has go on."""
+    place = ("127.0.0.1", int(server.url.rsplit(":", 1)[1]))
+    deadline = time.monotonic() + plain_http.PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(place, plain_http.PATIENCE).close()
+        except ConnectionError:
+            return
+        time.sleep(0.01)
+    raise AssertionError(f"the server goes on taking connections:\n{server.log.read_text()}")
 
 
 @pytest.fixture(scope="session")

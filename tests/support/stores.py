@@ -8,7 +8,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,12 +107,11 @@ class _Quiet(WSGIRequestHandler):
         pass
 
 
-def _node_port() -> int:
-    """A free one of the ports that a stack file may name."""
+def _node_port() -> socket.socket:
+    """Listen on a free one of the ports that a stack file may name; another process may want the same one."""
     for port in range(32767, 31000, -1):
-        with socket.socket() as probe:
-            if probe.connect_ex((_LOOPBACK, port)):
-                return port
+        with suppress(OSError):
+            return socket.create_server((_LOOPBACK, port))
     raise AssertionError("no free node port")
 
 
@@ -120,12 +119,15 @@ def _node_port() -> int:
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     certificate, key = authority.make_authority("s3")
     context = tls_server(authority.sign(certificate, key, [_LOOPBACK]), tmp_path_factory.mktemp("s3"))
-    port = _node_port()
     application = DomainDispatcherApplication(create_backend_app)
-    server = make_server(_LOOPBACK, port, application, True, request_handler=_Quiet, ssl_context=context)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield S3Server(port, certificate)
-    server.shutdown()
+    with _node_port() as listening:
+        port = listening.getsockname()[1]
+        server = make_server(
+            _LOOPBACK, port, application, True, request_handler=_Quiet, ssl_context=context, fd=listening.fileno()
+        )
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield S3Server(port, certificate)
+        server.shutdown()
 
 
 def tls_server(pair: Mapping[str, str], folder: Path) -> ssl.SSLContext:

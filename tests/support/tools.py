@@ -11,6 +11,9 @@ import pytest
 
 from infra.local.toolchain.paths import bin_folder
 
+# Ports that were given out; whoever is to listen there is beside them, by SO_REUSEADDR.
+_HELD: list[socket.socket] = []
+
 
 def tool(name: str) -> Path:
     """Return the tool's binary; skip the test where `stellwerk cluster up` has not made it yet."""
@@ -29,18 +32,24 @@ def running(command: Sequence[str | Path], log: Path, environment: dict[str, str
         yield
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        try:
+            process.wait(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port of 127.0.0.1 on which nobody listens, and that this machine gives to nobody else meanwhile."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    _HELD.append(held)
+    port: int = held.getsockname()[1]
+    return port
 
 
-def eventually(check: Callable[[], bool], log: Path, seconds: float = 60) -> None:
+def eventually(check: Callable[[], bool], log: Path, seconds: float = 180) -> None:
     """Poll until `check` is true; fail with the end of the process's log."""
     deadline = time.monotonic() + seconds
     while not check():
