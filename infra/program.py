@@ -8,10 +8,12 @@ from infra.clusters import eks
 from infra.composition.assumed import assume
 from infra.composition.context import Composition
 from infra.composition.credentials import Credentials
+from infra.composition.kinds import absent
 from infra.configuration import cluster, from_program, makes_cluster
 from infra.contract.errors import StellwerkError
 from infra.discovery import Services, known
 from infra.services.ownership.marks import mark_objects
+from infra.targets.api_groups import api_groups
 from infra.targets.joined import JoinedCluster
 from infra.targets.kubeconfig import require_context
 from infra.targets.target import Target
@@ -34,10 +36,27 @@ def run(root: Path, services: Services, target: Target) -> None:
     loaded, credentials = from_program(target.documents(root), services, target.moved())
     if loaded.environment.cluster.stack is None:
         require_context(loaded.environment.cluster.context, loaded.source, target.variables)
+        _require_kinds(loaded, target)
     target.deadline()
     for folder in loaded.stack.folders():
         target.folder(folder)
     compose(loaded, credentials, target, root)
+
+
+def _require_kinds(loaded: Loaded, target: Target) -> None:
+    """Raise ConfigError where values stand on a kind that the cluster lacks: the engine would try for a minute.
+
+    Only values that do so cost the request. A cluster that does not answer is the engine's to tell of.
+    """
+    needs, values = loaded.stack.kinds(), loaded.environment
+    # What moves one model comes after all else, and a preview of an exported state has no cluster.
+    if not needs or target.moved() is not None or target.assumed() is not None:
+        return
+    served = api_groups(values.cluster.context, target.variables)
+    if served is None:
+        return
+    if problems := list(absent(needs, served, values.cluster.context, values.environment)):
+        raise loaded.source.error(problems)
 
 
 def compose(loaded: Loaded, credentials: Credentials, target: Target, root: Path) -> None:

@@ -9,7 +9,7 @@ from delivery.clients.cluster_api import ClusterApi
 from delivery.errors import DeliveryError
 from delivery.operations import target_nodes, target_rights
 from delivery.operations.target_findings import Finding, Verdict
-from delivery.operations.target_kinds import OPTIONAL, definitions, kserve, needed
+from delivery.operations.target_kinds import definitions, kserve, optional
 from infra.contract.environment import PLATFORM, SERVING, TRAINING, Environment
 from infra.services import object_store, registry
 
@@ -58,9 +58,7 @@ class Look:
     def _definitions(self) -> Iterator[Finding]:
         known = definitions(self.api)
         yield kserve(self.api, self.environment, known)
-        wanted = needed(self.environment)
-        for kind in OPTIONAL:
-            yield kind.finding(known, wanted.get(kind.title, ""))
+        yield from optional(self.environment, known)
 
     def _storage(self) -> Iterator[Finding]:
         classes = _items(self.api, "/apis/storage.k8s.io/v1/storageclasses")

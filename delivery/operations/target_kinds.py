@@ -1,20 +1,15 @@
 """Which custom resources a cluster knows, in which versions: KServe's, which are needed, and those of choice."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from components.kit.names import SERVING_RUNTIME
 from delivery.clients.cluster_api import ClusterApi
 from delivery.operations.target_findings import Finding, Verdict
+from infra.composition.kinds import OPTIONAL, Kind, KindNeed
 from infra.contract.environment import KSERVE, Environment
-from infra.services import gpu_operator
-from infra.services.gateway.section import GatewayMode, section_of
+from infra.discovery import known as services
 from infra.services.kserve import OLDEST, installed
-from infra.services.logging.section import LogMode
-from infra.services.logging.section import section as logs
-from infra.services.node_pools import Kind as PoolKind
-from infra.services.node_pools import pools
 
 _CONTROLLER = "kserve-controller-manager"
 _INFERENCE_SERVICES = "inferenceservices.serving.kserve.io"
@@ -22,55 +17,31 @@ _INFERENCE_SERVICES = "inferenceservices.serving.kserve.io"
 Definitions = Mapping[str, tuple[str, ...]]
 
 
-@dataclass(frozen=True)
-class Kind:
-    """A definition that something optional stands on: its name, the version used, what for, how to get it."""
-
-    title: str
-    name: str
-    version: str
-    purpose: str
-    how: str
-
-    def finding(self, known: Definitions, needed: str) -> Finding:
-        """Return whether the cluster has it in this version; `needed` is the key of the values that needs it."""
-        served = known.get(self.name)
-        if needed and self.version not in (served or ()):
-            detail = f"{needed} needs {self.name} {self.version}"
-            return Finding(self.title, Verdict.MISSING, detail, f"install {self.how}, or change {needed}")
-        if served is None:
-            return Finding(self.title, Verdict.ABSENT, f"needed for {self.purpose} alone", self.how)
-        if self.version not in served:
-            detail = f"serves {', '.join(served)}, not {self.version}"
-            return Finding(self.title, Verdict.NOTE, detail, f"upgrade it before you use {self.purpose}")
-        return Finding(self.title, Verdict.OK, f"serves {', '.join(served)}")
+def needed(environment: Environment) -> Mapping[str, KindNeed]:
+    """Return the titles of definitions that the values stand on, with the first value that does."""
+    needs = services().stack(environment).kinds()
+    return {kind.title: need for need in reversed(needs) for kind in need.kinds}
 
 
-OPTIONAL = (
-    Kind("Gateway API", "gateways.gateway.networking.k8s.io", "v1", "a gateway of the cluster's own",
-         "the standard channel of kubernetes-sigs/gateway-api"),
-    Kind("Karpenter", "nodepools.karpenter.sh", "v1", "node pools that come and go", "the chart karpenter"),
-    Kind("ECK", "elasticsearches.elasticsearch.k8s.elastic.co", "v1", "a log store by ECK", "the chart eck-operator"),
-    Kind("KEDA", "scaledobjects.keda.sh", "v1alpha1", "models that scale to zero", "the chart keda"),
-    Kind("GPU operator", "clusterpolicies.nvidia.com", "v1", "drivers that it installs", "the chart gpu-operator"),
-    Kind("cert-manager", "certificates.cert-manager.io", "v1", "certificates of the cluster's own issuer",
-         "the chart cert-manager"),
-    Kind("Kubeflow Trainer", "trainjobs.trainer.kubeflow.org", "v1alpha1", "distributed training as TrainJobs",
-         "the manifests of kubeflow/trainer"),
-)  # fmt: skip
+def optional(environment: Environment, known: Definitions) -> Iterator[Finding]:
+    """Yield of each kind of choice whether the cluster has it in the version that is used."""
+    needs = needed(environment)
+    return (_finding(kind, known, needs.get(kind.title)) for kind in OPTIONAL)
 
 
-def needed(environment: Environment) -> Mapping[str, str]:
-    """Return the titles of definitions that the values stand on, with the keys that say so."""
-    keys = {
-        "Karpenter": ("nodePools", any(pool.made_by is PoolKind.ELASTIC for pool in pools(environment))),
-        "GPU operator": ("gpuOperator.mode", gpu_operator.stands_on(environment)),
-        "Kubeflow Trainer": ("cluster.trainer", environment.cluster.trainer),
-        "ECK": ("logging.mode", logs(environment).mode is LogMode.ECK),
-        "KEDA": ("autoscaler.keda", environment.autoscaler.keda is not None),
-        "Gateway API": ("gateway.mode", section_of(environment).mode is GatewayMode.GATEWAY_API),
-    }
-    return {title: key for title, (key, stands) in keys.items() if stands}
+def _finding(kind: Kind, known: Definitions, need: KindNeed | None) -> Finding:
+    """Return whether the cluster has a kind; `need` is the value that stands on it, if one does."""
+    served = known.get(kind.name)
+    if need and kind.version not in (served or ()):
+        detail = f"{need.key} needs {kind.name} {kind.version}"
+        fix = need.brought or f"install {kind.how}, or change {need.key}"
+        return Finding(kind.title, Verdict.MISSING, detail, fix)
+    if served is None:
+        return Finding(kind.title, Verdict.ABSENT, f"needed for {kind.purpose} alone", kind.how)
+    if kind.version not in served:
+        detail = f"serves {', '.join(served)}, not {kind.version}"
+        return Finding(kind.title, Verdict.NOTE, detail, f"upgrade it before you use {kind.purpose}")
+    return Finding(kind.title, Verdict.OK, f"serves {', '.join(served)}")
 
 
 def definitions(api: ClusterApi) -> Definitions:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra.composition.credentials import CredentialsPart
+from infra.composition.kinds import KindNeed
 from infra.contract.environment import PLATFORM, Environment, PlatformImage, SectionField
 from infra.contract.errors import StellwerkError
 from infra.contract.evidence import EvidenceFolder
@@ -192,6 +193,8 @@ class Service:
     node_ports: Callable[[Environment], Iterable[NodePort]] = lambda _: ()
     pages: Callable[[Environment], Iterable[Page]] = lambda _: ()
     folders: Callable[[Environment], Iterable[Folder]] = lambda _: ()
+    # What of the cluster's API it stands on and neither Kubernetes nor this stack brings.
+    kinds: Callable[[Environment], Iterable[KindNeed]] = lambda _: ()
     # None where it never builds any; a parent comes before what is built on it.
     builds: Callable[[Environment, Models], Mapping[str, Build]] | None = None
     # Whether it builds any where it runs.
@@ -246,6 +249,10 @@ class Stack:
     def folders(self) -> list[Folder]:
         """Return the folders that the services take from the target."""
         return [folder for service in self.running() for folder in service.folders(self.environment)]
+
+    def kinds(self) -> list[KindNeed]:
+        """Return what of the cluster's API the services stand on and somebody else brings."""
+        return [need for service in self.running() for need in service.kinds(self.environment)]
 
     def builds(self, models: Models) -> dict[str, Build]:
         """Return the images that the services are built as, by name."""

@@ -21,6 +21,7 @@ from infra.local.toolchain import installed_cluster_tools
 from infra.targets.needs import Needs
 
 console = Console(highlight=False)
+_WAITING = "waiting for another `stellwerk cluster up` or `down` to end"
 
 
 def cluster_app(needs: Callable[[], Needs]) -> typer.Typer:
@@ -51,13 +52,15 @@ def start(place: Layout, needs: Needs) -> float:
 def _bring_up(place: Layout, needs: Needs, shown: Console) -> None:
     from infra.local.cluster import lifecycle
     from infra.local.cluster.commands import Tools
+    from infra.local.cluster.turns import alone
 
     began = time.monotonic()
 
     def report(step: str) -> None:
         shown.print(f"  [dim]{time.monotonic() - began:5.1f} s[/dim]  {step}")
 
-    lifecycle.up(place, Tools(*installed_cluster_tools()), needs, report)
+    with alone(place.root, lambda: report(_WAITING), make=True):
+        lifecycle.up(place, Tools(*installed_cluster_tools()), needs, report)
 
 
 @dataclass(frozen=True)
@@ -78,17 +81,19 @@ def down(
     """Remove every process, mount, interface, address and rule, and the state directory."""
     from infra.local.cluster import lifecycle
     from infra.local.cluster.commands import Tools
+    from infra.local.cluster.turns import alone
 
     place = layout()
-    if not place.root.exists():
-        console.print(f"Nothing to remove: {place.root} does not exist.")
-        return
-    lifecycle.down(
-        place,
-        Tools(*installed_cluster_tools()),
-        lambda step: console.print(f"  removing {step}"),
-        keep_data=keep_data,
-    )
+    with alone(place.root, lambda: console.print(f"  {_WAITING}")) as exists:
+        if not exists:
+            console.print(f"Nothing to remove: {place.root} does not exist.")
+            return
+        lifecycle.down(
+            place,
+            Tools(*installed_cluster_tools()),
+            lambda step: console.print(f"  removing {step}"),
+            keep_data=keep_data,
+        )
     console.print("The cluster is stopped." if keep_data else f"The cluster is removed, {place.root} with it.")
 
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from infra.composition.context import Composition
 from infra.composition.handover import SharedGpus
+from infra.composition.kinds import GPU_OPERATOR, KindNeed
 from infra.composition.service import Service, Stack
 from infra.contract.environment import Environment, SectionField
 from infra.contract.fields import NamespaceName, Section
@@ -64,9 +65,10 @@ def runs(environment: Environment) -> bool:
     return environment.section(SECTION).mode is not OperatorMode.OFF
 
 
-def stands_on(environment: Environment) -> bool:
-    """Return whether the operator must be in the cluster before the environment is applied."""
-    return environment.section(SECTION).mode is OperatorMode.EXISTING
+def _kinds(environment: Environment) -> Iterator[KindNeed]:
+    mode = environment.section(SECTION).mode
+    if mode is OperatorMode.EXISTING:
+        yield KindNeed(("gpuOperator", "mode"), mode, (GPU_OPERATOR,))
 
 
 def _rules(stack: Stack) -> Iterator[Problem]:
@@ -117,6 +119,7 @@ SERVICE = Service(
     needs=(SharedGpus,),
     runs=runs,
     rules=_rules,
+    kinds=_kinds,
     compose=_compose,
     elsewhere=lambda _: False,
 )

@@ -19,6 +19,7 @@ from infra.composition.handover import (
     PullSecrets,
     TrackingAccess,
 )
+from infra.composition.kinds import TRAINER, KindNeed
 from infra.composition.service import Build, Documents, Namespace, Placement, Service, Switch
 from infra.contract.environment import TRAINING, Environment, Resources, SectionField
 from infra.contract.fields import Name, Section
@@ -61,6 +62,11 @@ def pipelines(environment: Environment) -> Mapping[str, TrainingSection]:
 def runs(environment: Environment) -> bool:
     """Return whether models are trained in the environment."""
     return bool(pipelines(environment))
+
+
+def _kinds(environment: Environment) -> Iterator[KindNeed]:
+    if environment.cluster.trainer:
+        yield KindNeed(("cluster", "trainer"), "true", (TRAINER,))
 
 
 def image(model: str) -> str:
@@ -277,6 +283,7 @@ SERVICE = Service(
     runs=runs,
     switch=Switch(("training",), "pipelines", "no pipeline"),
     document_rules=_document_rules,
+    kinds=_kinds,
     placements=_placements,
     namespaces=(Namespace(TRAINING),),
     builds=_builds,

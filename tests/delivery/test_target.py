@@ -129,6 +129,15 @@ def test_values_of_the_docs_do_not_pass_on_another_cluster(tmp_path: Path) -> No
     assert findings["storage class"].detail == "no longhorn; classes: gp2, gp3"
 
 
+def test_an_elastic_pool_stops_where_karpenter_has_not_its_provider(environment: Made) -> None:
+    made = {"provider": "kwok", "instanceTypes": [{"name": "small", "cpu": "4", "memory": "8Gi"}]}
+    burst = {"name": "burst", "kind": "elastic", "nodes": 2, "elastic": made}
+    findings = looked(RecordedCluster("eks"), environment("dev", **EXTERNAL, nodePools=[burst]))
+    assert findings["Karpenter"].verdict == "ok" and findings["Karpenter on EC2"].verdict == "absent"
+    assert findings["Karpenter by kwok"].verdict == "missing"
+    assert findings["Karpenter by kwok"].fix.startswith("run `stellwerk cluster up`"), "the context is the local one"
+
+
 def test_a_pool_whose_gpus_are_divided_otherwise_stops(environment: Made) -> None:
     cluster = RecordedCluster("rke2-ready")
     for node in cluster.answers["/api/v1/nodes"]["items"][:2]:

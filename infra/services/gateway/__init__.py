@@ -1,11 +1,13 @@
 """The HTTPS entry of the environment: a route for every model, in a gateway of its own or of the company's."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from infra.composition.context import Composition
 from infra.composition.handover import ModelServices, ModelUrls, Namespaces
+from infra.composition.kinds import GATEWAY_API, KindNeed
 from infra.composition.service import Certificate, Service
-from infra.contract.environment import PLATFORM, SERVING, PlatformImage
+from infra.contract.environment import PLATFORM, SERVING, Environment, PlatformImage
 from infra.contract.problems import proved
 from infra.services.gateway.section import (
     KEY,
@@ -33,6 +35,12 @@ if TYPE_CHECKING:
 __all__ = ["SECTION", "SERVICE", "is_embedded", "url"]
 
 _IMAGE = PlatformImage("traefik")
+
+
+def _kinds(environment: Environment) -> Iterator[KindNeed]:
+    mode = section_of(environment).mode
+    if mode is GatewayMode.GATEWAY_API:
+        yield KindNeed(("gateway", "mode"), mode, (GATEWAY_API,))
 
 
 def _compose(context: Composition) -> None:
@@ -142,6 +150,7 @@ SERVICE = Service(
     needs=(Namespaces, ModelUrls, ModelServices),
     rules=rules,
     rules_beside=rules_beside,
+    kinds=_kinds,
     asks=asks,
     certificates=(Certificate(KEY, ("gateway",), outside=outside),),
     node_ports=ports,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from components.kit.names import LOG_STORE
 from infra.composition.context import Composition, secret
 from infra.composition.handover import BuiltImages, LogStoreAccess, Namespaces, PullSecrets
+from infra.composition.kinds import ECK, KindNeed
 from infra.composition.service import Build, Certificate, NodePort, Service, Switch
 from infra.contract.environment import PLATFORM, Environment, PlatformImage
 from infra.contract.problems import proved
@@ -51,6 +52,12 @@ def _ports(environment: Environment) -> Iterator[NodePort]:
     # Whether it is given is another rule's.
     if port is not None:
         yield NodePort(("logging", "nodePort"), port, "log store")
+
+
+def _kinds(environment: Environment) -> Iterator[KindNeed]:
+    mode = section(environment).mode
+    if mode is LogMode.ECK:
+        yield KindNeed(("logging", "mode"), mode, (ECK,))
 
 
 def _compose(context: Composition) -> None:
@@ -230,6 +237,7 @@ SERVICE = Service(
     switch=Switch(("logging", "mode"), "embedded or eck", "external"),
     rules=rules,
     rules_beside=too_many_indices,
+    kinds=_kinds,
     asks=asks,
     credentials=credentials,
     make_credentials=make_credentials,

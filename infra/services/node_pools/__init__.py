@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from infra.composition.context import Composition
 from infra.composition.handover import PoolPlaces, SharedGpus
+from infra.composition.kinds import EC2_NODES, KARPENTER, KWOK_NODES, KindNeed
 from infra.composition.service import Service, Stack
 from infra.contract.environment import Environment
 from infra.contract.problems import Problem
@@ -14,6 +15,7 @@ from infra.services.node_pools.devices import CLAIMED, configuration, devices, l
 from infra.services.node_pools.devices import shown as shown_resource
 from infra.services.node_pools.machines import largest_fleet, simulated_machines
 from infra.services.node_pools.section import SECTION, Elastic, Kind, NodePool, Provider, pools
+from infra.targets.variables import LOCAL_CONTEXT
 
 if TYPE_CHECKING:
     from components.cluster.elastic_pool import ElasticPoolArgs
@@ -39,6 +41,21 @@ def _rules(stack: Stack) -> Iterator[Problem]:
 def runs(environment: Environment) -> bool:
     """Return whether the environment's own stack declares nodes, or something of nodes."""
     return any(pool.owned for pool in pools(environment))
+
+
+def _kinds(environment: Environment) -> Iterator[KindNeed]:
+    local = environment.cluster.context == LOCAL_CONTEXT
+    for index, pool in enumerate(pools(environment)):
+        if pool.elastic:
+            simulated = pool.elastic.provider is Provider.KWOK
+            yield KindNeed(
+                ("nodePools", index),
+                f"the elastic pool {pool.name}, provider {pool.elastic.provider}",
+                (KARPENTER, KWOK_NODES if simulated else EC2_NODES),
+                "run `stellwerk cluster up`, which brings Karpenter, and then this again"
+                if local and simulated
+                else "",
+            )
 
 
 def _compose(context: Composition) -> None:
@@ -164,6 +181,7 @@ SERVICE = Service(
     gives=(PoolPlaces, SharedGpus),
     runs=runs,
     rules=_rules,
+    kinds=_kinds,
     compose=_compose,
     connect=_connect,
 )

@@ -15,6 +15,7 @@ from infra.composition.handover import (
     PullSecrets,
     ServingRuntime,
 )
+from infra.composition.kinds import KEDA, KindNeed
 from infra.composition.service import Documents, Namespace, Placement, Service, Stack
 from infra.contract.artefact import Format
 from infra.contract.environment import PLATFORM, SERVING, Environment
@@ -41,6 +42,12 @@ __all__ = ["APPLIED", "SERVICE", "Model", "digests", "memory_problem", "models",
 APPLIED = "modelDigests"
 # Characters of a DNS label.
 _LONGEST = 63
+
+
+def _kinds(environment: Environment) -> Iterator[KindNeed]:
+    keda = environment.autoscaler.keda
+    if keda is not None:
+        yield KindNeed(("autoscaler", "keda"), f"KEDA, which asks {show(keda.prometheus)}", (KEDA,))
 
 
 def _rules(stack: Stack) -> Iterator[Problem]:
@@ -158,6 +165,7 @@ SERVICE = Service(
     needs=(Namespaces, PullSecrets, ObjectStoreAccess, ServingRuntime, PoolPlaces, LogStoreAccess),
     gives=(ModelUrls, ModelServices),
     rules=_rules,
+    kinds=_kinds,
     pointers=pointers,
     document_rules=_document_rules,
     placements=_placements,
