@@ -88,7 +88,7 @@ def guest(
         "DOCKER_CONFIG": project.variables["DOCKER_CONFIG"], "PULUMI_HOME": str(folder / "pulumi"),
         **{name: project.variables[name] for name in (BUILD_SECRETS, BUILD_CONTEXTS)},
         "PULUMI_BACKEND_URL": f"file://{folder}/backend", "PULUMI_CONFIG_PASSPHRASE": "of the guest",
-        "STELLWERK_WORK": str(folder / "work"),
+        "STELLWERK_WORK": str(folder / "work"), "KUBECACHEDIR": str(folder / "kube"),
     }  # fmt: skip
     (folder / "backend").mkdir()
     made = replace(project, root=root, state=folder / "none", variables=variables, expected={}, _gateways={})

@@ -21,6 +21,8 @@ _RUNC = Path("/run/runc")
 _ATTEMPTS = 10
 # containerd, the CNI plugins and the kubelet keep these outside any configurable folder.
 _OUTSIDE = (Path("/run/containerd"), Path("/var/lib/cni"), Path("/run/cni"), Path("/var/lib/kubelet/device-plugins"))
+# The kubelet links every container's log there.
+_LOG_LINKS = Path("/var/log/containers")
 
 
 def kill_pods(tools: Tools, layout: Layout) -> None:
@@ -129,6 +131,17 @@ def remove_outside(layout: Layout) -> None:
     for folder in (*_OUTSIDE, *_builds(layout)):
         shutil.rmtree(folder, ignore_errors=True)
     _rmdir(Path("/var/lib/kubelet"))
+
+
+def remove_log_links(layout: Layout) -> None:
+    """Remove the kubelet's links to logs below the state directory, and their folder if it holds nothing else."""
+    if not _LOG_LINKS.is_dir():
+        return
+    for link in _LOG_LINKS.iterdir():
+        if link.is_symlink() and link.readlink().is_relative_to(layout.root):
+            link.unlink(missing_ok=True)
+    if not _running("kubelet"):
+        _rmdir(_LOG_LINKS)
 
 
 def remove_data(

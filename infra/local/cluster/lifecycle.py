@@ -161,6 +161,7 @@ def down(layout: Layout, tools: Tools, progress: Progress, *, keep_data: bool = 
         network.down(tools, layout)
         cleanup.remove_cgroups()
         cleanup.remove_outside(layout)
+        cleanup.remove_log_links(layout)
     if not keep_data:
         progress("data")
         cleanup.remove_data(layout.root)

@@ -1,4 +1,4 @@
-"""Whose processes are ended."""
+"""Whose processes are ended, and what is removed."""
 
 import os
 import shutil
@@ -41,6 +41,22 @@ def test_another_cluster_s_kubelet_is_seen_as_long_as_it_lives(place: Layout, ku
     finally:
         process.kill()
         process.wait()
+
+
+def test_links_to_logs_below_the_state_directory_go(place: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = place.root.parent / "containers"
+    folder.mkdir()
+    monkeypatch.setattr(cleanup, "_LOG_LINKS", folder)
+    monkeypatch.setattr(cleanup, "_running", lambda _: [])
+    # What it points at is gone already.
+    (folder / "ours.log").symlink_to(place.pod_logs / "pod" / "0.log")
+    (folder / "theirs.log").symlink_to("/var/log/pods/pod/0.log")
+    cleanup.remove_log_links(place)
+    assert [link.name for link in folder.iterdir()] == ["theirs.log"]
+    (folder / "theirs.log").unlink()
+    cleanup.remove_log_links(place)
+    assert not folder.exists()
+    cleanup.remove_log_links(place)
 
 
 class Busy:
