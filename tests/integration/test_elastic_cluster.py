@@ -32,19 +32,31 @@ VALUES = {
 
 
 @pytest.fixture(scope="module")
-def elastic(started: Project) -> Iterator[Project]:
-    """The cluster after its owner's values have got the pool, by the two commands that it takes."""
+def priced(started: Project) -> Iterator[float]:
+    """What the pool costs more, said before it was applied: the owner's values have it, and the cluster Karpenter."""
     before = started.stack_file(OWNER).read_text()
     assert karpenter.NAME not in processes(started)
-    started.edit(OWNER, lambda config: config["stellwerk:nodePools"].append(VALUES))
+    add_pool(started)
     try:
         started.stellwerk("cluster", "up")
-        yield started
+        yield started.ask("plan", OWNER)["cost"]["more"]
     finally:
-        started.kubectl("delete", "jobs,pods", "--all", "--namespace", NAMESPACE, "--now", ok=False)
         started.write(OWNER, before)
         started.up(OWNER)
         started.stellwerk("cluster", "up")
+
+
+def add_pool(project: Project) -> None:
+    project.edit(OWNER, lambda config: config["stellwerk:nodePools"].append(VALUES))
+
+
+@pytest.fixture
+def elastic(started: Project, priced: float) -> Iterator[Project]:
+    """The pool is applied, and at zero."""
+    started.up(OWNER)
+    yield started
+    started.kubectl("delete", "jobs,pods", "--all", "--namespace", NAMESPACE, "--now", ok=False)
+    eventually("the pool is at zero", 300, lambda: nodes(started) == {})
 
 
 def processes(project: Project) -> dict[str, Any]:
@@ -79,10 +91,9 @@ def complete(project: Project, name: str) -> bool:
     return any(each["type"] == "Complete" and each["status"] == "True" for each in conditions)
 
 
-def test_the_pool_is_priced_and_applied_and_its_autoscaler_has_its_own_rights(elastic: Project) -> None:
+def test_the_pool_is_priced_and_applied_and_its_autoscaler_has_its_own_rights(elastic: Project, priced: float) -> None:
     assert processes(elastic)[karpenter.NAME]["state"] == "RUNNING"
-    assert elastic.ask("plan", OWNER)["cost"]["more"] == MOST * DEAR["pricePerHour"]
-    elastic.up(OWNER)
+    assert priced == MOST * DEAR["pricePerHour"]
     elastic.assert_no_changes(OWNER)
     assert nodes(elastic) == {}
     for allowed, *request in (("yes", "delete", "nodes"), ("no", "get", "secrets"), ("no", "create", "pods")):
@@ -130,7 +141,8 @@ def test_the_limit_holds_and_a_killed_autoscaler_comes_back(elastic: Project) ->
 
 def test_a_pool_that_leaves_the_values_takes_nodes_and_autoscaler_with_it(elastic: Project) -> None:
     """In the wrong order, too: the autoscaler is gone before the engine deletes the pool."""
-    assert nodes(elastic) != {}, "of the test before"
+    create(elastic, lasting("stays", gpu_pod(POOL)))
+    eventually("it is placed", 120, lambda: placed(elastic, "stays"))
     elastic.edit(OWNER, lambda config: config["stellwerk:nodePools"].pop())
     elastic.stellwerk("cluster", "up")
     assert karpenter.NAME not in processes(elastic)
@@ -138,3 +150,5 @@ def test_a_pool_that_leaves_the_values_takes_nodes_and_autoscaler_with_it(elasti
     elastic.up(OWNER)
     assert elastic.objects("nodepools.karpenter.sh") == []
     assert elastic.objects("nodeclaims.karpenter.sh") == []
+    add_pool(elastic)
+    elastic.stellwerk("cluster", "up")

@@ -214,7 +214,8 @@ class Project:
         return self.answering(environment) == self.pointers(environment)[0]
 
     def learn_variables(self) -> None:
-        """Take over what `stellwerk env` prints."""
+        """Take over what `stellwerk env` prints in a fresh shell: what is set already it does not print."""
+        self.variables = {}
         printed = self.stellwerk("env").stdout
         script = f"{printed}\n{sys.executable} -c 'import json, os; print(json.dumps(dict(os.environ)))'"
         done = subprocess.run(["sh", "-c", script], env=self.shell, capture_output=True, text=True, check=True)
