@@ -4,7 +4,10 @@ import signal
 
 import pytest
 
-from tests.support.cluster import LANES
+from tests.support.cluster import LANES, fresh
+
+# Here, for all folders: one each would be a cluster each.
+__all__ = ["fresh"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -1,5 +1,5 @@
 """Fixtures of the kill tests: the cluster of the integration tests."""
 
-from tests.support.cluster import fresh, project, settled
+from tests.support.cluster import project, settled
 
-__all__ = ["fresh", "project", "settled"]
+__all__ = ["project", "settled"]
