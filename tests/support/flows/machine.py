@@ -53,8 +53,9 @@ class Machine:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
         path = f"{folder / 'bin'}:{programs}:{kept['PATH']}"
         own = {"PATH": path, "PYTHONPATH": str(root), "STELLWERK_STATE": str(folder / "state"), "COLUMNS": "200"}
-        # A home of its own, as a runner has; the tools are those of this machine.
+        # A home of its own, as a runner has; the tools are those of this machine. The engine does not look at HOME.
         own |= {"HOME": str(folder / "home"), "XDG_CACHE_HOME": kept.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))}
+        own |= {"PULUMI_HOME": str(folder / "home" / ".pulumi")}
         return cls(root, {**kept, **own, "RUNNER_TEMP": str(folder / "temp"), "TMPDIR": str(folder / "temp")})
 
     @property
