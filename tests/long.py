@@ -24,9 +24,9 @@ _ROW = re.compile(r"^\| `(?P<file>tests/[^`]+)` \|")
 _HEAD = """\
 # Long tests
 
-What ran of `make test-long`, file by file, when it ran last, together or in parts. Time is that of its tests with what they set up first: a
-cluster of the tests' own, which several files share, counts where it came up. What needs the cluster runs beside what
-does not. Times of a shared machine with two cores.
+What ran of `make test-long`, file by file, when it ran last, together or in parts. Time is that of its tests with what
+they set up first: a cluster of the tests' own, which several files share, counts where it came up. What needs the
+cluster runs beside what does not. Times of a shared machine with two cores.
 
 | tests | what they show | outcome | min | run |
 |---|---|---|---|---|
