@@ -130,8 +130,13 @@ def test_a_line_cannot_claim_another_environment(project: Project, hits: Find) -
 
 
 def test_the_reason_outlives_the_pod(hits: Find) -> None:
-    event = hits(lambda hit: hit.get("kubernetes.pod.name") == BROKEN and hit.get("log.level") == "warn", 1)[0]
-    assert "no-such-image" in event["message"] and event["event.kind"] == "event"
+    # Of the pod's warnings, which come in no order, one names the image.
+    def says(hit: dict[str, Any]) -> bool:
+        warning = hit.get("kubernetes.pod.name") == BROKEN and hit.get("log.level") == "warn"
+        return warning and "no-such-image" in hit["message"]
+
+    event = hits(says, 1)[0]
+    assert event["event.kind"] == "event"
     assert (event["kubernetes.namespace"], event["service.environment"]) == (SPACE, "test")
 
 
