@@ -5,7 +5,8 @@ import pulumi_kubernetes as k8s
 
 config = pulumi.Config()
 run = config.require("run")
-opts = pulumi.ResourceOptions(provider=k8s.Provider("cluster", context=config.require("context")))
+provider = k8s.Provider("cluster", context=config.require("context"), kubeconfig="")
+opts = pulumi.ResourceOptions(provider=provider)
 namespace = k8s.core.v1.Namespace(
     "namespace",
     metadata=k8s.meta.v1.ObjectMetaArgs(name=f"{run}-trivial", labels={"stellwerk.dev/environment": run}),

@@ -11,7 +11,7 @@ GROUPS = {"developers": "ml-engineers", "operators": "platform-team"}
 config = pulumi.Config()
 run = config.require("run")
 side = pulumi.get_project()
-provider = k8s.Provider("cluster", context=config.require("context"), enable_config_map_mutable=True)
+provider = k8s.Provider("cluster", context=config.require("context"), kubeconfig="", enable_config_map_mutable=True)
 opts = pulumi.ResourceOptions(provider=provider)
 
 

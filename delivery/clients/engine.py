@@ -6,7 +6,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +20,7 @@ from delivery.clients.locks import StackLocks
 from delivery.clients.part import Part
 from delivery.clients.plan import Plan, failures, parse, stored
 from delivery.clients.process import call
+from delivery.clients.workspace import temporary_folder, workspace
 from delivery.clock import Clock
 from delivery.errors import DeliveryError, not_runnable, system_errors
 from infra.targets.variables import (
@@ -92,14 +93,15 @@ class Engine:
 
     def run(self, *arguments: str, stdin: str | None = None, variables: Mapping[str, str] | None = None) -> str:
         """Return the standard output of a short engine command; raise DeliveryError with the engine's last words."""
-        given = {**self.variables, **_EVENT_LOG, **(variables or {})}
-        try:
-            done = subprocess.run(
-                ["pulumi", *arguments, "--non-interactive"],
-                cwd=self.root, env=given, input=stdin, capture_output=True, text=True, check=False,
-            )  # fmt: skip
-        except OSError as error:
-            raise not_runnable("pulumi", error) from None
+        command = ["pulumi", *arguments, "--non-interactive"]
+        with temporary_folder(self.variables) as folder:
+            given = {**self.variables, **_EVENT_LOG, **folder, **(variables or {})}
+            try:
+                done = subprocess.run(
+                    command, cwd=self.root, env=given, input=stdin, capture_output=True, text=True, check=False
+                )
+            except OSError as error:
+                raise not_runnable("pulumi", error) from None
         if done.returncode != 0:
             raise _failure(self.variables, arguments, done.returncode, (done.stderr or done.stdout).strip())
         return done.stdout
@@ -120,8 +122,9 @@ class Engine:
         variables: Mapping[str, str] | None = None,
     ) -> int:
         """Return the exit code of a command in the checkout, under the target's variables and these."""
-        given = {**self.variables, **_EVENT_LOG, **(variables or {})}
-        return call(command, self.root, given, stdout=stdout, stop=stop)
+        with temporary_folder(self.variables) as folder:
+            given = {**self.variables, **_EVENT_LOG, **folder, **(variables or {})}
+            return call(command, self.root, given, stdout=stdout, stop=stop)
 
     def preview(
         self, environment: str, text: str, *, shown: bool, part: Part | None = None, documents: Path | None = None
@@ -132,7 +135,7 @@ class Engine:
         What environments share and releases are read in the folder `documents`, the checkout unless it is given.
         Raise DeliveryError when the preview fails.
         """
-        with _workspace(self.work, environment, text) as (config, events):
+        with workspace(self.work, environment, text) as (config, events):
             variables = part.preview_variables(config.parent, self.project, environment) if part else {}
             if documents is not None:
                 variables[STACKS] = str(documents)
@@ -160,7 +163,7 @@ class Engine:
         waits no longer than `seconds` for pods: an interrupt is answered only when that wait ends.
         """
         variables = {} if seconds is None else {DEADLINE: f"{self.clock.time() + seconds:.0f}"}
-        with _workspace(self.work, environment, text) as (config, events):
+        with workspace(self.work, environment, text) as (config, events):
             targets, confined = part.update(config.parent) if part else ([], {})
             arguments = ["up", "--stack", environment, "--config-file", str(config), "--event-log", str(events)]
             arguments += ["--message", message(self.root, self.variables), "--yes", "--skip-preview", *targets]
@@ -241,20 +244,6 @@ class Engine:
         """Return the stack's last updates, newest first: `kind`, `result`, `config` by key."""
         text = self.run("stack", "history", "--stack", environment, "--json", "--page-size", str(updates))
         return list(json.loads(text))
-
-
-@contextmanager
-def _workspace(place: Path, environment: str, text: str) -> Iterator[tuple[Path, Path]]:
-    """Make a folder that nobody else can read: the stack file to use, and where the engine's events go."""
-    action = f"make {place} writable, or let {WORK} name another folder"
-    with ExitStack() as cleanup:
-        with system_errors("writing the engine's configuration", action):
-            place.mkdir(parents=True, exist_ok=True, mode=0o700)
-            folder = cleanup.enter_context(tempfile.TemporaryDirectory(prefix="update-", dir=place))
-            config = Path(folder, f"Pulumi.{environment}.yaml")
-            with config.open("w", encoding="utf-8", newline="") as file:
-                file.write(text)
-        yield config, Path(folder, "events.json")
 
 
 def _failure(variables: Mapping[str, str], arguments: Sequence[str], code: int, output: str) -> DeliveryError:
