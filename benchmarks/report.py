@@ -19,6 +19,9 @@ def table(document: Mapping[str, Any]) -> str:
 def _rows(series: Mapping[str, Any]) -> Iterator[str]:
     (_, ours), *peers = series["samples"].items()
     objects = f", {series['objects']} objects" if series["objects"] else ""
+    if not peers:
+        for name in ours[0]:
+            yield f"| {series['what']}{objects} | {name} | {_cell([sample[name] for sample in ours])} | - | - | - |"
     for peer, theirs in peers:
         for name in ours[0]:
             if name not in theirs[0]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from components.kit.names import POOL_LABEL
+
 # Containers that wait for one of these run by themselves, or say more in their last state.
 _STARTING = ("ContainerCreating", "PodInitializing", "CrashLoopBackOff")
 _IMAGE = ("ErrImagePull", "ImagePullBackOff")
@@ -55,6 +57,20 @@ class Fault:
         """Return what to say of a container that took more memory than it may; empty where that is not the reason."""
         limit = f" of {self.memory_limit}" if self.memory_limit else ""
         return f"OOMKilled: it needs more memory than its limit{limit}" if self.reason == "OOMKilled" else ""
+
+
+def pool_of(pod: Mapping[str, Any]) -> str | None:
+    """Return the pool that a pod names, by its node selector or its annotation, None where any node will do."""
+    named = {**(pod.get("metadata", {}).get("annotations") or {}), **(pod.get("spec", {}).get("nodeSelector") or {})}
+    name: str | None = named.get(POOL_LABEL)
+    return name
+
+
+def node_wanted(pod: Mapping[str, Any]) -> str:
+    """Return of which pool a pod's node is to be, for people; the scheduler names neither that nor what is claimed."""
+    pool, claims = pool_of(pod), pod.get("spec", {}).get("resourceClaims") or []
+    templates = ", ".join(name for claim in claims if (name := claim.get("resourceClaimTemplateName")))
+    return (f" of pool {pool}" if pool else "") + (f" with claims of {templates}" if templates else "")
 
 
 def leaving(pod: Mapping[str, Any]) -> bool:

@@ -244,7 +244,7 @@ def _judge(pod: Any, seen: Observation) -> None:
     name = pod["metadata"]["name"]
     for fault in pod_state.faults(pod):
         if fault.kind is FaultKind.UNSCHEDULABLE:
-            seen.waiting.append(f"{name} has no node: {fault.message}")
+            seen.waiting.append(f"{name} has no node{pod_state.node_wanted(pod)}: {fault.message}")
         elif fault.kind is FaultKind.EVICTED:
             seen.problems.append(f"{name} was evicted: {fault.message}")
         elif not fault.ready:

@@ -59,6 +59,7 @@ class Watch:
     reason: str | None = None
     _since: dict[tuple[str, str], float] = field(default_factory=dict)
     _shown: set[str] = field(default_factory=set)
+    _pool_shown: bool = False
     _lines: dict[str, list[str]] = field(default_factory=dict)
     _next: float = 0
 
@@ -77,15 +78,25 @@ class Watch:
         keys = {(trouble.pod, trouble.kind) for trouble in seen}
         self._since = {key: self._since.get(key, now) for key in keys}
         for trouble in seen:
-            if trouble.text not in self._shown:
-                self.console.print(f"  {trouble.text}", style="dim", markup=False, highlight=False, soft_wrap=True)
-                self._shown.add(trouble.text)
+            self._show(trouble)
             self._keep_lines(trouble)
             patience = _PATIENCE.get(trouble.kind)
             lasts = patience is not None and now - self._since[trouble.pod, trouble.kind] >= patience
             if trouble.final or (lasts and not self._node_comes(trouble)):
                 self.reason = self._explained(trouble)
                 return
+
+    def _show(self, trouble: Trouble) -> None:
+        """Print what was not yet, and of the first pod without a node what its pool lacks: it is the same for all."""
+        if trouble.text in self._shown:
+            return
+        lines = [trouble.text]
+        if trouble.kind == "unschedulable" and not self._pool_shown:
+            lines += (f"  {line}" for line in pool_lines(self.kubectl, self._pod(trouble.pod)))
+            self._pool_shown = True
+        for line in lines:
+            self.console.print(f"  {line}", style="dim", markup=False, highlight=False, soft_wrap=True)
+        self._shown.add(trouble.text)
 
     def _node_comes(self, trouble: Trouble) -> bool:
         """Return whether an autoscaler makes room for the pod: that takes minutes, and is no failure."""

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from components.kit.names import POOL_LABEL
+from components.kit.pod_state import pool_of
 from delivery.clients.kubectl import Kubectl
 from delivery.errors import DeliveryError
 from delivery.operations.device_claims import Offer, claimed
@@ -15,13 +15,6 @@ Object = Mapping[str, Any]
 
 _ENDED = ("Succeeded", "Failed")
 _COUNTED = ("cpu", "memory")
-
-
-def pool_of(pod: Object) -> str | None:
-    """Return the pool that a pod names, by its node selector or its annotation, None where any node will do."""
-    named = {**(pod.get("metadata", {}).get("annotations") or {}), **(pod.get("spec", {}).get("nodeSelector") or {})}
-    name: str | None = named.get(POOL_LABEL)
-    return name
 
 
 def unscheduled(pod: Object, message: str) -> str:

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.kit.names import MODEL_LABEL, POOL_LABEL
+from components.kit.pod_state import pool_of
 from delivery.operations import pool_nodes
 from delivery.operations.changes import Action
 from delivery.operations.placing import Owner, Placing, Pod
-from delivery.operations.pool_room import pool_of
 from delivery.operations.requests import takes
 from delivery.operations.rollouts import Rollout, keeps
 from delivery.operations.transcription import is_bound, pod

@@ -22,6 +22,13 @@ def test_a_ratio_compares_neighbours() -> None:
     )
 
 
+def test_what_has_no_peer_is_shown_by_itself() -> None:
+    series = Series("look")
+    for seconds in (2.0, 1.0, 9.0):
+        series.add(OURS, {"seconds": seconds})
+    assert "| look | seconds | 2 (1 to 9) | - | - | - |" in table({"series": [series.as_json()]})
+
+
 def test_a_command_that_fails_is_an_error_with_its_last_lines(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import sys; print('no such stack'); sys.exit(3)"]
     with pytest.raises(BenchmarkError, match=r"ended with 3:\nno such stack"):

@@ -13,10 +13,13 @@ def declared(declare: Callable[[], object]) -> Recording:
     """Return what `declare` registers; raises what it raises."""
     recording = Recording()
 
+    def run() -> None:
+        declare()
+
     def program(loop: asyncio.AbstractEventLoop) -> None:
         pulumi.runtime.set_mocks(recording.mocks, "stellwerk", "dev", preview=False, monitor=recording)
         pulumi.runtime.settings.SETTINGS.callbacks = recording
-        loop.run_until_complete(run_pulumi_func(lambda: declare() and None))
+        loop.run_until_complete(run_pulumi_func(run))
 
     apart(program)
     return recording

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from components.kit.names import POOL_LABEL
 from components.serving.looks import Looks, NotServingError, UnansweredError
 from components.serving.rollout import Revision, observe, until_declared, until_served
 
@@ -192,6 +193,33 @@ def test_what_passes_by_itself_does_not_end_the_wait() -> None:
     assert [reason.partition(": ")[2] for reason in cluster.reported] == [
         "digits-predictor-1 has no node: Insufficient cpu"
     ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "annotations", "said"),
+    [
+        ({"nodeSelector": {POOL_LABEL: "gpus"}}, {}, "has no node of pool gpus: Insufficient"),
+        ({"nodeSelector": {"group": "a"}}, {POOL_LABEL: "gpus"}, "has no node of pool gpus: Insufficient"),
+        (
+            {
+                "resourceClaims": [
+                    {"name": "devices", "resourceClaimTemplateName": "digits-predictor-2-gpu.example.com"}
+                ]
+            },
+            {POOL_LABEL: "gpus"},
+            "has no node of pool gpus with claims of digits-predictor-2-gpu.example.com: Insufficient",
+        ),
+    ],
+    ids=["label", "annotation", "claim"],
+)
+def test_a_pod_without_a_node_is_reported_with_its_pool(
+    spec: dict[str, Any], annotations: dict[str, str], said: str
+) -> None:
+    waits = pod(conditions=[NO_NODE])
+    waits["spec"].update(spec)
+    waits["metadata"]["annotations"].update(annotations)
+    (reason,) = observe([waits], REVISION).waiting
+    assert reason.startswith(f"digits-predictor-1 {said}")
 
 
 def test_a_reason_that_goes_away_is_no_failure() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from components.kit.names import GPU, POOL_LABEL
 from delivery.errors import DeliveryError
 from delivery.operations import events, pods
 from tests.support.pods import IMAGE, container, pod, replica_set, waiting
@@ -111,6 +112,27 @@ def test_an_autoscaler_that_makes_a_node_is_waited_for(
     assert ends(watching, clock) >= LIMIT
     assert watching.reason is not None
     assert ROOM in watching.reason
+
+
+def test_what_the_pool_lacks_is_said_with_the_first_look(clock: FakeClock, words: Words) -> None:
+    condition = {"type": "PodScheduled", "status": "False", "message": ROOM}
+    waits = pod(2, conditions=[condition])
+    waits["spec"]["nodeSelector"] = {POOL_LABEL: "gpus"}
+    waits["spec"]["containers"] = [{"name": "kserve-container", "resources": {"requests": {GPU: "8"}}}]
+
+    class Cluster(FakeCluster):
+        def get(self, namespace: str, kind: str, name: str) -> dict[str, Any] | None:
+            return waits
+
+    cluster = Cluster()
+    node = {"metadata": {"name": "gpus-0"}, "status": {"allocatable": {GPU: "4"}}}
+    cluster.listed = lambda asked: [node] if "nodes" in asked else [replica_set("v2", 2), waits]
+    watching = pods.Watch(cluster, clock, "digits", "v2", LIMIT, words.console)
+    assert not watching.stop()
+    line = f"pool gpus: it asks for 8 {GPU}, and the largest of 1 nodes has 4: it fits on none of them"
+    assert f"pod-2: not scheduled on pool gpus: {ROOM}" in words and line in words
+    ends(watching, clock)
+    assert words.stream.getvalue().count(line) == 1
 
 
 def test_only_the_newest_pods_of_the_release_count(watch: Callable[..., pods.Watch], clock: FakeClock) -> None:

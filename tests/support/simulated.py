@@ -41,7 +41,7 @@ def simulated_cluster(folder: Path, authorization: str = "AlwaysAllow") -> Itera
         kwok = [f"--config={STAGES}", "--manage-all-nodes=false", "--node-lease-duration-seconds=40"]
         kwok += ["--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake"]
         for name, arguments in (("kube-controller-manager", manager), ("kwok", kwok)):
-            command = [tool(name), f"--kubeconfig={plane.kubeconfig}", *arguments]
+            command: list[str | Path] = [tool(name), f"--kubeconfig={plane.kubeconfig}", *arguments]
             cleanup.enter_context(running(command, folder / f"{name}.log", {"HOME": str(folder)}))
         yield plane
 
