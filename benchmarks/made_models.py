@@ -71,7 +71,8 @@ def grow(root: Path, count: int, store: Callable[[], AbstractContextManager["Sto
             if name in held:
                 continue
             release = _write_release(releases, template, name)
-            held[name] = {"release": release, "previous": None, "replicas": 1, "nodePool": _POOL}
+            # Without a share of the node's GPUs: it has room for all of them.
+            held[name] = {"release": release, "previous": None, "replicas": 1, "nodePool": _POOL, "gpu": 0}
             with place.asked() as client:
                 client.put_object(Bucket=place.bucket, Key=_key(name), Body=_artefact(name))
     file.write_text(yaml.safe_dump(document, sort_keys=False), encoding="utf-8")

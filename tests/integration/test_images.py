@@ -3,7 +3,6 @@
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -18,23 +17,13 @@ from tests.support import images
 from tests.support.project import MODEL, ROOT, Project
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
-_TYPES = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json"
 
 
 @pytest.fixture
 def registry(project: Project) -> Iterator[httpx.Client]:
     """The registry's own interface, as the login of the builds."""
-    login = project.credentials("dev")["registry"]
-    with httpx.Client(verify=project.trust("dev"), auth=(login["username"], login["password"]), timeout=60) as client:
+    with images.registry(project) as client:
         yield client
-
-
-def manifest(registry: httpx.Client, url: str, digest: str) -> dict[str, Any]:
-    """The image's manifest; of an index, that of its first platform."""
-    document: dict[str, Any] = (
-        registry.get(f"{url}/manifests/{digest}", headers={"Accept": _TYPES}).raise_for_status().json()
-    )
-    return manifest(registry, url, document["manifests"][0]["digest"]) if "manifests" in document else document
 
 
 class Body:
@@ -57,9 +46,8 @@ def test_no_file_of_any_layer_has_the_time_of_its_build(project: Project, regist
     late: dict[str, set[str]] = {}
     seen: set[str] = set()
     for name, reference in built.items():
-        address, digest = reference.split("@")
-        url = f"https://{address.replace('/', '/v2/', 1)}"
-        for layer in manifest(registry, url, digest)["layers"]:
+        url = images.repository(reference)
+        for layer in images.manifest(registry, reference)["layers"]:
             if layer["digest"] in seen or layer["size"] > largest:
                 continue
             seen.add(layer["digest"])
@@ -78,9 +66,8 @@ def test_an_image_says_what_it_was_built_from(project: Project, registry: httpx.
         f"model-{MODEL}": sources(MODEL, Framework.PYTORCH),
     }
     for name, parts in made_of.items():
-        address, digest = built[name].split("@")
-        url = f"https://{address.replace('/', '/v2/', 1)}"
-        config = manifest(registry, url, digest)["config"]["digest"]
+        url = images.repository(built[name])
+        config = images.manifest(registry, built[name])["config"]["digest"]
         labels = registry.get(f"{url}/blobs/{config}").raise_for_status().json()["config"]["Labels"]
         assert labels["org.opencontainers.image.revision"] == revision(project.root, parts), name
 

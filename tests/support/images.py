@@ -1,4 +1,4 @@
-"""Builds what an image takes from the checkout, and nothing else of it."""
+"""Images: built from what they take of the checkout and nothing else of it, and read from dev's registry."""
 
 import json
 import re
@@ -8,6 +8,13 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.support.project import Project
+
+_TYPES = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json"
 
 
 def copies(dockerfile: str) -> str:
@@ -60,3 +67,43 @@ def build(buildctl: Path, socket: Path, context: Path, dockerfile: str, work: Pa
     assert done.returncode == 0, done.stderr[-2000:]
     digest: str = json.loads((work / "metadata.json").read_text())["containerimage.digest"]
     return digest
+
+
+@contextmanager
+def registry(project: Project) -> Iterator[httpx.Client]:
+    """dev's registry, as the login of the builds."""
+    login = project.credentials("dev")["registry"]
+    with httpx.Client(verify=project.trust("dev"), auth=(login["username"], login["password"]), timeout=60) as client:
+        yield client
+
+
+def repository(reference: str) -> str:
+    """Return the address of an image's repository in the registry's own interface."""
+    return f"https://{reference.split('@')[0].replace('/', '/v2/', 1)}"
+
+
+def manifest(client: httpx.Client, reference: str) -> dict[str, Any]:
+    """Return the image's manifest; of an index, that of its first platform."""
+    name, digest = reference.split("@")
+    url = f"{repository(reference)}/manifests/{digest}"
+    document: dict[str, Any] = client.get(url, headers={"Accept": _TYPES}).raise_for_status().json()
+    if "manifests" in document:
+        return manifest(client, f"{name}@{document['manifests'][0]['digest']}")
+    return document
+
+
+def save(client: httpx.Client, reference: str, name: str, folder: Path) -> None:
+    """Write the image into a folder: its manifest as `<name>.json`, configuration and layers by their digests."""
+    document = manifest(client, reference)
+    folder.mkdir(parents=True, exist_ok=True)
+    for entry in [document["config"], *document["layers"]]:
+        file = folder / entry["digest"].removeprefix("sha256:")
+        if file.exists() and file.stat().st_size == entry["size"]:
+            continue
+        with (
+            client.stream("GET", f"{repository(reference)}/blobs/{entry['digest']}") as response,
+            file.open("wb") as out,
+        ):
+            for piece in response.raise_for_status().iter_raw(1 << 20):
+                out.write(piece)
+    (folder / f"{name}.json").write_text(json.dumps(document))
