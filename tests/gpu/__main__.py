@@ -5,9 +5,10 @@ As root, on a machine with NVIDIA's driver; no container runtime is needed. LAYO
 object store's program `versitygw`. It shows that
 
 - the training image trains digits with CUDA by its own entry point, with the real tracking server and object store,
-  twice with one outcome, and that the gates are met as on the CPU;
+  twice with one outcome, which is not the CPU's file, and that it meets the gates;
 - the serving image serves that artefact with CUDA, and answers as it does on the CPU, and as the trainer's file did;
-- the same of a network of convolution, attention and recurrence.
+- the same of a network of convolution, attention and recurrence;
+- how much memory each server has resident.
 """
 
 import argparse
@@ -219,8 +220,13 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="stw-gpu-") as folder,
         stand(given.layout, Path(folder), given.driver) as made,
     ):
-        report: dict[str, Any] = {"gpu": _nvidia("--query-gpu=name,driver_version"), "digits": digits(made), "network": network(made)}
-        report["largest process, MiB"] = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10
+        report = {
+            "gpu": _nvidia("--query-gpu=name,driver_version"),
+            "digits": digits(made),
+            "network": network(made),
+            # That is training: of servers it is what they say of themselves above.
+            "largest process, MiB": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10,
+        }
     text = json.dumps(report, indent=1)
     print(text)
     if given.report:
