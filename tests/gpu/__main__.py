@@ -30,7 +30,6 @@ import numpy as np
 
 from tests.gpu.rootfs import USER, Image, image
 
-DEVICES = ("cpu", "cuda")
 BUCKET, MODEL = "models", "digits"
 STORE, TRACKING, SERVERS = 17070, 17050, {"cpu": 17080, "cuda": 17081}
 LOGIN = {"AWS_ACCESS_KEY_ID": "gpu", "AWS_SECRET_ACCESS_KEY": "of-this-run-alone", "AWS_REGION": "us-east-1"}
