@@ -28,13 +28,16 @@ from typing import Any
 
 import numpy as np
 
-from tests.gpu.rootfs import USER, Image, image
+from tests.gpu.rootfs import USER, Image, image, limited
 
 BUCKET, MODEL = "models", "digits"
 STORE, TRACKING, SERVERS = 17070, 17050, {"cpu": 17080, "cuda": 17081}
 LOGIN = {"AWS_ACCESS_KEY_ID": "gpu", "AWS_SECRET_ACCESS_KEY": "of-this-run-alone", "AWS_REGION": "us-east-1"}
 # As for answers of any two processors: float32, sums in another order.
 TOLERANCE = 1e-4
+REQUESTS = 50
+# What a preview asks for at least for a small model (infra/services/serving/capacity.py), in bytes.
+MEMORY = {"cpu": 160 << 20, "cuda": (160 + 900) << 20}
 _TERMINATION_LOG = Path("/dev/termination-log")
 
 
@@ -78,10 +81,7 @@ def _answers(url: str) -> bool:
 def stand(layout: Path, folder: Path, driver: Path) -> Iterator[Stand]:
     """Unpack the images, and run store and tracking server."""
     with ExitStack() as stack:
-        images = {
-            name: stack.enter_context(image(layout, name, folder / name, driver))
-            for name in ("training", "serving", "tracking")
-        }
+        images = {name: image(layout, name, folder / name, driver) for name in ("training", "serving", "tracking")}
         objects = folder / "objects"
         objects.mkdir()
         login = {
@@ -114,12 +114,16 @@ def train(stand: Stand, device: str, job: str) -> dict[str, Any]:
     _TERMINATION_LOG.write_text("")
     os.chown(_TERMINATION_LOG, USER, USER)
     began = time.monotonic()
-    stand.training.run(
-        MODEL, **_store_variables(), JOB_NAME=job, STELLWERK_DEVICE=device,
-        MLFLOW_TRACKING_URI=f"http://127.0.0.1:{TRACKING}", TRAINING_IMAGE=f"images/model-{MODEL}@sha256:{'0' * 64}",
-    )  # fmt: skip
+    try:
+        stand.training.run(
+            MODEL, **_store_variables(), JOB_NAME=job, STELLWERK_DEVICE=device,
+            MLFLOW_TRACKING_URI=f"http://127.0.0.1:{TRACKING}",
+            TRAINING_IMAGE=f"images/model-{MODEL}@sha256:{'0' * 64}",
+        )  # fmt: skip
+        assert _TERMINATION_LOG.read_text().startswith("sha256:"), "the Job states its candidate's digest"
+    finally:
+        _TERMINATION_LOG.unlink()
     seconds = time.monotonic() - began
-    assert _TERMINATION_LOG.read_text().startswith("sha256:"), "the Job states its candidate's digest"
     candidate: dict[str, Any] = stand.object(f"candidates/{MODEL}/{job}.json")
     assert all(gate["passed"] for gate in candidate["evaluation"]["gates"]), candidate["evaluation"]
     return {**candidate, "seconds": seconds}
@@ -140,18 +144,20 @@ def compare(stand: Stand, name: str, digest: str, path: str, document: dict[str,
     expected = _arrays(document["outputs"])
     answers, memory = {}, {}
     for device, port in SERVERS.items():
-        server = stand.serving.start(
-            MODEL_NAME=name, MODEL_DIGEST=digest, MODEL_PATH=path, RELEASE="v1-00000000", RUN_ID="1",
-            ENVIRONMENT="gpu", PORT=str(port), STELLWERK_DEVICE=device, DRAIN_SECONDS="0",
-        )  # fmt: skip
-        with running(server, f"http://127.0.0.1:{port}/v2/models/{name}/ready"):
-            request = urllib.request.Request(
-                f"http://127.0.0.1:{port}/v2/models/{name}/infer", body, {"Content-Type": "application/json"}
-            )
-            with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - of this machine, by HTTP
-                answers[device] = _arrays(json.load(answer)["outputs"])
-            memory[device] = _memory(server.pid)
-            print(_nvidia("--query-compute-apps=pid,used_memory"), flush=True)
+        url = f"http://127.0.0.1:{port}/v2/models/{name}"
+        request = urllib.request.Request(f"{url}/infer", body, {"Content-Type": "application/json"})  # noqa: S310 - the same
+        with limited(MEMORY[device]) as group:
+            server = stand.serving.start(
+                group=group, MODEL_NAME=name, MODEL_DIGEST=digest, MODEL_PATH=path, RELEASE="v1-00000000", RUN_ID="1",
+                ENVIRONMENT="gpu", PORT=str(port), STELLWERK_DEVICE=device, DRAIN_SECONDS="0",
+            )  # fmt: skip
+            with running(server, f"{url}/ready"):
+                for _ in range(REQUESTS):
+                    with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310 - of this machine, by HTTP
+                        answers[device] = _arrays(json.load(answer)["outputs"])
+                peak = int((group / "memory.peak").read_text()) >> 20
+                memory[device] = {**_memory(server.pid), "limit": MEMORY[device] >> 20, "peak": peak}
+                print(_nvidia("--query-compute-apps=pid,used_memory"), flush=True)
     differences = {}
     for what, other in (("cpu", answers["cpu"]), ("trainer", expected)):
         for output, values in other.items():

@@ -14,7 +14,15 @@ from typing import Any
 import zstandard
 
 USER = 10001
-_MOUNTED = ("/dev", "/proc")
+DRIVER = "/usr/local/nvidia/lib"
+# In a mount namespace of its own, which goes with the command; given are the image's files, the driver's libraries, a
+# control group or nothing, and the command. As a container on a node with a GPU, but for the network.
+_INSIDE = f"""
+root=$1 driver=$2 group=$3; shift 3
+mount --rbind /dev "$root/dev" && mount --rbind /proc "$root/proc" && mount --rbind /sys "$root/sys" &&
+mount --bind "$driver" "$root{DRIVER}" && {{ [ -z "$group" ] || echo $$ > "$group/cgroup.procs"; }} &&
+exec chroot --userspec={USER}:{USER} "$root" /bin/sh -c 'cd "$0" && exec "$@"' "$@"
+"""
 # What a layer takes away of those below it has a name that begins so.
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 
@@ -24,57 +32,58 @@ class Image:
     """An image's files in `root`, and what its configuration says: variables, entry point, folder to start in."""
 
     root: Path
+    driver: Path
     variables: Mapping[str, str]
     entrypoint: Sequence[str]
     folder: str
 
-    def command(self, arguments: Sequence[str], entrypoint: Sequence[str] | None = None) -> list[str]:
-        """Return the command that starts the image's own one, or another, with these arguments in its files."""
-        inside = [*(self.entrypoint if entrypoint is None else entrypoint), *arguments]
-        change = ["/usr/sbin/chroot", f"--userspec={USER}:{USER}", str(self.root)]
-        return [*change, "/bin/sh", "-c", 'cd "$0" && exec "$@"', self.folder, *inside]
-
     def run(self, *arguments: str, entrypoint: Sequence[str] | None = None, **variables: str) -> str:
         """Return what the command prints; raise CalledProcessError, and show what it said, where it fails."""
-        done = subprocess.run(
-            self.command(arguments, entrypoint), env={**self.variables, **variables}, text=True, capture_output=True
-        )
+        command, given = self._command(arguments, entrypoint, None), {**self.variables, **variables}
+        done = subprocess.run(command, env=given, text=True, capture_output=True)
         if done.returncode:
             print(done.stdout[-4000:], done.stderr[-4000:], flush=True)
             done.check_returncode()
         return done.stdout
 
-    def start(
-        self, *arguments: str, entrypoint: Sequence[str] | None = None, **variables: str
-    ) -> "subprocess.Popen[bytes]":
-        """Start the command, with this process' own output."""
-        return subprocess.Popen(self.command(arguments, entrypoint), env={**self.variables, **variables})
+    def start(self, *arguments: str, group: Path | None = None, **variables: str) -> "subprocess.Popen[bytes]":
+        """Start the image's own command, in a control group if one is given, with this process' own output."""
+        return subprocess.Popen(self._command(arguments, None, group), env={**self.variables, **variables})
+
+    def _command(self, arguments: Sequence[str], entrypoint: Sequence[str] | None, group: Path | None) -> list[str]:
+        own = self.entrypoint if entrypoint is None else entrypoint
+        given = [str(self.root), str(self.driver), str(group or ""), self.folder]
+        return ["unshare", "--mount", "/bin/sh", "-c", _INSIDE, "sh", *given, *own, *arguments]
 
 
-@contextmanager
-def image(layout: Path, name: str, root: Path, driver: Path) -> Iterator[Image]:
+def image(layout: Path, name: str, root: Path, driver: Path) -> Image:
     """Unpack the image `name` of a folder of manifests (`<name>.json`), configurations and layers, by digest.
 
-    The driver's libraries are mounted as they are for a container on a node with a GPU.
+    `driver` is the folder of the driver's libraries.
     """
     manifest = json.loads((layout / f"{name}.json").read_text())
     config: dict[str, Any] = json.loads(_blob(layout, manifest["config"]).read_text())["config"]
     for layer in manifest["layers"]:
         _unpack(_blob(layout, layer), root)
-    variables = dict(entry.split("=", 1) for entry in config["Env"])
-    mounts = [*((Path(path), root / path[1:]) for path in _MOUNTED), (driver, root / "usr/local/nvidia/lib")]
-    done: list[Path] = []
+    for place in ("dev", "proc", "sys", DRIVER[1:]):
+        (root / place).mkdir(parents=True, exist_ok=True)
+    variables = {**dict(entry.split("=", 1) for entry in config["Env"]), "LD_LIBRARY_PATH": DRIVER}
+    return Image(root, driver, variables, config["Entrypoint"], config["WorkingDir"])
+
+
+@contextmanager
+def limited(memory: int) -> Iterator[Path]:
+    """Give a control group whose processes have so many bytes of memory, and no swap."""
+    group = Path("/sys/fs/cgroup") / f"stw-gpu-{os.getpid()}"
+    (group.parent / "cgroup.subtree_control").write_text("+memory")
+    group.mkdir()
     try:
-        for source, target in mounts:
-            target.mkdir(parents=True, exist_ok=True)
-            subprocess.run(["mount", "--rbind", source, target], check=True)
-            done.append(target)
-        yield Image(
-            root, {**variables, "LD_LIBRARY_PATH": "/usr/local/nvidia/lib"}, config["Entrypoint"], config["WorkingDir"]
-        )
+        (group / "memory.max").write_text(str(memory))
+        if (swap := group / "memory.swap.max").exists():
+            swap.write_text("0")
+        yield group
     finally:
-        for target in done:
-            subprocess.run(["umount", "--lazy", target], check=True)
+        group.rmdir()
 
 
 def _blob(layout: Path, entry: Mapping[str, str]) -> Path:
