@@ -57,7 +57,7 @@ def run(wanted: settings.Serve, log: EcsLog) -> None:
     return_large_blocks()
     # What is mapped into memory has to be there, too, or each run would read it from the disk.
     size = (wanted.path.stat().st_size if wanted.path.exists() else 0) + sum(file.size for file in wanted.files)
-    share = shares(size, limit())
+    share = shares(size, limit(), wanted.device)
     limit_runs(share.runs)
     model = _load(wanted)
     cold = model.warm_up()

@@ -109,7 +109,7 @@ def _require_evaluation(session: Session, model: str, target: str, document: Rel
 
 def _require_memory(session: Session, model: str, target: str, document: Release) -> None:
     """Raise DeliveryError for a release that the target's pods have no room for, before anything of it is copied."""
-    problem = memory_problem(model, session.project.model(target, model), document)
+    problem = memory_problem(session.project.environment(target), model, session.project.model(target, model), document)
     if problem:
         key = ".".join(map(str, problem.path))
         raise DeliveryError(

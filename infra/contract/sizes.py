@@ -33,6 +33,9 @@ class Defaults:
     controller: Ask
 
 
+# What a model has more of where it computes on a GPU: CUDA takes host memory, too.
+MEMORY_ON_GPU = "1Gi"
+
 # Small: one machine, where most models wait most of the time.
 DEFAULTS: Mapping[Size, Defaults] = {
     Size.SMALL: Defaults(

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,13 @@ def test_the_image_with_cuda_serves_on_cpus_and_says_what_lacks_for_a_gpu(
     restored("dev")
     before = project.served("dev")
     assert before.training, "the demo's release is of a Job"
-    project.edit("dev", lambda config: config["stellwerk:images"].update(servingCuda=True))
+
+    def with_cuda(config: Any) -> None:
+        config["stellwerk:images"].update(servingCuda=True)
+        # The second server below counts CUDA's share, as one on a GPU does.
+        config["stellwerk:models"][MODEL]["resources"] = {"cpu": "50m", "memory": "1536Mi"}
+
+    project.edit("dev", with_cuda)
     project.up("dev")
     file = project.root / project.stellwerk("release", MODEL, "--job", before.training.job).stdout.strip()
     try:

@@ -27,7 +27,7 @@ def test_a_revision_is_what_its_pods_are_made_of(released: Programs, run: Run) -
     assert revision(one) == revision(released["prod"])
     more = run(serving_values(nodePool="gpu-sim", replicas=3), "prod")
     assert revision(more) == revision(one), "a number of pods is no other pod"
-    larger = run(serving_values(nodePool="gpu-sim", resources={"cpu": "1", "memory": "1Gi"}), "prod")
+    larger = run(serving_values(nodePool="gpu-sim", resources={"cpu": "1", "memory": "2Gi"}), "prod")
     assert revision(larger) != revision(one)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from serving.errors import RequestError, StartError
-from serving.memory import BLOCK_BYTES, MIB, MOST_BUFFERS, Budget, Buffers, Reservation, limit, shares
+from serving.memory import BLOCK_BYTES, CUDA_BYTES, MIB, MOST_BUFFERS, Budget, Buffers, Reservation, limit, shares
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,12 @@ def test_a_model_too_large_for_the_limit_is_refused_with_what_it_needs() -> None
     assert shares(100 * MIB, 512 * MIB).requests == 150 * MIB
     with pytest.raises(StartError, match=r"500 MiB does not fit .* 512 MiB; raise it to 644 MiB at least, or to 1144"):
         shares(500 * MIB, 512 * MIB)
+
+
+def test_cuda_has_its_share_of_the_limit_and_the_refusal_says_so() -> None:
+    assert shares(100 * MIB, 512 * MIB + CUDA_BYTES, "cuda") == shares(100 * MIB, 512 * MIB, "cpu")
+    with pytest.raises(StartError, match=r"and CUDA, which takes 900 MiB, do not fit .* 512 MiB; raise it to 1064"):
+        shares(20 * MIB, 512 * MIB, "cuda")
 
 
 def test_requests_wait_in_line() -> None:

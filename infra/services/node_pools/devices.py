@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from components.kit.names import GPU
+from infra.composition.gpus import gets_gpu
 from infra.contract.gpu import mig_share, profile
 from infra.services.node_pools.cards import card
 from infra.services.node_pools.section import NodePool, Sharing
@@ -43,10 +44,11 @@ def devices(pool: NodePool, gpus: int | None = None) -> dict[str, int]:
 
 def requested(pool: NodePool, gpu: int | str | None) -> dict[str, str]:
     """Return the devices that a pod asks for; where it says nothing, one of the only device that the pool has."""
-    offered = devices(pool)
+    if not gets_gpu(gpu, pool.gpus):
+        return {}
     if gpu is None:
-        return {name: "1" for name in [*offered][:1]}
-    return {} if gpu == 0 else {resource(pool, gpu): str(gpu) if isinstance(gpu, int) else "1"}
+        return {next(iter(devices(pool))): "1"}
+    return {resource(pool, gpu): str(gpu) if isinstance(gpu, int) else "1"}
 
 
 def labels(pool: NodePool) -> dict[str, str]:

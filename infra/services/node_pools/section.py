@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from infra.composition.gpus import NODE_POOLS
 from infra.contract.environment import Environment, SectionField
 from infra.contract.fields import CapacityType, Cpu, Memory, Name, Section
 
@@ -218,7 +219,7 @@ class NodePool(Section):
 
 
 SECTION: SectionField[tuple[NodePool, ...]] = SectionField(
-    "node_pools", tuple[NodePool, ...], default=(), description="a list of node pools"
+    NODE_POOLS, tuple[NodePool, ...], default=(), description="a list of node pools"
 )
 
 

@@ -7,7 +7,7 @@ from infra.contract.environment import Environment
 from infra.contract.problems import Problem, show
 from infra.contract.quantities import cpu_text, memory_bytes, memory_text, milli_cores
 from infra.contract.release import Release
-from infra.services.serving.section import Model, models
+from infra.services.serving.section import Model, computes_on_gpu, models
 
 # What the server needs: an ONNX file read and laid out for inference, the interpreter, and requests in flight.
 MEMORY_PER_ARTEFACT = 1.25
@@ -16,17 +16,20 @@ MEMORY_PER_ARTEFACT = 1.25
 # nothing more is known.
 MEMORY_PER_FILE = 1
 MEMORY_OF_SERVER = 160 * 1024**2
+# What CUDA takes beside that where a model computes on a GPU: serving/memory.py says how it was measured.
+MEMORY_OF_CUDA = 900 * 1024**2
 # A rolling update starts one pod before it ends another.
 SURGE = 1
 # So many models a message names.
 _NAMED = 8
 
 
-def needed_memory(artefact: Artefact) -> int:
-    """Return the bytes that a pod needs for an artefact."""
+def needed_memory(artefact: Artefact, cuda: bool = False) -> int:
+    """Return the bytes that a pod needs for an artefact; `cuda`: it is computed on a GPU."""
     beside = artefact.total_size - artefact.size
     factor = MEMORY_PER_ARTEFACT if artefact.format is Format.ONNX else MEMORY_PER_FILE
-    return int(artefact.size * factor) + beside * MEMORY_PER_FILE + MEMORY_OF_SERVER
+    of_cuda = MEMORY_OF_CUDA if cuda else 0
+    return int(artefact.size * factor) + beside * MEMORY_PER_FILE + MEMORY_OF_SERVER + of_cuda
 
 
 def too_large(environment: Environment, releases: Mapping[tuple[str, str], Release]) -> Iterator[Problem]:
@@ -52,22 +55,25 @@ def never_admitted(environment: Environment) -> Iterator[Problem]:
 def _models(environment: Environment, releases: Mapping[tuple[str, str], Release]) -> Iterator[Problem]:
     for name, model in models(environment).items():
         release = releases.get((name, model.release or ""))
-        problem = release and memory_problem(name, model, release)
+        problem = release and memory_problem(environment, name, model, release)
         if problem:
             yield problem
 
 
-def memory_problem(name: str, model: Model, release: Release) -> Problem | None:
+def memory_problem(environment: Environment, name: str, model: Model, release: Release) -> Problem | None:
     """Return that the release's files need more memory than the model's pods have, None if they do not."""
-    needed, size = needed_memory(release.artefact), release.artefact.total_size
+    cuda = computes_on_gpu(environment, model)
+    needed, size = needed_memory(release.artefact, cuda), release.artefact.total_size
     if memory_bytes(model.resources.memory) >= needed:
         return None
     enough = memory_text(needed)
+    of_cuda = f", and {memory_text(MEMORY_OF_CUDA)[:-2]} MiB for CUDA, because it computes on a GPU" if cuda else ""
+    without = f", or models.{name}.gpu to 0, which is the CPU" if cuda else ""
     return Problem(
         ("models", name, "resources", "memory"),
         show(model.resources.memory),
-        f'at least "{enough}", because the artefact of {release.metadata.release} has {size / 1e6:,.0f} MB',
-        f'set models.{name}.resources.memory to "{enough}" or more',
+        f'at least "{enough}", because the artefact of {release.metadata.release} has {size / 1e6:,.0f} MB{of_cuda}',
+        f'set models.{name}.resources.memory to "{enough}" or more{without}',
     )
 
 

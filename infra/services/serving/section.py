@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from infra.composition.gpus import on_gpu
 from infra.composition.service import Pointer
 from infra.contract import testset
 from infra.contract.environment import Environment, Resources, SectionField
@@ -13,7 +14,9 @@ from infra.contract.evidence import EvidenceFolder
 from infra.contract.fields import Name, ReleaseId, Section
 from infra.contract.gpu import Gpu
 from infra.contract.problems import Problem, show, suggest
+from infra.contract.quantities import memory_bytes, memory_text
 from infra.contract.release import Release
+from infra.contract.sizes import MEMORY_ON_GPU
 from infra.contract.testset import TestSets
 
 
@@ -76,14 +79,24 @@ def models(environment: Environment) -> Mapping[str, Model]:
 
     `replicas` is the number of pods to begin with where an autoscaler changes it.
     """
+    return {name: _whole(model, _by_size(environment, model)) for name, model in environment.section(SECTION).items()}
+
+
+def computes_on_gpu(environment: Environment, model: Model) -> bool:
+    """Return whether the pods of a model get a GPU, a share or an instance of one."""
+    return on_gpu(environment, model.node_pool, model.gpu)
+
+
+def _by_size(environment: Environment, model: Model) -> Mapping[str, Any]:
     asked = environment.defaults.model
-    by_size: dict[str, Any] = {"replicas": asked.replicas, "resources": Resources(cpu=asked.cpu, memory=asked.memory)}
-    return {name: _whole(model, by_size) for name, model in environment.section(SECTION).items()}
+    memory = asked.memory
+    if computes_on_gpu(environment, model):
+        memory = memory_text(memory_bytes(memory) + memory_bytes(MEMORY_ON_GPU))
+    replicas = asked.replicas if model.autoscaling is None else model.autoscaling.min
+    return {"replicas": replicas, "resources": Resources(cpu=asked.cpu, memory=memory)}
 
 
 def _whole(model: Model, by_size: Mapping[str, Any]) -> Model:
-    if model.autoscaling is not None:
-        by_size = {**by_size, "replicas": model.autoscaling.min}
     changes = {key: value for key, value in by_size.items() if key not in model.model_fields_set}
     return model.model_copy(update=changes)
 

@@ -1,16 +1,21 @@
 """What cannot run is refused from the values alone: the models of an environment together, and quantities."""
 
 import json
+from typing import Any
 
 import pytest
 
 from infra.contract.artefact import Artefact
-from infra.contract.environment import Quota, Resources
+from infra.contract.environment import Environment, Quota, Resources
 from infra.contract.quantities import cpu_text, memory_bytes, memory_text, milli_cores
 from infra.contract.release import Releases
-from infra.services.serving import Model
-from infra.services.serving.capacity import needed_memory, too_large
+from infra.contract.sizes import Size
+from infra.services.node_pools import NodePool, pools
+from infra.services.node_pools.devices import requested
+from infra.services.serving import Model, memory_problem, models
+from infra.services.serving.capacity import MEMORY_OF_CUDA, needed_memory, too_large
 from infra.values import from_file
+from serving.memory import CUDA_BYTES, shares
 from tests.infra.contract.test_fixtures import HERE
 from tests.support.documents import TEAM
 
@@ -59,6 +64,67 @@ def test_an_artefact_needs_more_than_its_size() -> None:
 
 def test_files_beside_the_model_need_their_size() -> None:
     assert needed_memory(artefact(10**6, 10**9)) == needed_memory(artefact(10**6)) + 10**9
+
+
+def model(**values: Any) -> Model:
+    """A model with values as a file has them."""
+    return Model.model_validate({"release": RELEASE, **values})
+
+
+def on_pool(model: Model, size: Size = Size.SMALL, **pool: Any) -> Environment:
+    """An environment with one model and one pool of nodes with 2 GPUs, unless the pool says otherwise."""
+    nodes = NodePool.model_validate({"name": "pool", "gpus": 2, "nodes": 1, **pool})
+    changed = {"size": size, "models": {"a": model}, "node_pools": (nodes,)}
+    return from_file("prod", TEAM).environment.model_copy(update=changed)
+
+
+GPUS = [
+    ({}, None, True),
+    ({}, 1, True),
+    ({}, 0, False),
+    ({"gpus": 0}, None, False),
+    ({"accelerator": "nvidia-h100-80gb", "sharing": {"mig": {"1g.10gb": 7}}}, "mig-1g.10gb", True),
+    ({"sharing": {"timeSlicing": {"replicas": 4}}}, None, True),
+    ({"sharing": {"mps": {"replicas": 4}}}, 1, True),
+    ({"deviceClass": "gpu.nvidia.com"}, None, True),
+    ({"deviceClass": "gpu.nvidia.com"}, 0, False),
+]
+
+
+@pytest.mark.parametrize(("pool", "gpu", "computes"), GPUS)
+def test_a_model_needs_and_gets_more_memory_where_its_pods_get_a_gpu(
+    pool: dict[str, Any], gpu: int | str | None, computes: bool
+) -> None:
+    release = Releases(HERE / "releases").load("digits", RELEASE)
+    environment = on_pool(model(nodePool="pool", gpu=gpu), **pool)
+    assert bool(requested(pools(environment)[0], gpu)) is computes
+    assert models(environment)["a"].resources.memory == ("1536Mi" if computes else "512Mi")
+    assert not list(too_large(environment, {("a", RELEASE): release}))
+    said = model(nodePool="pool", gpu=gpu, resources=SMALL)
+    environment = on_pool(said, **pool)
+    assert models(environment)["a"].resources == SMALL, "what the file says stays"
+    problem = memory_problem(environment, "a", said, release)
+    assert (problem is not None) is computes
+    if problem:
+        assert "900 MiB for CUDA, because it computes on a GPU" in problem.allowed
+        assert "gpu to 0" in problem.action
+
+
+@pytest.mark.parametrize(("size", "memory"), [(Size.MEDIUM, "2048Mi"), (Size.LARGE, "3072Mi")])
+def test_a_gpu_adds_to_the_memory_of_each_size(size: Size, memory: str) -> None:
+    assert models(on_pool(model(nodePool="pool"), size))["a"].resources.memory == memory
+
+
+def test_a_model_on_any_node_gets_no_gpu() -> None:
+    assert models(on_pool(model()))["a"].resources == SMALL
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("size", [1, 10**6, 10**9])
+def test_the_server_starts_with_what_an_artefact_needs(size: int, device: str) -> None:
+    assert MEMORY_OF_CUDA == CUDA_BYTES
+    needed = needed_memory(artefact(size), cuda=device == "cuda")
+    assert shares(size, needed, device).requests > 0
 
 
 @pytest.mark.parametrize(("text", "milli"), [("500m", 500), ("2", 2000), ("0.25", 250), ("1.005", 1005)])
