@@ -13,9 +13,10 @@ from infra.contract.sizes import Size
 from infra.services.node_pools import NodePool, pools
 from infra.services.node_pools.devices import requested
 from infra.services.serving import Model, memory_problem, models
-from infra.services.serving.capacity import MEMORY_OF_CUDA, needed_memory, too_large
+from infra.services.serving.capacity import MEMORY_OF_CUDA, MEMORY_OF_SERVER, needed_memory, too_large
 from infra.values import from_file
 from serving.memory import CUDA_BYTES, shares
+from tests.gpu.__main__ import MEMORY
 from tests.infra.contract.test_fixtures import HERE
 from tests.support.documents import TEAM
 
@@ -123,6 +124,8 @@ def test_a_model_on_any_node_gets_no_gpu() -> None:
 @pytest.mark.parametrize("size", [1, 10**6, 10**9])
 def test_the_server_starts_with_what_an_artefact_needs(size: int, device: str) -> None:
     assert MEMORY_OF_CUDA == CUDA_BYTES
+    # What servers are given when they run on a real GPU.
+    assert MEMORY == {"cpu": MEMORY_OF_SERVER, "cuda": MEMORY_OF_SERVER + MEMORY_OF_CUDA}
     needed = needed_memory(artefact(size), cuda=device == "cuda")
     assert shares(size, needed, device).requests > 0
 
