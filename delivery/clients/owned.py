@@ -20,6 +20,9 @@ _ENGINE = "pulumi-kubernetes-"
 _LAST = ("Namespace", "CustomResourceDefinition")
 # How the API server says that a user has no right.
 _FORBIDDEN = "(Forbidden)"
+# How kubectl and the API server say that there is no such kind: somebody takes a definition away, or brings one.
+_NO_KIND = ("the server doesn't have a resource type", "the server could not find the requested resource")
+_TRIES = 5
 
 
 # Group, kind, namespace (None where nobody knows it yet) and name.
@@ -92,14 +95,17 @@ def managed(kubectl: Kubectl, project: str, stack: str) -> dict[Key, dict[str, A
 
 
 def _items(kubectl: Kubectl, project: str, stack: str, *options: str) -> list[dict[str, Any]]:
-    known = kubectl.run("api-resources", "--verbs=list,delete", "-o", "name").split()
-    kinds = [name for name in known if name not in _OTHERS]
     marked = ("--selector", f"{PROJECT_LABEL}={project},{STACK_LABEL}={stack}", *options)
-    try:
-        return kubectl.objects("get", ",".join(kinds), "--all-namespaces", *marked)
-    except DeliveryError as error:
-        if _FORBIDDEN not in str(error):
-            raise
+    for remaining in reversed(range(_TRIES)):
+        known = kubectl.run("api-resources", "--verbs=list,delete", "-o", "name").split()
+        kinds = [name for name in known if name not in _OTHERS]
+        try:
+            return kubectl.objects("get", ",".join(kinds), "--all-namespaces", *marked)
+        except DeliveryError as error:
+            if _FORBIDDEN in str(error):
+                break
+            if not remaining or not any(words in str(error) for words in _NO_KIND):
+                raise
     return list(_in_own_namespaces(kubectl, kinds, marked))
 
 

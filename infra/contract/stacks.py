@@ -107,7 +107,8 @@ class StackFiles:
     def require(self, environment: str) -> str:
         """Return the name of an environment; raise ConfigError naming those that exist."""
         names = self.names()
-        if environment in names:
+        # Whose file was read already is known, even if somebody has removed it since.
+        if environment in names or (self._texts.get(environment) is not None and not self.is_cluster(environment)):
             return environment
         require_name(environment)
         known = ", ".join(self.ordered()) or "none"

@@ -153,6 +153,31 @@ def test_without_rights_elsewhere_the_stack_s_own_namespaces_are_looked_through(
     assert all("stellwerk.dev/project=stellwerk,stellwerk.dev/stack=prod" in each for each in cluster.asked)
 
 
+class Vanishing(Cluster):
+    """A kind of which nothing can be listed any more, so many times after it was named."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    def run(self, *arguments: str, stdin: str | None = None) -> str:
+        if arguments[0] == "get" and self.times:
+            self.times -= 1
+            words = "Unable to list x.dev/v1: the server could not find the requested resource"
+            raise DeliveryError(f"cluster of prod: Error from server (NotFound): {words}")
+        return super().run(*arguments, stdin=stdin)
+
+
+def test_a_kind_that_goes_while_it_is_looked_for_is_looked_for_no_more(project: Checkout, engine: Planned) -> None:
+    cluster = Vanishing(2)
+    cluster.things = (thing("ConfigMap", "left", "y"),)
+    session = FakeSession(project.project(), engine, Backend(engine), cluster)
+    assert [str(item) for item in orphans(session, "prod")] == ["ConfigMap left in y"]
+    session = FakeSession(project.project(), engine, Backend(engine), Vanishing(100))
+    with pytest.raises(DeliveryError, match="could not find the requested resource"):
+        orphans(session, "prod")
+
+
 def test_without_orphans_nothing_is_said_to_be_wrong(stellwerk: Command, cluster: Cluster) -> None:
     assert stellwerk("orphans")[:2] == (0, "prod: no orphans\n")
     assert stellwerk("orphans", "--remove", "--yes")[0] == 0

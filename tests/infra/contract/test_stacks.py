@@ -131,6 +131,16 @@ def test_a_base_that_is_not_yaml_is_refused_by_line(root: Path) -> None:
     assert re.match(rf"{BASE}:\d+: not YAML", refusal(root, "dev"))
 
 
+def test_a_file_that_is_removed_after_it_was_read_is_known_still(root: Path) -> None:
+    files = StackFiles(root)
+    assert set(files.ordered()) == set(ENVIRONMENTS)
+    (root / file_name("test")).unlink()
+    assert from_file("test", root, files=files).environment.environment == "test"
+    files.forget("test")
+    with pytest.raises(ConfigError, match='environment "test": unknown'):
+        files.require("test")
+
+
 @pytest.mark.parametrize("name", [BASE, *map(file_name, ENVIRONMENTS)])
 def test_each_part_is_valid_for_the_schema(name: str) -> None:
     schema = environment_schema(known().document)
