@@ -52,7 +52,7 @@ def test_a_changed_artefact_is_refused_and_the_move_undone(project: Project) -> 
     content = artefact.read_bytes()
     artefact.write_bytes(bytes([content[0] ^ 1]) + content[1:])
     try:
-        done = project.stellwerk("rollback", MODEL, "--env", "prod", "--yes", "--timeout", "60", ok=False)
+        done = project.stellwerk("rollback", MODEL, "--env", "prod", "--yes", "--timeout", "180", ok=False)
     finally:
         artefact.write_bytes(content)
     assert done.returncode != 0

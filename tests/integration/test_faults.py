@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 from subprocess import DEVNULL
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_killed_parts_of_the_cluster_come_back(project: Project) -> None:
     eventually("all parts run again", 300, lambda: healthy(project))
     after = parts(project)
     assert all(after[name] != before[name] for name in PARTS)
-    eventually("prod answers", 300, lambda: project.answers("prod"))
+    recovered(project)
     answer = project.ask("predict", MODEL, "--env", "prod", "--rows", "5")
     assert answer["rows"] == 5
 
@@ -52,9 +53,22 @@ def test_a_killed_supervisor_leaves_nothing_that_collides(project: Project, tmp_
         project.stellwerk("cluster", "up")
         assert not running(step), "a step of a build outlives its builder"
     eventually("all parts run again", 300, lambda: healthy(project))
-    eventually("prod answers", 300, lambda: project.answers("prod"))
+    recovered(project)
     # The database's container was killed in the middle of its work.
     eventually("the tracking server answers", 300, project.tracking_answers)
+
+
+def recovered(project: Project) -> None:
+    """Wait until every model answers and every pod is ready: the next test compares what runs."""
+    for name in ENVIRONMENTS:
+        eventually(f"{name} answers", 300, lambda name=name: project.answers(name))
+    eventually("every pod is ready", 300, lambda: all(map(is_ready, project.pods("-A"))))
+
+
+def is_ready(pod: dict[str, Any]) -> bool:
+    """Whether a pod is ready, or has ended."""
+    conditions = {each["type"]: each["status"] for each in pod["status"].get("conditions", [])}
+    return pod["status"]["phase"] in ("Succeeded", "Failed") or conditions.get("Ready") == "True"
 
 
 def running(command: str) -> bool:
@@ -123,11 +137,11 @@ def resources(project: Project, environment: str) -> dict[str, str | None]:
 @pytest.mark.lane("test")
 def test_the_log_shipper_goes_on_where_it_was(project: Project) -> None:
     """A new shipper pod neither loses nor repeats lines."""
-    first = project.ask("predict", MODEL, "--env", "prod", "--rows", "1")["request_ids"][0]
+    first = project.ask("predict", MODEL, "--env", "test", "--rows", "1")["request_ids"][0]
     assert len(project.ask("logs", "--request-id", first, "--wait")["hits"]) == 1
     (pod,) = project.objects("pods", "-n", "dev-logging", "-l", "app=log-shipper")
     project.kubectl("-n", "dev-logging", "delete", "pod", pod["metadata"]["name"], "--force", "--grace-period=0")
-    second = project.ask("predict", MODEL, "--env", "prod", "--rows", "1")["request_ids"][0]
+    second = project.ask("predict", MODEL, "--env", "test", "--rows", "1")["request_ids"][0]
     assert len(project.ask("logs", "--request-id", second, "--wait")["hits"]) == 1
     assert len(project.ask("logs", "--request-id", first)["hits"]) == 1
 

@@ -9,13 +9,15 @@ import signal
 from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from delivery.operations.events import quantity
 from infra.contract.release import Releases
 from tests.support.object_store import BUCKET, client
-from tests.support.project import MODEL, Project, read_until
+from tests.support.project import MODEL, Project, eventually, read_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600), pytest.mark.usefixtures("service_names")]
 
@@ -80,28 +82,47 @@ def test_a_forged_candidate_makes_no_release(project: Project, beside: Project, 
     assert Releases(file.parents[1]).load(MODEL, made.stem).artefact == release.artefact
 
 
+@pytest.mark.lane("prod")
 def test_an_artefact_that_was_changed_is_said_and_brought_again(project: Project, tmp_path: Path) -> None:
-    store = client(project, "test", "object-store", project.credentials("test")["objectStore"], tmp_path)
-    release = project.served("test")
+    store = client(project, "prod", "object-store", project.credentials("prod")["objectStore"], tmp_path)
+    release = project.served("prod")
     artefact = release.artefact
-    assert project.status("test")["artefact"] == "intact"
+
+    def is_ready_and(state: str) -> bool:
+        # An endpoint and a store that are slow to answer are said not to: the command waits for seconds.
+        said = project.status("prod")
+        return (said["ready"], said["artefact"]) == (True, state)
+
+    eventually("it is intact", 120, lambda: is_ready_and("intact"))
     store.put_object(Bucket=BUCKET, Key=artefact.key, Body=b"x" * artefact.size)
-    state = project.status("test")
-    assert (state["ready"], state["artefact"]) == (True, "changed")
-    done = project.stellwerk("promote", MODEL, "--to", "test", "--release", release.metadata.release, "--yes")
+    eventually("it is changed, and serves on", 120, lambda: is_ready_and("changed"))
+    done = project.stellwerk("promote", MODEL, "--to", "prod", "--release", release.metadata.release, "--yes")
     assert f"{artefact.key} was changed in its store; replacing it" in done.stderr
-    assert project.status("test")["artefact"] == "intact"
+    eventually("it is intact again", 120, lambda: is_ready_and("intact"))
 
 
 @pytest.fixture
 def full(project: Project) -> Iterator[None]:
     """dev-training's quota is used up, for as long as the test lasts."""
-    quota = ("-n", "dev-training", "get", "resourcequota", "quota", "-o", "json")
-    hard = json.loads(project.kubectl(*quota))["spec"]["hard"]
+    get = ("-n", "dev-training", "get", "resourcequota", "quota", "-o", "json")
     patch = ("-n", "dev-training", "patch", "resourcequota", "quota", "--type=merge", "-p")
-    project.kubectl(*patch, json.dumps({"spec": {"hard": {"requests.cpu": "600m"}}}))
+
+    def quota() -> dict[str, Any]:
+        shown: dict[str, Any] = json.loads(project.kubectl(*get))
+        return shown
+
+    def counts(hard: dict[str, str]) -> bool:
+        # What pods are held against is the status, which follows.
+        return hard.items() <= quota()["status"].get("hard", {}).items()
+
+    before, less = quota()["spec"]["hard"], {"requests.cpu": "600m"}
+    # A Job that a test has deleted leaves its pod for a while.
+    eventually("nobody else trains", 300, lambda: quantity(quota()["status"]["used"]["requests.cpu"]) < 0.3)
+    project.kubectl(*patch, json.dumps({"spec": {"hard": less}}))
+    eventually("the quota counts", 60, lambda: counts(less))
     yield
-    project.kubectl(*patch, json.dumps({"spec": {"hard": hard}}))
+    project.kubectl(*patch, json.dumps({"spec": {"hard": before}}))
+    eventually("the quota of before counts", 60, lambda: counts(before))
 
 
 def test_a_training_that_the_quota_forbids_says_so_at_once(project: Project, full: None) -> None:

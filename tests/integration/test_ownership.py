@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.support.project import MODEL, Project, in_parallel
+from tests.support.project import MODEL, Project, eventually, in_parallel
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 NAMESPACE = "x-ownership-shared"
@@ -113,7 +113,8 @@ def test_drift_is_seen_and_put_back(project: Project) -> None:
     }
     project.stellwerk("drift", "--env", "dev", "--repair", "--yes")
     assert project.ask("drift", "--env", "dev") == {"environments": {"dev": []}}
-    assert project.answers("dev")
+    # Its pods are other ones: the gateway learns of them a moment later.
+    eventually("dev answers", 60, lambda: project.answers("dev"))
 
 
 @pytest.mark.lane("test")

@@ -166,7 +166,8 @@ def test_the_node_s_own_ports_do_not_answer_to_pods() -> None:
 def test_an_environment_s_login_pulls_and_does_not_push(project: Project) -> None:
     registry = project.values("dev")["stellwerk:registry"]["address"]
     own, builder = project.credentials("test")["registry"], project.credentials("dev")["registry"]["push"]
-    with httpx.Client(base_url=f"https://{registry}", verify=project.trust("dev"), trust_env=False) as client:
+    trust = project.trust("dev")
+    with httpx.Client(base_url=f"https://{registry}", verify=trust, trust_env=False, timeout=60) as client:
         login = (own["username"], own["password"])
         assert "serving" in client.get("/v2/_catalog", auth=login).json()["repositories"]
         assert client.post("/v2/serving/blobs/uploads/", auth=login).status_code == 401

@@ -24,6 +24,7 @@ from infra.contract.versions import platform_image
 from infra.local.cluster.layout import ADDRESS, Layout
 from infra.targets.variables import BUILD_CONTEXTS, BUILD_SECRETS, LOCAL_CONTEXT
 from tests.support import companys_gateway, front, plain_http
+from tests.support.cluster import registry_alone
 from tests.support.object_store import BUCKET
 from tests.support.project import Project, copy_checkout, eventually
 from tests.support.stores import tls_server
@@ -200,7 +201,9 @@ def test_the_main_job_on_a_stranger_s_cluster(
     granted = project.run("kubectl", "apply", "--server-side", "-f", "-", stdin=printed)
     assert granted.returncode == 0, granted.stderr
 
-    guest.up(GUEST)
+    # It pushes what it has built to dev's registry.
+    with registry_alone(project):
+        guest.up(GUEST)
     job = guest.ask("train", MODEL, "--wait")["job"]
     assert server.passed and not server.refused, "the Job has recorded its run at the company's server"
     release = guest.ask("release", MODEL, "--job", job)["release"]

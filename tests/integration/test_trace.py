@@ -27,6 +27,8 @@ def names(link: dict[str, Any]) -> list[str]:
 def test_a_prediction_leads_to_its_commit_and_back(project: Project, tmp_path: Path) -> None:
     release = project.served("prod")
     assert release.training is not None and release.run is not None
+    # Those on their way out, too: they answer what the gateway still sends.
+    pods = {each["metadata"]["name"] for each in project.objects("pods", "-n", "prod-serving")}
     (request,) = project.ask("predict", MODEL, "--env", "prod", "--rows", "3")["request_ids"]
     project.stellwerk("logs", "--request-id", request, "--wait")
     (chain,) = ask(project, "--prediction", request)
@@ -40,7 +42,7 @@ def test_a_prediction_leads_to_its_commit_and_back(project: Project, tmp_path: P
         {}, {"requirement": "none"},
     )  # fmt: skip
     (pod,) = names(chain["pod"])
-    assert pod in {each["metadata"]["name"] for each in project.pods("-n", "prod-serving")}
+    assert pod in pods
     back = {
         names(each["release"])[0]: each for each in ask(project, "--commit", release.training.commit, "--env", "prod")
     }[release.metadata.release]

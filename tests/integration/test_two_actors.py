@@ -47,7 +47,7 @@ def test_an_answer_to_an_old_preview_changes_nothing(project: Project, edited: C
     assert refused.returncode == 1
     assert "--allow-other-changes" in refused.stderr
     assert file.read_text() == other
-    file.write_text(project.expected[ENVIRONMENT])
+    project.write(ENVIRONMENT, project.expected[ENVIRONMENT])
     project.assert_no_changes(ENVIRONMENT)
 
 

@@ -1,14 +1,13 @@
 """What the stack files' values alone do: one more model, on GPU nodes, one more environment, and one more pod."""
 
-import json
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import pytest
 
+from tests.support.cluster import registry_alone
 from tests.support.project import ENVIRONMENTS, MODEL, Project, copy_release, in_parallel
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
@@ -39,13 +38,15 @@ def changed(project: Project) -> Iterator[None]:
         project.stellwerk("init", NAME, "--after", SOURCE)
         serve_on_gpus(project)
         project.expected = {**before, "dev": project.stack_file("dev").read_text()}
-        # Without a release the one needs nothing of the other.
-        in_parallel(partial(project.up, "dev"), partial(project.up, NAME))
+        # Without a release the one needs nothing of the other; with another login the registry starts again.
+        with registry_alone(project):
+            in_parallel(partial(project.up, "dev"), partial(project.up, NAME))
         yield
     finally:
         project.expected = before
         project.write("dev", before["dev"])
-        in_parallel(partial(project.up, "dev"), partial(take_away, project))
+        with registry_alone(project):
+            in_parallel(partial(project.up, "dev"), partial(take_away, project))
         shutil.rmtree(project.release_file("any", GPU_MODEL).parent, ignore_errors=True)
 
 
@@ -95,7 +96,7 @@ def serves_nothing(project: Project) -> None:
     serving = ("-n", f"{NAME}-serving", "get")
     assert project.kubectl(*serving, "inferenceservices", "-o", "name") == ""
     assert project.kubectl(*serving, "resourcequota", "-o", "name").strip()
-    shown = statuses(project)
+    shown = project.statuses()
     assert set(shown) == {*ENVIRONMENTS, NAME}
     status = shown[NAME]["models"][MODEL]
     assert status["release"] is None
@@ -104,21 +105,6 @@ def serves_nothing(project: Project) -> None:
     done = project.stellwerk("predict", MODEL, "--env", NAME, ok=False)
     assert done.returncode != 0
     assert f"{NAME} has no release of digits yet" in done.stderr
-
-
-def statuses(project: Project) -> Any:
-    """Return what `stellwerk status` says by environment.
-
-    Other lanes may be at a moment in which not all of theirs is well, or a file of theirs is refused.
-    """
-    done = project.stellwerk("status", "--json", ok=False)
-    for _ in range(20):
-        if done.stdout:
-            break
-        time.sleep(3)
-        done = project.stellwerk("status", "--json", ok=False)
-    assert done.stdout, done.stderr
-    return json.loads(done.stdout)["environments"]
 
 
 @pytest.mark.lane("prod")

@@ -4,6 +4,8 @@ The cluster stands until the last test; tests that take something away bring it 
 runs of pytest share it by a folder that is kept: `make test` runs lanes of tests side by side.
 """
 
+import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -92,8 +94,17 @@ def project(fresh: Project, request: pytest.FixtureRequest) -> Project:
             pytest.exit(f"`make demo` ended with {code}:\n{output[-6000:]}", returncode=1)
     fresh.demo_output = log.read_text()
     fresh.learn_variables()
-    fresh.expected = {name: fresh.stack_file(name).read_text() for name in ENVIRONMENTS}
+    fresh.expected = _expected(fresh, log.with_name("expected.json"))
     return fresh
+
+
+def _expected(project: Project, file: Path) -> dict[str, str]:
+    """Return the stack files as the demo has left them: of lanes that begin one after the other, one may write them."""
+    if not file.exists():
+        texts = {name: project.stack_file(name).read_text() for name in ENVIRONMENTS}
+        file.write_text(json.dumps(texts))
+    expected: dict[str, str] = json.loads(file.read_text())
+    return expected
 
 
 def _demo(project: Project, log: Path) -> int:
@@ -155,6 +166,14 @@ def edited(project: Project) -> Iterator[Callable[[str, str], None]]:
     yield write
     for environment, text in before.items():
         project.write(environment, text)
+
+
+@contextmanager
+def registry_alone(project: Project) -> Iterator[None]:
+    """Keep other lanes from pushing to dev's registry, or from starting it again, as long as the context lasts."""
+    with (project.root.parent / "registry.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")

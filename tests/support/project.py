@@ -119,10 +119,20 @@ class Project:
         """Return the pods that are not on their way out."""
         return [pod for pod in self.objects("pods", *arguments) if "deletionTimestamp" not in pod["metadata"]]
 
+    def statuses(self) -> dict[str, Any]:
+        """Return what `stellwerk status` says by environment; at this moment a file of another lane may be refused."""
+        for _ in range(20):
+            done = self.stellwerk("status", "--json", ok=False)
+            if done.stdout:
+                break
+            time.sleep(3)
+        assert done.stdout, done.stderr
+        statuses: dict[str, Any] = json.loads(done.stdout)["environments"]
+        return statuses
+
     def status(self, environment: str) -> dict[str, Any]:
         """Return what `stellwerk status` says of the model in an environment."""
-        done = self.stellwerk("status", "--json", ok=False)
-        status: dict[str, Any] = json.loads(done.stdout)["environments"][environment]["models"][MODEL]
+        status: dict[str, Any] = self.statuses()[environment]["models"][MODEL]
         return status
 
     def stack_file(self, environment: str) -> Path:
