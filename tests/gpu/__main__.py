@@ -1,8 +1,8 @@
 """Trains and serves on this machine's GPU with the files of the images that dev builds: `python -m tests.gpu LAYOUT`.
 
-As root, on a machine with NVIDIA's driver; no container runtime is needed. LAYOUT is a folder with the images
-`training`, `serving` (built with `images.servingCuda: true`) and `tracking` as `tests.gpu.fetch` brings them, and the
-object store's program `versitygw`. It shows that
+As root, on a machine with NVIDIA's driver; no container runtime is needed. LAYOUT is what
+`tests/integration/test_cuda_image.py` leaves: the images `training`, `serving` (built with `images.servingCuda: true`)
+and `tracking`, and the object store's program `versitygw`. It shows that
 
 - the training image trains digits with CUDA by its own entry point, with the real tracking server and object store,
   twice with one outcome, which is not the CPU's file, and that it meets the gates;
