@@ -33,7 +33,8 @@ from tests.support.turns import Turns
 ENVIRONMENT = "dev"
 MODELS = ("a", "b")
 RELEASES = ("v1", "v2", "v3")
-ACTIONS, _SETTINGS = 4, {"test_set": None, "resources": SimpleNamespace(memory="1Gi")}
+ACTIONS = 4
+_SETTINGS = {"test_set": None, "resources": SimpleNamespace(memory="1Gi"), "node_pool": None, "gpu": None}
 
 
 @dataclass
@@ -208,6 +209,7 @@ class _Project(Project):
     """The actor's checkout, whose file is JSON: model to pointers."""
 
     environments = (ENVIRONMENT,)
+    environment = staticmethod(lambda _: SimpleNamespace(section=lambda _: ()))
     source = staticmethod(lambda _: None)
 
     def __init__(self, world: World) -> None:
