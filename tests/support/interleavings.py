@@ -33,8 +33,7 @@ from tests.support.turns import Turns
 ENVIRONMENT = "dev"
 MODELS = ("a", "b")
 RELEASES = ("v1", "v2", "v3")
-ACTIONS = 4
-_SETTINGS = {"test_set": None, "resources": SimpleNamespace(memory="1Gi"), "node_pool": None, "gpu": None}
+ACTIONS, _SETTINGS = 4, {"test_set": None, "resources": SimpleNamespace(memory="1Gi"), "node_pool": None, "gpu": None}
 
 
 @dataclass
@@ -209,8 +208,7 @@ class _Project(Project):
     """The actor's checkout, whose file is JSON: model to pointers."""
 
     environments = (ENVIRONMENT,)
-    environment = staticmethod(lambda _: SimpleNamespace(section=lambda _: ()))
-    source = staticmethod(lambda _: None)
+    source, environment = staticmethod(lambda _: None), staticmethod(lambda _: SimpleNamespace(section=lambda _: ()))
 
     def __init__(self, world: World) -> None:
         super().__init__(world.folder)
