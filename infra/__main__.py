@@ -12,6 +12,12 @@ if __name__ == "__main__":
     gc.disable()
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
+    import pulumi
+
     from infra.program import main
+
+    # Several for each resource, sent to the engine one by one and waited for: a fifth of an unchanged preview's time,
+    # for lines of the SDK's own that `--debug` alone shows.
+    pulumi.log.debug = lambda *_, **__: None
 
     main()

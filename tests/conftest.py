@@ -4,6 +4,7 @@ import signal
 
 import pytest
 
+from delivery.clients import control_plane
 from tests.support.cluster import LANES, fresh
 
 # Here, for all folders: one each would be a cluster each.
@@ -16,7 +17,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure() -> None:
-    """Undo that a run in the background ignores SIGINT and hands that on: the engine would wait 5 s per plugin."""
+    """Undo that a run in the background ignores SIGINT and hands that on: the engine would wait 5 s per plugin.
+
+    And be patient with control planes: beside a busy cluster they get the processor now and then.
+    """
+    control_plane._START_SECONDS = 900
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,27 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
         yield Installation(plane, folder)
 
 
+@pytest.fixture(scope="module")
+def current(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Installation, Path]]:
+    """One with KServe of today, whose controller runs; its log."""
+    folder = tmp_path_factory.mktemp("kserve")
+    with simulated_cluster(folder) as plane:
+        cluster = Installation(plane, folder)
+        cluster.install(NOW)
+        with cluster.controller(NOW) as log:
+            cluster.direct(NOW)
+            yield cluster, log
+
+
+@pytest.fixture
+def serving(current: tuple[Installation, Path]) -> Iterator[tuple[Installation, Path]]:
+    """The one that tests share, and its controller's log; afterwards it serves nothing."""
+    cluster, log = current
+    yield current
+    cluster.kubectl("delete", "inferenceservices", "--all", f"--namespace={NAMESPACE}")
+    eventually(lambda: not cluster.listed("deployments") and not cluster.listed("pods"), log)
+
+
 def ready(service: dict[str, Any]) -> bool:
     conditions = service.get("status", {}).get("conditions", [])
     return any((each["type"], each["status"]) == ("Ready", "True") for each in conditions)
@@ -39,7 +61,7 @@ def served(cluster: Installation) -> bool:
         complete(deployment, REPLICAS[name.removesuffix("-predictor")])
         for name, deployment in cluster.deployments().items()
     )
-    return rolled and all(map(ready, cluster.get("inferenceservices")["items"]))
+    return rolled and all(map(ready, cluster.listed("inferenceservices")))
 
 
 def complete(deployment: dict[str, Any], replicas: int) -> bool:
@@ -76,43 +98,39 @@ class Watched:
         self._thread.join()
 
 
-def test_a_model_becomes_pods_of_its_own_and_rests(cluster: Installation) -> None:
-    cluster.install(NOW)
-    with cluster.controller(NOW) as log:
-        cluster.direct(NOW)
-        for model, replicas in REPLICAS.items():
-            cluster.serve(model, replicas, NOW)
-        eventually(lambda: served(cluster), log)
-        service = cluster.get("inferenceservice", "digits")
-        assert service["metadata"]["finalizers"] == ["inferenceservice.finalizers"]
-        annotations = service["metadata"]["annotations"]
-        # What a look at the cluster would find different from what is declared.
-        assert annotations["serving.kserve.io/deploymentMode"] == "Standard"
-        spec = cluster.deployments()["digits-predictor"]["spec"]
-        assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
-        assert [each["name"] for each in spec["template"]["spec"]["initContainers"]] == ["storage-initializer"]
-        names = {each["metadata"]["name"] for each in cluster.get("services")["items"]}
-        assert names == {"digits-predictor", "letters-predictor"}
-        scaled = cluster.kubectl("get", "horizontalpodautoscalers,ingresses", "--all-namespaces", "--output=name")
-        assert scaled == "", "KServe scales or exposes what is ours to"
-        generation = cluster.deployments()["digits-predictor"]["metadata"]["generation"]
-        cluster.serve("digits", 3, NOW)
-        assert cluster.deployments()["digits-predictor"]["metadata"]["generation"] == generation
-        cluster.kubectl("delete", "inferenceservice", "digits", f"--namespace={NAMESPACE}")
-        eventually(lambda: list(cluster.deployments()) == ["letters-predictor"], log)
+def test_a_model_becomes_pods_of_its_own_and_rests(serving: tuple[Installation, Path]) -> None:
+    cluster, log = serving
+    for model, replicas in REPLICAS.items():
+        cluster.serve(model, replicas, NOW)
+    eventually(lambda: served(cluster), log)
+    service = cluster.get("inferenceservice", "digits")
+    assert service["metadata"]["finalizers"] == ["inferenceservice.finalizers"]
+    annotations = service["metadata"]["annotations"]
+    # What a look at the cluster would find different from what is declared.
+    assert annotations["serving.kserve.io/deploymentMode"] == "Standard"
+    spec = cluster.deployments()["digits-predictor"]["spec"]
+    assert spec["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    assert [each["name"] for each in spec["template"]["spec"]["initContainers"]] == ["storage-initializer"]
+    names = {each["metadata"]["name"] for each in cluster.listed("services")}
+    assert names == {"digits-predictor", "letters-predictor"}
+    scaled = cluster.kubectl("get", "horizontalpodautoscalers,ingresses", "--all-namespaces", "--output=name")
+    assert scaled == "", "KServe scales or exposes what is ours to"
+    generation = cluster.deployments()["digits-predictor"]["metadata"]["generation"]
+    cluster.serve("digits", 3, NOW)
+    assert cluster.deployments()["digits-predictor"]["metadata"]["generation"] == generation
+    cluster.kubectl("delete", "inferenceservice", "digits", f"--namespace={NAMESPACE}")
+    eventually(lambda: list(cluster.deployments()) == ["letters-predictor"], log)
 
 
-def test_pods_that_ship_their_own_lines_get_login_and_place(cluster: Installation) -> None:
+def test_pods_that_ship_their_own_lines_get_login_and_place(serving: tuple[Installation, Path]) -> None:
     access: LogStoreAccessArgs = {
         "url": "https://log-store:9200", "login": {"username": "application", "password": "word"},
         "trust_bundle": "authority", "environment": "prod", "index": "logs-stellwerk-prod",
     }  # fmt: skip
-    cluster.install(NOW)
-    with cluster.controller(NOW) as log:
-        cluster.direct(NOW)
-        cluster.serve("digits", 3, NOW, log_store=access)
-        eventually(lambda: "digits-predictor" in cluster.deployments(), log)
-        pod = cluster.deployments()["digits-predictor"]["spec"]["template"]["spec"]
+    cluster, log = serving
+    cluster.serve("digits", 3, NOW, log_store=access)
+    eventually(lambda: "digits-predictor" in cluster.deployments(), log)
+    pod = cluster.deployments()["digits-predictor"]["spec"]["template"]["spec"]
     (server,), (fetcher,) = pod["containers"], pod["initContainers"]
     assert {"log-store", "model", "tmp"} <= {each["name"] for each in pod["volumes"]}
     for container, own in ((server, {"model", "tmp"}), (fetcher, {"model"})):
@@ -137,7 +155,7 @@ def test_an_upgrade_adds_one_variable_and_replaces_pods_one_by_one(cluster: Inst
         for model, replicas in REPLICAS.items():
             cluster.serve(model, replicas, PREVIOUS)
         eventually(lambda: served(cluster), log)
-    old, services = cluster.deployments(), cluster.get("inferenceservices")["items"]
+    old, services = cluster.deployments(), cluster.listed("inferenceservices")
     cluster.install(NOW)
     with Watched(cluster) as watched, cluster.controller(NOW) as log:
         eventually(lambda: all(map(_has_variable, cluster.deployments().values())), log)
@@ -171,35 +189,33 @@ def _assert_kept(cluster: Installation, before: list[dict[str, Any]]) -> None:
     """The objects are stored as they were, and whoever deletes one still waits for the controller."""
     definition = cluster.get("customresourcedefinition", DEFINITION)
     assert definition["status"]["storedVersions"] == ["v1beta1"]
-    for was, now in zip(before, cluster.get("inferenceservices")["items"], strict=True):
+    for was, now in zip(before, cluster.listed("inferenceservices"), strict=True):
         assert now["metadata"]["finalizers"] == was["metadata"]["finalizers"]
         assert now["spec"] == was["spec"]
 
 
-def test_a_model_claims_its_devices_on_the_pool_that_labels_select(cluster: Installation) -> None:
+def test_a_model_claims_its_devices_on_the_pool_that_labels_select(serving: tuple[Installation, Path]) -> None:
+    cluster, log = serving
     publish_class(cluster.plane)
     publish_devices(cluster.plane, "node", 2)
     cluster.kubectl("label", "node", "node", "cloud.example.com/group=gpus")
-    cluster.install(NOW)
     chosen = {
         "node_pool": "gpus", "node_labels": {"cloud.example.com/group": "gpus"},
         "device_claim": {"device_class": CLASS, "count": 1},
     }  # fmt: skip
-    with cluster.controller(NOW) as log:
-        cluster.direct(NOW)
-        cluster.serve("digits", 2, NOW, **chosen)
-        eventually(lambda: len(claimed_devices(cluster.plane, NAMESPACE)) == 2, log)
-        pods = {each["metadata"]["name"]: each for each in cluster.get("pods")["items"]}
-        claimed = claimed_devices(cluster.plane, NAMESPACE)
-        assert claimed.keys() == pods.keys()
-        assert sorted(device for devices in claimed.values() for device in devices) == [
-            ("node", "gpu-0"), ("node", "gpu-1")
-        ]  # fmt: skip
-        for pod in pods.values():
-            assert pod["spec"]["nodeName"] == "node"
-            assert pod["metadata"]["annotations"][POOL_LABEL] == "gpus"
-            users = [each["name"] for each in pod["spec"]["containers"] if each["resources"].get("claims")]
-            assert users == ["kserve-container"]
+    cluster.serve("digits", 2, NOW, **chosen)
+    eventually(lambda: len(claimed_devices(cluster.plane, NAMESPACE)) == 2, log)
+    pods = {each["metadata"]["name"]: each for each in cluster.listed("pods")}
+    claimed = claimed_devices(cluster.plane, NAMESPACE)
+    assert claimed.keys() == pods.keys()
+    assert sorted(device for devices in claimed.values() for device in devices) == [
+        ("node", "gpu-0"), ("node", "gpu-1")
+    ]  # fmt: skip
+    for pod in pods.values():
+        assert pod["spec"]["nodeName"] == "node"
+        assert pod["metadata"]["annotations"][POOL_LABEL] == "gpus"
+        users = [each["name"] for each in pod["spec"]["containers"] if each["resources"].get("claims")]
+        assert users == ["kserve-container"]
 
 
 @pytest.mark.long

@@ -27,6 +27,22 @@ from benchmarks import registration
 registration.main(sys.argv[1], sys.argv[2])
 print(json.dumps(sorted({{name.split(".")[0] for name in sys.modules}} & set({HEAVY!r}))))
 """
+# What the entry point sends to the engine of a program that says something.
+SAYING = f"""
+import runpy, sys
+import infra.program, pulumi.log, pulumi.runtime.settings
+sent = []
+pulumi.runtime.settings.get_engine = object
+pulumi.log._log = lambda engine, severity, message, *more: sent.append(message)
+infra.program.main = lambda: (pulumi.log.debug("of the SDK"), pulumi.log.warn("of ours"))
+runpy.run_path({str(ROOT / "infra" / "__main__.py")!r}, run_name="__main__")
+print(sent)
+"""
+
+
+def test_a_program_does_not_wait_for_messages_that_nobody_sees() -> None:
+    done = subprocess.run([sys.executable, "-c", SAYING], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "['of ours']\n", done.stderr
 
 
 def test_a_program_loads_nothing_that_it_does_not_need(tmp_path: Path) -> None:

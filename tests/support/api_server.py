@@ -93,5 +93,5 @@ def api_server(folder: Path, *users: str) -> Iterator[ApiServer]:
     with ExitStack() as stack:
         for number, command in enumerate(commands):
             stack.enter_context(running(command, log if number else folder / "etcd.log"))
-        eventually(lambda: made.kubectl("get", "--raw=/readyz")[1] == "ok", log, 180)
+        eventually(lambda: made.kubectl("get", "--raw=/readyz")[1] == "ok", log)
         yield made

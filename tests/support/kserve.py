@@ -23,6 +23,11 @@ from tests.support.tools import eventually, free_port, running, tool
 
 Object = dict[str, Any]
 NAMESPACE, OWNERS = "prod-serving", "dev-kserve"
+# Where the API server has what a model becomes: looked at often, and each kubectl costs a start.
+_APIS = {
+    "inferenceservices": "apis/serving.kserve.io/v1beta1", "deployments": "apis/apps/v1", "services": "api/v1",
+    "pods": "api/v1",
+}  # fmt: skip
 _APPLY = ["apply", "--server-side", "--force-conflicts", "--field-manager=stellwerk", "-f"]
 
 
@@ -72,9 +77,14 @@ class Installation:
         return done.stdout
 
     def get(self, *arguments: str) -> Object:
-        """Return an object, or a list of them."""
+        """Return an object."""
         answer: Object = json.loads(self.kubectl("get", *arguments, f"--namespace={NAMESPACE}", "--output=json"))
         return answer
+
+    def listed(self, kind: str) -> list[Object]:
+        """Return the objects of a kind, by its plural, in the models' namespace."""
+        items: list[Object] = self.plane.read(f"/{_APIS[kind]}/namespaces/{NAMESPACE}/{kind}")["items"]
+        return items
 
     def apply(self, documents: Sequence[Object]) -> None:
         """Apply documents as the engine's provider does."""
@@ -164,7 +174,7 @@ class Installation:
 
     def deployments(self) -> Mapping[str, Object]:
         """Return the models' Deployments by name."""
-        return {each["metadata"]["name"]: each for each in self.get("deployments")["items"]}
+        return {each["metadata"]["name"]: each for each in self.listed("deployments")}
 
 
 def _answers(port: int, path: str) -> bool:

@@ -5,8 +5,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import pytest
-
 from delivery.clients.control_plane import ControlPlane, control_plane
 from delivery.clients.kubectl import Kubectl
 from infra.local.cluster.parts import STAGES
@@ -32,10 +30,7 @@ def variables() -> dict[str, str]:
 def simulated_cluster(folder: Path, authorization: str = "AlwaysAllow") -> Iterator[ControlPlane]:
     """Run a cluster as long as the context lasts."""
     with ExitStack() as cleanup:
-        with pytest.MonkeyPatch.context() as patch:
-            # On a busy machine it starts late.
-            patch.setattr("delivery.clients.control_plane._START_SECONDS", 300)
-            plane = cleanup.enter_context(control_plane(variables(), folder, authorization))
+        plane = cleanup.enter_context(control_plane(variables(), folder, authorization))
         manager = ["--leader-elect=false", "--secure-port=0", f"--controllers={','.join(_CONTROLLERS)}"]
         manager += ["--kube-api-qps=400", "--kube-api-burst=800"]
         kwok = [f"--config={STAGES}", "--manage-all-nodes=false", "--node-lease-duration-seconds=40"]

@@ -49,7 +49,7 @@ def free_port() -> int:
     return port
 
 
-def eventually(check: Callable[[], bool], log: Path, seconds: float = 180) -> None:
+def eventually(check: Callable[[], bool], log: Path, seconds: float = 600) -> None:
     """Poll until `check` is true; fail with the end of the process's log."""
     deadline = time.monotonic() + seconds
     while not check():
