@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,20 +44,46 @@ DANGLING = [WHOLE[0], component("two", dependencies=[f"{URN}{COMPONENT}::one"])]
 PENDING = [{"type": "creating", "resource": component("three")}]
 
 
-@pytest.fixture
-def engine(project: Checkout, target_variables: dict[str, str]) -> Engine:
-    """The real one, with a stack `prod` that was never applied."""
+def engine_of(root: Path, variables: dict[str, str]) -> Engine:
     pulumi = tool("pulumi")
-    (project.root / "Pulumi.yaml").write_text("name: stellwerk\nruntime: python\nstackConfigDir: config\n")
-    variables = {
+    own = {
         "PATH": f"{pulumi.parent}:{os.environ['PATH']}", "HOME": os.environ.get("HOME", "/"),
-        "PULUMI_CONFIG_PASSPHRASE": "word", "PULUMI_SKIP_UPDATE_CHECK": "true",
-        "PULUMI_HOME": str(project.root / "home"),
+        "PULUMI_CONFIG_PASSPHRASE": "word", "PULUMI_SKIP_UPDATE_CHECK": "true", "PULUMI_HOME": str(root / "home"),
     }  # fmt: skip
-    made = Engine(project.root, {**target_variables, **variables})
-    made.stacks()
-    made.run("stack", "init", "prod")
-    return made
+    return Engine(root, {**variables, **own})
+
+
+@dataclass(frozen=True)
+class Made:
+    """A project and a backend with a stack that was never applied, and what the engine makes of the state WHOLE."""
+
+    root: Path
+    backend: Path
+    whole: str
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    root, backend = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("backend")
+    (root / "Pulumi.yaml").write_text("name: stellwerk\nruntime: python\nstackConfigDir: config\n")
+    first = engine_of(root, {"PULUMI_BACKEND_URL": f"file://{backend}", "STELLWERK_WORK": str(root / "work")})
+    first.stacks()
+    first.run("stack", "init", "prod")
+    shutil.copytree(backend, never := tmp_path_factory.mktemp("never-applied"), dirs_exist_ok=True)
+    exported = json.loads(first.run("stack", "export", "--stack", "prod"))
+    exported["deployment"]["resources"] = WHOLE
+    first.run("stack", "import", "--stack", "prod", stdin=json.dumps(exported))
+    return Made(root, never, file_of(first).read_text())
+
+
+@pytest.fixture
+def engine(project: Checkout, target_variables: dict[str, str], made: Made) -> Engine:
+    """The real one, with a stack `prod` that was never applied."""
+    shutil.copytree(made.root, project.root, dirs_exist_ok=True)
+    copied = engine_of(project.root, target_variables)
+    assert copied.backend_folder is not None
+    shutil.copytree(made.backend, copied.backend_folder)
+    return copied
 
 
 @pytest.fixture
@@ -82,20 +110,15 @@ Write = Callable[..., None]
 
 
 @pytest.fixture
-def write(engine: Engine) -> Write:
-    """Gives the stack a state: by the engine, which encrypts and keeps it, then as it is said, past its checks."""
+def write(engine: Engine, made: Made) -> Write:
+    """Gives the stack a state: as the engine encrypts and keeps it, then as it is said, past its checks."""
 
     def put(resources: list[dict[str, Any]], pending: Any = ()) -> None:
-        exported = json.loads(engine.run("stack", "export", "--stack", "prod"))
-        exported["deployment"]["resources"] = WHOLE
-        engine.run("stack", "import", "--stack", "prod", stdin=json.dumps(exported))
-        file = Snapshots(engine, "prod").file
-        assert file is not None
-        document = json.loads(file.read_text())
+        document = json.loads(made.whole)
         encrypted = document["checkpoint"]["latest"]["resources"][0]
         latest = [encrypted, *resources[1:]] if resources else []
         document["checkpoint"]["latest"] |= {"resources": latest, "pending_operations": list(pending)}
-        file.write_text(json.dumps(document))
+        file_of(engine).write_text(json.dumps(document))
 
     return put
 
