@@ -1,8 +1,10 @@
 """infra/local/bootstrap with a fake uv."""
 
+import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -88,3 +90,10 @@ def test_an_old_python_is_refused(tree: Path, monkeypatch: pytest.MonkeyPatch) -
     failed = _bootstrap(tree)
     assert failed.returncode == 1 and "Python 3.9.2; Python 3.11 or newer is needed" in failed.stderr
     assert not (tree / ".venv").exists()
+
+
+def test_what_is_compiled_at_once_is_installed() -> None:
+    text = (HOME.parent / "bootstrap").read_text().replace("\\\n", "")
+    (names,) = re.findall(r'^compiled="(.*)"$', text, re.MULTILINE)
+    packages = Path(sysconfig.get_paths()["purelib"])
+    assert [name for name in names.split() if not (packages / name).exists()] == []
