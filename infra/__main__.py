@@ -16,8 +16,8 @@ if __name__ == "__main__":
 
     from infra.program import main
 
-    # Several for each resource, sent to the engine one by one and waited for: a fifth of an unchanged preview's time,
-    # for lines of the SDK's own that `--debug` alone shows.
+    # Several for each resource, sent to the engine one by one and waited for: lines of the SDK's own that `--debug`
+    # alone shows.
     pulumi.log.debug = lambda *_, **__: None
 
     main()

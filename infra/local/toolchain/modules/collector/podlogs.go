@@ -67,6 +67,9 @@ func (r *podLogs) Start(ctx context.Context, host component.Host) error {
 	config := fileconsumer.NewConfig()
 	config.Include, config.Exclude = r.config.Include, r.config.Exclude
 	config.StartAt = "beginning"
+	// Each look at the folder costs the node, whether or not a line was written: the library's five a second are more
+	// than anybody who waits for a line sees.
+	config.PollInterval = time.Second
 	config.Encoding = "nop"
 	config.Resolver = attrs.Resolver{IncludeFilePath: true}
 	config.MaxLogSize = 4 * maxLine
