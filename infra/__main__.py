@@ -17,7 +17,7 @@ if __name__ == "__main__":
     from infra.program import main
 
     # Several for each resource, sent to the engine one by one and waited for: lines of the SDK's own that `--debug`
-    # alone shows.
+    # alone would show. With it, those of the engine and its providers are left.
     pulumi.log.debug = lambda *_, **__: None
 
     main()

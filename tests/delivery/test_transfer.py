@@ -51,8 +51,8 @@ def sparse(path: Path, size: int) -> StoredObject:
 
 
 @pytest.mark.timeout(600)
-def test_160_mb_are_moved_in_less_than_64_mib(stores: ObjectStores, s3: S3Server, tmp_path: Path) -> None:
-    item = sparse(tmp_path / "weights.bin", 160_000_000)
+def test_300_mb_are_moved_in_less_than_64_mib(stores: ObjectStores, s3: S3Server, tmp_path: Path) -> None:
+    item = sparse(tmp_path / "weights.bin", 300_000_000)
     (tmp_path / "ca.crt").write_text(s3.ca)
     given = {
         "url": f"https://127.0.0.1:{s3.port}",
@@ -63,11 +63,11 @@ def test_160_mb_are_moved_in_less_than_64_mib(stores: ObjectStores, s3: S3Server
     }
     command = [sys.executable, "-c", MOVER, json.dumps(given)]
     said = json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
-    assert said["moved"] == [160_000_000] * 2
+    assert said["moved"] == [300_000_000] * 2
     assert 0 < said["grown"] < 64
     for environment in ("dev", "test"):
         head = stores.client.head_object(Bucket=stores.buckets[environment], Key=item.key)
-        assert head["ContentLength"] == 160_000_000
+        assert head["ContentLength"] == 300_000_000
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_published(
