@@ -49,15 +49,14 @@ class Tenant(pulumi.ComponentResource):
     """Namespaces under Pod Security "restricted", with quota, roles and a default-deny network policy each."""
 
     namespaces: Mapping[str, pulumi.Output[str]]
-    """Name of each namespace by purpose."""
+    """Name of each namespace by purpose, known once its quota holds."""
 
     def __init__(self, name: str, args: TenantArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("stellwerk:index:Tenant", name, None, opts)
-        created = {purpose: self._namespace(name, purpose, args) for purpose in args["namespaces"]}
-        self.namespaces = {purpose: namespace.metadata.name for purpose, namespace in created.items()}
+        self.namespaces = {purpose: self._namespace(name, purpose, args) for purpose in args["namespaces"]}
         self.register_outputs({"namespaces": self.namespaces})
 
-    def _namespace(self, name: str, purpose: str, args: TenantArgs) -> core.v1.Namespace:
+    def _namespace(self, name: str, purpose: str, args: TenantArgs) -> pulumi.Output[str]:
         title = f"{args['environment']}-{purpose}"
         namespace = core.v1.Namespace(
             f"{name}-{purpose}",
@@ -68,7 +67,7 @@ class Tenant(pulumi.ComponentResource):
             opts=child(self),
         )
         inside = child(self, [namespace])
-        core.v1.ResourceQuota(
+        quota = core.v1.ResourceQuota(
             f"{name}-{purpose}-quota",
             metadata=meta.v1.ObjectMetaArgs(name="quota", namespace=title),
             spec=core.v1.ResourceQuotaSpecArgs(hard=_limits(args["quota"], args.get("node_ports", {}).get(purpose, 0))),
@@ -94,7 +93,8 @@ class Tenant(pulumi.ComponentResource):
         for role, groups in (("developers", args.get("developers", ())), ("operators", args.get("operators", ()))):
             if groups and purpose in RIGHTS[role]:
                 self._role(f"{name}-{purpose}-{role}", namespace, role, purpose, groups)
-        return namespace
+        # What an update adds may need what it adds to the quota: a Service or a claim past the old one is refused.
+        return pulumi.Output.all(namespace.metadata.name, quota.urn).apply(lambda known: str(known[0]))
 
     def _role(self, name: str, namespace: core.v1.Namespace, role: str, purpose: str, groups: Sequence[str]) -> None:
         """Declare the role's rights and who has them; other than cluster roles, two environments share none of it."""

@@ -41,6 +41,7 @@ class Recording(mocks.MockMonitor):
     providers: dict[str, str] = field(default_factory=dict)
     deleted_with: dict[str, str] = field(default_factory=dict)
     hooks: dict[str, pulumi.ResourceHook] = field(default_factory=dict)
+    dependencies: dict[str, set[str]] = field(default_factory=dict)
     waits: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
     outputs: dict[str, Any] = field(default_factory=dict)
     transforms: dict[str, list[str]] = field(default_factory=dict)
@@ -65,6 +66,7 @@ class Recording(mocks.MockMonitor):
             self.parents[key] = "::".join(request.parent.split("::")[2:]).rpartition("$")[2]
             self.providers[key] = request.provider or dict(request.providers).get("kubernetes", "")
             self.deleted_with[key] = "::".join(request.deletedWith.split("::")[2:]).rpartition("$")[2]
+            self.dependencies[key] = {urn.rpartition("$")[2] for urn in request.dependencies}
             self.waits[key] = (list(request.hooks.before_create), list(request.hooks.before_update))
             if request.protect:
                 self.protected.add(key)
