@@ -40,10 +40,13 @@ class Body:
 
 # A layer of PyTorch takes half a minute.
 @pytest.mark.parametrize("largest", [1 << 29, pytest.param(1 << 40, marks=pytest.mark.long)])
-def test_no_file_of_any_layer_has_the_time_of_its_build(project: Project, registry: httpx.Client, largest: int) -> None:
-    """Then another build of the same input, on another day and from another checkout, has the same digest."""
+def test_layers_have_no_time_of_their_build_and_no_code_without_bytecode(
+    project: Project, registry: httpx.Client, largest: int
+) -> None:
+    """Another build of the same input, on another day, has the same digest; what runs compiles nothing at its start."""
     built = project.output("images", "dev")
     late: dict[str, set[str]] = {}
+    code, bare = 0, set[str]()
     seen: set[str] = set()
     for name, reference in built.items():
         url = images.repository(reference)
@@ -54,9 +57,15 @@ def test_no_file_of_any_layer_has_the_time_of_its_build(project: Project, regist
             with registry.stream("GET", f"{url}/blobs/{layer['digest']}") as response:
                 plain = zstandard.ZstdDecompressor().stream_reader(Body(response.raise_for_status()))
                 with tarfile.open(fileobj=plain, mode="r|") as tar:
-                    late.setdefault(name, set()).update(entry.name for entry in tar if entry.mtime > EPOCH)
+                    times = {entry.name: entry.mtime for entry in tar}
+            late.setdefault(name, set()).update(file for file, time in times.items() if time > EPOCH)
+            sources, without = images.bytecode(times)
+            code, bare = code + sources, bare | without
     assert {name: sorted(files)[:5] for name, files in late.items() if files} == {}
     assert len(seen) > len(built), "hardly any layer was looked at"
+    # Of some thousand files of a package, one may be in the language of another version.
+    assert code > 1000
+    assert len(bare) < code / 1000, sorted(bare)[:5]
 
 
 def test_an_image_says_what_it_was_built_from(project: Project, registry: httpx.Client) -> None:

@@ -5,7 +5,7 @@ import re
 import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,18 @@ def endless_build(tools: Path, socket: Path, work: Path) -> Iterator[str]:
     finally:
         process.kill()
         process.wait()
+
+
+def bytecode(layer: Collection[str]) -> tuple[int, set[str]]:
+    """Return how many of a layer's files are Python's that an image runs, and those of them without bytecode.
+
+    A model's own code is a few lines, which Python compiles as it starts.
+    """
+    sources = {file for file in layer if re.fullmatch(r"(opt/venv|app/(?!model/)).*\.py", file)}
+    compiled = re.compile(r"(.*)__pycache__/(.*)\.cpython-\d+\.pyc")
+    return len(sources), sources - {
+        "".join(parts.groups()) + ".py" for file in layer if (parts := compiled.fullmatch(file))
+    }
 
 
 def build(buildctl: Path, socket: Path, context: Path, dockerfile: str, work: Path) -> str:
