@@ -64,10 +64,12 @@ def main() -> int:
         if toolchain.returncode:
             return toolchain.returncode
     # With what is idle, by one process more than there are processors: many wait for what they have started. Beside a
-    # cluster that is busy a test waits for its turn longer than it works.
-    workers = str((os.cpu_count() or 1) + 1)
-    idle = ["nice", "-n", "10", *_PYTEST, "-n", workers, "--dist", "worksteal", "--timeout", "1200"]
-    units = Beside("without the cluster", [*idle, "-m", "not integration and not long"])
+    # cluster that is busy a test waits for its turn longer than it works. All are read once before: what the processes
+    # would compile at the same time, each for itself, is then there.
+    workers = (os.cpu_count() or 1) + 1
+    script = f'"$@" --collect-only -qq > /dev/null; exec "$@" -n {workers} --dist worksteal --timeout 1200'
+    idle = ["nice", "-n", "10", "sh", "-c", script, "sh"]
+    units = Beside("without the cluster", [*idle, *_PYTEST, "-m", "not integration and not long"])
     # Unix sockets have short names: the folder is not below pytest's own.
     folder = Path(tempfile.mkdtemp(prefix="stw-"))
     try:

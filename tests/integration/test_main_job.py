@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 import pytest
-from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 
 from infra.contract.model import Framework
 from infra.contract.release import Release
@@ -109,6 +108,9 @@ def test_the_better_model_was_promoted_without_a_failed_request(project: Project
 
 
 def test_kserves_own_client_gets_the_right_answers(project: Project, tmp_path: Path) -> None:
+    # Every lane reads all tests, and few of them need this: it takes a second to import.
+    from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
+
     held_out = training_data().held_out
     pixels = held_out.inputs["pixels"]
     url, expected = project.gateway("prod"), project.served("prod").evaluation.metrics["accuracy"]

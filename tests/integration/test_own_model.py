@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sklearn.datasets import load_diabetes
 
 from tests.support.project import ENVIRONMENTS, ROOT, Project
 
@@ -33,6 +32,9 @@ def applied(started: Project) -> Iterator[Project]:
 
 def write_table(file: Path) -> None:
     """Write the table that the team has: numbers, a text, and bodies that nobody has weighed."""
+    # Every lane reads all tests, and few of them need this: it takes seconds to import.
+    from sklearn.datasets import load_diabetes
+
     bunch = load_diabetes(scaled=False)
     with file.open("w", newline="") as opened:
         writer = csv.writer(opened)

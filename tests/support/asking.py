@@ -6,15 +6,17 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 from numpy.typing import NDArray
 
 from delivery.operations.examples import array
 from infra.contract.examples import Values
 from infra.contract.release import DataType
+
+if TYPE_CHECKING:
+    from kserve import InferInput
 
 # Rows of a request: as many as a request may have are asked by curl.
 _ROWS = 100
@@ -39,6 +41,9 @@ class Asked:
     async def _parts(
         self, arrays: Sequence[NDArray[Any]], inputs: Sequence[Values], rows: int, binary: bool
     ) -> list[dict[str, NDArray[Any]]]:
+        # Every lane reads all tests, and few of them need this: it takes a second to import.
+        from kserve import InferenceRESTClient, InferRequest, RESTConfig
+
         client = InferenceRESTClient(RESTConfig(protocol="v2", timeout=30, retries=0, verify=str(self.authority)))
         parts = []
         for start in range(0, rows, _ROWS):
@@ -64,7 +69,9 @@ class Asked:
         return {output["name"]: np.array(output["data"]).reshape(output["shape"]) for output in outputs}
 
 
-def _tensor(item: Values, rows: NDArray[Any], binary: bool) -> InferInput:
+def _tensor(item: Values, rows: NDArray[Any], binary: bool) -> "InferInput":
+    from kserve import InferInput
+
     tensor = InferInput(item.name, list(rows.shape), item.datatype)
     tensor.set_data_from_numpy(rows, binary_data=binary)
     return tensor
