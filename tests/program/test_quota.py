@@ -5,7 +5,7 @@ import pytest
 from tests.program.conftest import STACKS, Programs
 from tests.program.harness import Recording, shown
 
-# What the API server refuses past the quota; pods are made again and again by what makes them, until it fits.
+# Past the quota, claims and Services are refused at once; pods only of the others, until it fits.
 _COUNTED = ("PersistentVolumeClaim", "Service", "Deployment", "StatefulSet")
 
 
