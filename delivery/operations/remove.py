@@ -4,6 +4,7 @@ Releases and evidence in git stay, and so do the artefacts that a release names 
 what has answered once can still be traced.
 """
 
+import json
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -37,14 +38,15 @@ class How:
 class Change:
     """What happens to an environment: the text of its file, and what the engine, the cluster and the store lose.
 
-    `base` is what environments share, which stays as it is. `plan` and `state` are None for an environment that was
-    never applied.
+    `base` is what environments share, which stays as it is. `plan` is None where the engine has nothing to do: in an
+    environment that was never `applied`, and where neither the file nor the state names the model.
     """
 
     environment: str
     before: str
     after: str
     base: str | None
+    applied: bool = False
     plan: Plan | None = None
     state: object = None
     jobs: Sequence[str] = ()
@@ -103,7 +105,7 @@ def plan_removal(session: Session, how: How) -> Removal:
         change = Change(name, *text)
         if name in applied:
             with session.backend.locked(name, how.console):
-                change = _change(session, how, name, shown=True)
+                change = _change(session, how, name, first=True)
         changes.append(change)
     files = [file for file in sorted(folder.rglob("*")) if file.is_file() and "__pycache__" not in file.parts]
     return Removal([change for change in changes if not change.is_none], folder, files)
@@ -128,24 +130,28 @@ def _applied(session: Session, how: How, *, named: bool) -> set[str]:
     return {name for name in stacks if session.engine.resources(name).steps}
 
 
-def _change(session: Session, how: How, environment: str, *, shown: bool) -> Change:
-    """Return what happens to an environment that was applied."""
+def _change(session: Session, how: How, environment: str, *, first: bool) -> Change:
+    """Return what happens to an environment that was applied.
+
+    The `first` look is shown, and finds changes of others: what is seen to be equal later has none either.
+    """
     engine = session.engine
     wait(session, environment, how.console)
     before, after, base = _texts(session, environment, how.model)
     session.kubectl(environment).require()
     # A removal that was interrupted has written the file: what is not applied yet is the removal's own.
-    pending = [] if before == after or how.other_changes else engine.preview(environment, before, shown=False).changes
-    if pending:
+    asked = first and before != after and not how.other_changes
+    if asked and (pending := engine.preview(environment, before, shown=False).changes):
         raise DeliveryError(
             f"{environment}: this would also change what is not {how.model}'s: {summary(pending)}; nothing was "
             f"changed. This checkout and what is applied differ: run `pulumi up --stack {environment}` first; "
             "--allow-other-changes applies it all the same"
         )
     state = session.backend.state(environment)
-    plan = engine.preview(environment, after, shown=shown)
+    named = before != after or how.model in json.dumps(engine.export(environment))
+    plan = engine.preview(environment, after, shown=first) if named else None
     jobs = session.jobs(environment).of(how.model)
-    return Change(environment, before, after, base, plan, state, jobs, _objects(session, environment, how.model))
+    return Change(environment, before, after, base, True, plan, state, jobs, _objects(session, environment, how.model))
 
 
 def _objects(session: Session, environment: str, model: str) -> list[str]:
@@ -170,7 +176,7 @@ def remove(session: Session, how: How, removal: Removal, confirmed: Callable[[],
     if not confirmed():
         raise DeliveryError("nothing was changed")
     for change in removal.changes:
-        if change.plan is None:
+        if not change.applied:
             _require_unedited(session, how, change)
             _write(session, change)
         else:
@@ -202,7 +208,7 @@ def _apply(session: Session, how: How, change: Change) -> None:
 
     environment = change.environment
     _require_unedited(session, how, change)
-    again = _change(session, how, environment, shown=False)
+    again = _change(session, how, environment, first=False)
     if (again.content, again.state) != (change.content, change.state):
         raise changed(environment)
     _require_unedited(session, how, change)

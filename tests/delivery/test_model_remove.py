@@ -108,6 +108,23 @@ def test_a_preview_that_changes_others_is_refused(
     assert project.config("test")["models"] == {}
 
 
+def test_an_environment_that_has_nothing_of_it_is_left_alone(
+    served: ObjectStores, project: Checkout, bench: Bench, words: Words
+) -> None:
+    """Whatever else is not applied there: prod's file and state do not name the model, and its store has a file."""
+    project.edit("prod", lambda values: values.update(models={}))
+    bench.engine.drifted["prod"] = ("by-hand",)
+    previewed: list[str] = []
+    bench.engine.looked = lambda text, _: previewed.append(text)
+    before = project.text("prod")
+    taken_out(bench, words)
+    assert project.text("prod") == before
+    # In dev and test: once for what others have changed, and for the removal when it is shown and when it is made.
+    assert len(previewed) == 2 * 3
+    assert [command for command, _ in bench.engine.shown] == ["preview"] * 2 + ["up"] * 2
+    assert len(served.keys("prod")) == 3
+
+
 def test_what_was_changed_while_the_question_waited_is_refused(
     served: ObjectStores, project: Checkout, bench: Bench, words: Words
 ) -> None:
@@ -188,7 +205,7 @@ def test_an_update_that_was_cut_off_is_gone_on_with(
         taken_out(bench, words)
     bench.engine.instead_of_update = None
     taken_out(bench, words)
-    assert [command for command, _ in bench.engine.shown] == [*["preview"] * 3, "up", *["preview"] * 3, "up", "up"]
+    assert [command for command, _ in bench.engine.shown] == [*["preview"] * 3, "up", *["preview"] * 2, "up", "up"]
     assert not (project.root / "models" / MODEL).exists()
     assert len(served.keys("test")) == 3
 
