@@ -151,7 +151,8 @@ def _change(session: Session, how: How, environment: str, *, first: bool) -> Cha
     named = before != after or how.model in json.dumps(engine.export(environment))
     plan = engine.preview(environment, after, shown=first) if named else None
     jobs = session.jobs(environment).of(how.model)
-    return Change(environment, before, after, base, True, plan, state, jobs, _objects(session, environment, how.model))
+    objects = _objects(session, environment, how.model)
+    return Change(environment, before, after, base, applied=True, plan=plan, state=state, jobs=jobs, objects=objects)
 
 
 def _objects(session: Session, environment: str, model: str) -> list[str]:
