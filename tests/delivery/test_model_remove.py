@@ -80,8 +80,10 @@ def test_a_second_time_there_is_nothing_to_do(
     taken_out(bench, words)
     cluster.listed = lambda _: []
     before = everything(project)
+    bench.engine.parts.clear()
     code, out, _ = stellwerk("model", "remove", MODEL)
     assert (code, out) == (0, f"nothing of {MODEL} is left but its releases: nothing to do\n")
+    assert bench.engine.parts == [], "the engine is not asked"
     assert everything(project) == before
 
 
@@ -111,7 +113,7 @@ def test_a_preview_that_changes_others_is_refused(
 def test_an_environment_that_has_nothing_of_it_is_left_alone(
     served: ObjectStores, project: Checkout, bench: Bench, words: Words
 ) -> None:
-    """Whatever else is not applied there: prod's file and state do not name the model, and its store has a file."""
+    """Whatever else is not applied there: prod's file and state do not name the model; what its store has goes."""
     project.edit("prod", lambda values: values.update(models={}))
     bench.engine.drifted["prod"] = ("by-hand",)
     previewed: list[str] = []
