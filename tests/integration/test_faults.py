@@ -7,7 +7,6 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from subprocess import DEVNULL
 from typing import Any
 
 import pytest
@@ -86,9 +85,17 @@ def test_a_promotion_and_a_rollback_that_are_killed_complete_when_run_again(proj
 
 def move_killed(project: Project, seconds: float, release: str, *command: str) -> None:
     """Kill a move of prod's pointer `seconds` after the file has it, then complete it."""
-    process = project.start(project.command, *command, stdout=DEVNULL, stderr=DEVNULL)
+    # What it says is pytest's, which shows it where the test fails.
+    process = project.start(project.command, *command, stdout=None, stderr=None)
     line, file = f"\n      release: {release}", project.stack_file("prod")
-    eventually("the file points at it", 300, lambda: line in file.read_text(), interval=0.05)
+
+    def points() -> bool:
+        ended = process.poll() is not None
+        pointed = line in file.read_text()
+        assert pointed or not ended, f"{' '.join(command)} has ended with {process.returncode}: see its output"
+        return pointed
+
+    eventually("the file points at it", 300, points, interval=0.05)
     time.sleep(seconds)
     kill_group(process)
     project.stellwerk("promote", MODEL, "--to", "prod", "--from", "test", "--release", release, "--yes")
