@@ -181,12 +181,18 @@ def field_env(name: str, path: str) -> core.v1.EnvVarArgs:
 
 def https_probe(path: str, port: int) -> core.v1.ProbeArgs:
     """Return an HTTPS probe, as readiness every two seconds."""
-    return core.v1.ProbeArgs(http_get=core.v1.HTTPGetActionArgs(path=path, port=port, scheme="HTTPS"), period_seconds=2)
+    return _asked(core.v1.HTTPGetActionArgs(path=path, port=port, scheme="HTTPS"))
 
 
 def http_probe(path: str, port: int) -> core.v1.ProbeArgs:
     """Return an HTTP probe, as readiness every two seconds."""
-    return core.v1.ProbeArgs(http_get=core.v1.HTTPGetActionArgs(path=path, port=port), period_seconds=2)
+    return _asked(core.v1.HTTPGetActionArgs(path=path, port=port))
+
+
+def _asked(question: core.v1.HTTPGetActionArgs) -> core.v1.ProbeArgs:
+    # On a busy node an answer takes longer than the second that is the default, and all replicas would go at once: a
+    # late answer is better than none.
+    return core.v1.ProbeArgs(http_get=question, period_seconds=2, timeout_seconds=5)
 
 
 def tcp_probe(port: int) -> core.v1.ProbeArgs:

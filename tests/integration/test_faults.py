@@ -85,7 +85,7 @@ def test_a_promotion_and_a_rollback_that_are_killed_complete_when_run_again(proj
 
 def move_killed(project: Project, seconds: float, release: str, *command: str) -> None:
     """Kill a move of prod's pointer `seconds` after the file has it, then complete it."""
-    # What it says is pytest's, which shows it where the test fails.
+    # Its output is taken by pytest, which shows it where the test fails.
     process = project.start(project.command, *command, stdout=None, stderr=None)
     line, file = f"\n      release: {release}", project.stack_file("prod")
 

@@ -38,6 +38,21 @@ def test_one_of_two_controllers_may_go(programs: Mapping[str, Recording]) -> Non
     assert {"get", "create", "update"} <= set(rule["verbs"])
 
 
+def test_a_pod_that_answers_late_stays_in_its_service(programs: Mapping[str, Recording]) -> None:
+    """On a busy node all replicas answer late: without any of them KServe's webhook refuses each change of a model."""
+    asked = {
+        f"{stack}: {name}": container["readinessProbe"]
+        for stack, program in programs.items()
+        for kind in ("Deployment", "StatefulSet")
+        for name, workload in program.of_kind(kind).items()
+        for container in workload["spec"]["template"]["spec"]["containers"]
+        if "httpGet" in container.get("readinessProbe", {})
+    }
+    assert {"dev: kserve", "prod: gateway"} <= set(asked)
+    impatient = [name for name, probe in asked.items() if probe.get("timeoutSeconds", 1) < 5]
+    assert not impatient, "taken out by an answer that was only late"
+
+
 def test_only_builds_have_the_login_that_pushes(programs: Mapping[str, Recording]) -> None:
     for stack, program in programs.items():
         text = str(program.inputs)
