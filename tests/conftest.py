@@ -22,7 +22,7 @@ def pytest_configure() -> None:
 
     And be patient with control planes: beside a busy cluster they get the processor now and then.
     """
-    control_plane._START_SECONDS = 900
+    control_plane.PATIENCE_SECONDS = 900
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

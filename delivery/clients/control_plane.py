@@ -22,8 +22,9 @@ from delivery.errors import DeliveryError, not_runnable, system_errors
 Object = dict[str, Any]
 
 # A busy machine takes its time; a part that ends instead is seen at once.
-_START_SECONDS = 180
+PATIENCE_SECONDS = 180
 _STOP_SECONDS = 60
+_AGAIN_SECONDS = 0.2
 _LOG_LINES = 5
 # They live for a question: to collect garbage as often as what runs for months costs a quarter of their time.
 _GARBAGE = "400"
@@ -45,29 +46,63 @@ class ControlPlane:
 
     def create(self, path: str, body: Mapping[str, Any], *, dry: bool = False) -> Object:
         """Return an object as the API server has made it (`dry`: would make it); raise RefusedError with its reason."""
-        return self._ask("POST", path + ("?dryRun=All" if dry else ""), body)
+        answer, again = self._ask("POST", path, body, {"dryRun": "All"} if dry else None)
+        if again and not dry and _said(answer).get("reason") == "AlreadyExists":
+            # It was made, and only that was not said in time.
+            return self.read(f"{path}/{body['metadata']['name']}")
+        return _accepted(answer)
 
     def replace(self, path: str, body: Mapping[str, Any]) -> Object:
         """Return an object as it is with this content; raise RefusedError with the reason against it."""
-        return self._ask("PUT", path, body)
+        return _accepted(self._ask("PUT", path, body)[0])
 
     def read(self, path: str) -> Object:
         """Return what is at a path."""
-        return self._ask("GET", path)
+        return _accepted(self._ask("GET", path)[0])
 
     def delete(self, path: str) -> None:
         """Delete an object; one that is gone already is no error."""
-        self._ask("DELETE", path, gone=True)
+        answer, _ = self._ask("DELETE", path)
+        if answer.status_code != httpx.codes.NOT_FOUND:
+            _accepted(answer)
 
-    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None, gone: bool = False) -> Object:
-        try:
-            answer = self.client.request(method, path, json=body)
-        except httpx.HTTPError as error:
-            raise DeliveryError(f"the API server that places pods does not answer: {error}") from None
+    def _ask(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, query: Mapping[str, str] | None = None
+    ) -> tuple[httpx.Response, bool]:
+        """Return the answer, and whether it was asked for again: what the server could not do in time is no refusal."""
+        clock, again = Clock(), False
+        deadline = clock.monotonic() + PATIENCE_SECONDS
+        while True:
+            is_late = clock.monotonic() > deadline
+            try:
+                answer = self.client.request(method, path, json=body, params=query)
+                if is_late or not answer.is_server_error:
+                    return answer, again
+            except httpx.HTTPError as error:
+                # One that gives up a request may close the connection instead of saying so.
+                if is_late or not isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
+                    raise DeliveryError(f"the API server that places pods does not answer: {error}") from None
+            again = True
+            clock.sleep(_AGAIN_SECONDS)
+
+
+def _accepted(answer: httpx.Response) -> Object:
+    if answer.is_success:
         said: Object = answer.json()
-        if answer.is_success or (gone and answer.status_code == httpx.codes.NOT_FOUND):
-            return said
-        raise RefusedError(said.get("message", answer.text))
+        return said
+    why = str(_said(answer).get("message", answer.text))
+    raise (
+        DeliveryError(f"the API server that places pods fails: {why}") if answer.is_server_error else RefusedError(why)
+    )
+
+
+def _said(answer: httpx.Response) -> Object:
+    """Return the Status of an answer; one that is none says nothing."""
+    try:
+        status = answer.json()
+    except ValueError:
+        return {}
+    return status if isinstance(status, dict) else {}
 
 
 @contextmanager
@@ -101,7 +136,7 @@ def control_plane(
                 headers={"Authorization": f"Bearer {token}"},
                 verify=trust,
                 trust_env=False,
-                timeout=30,
+                timeout=PATIENCE_SECONDS,
             )
         )
         _wait(lambda: _ready(client), started)
@@ -224,7 +259,7 @@ def _ready(client: httpx.Client) -> bool:
 def _wait(done: Callable[[], bool], started: Sequence[_Part]) -> None:
     """Wait until it is done; raise DeliveryError with the last words of a process that ended, or took too long."""
     clock = Clock()
-    deadline = clock.monotonic() + _START_SECONDS
+    deadline = clock.monotonic() + PATIENCE_SECONDS
     while not done():
         ended = [part for part in started if part.process.poll() is not None]
         if ended or clock.monotonic() > deadline:

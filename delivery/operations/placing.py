@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from delivery.clients import control_plane
 from delivery.clients.control_plane import ControlPlane, RefusedError
 from delivery.clock import Clock
 from delivery.errors import DeliveryError
@@ -15,7 +16,6 @@ from delivery.operations.transcription import is_built_in, path, reduced
 Object = Mapping[str, Any]
 
 # The scheduler decides on a pod within milliseconds, unless the machine is busy.
-_DECISION_SECONDS = 120
 _POLL_SECONDS = 0.005
 _CONNECTIONS, _MANY = 4, 20
 # A namespace of the question's own. What admission says there of a pod shows which limits and quotas it has read: it
@@ -134,7 +134,7 @@ class Placing:
             each.made = each.node = None
 
     def _until(self, done: Callable[[], bool], otherwise: str) -> None:
-        deadline = self.clock.monotonic() + _DECISION_SECONDS
+        deadline = self.clock.monotonic() + control_plane.PATIENCE_SECONDS
         while not done():
             if self.clock.monotonic() > deadline:
                 raise DeliveryError(otherwise)

@@ -22,6 +22,7 @@ from tests.support.simulated import variables
 Object = dict[str, Any]
 INSTANCE = "nvidia.com/mig-1g.10gb"
 BIG = {"name": "big", "cpu": "64", "memory": "256Gi", "gpus": 8, "pricePerHour": 20, "spotPricePerHour": 8}
+UNANSWERED = "it does not answer; the node pools of the values are all that is known"
 SMALL = {"name": "small", "cpu": "8", "memory": "32Gi", "gpus": 1, "pricePerHour": 3}
 
 
@@ -41,6 +42,8 @@ def fitted(pools: Pools, items: list[Object] | None, plan: Plan, folder: Path) -
     asked = Asked(Cluster(items), partial(control_plane, variables(), folder))  # type: ignore[arg-type]
     said = fit(asked, pools, "x", plan)  # type: ignore[arg-type]
     assert said is not None
+    # Whatever keeps the scheduler from being asked stands here.
+    assert said.unseen == (() if items is not None else (UNANSWERED,))
     return said
 
 
