@@ -232,7 +232,7 @@ def test_what_the_operator_does_not_take_is_seen_as_that(operator: Operator) -> 
     wrong = {**store, "metadata": {"name": "wrong", "namespace": NAMESPACE},
              "spec": {**store["spec"], "nodeSets": store["spec"]["nodeSets"][1:]}}  # fmt: skip
     operator.apply(wrong)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 600
     phase = None
     while phase != "Invalid" and time.monotonic() < deadline:
         stores = {each["metadata"]["name"]: each for each in operator.items("elasticsearches")}

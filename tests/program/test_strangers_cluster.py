@@ -57,7 +57,7 @@ class Company:
 
         transport = httpx.HTTPTransport(verify=ssl.create_default_context(cadata=authority or self.authority))
         transport._pool._network_backend = Name()
-        return httpx.Client(base_url=f"https://{host}:{self.port}", transport=transport, trust_env=False, timeout=30)
+        return httpx.Client(base_url=f"https://{host}:{self.port}", transport=transport, trust_env=False, timeout=300)
 
     def route(self, name: str, namespace: str) -> dict[str, Any]:
         """Return an HTTPRoute as the gateway has judged it: its conditions by their type."""

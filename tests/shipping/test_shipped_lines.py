@@ -143,7 +143,7 @@ def test_no_line_is_lost_and_none_comes_twice(folder: Path, store: RealStore) ->
             store.stop()
             ask(server, range(1500, ALL), padding=128)
             process.terminate()
-            process.wait(timeout=30)
+            process.wait(timeout=300)
         store.start()
         until(store, ALL, log)
         # What is sent again would come now.

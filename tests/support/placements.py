@@ -20,7 +20,7 @@ _REST_LOOKS = 20
 _CORE = f"/api/v1/namespaces/{NAMESPACE}"
 _PATHS = {"Node": "/api/v1/nodes", "ResourceQuota": f"{_CORE}/resourcequotas", "Pod": f"{_CORE}/pods"}
 # A cluster in which nothing has moved for so long, and that says why not, has come to rest.
-_REST_SECONDS, _PATIENCE_SECONDS = 1.5, 180
+_REST_SECONDS, _PATIENCE_SECONDS = 1.5, 900
 
 
 @dataclass

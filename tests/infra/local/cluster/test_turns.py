@@ -75,7 +75,7 @@ def test_who_starts_a_node_after_one_that_was_removed_has_a_directory_of_its_own
     with ThreadPoolExecutor(1) as pool:
         with alone(place.root, not_waited):
             started = pool.submit(start)
-            assert waits.wait(timeout=30)
+            assert waits.wait(timeout=300)
             remove_data(place.root)
-        assert started.result(timeout=30)
+        assert started.result(timeout=300)
     assert list(place.root.iterdir()) == []
