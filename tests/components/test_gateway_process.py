@@ -17,7 +17,7 @@ from components.gateway.traefik import RouteArgs
 from tests.support.gateway import LIMITS, Backend, Gateway, NodeProxy, until
 from tests.support.tools import tool
 
-pytestmark = [pytest.mark.tools, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.tools, pytest.mark.timeout(1200)]
 INFER = "/v2/models/digits/infer"
 Start = Callable[[Sequence[str]], Gateway]
 

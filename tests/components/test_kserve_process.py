@@ -17,7 +17,7 @@ from tests.support.kserve import NAMESPACE, NOW, OWNERS, PREVIOUS, Installation
 from tests.support.simulated import simulated_cluster
 from tests.support.tools import eventually
 
-pytestmark = [pytest.mark.tools, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.tools, pytest.mark.timeout(1200)]
 REPLICAS = {"digits": 3, "letters": 1}
 DEFINITION = "inferenceservices.serving.kserve.io"
 
@@ -204,7 +204,8 @@ def test_a_model_claims_its_devices_on_the_pool_that_labels_select(serving: tupl
         "device_claim": {"device_class": CLASS, "count": 1},
     }  # fmt: skip
     cluster.serve("digits", 2, NOW, **chosen)
-    eventually(lambda: len(claimed_devices(cluster.plane, NAMESPACE)) == 2, log)
+    # The scheduler binds a pod once its devices are reserved.
+    eventually(lambda: sum("nodeName" in each["spec"] for each in cluster.listed("pods")) == 2, log)
     pods = {each["metadata"]["name"]: each for each in cluster.listed("pods")}
     claimed = claimed_devices(cluster.plane, NAMESPACE)
     assert claimed.keys() == pods.keys()

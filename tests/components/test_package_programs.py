@@ -24,7 +24,7 @@ from tests.support.package import (
 from tests.support.simulated import simulated_cluster
 from tests.support.tools import tool
 
-pytestmark = [pytest.mark.tools, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.tools, pytest.mark.timeout(1200)]
 TYPESCRIPT = PACKAGE / "example" / "typescript"
 PYTHON_PROGRAM = """
 import pulumi

@@ -15,7 +15,7 @@ from tests.support.definitions import define
 from tests.support.simulated import simulated_cluster
 from tests.support.tools import eventually
 
-pytestmark = [pytest.mark.tools, pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.tools, pytest.mark.long, pytest.mark.timeout(1200)]
 
 _HEAD = "import pulumi\nopts = pulumi.ResourceOptions()\n"
 NODES = """

@@ -132,7 +132,7 @@ def content(server: ApiServer, name: str) -> dict[str, Any]:
 
 
 @pytest.mark.tools
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_a_job_writes_a_login_into_its_secret_and_reaches_no_other(
     server: ApiServer, variables: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -163,7 +163,7 @@ RenewedLogin("pull", {{"namespace": "default", "registry": "{registry}",
 
 
 @pytest.mark.tools
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_what_the_jobs_have_written_is_no_drift_and_outlives_an_update(tmp_path: Path) -> None:
     path = f"/api/v1/namespaces/default/secrets/{NAME}"
     with simulated_cluster(tmp_path / "plane") as plane:

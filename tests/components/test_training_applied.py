@@ -15,7 +15,7 @@ from tests.support.applied_components import applied
 from tests.support.definitions import define
 from tests.support.simulated import simulated_cluster
 
-pytestmark = [pytest.mark.tools, pytest.mark.long, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.tools, pytest.mark.long, pytest.mark.timeout(1200)]
 TRAINER = "/apis/trainer.kubeflow.org/v1alpha1/namespaces/dev-training"
 ARGUMENTS: TrainingPipelineArgs = {
     "namespace": "dev-training", "model": "shapes", "image": "registry.invalid/shapes@sha256:0", "revision": "0123456",

@@ -10,7 +10,7 @@ from delivery.clients.absent_cluster import absent_cluster
 from delivery.clients.engine import Engine
 from tests.support.rendered import rendered
 
-pytestmark = [pytest.mark.tools, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.tools, pytest.mark.timeout(1200)]
 CONTEXT = "somewhere"
 # As the program does where another stack makes the cluster: it knows the kubeconfig from that stack's outputs.
 PROGRAM = f"""

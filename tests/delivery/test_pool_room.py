@@ -21,7 +21,7 @@ from tests.components.mocks import declared
 from tests.support.simulated import asked, simulated_cluster
 from tests.support.tools import eventually
 
-pytestmark = [pytest.mark.tools, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.tools, pytest.mark.timeout(1200)]
 
 Object = dict[str, Any]
 INSTANCE = "nvidia.com/mig-1g.10gb"

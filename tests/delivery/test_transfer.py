@@ -50,7 +50,7 @@ def sparse(path: Path, size: int) -> StoredObject:
     return StoredObject(digest=digest, size=size, key=f"heavy/{digest.replace(':', '-')}.bin")
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_300_mb_are_moved_in_less_than_64_mib(stores: ObjectStores, s3: S3Server, tmp_path: Path) -> None:
     item = sparse(tmp_path / "weights.bin", 300_000_000)
     (tmp_path / "ca.crt").write_text(s3.ca)

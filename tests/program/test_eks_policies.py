@@ -43,7 +43,7 @@ def test_the_plan_has_every_resource_with_what_it_refers_to(program: Recording) 
 
 @pytest.mark.long
 @pytest.mark.tools
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_checkov_finds_what_is_explained(program: Recording, tmp_path: Path) -> None:
     assert sorted(unexplained(findings(program.inputs, tmp_path), "checkov, AWS")) == []
 
@@ -69,7 +69,7 @@ def _worse(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.long
 @pytest.mark.tools
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_checkov_sees_the_fields_of_the_plan(program: Recording, tmp_path: Path) -> None:
     worse = findings(_worse(program.inputs), tmp_path)
     assert {

@@ -16,7 +16,7 @@ from tests.support.manifests import manifests, write, write_custom_schemas, writ
 from tests.support.simulated import variables
 from tests.support.tools import tool
 
-pytestmark = [pytest.mark.tools, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.tools, pytest.mark.timeout(1200)]
 FINDINGS = Path(__file__).with_name("findings.toml")
 
 

@@ -14,7 +14,7 @@ from tests.program.harness import Recording, stack_values
 from tests.support.simulated import asked, simulated_cluster
 from tests.support.tools import eventually
 
-pytestmark = [pytest.mark.tools, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.tools, pytest.mark.timeout(1200)]
 
 Object = dict[str, Any]
 JOBS, WORKERS = f"/apis/batch/v1/namespaces/{TRAINING}/jobs", 2

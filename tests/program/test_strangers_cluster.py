@@ -33,7 +33,7 @@ from tests.support.gateway import Backend
 from tests.support.tools import eventually, free_port, tool
 from tests.support.tools import running as among
 
-pytestmark = [pytest.mark.tools, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.tools, pytest.mark.timeout(1200)]
 STACK, USER, CONTEXT, HOST = "prod", "engineer", "theirs", "models.example.com"
 NAMESPACE = f"{STACK}-serving"
 LABEL = "stellwerk.dev/environment"

@@ -25,7 +25,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)
 def test_runs_of_the_same_data_that_begin_at_the_same_moment_are_all_recorded(python: Path, tmp_path: Path) -> None:
     port = free_port()
     url, log = f"http://127.0.0.1:{port}", tmp_path / "server.log"

@@ -21,7 +21,7 @@ from tests.support.forges.state import REPOSITORY, Pull
 from tests.support.project import copy_checkout
 from tests.support.tools import tool
 
-pytestmark = [pytest.mark.tools, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.tools, pytest.mark.timeout(1200)]
 PASSPHRASE = "canary-passphrase-of-the-runner"
 
 

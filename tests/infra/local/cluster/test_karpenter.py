@@ -14,7 +14,7 @@ from infra.local.toolchain.paths import bin_folder
 from tests.support.definitions import define
 from tests.support.simulated import variables
 
-pytestmark = [pytest.mark.tools, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.tools, pytest.mark.timeout(1200)]
 
 CLAIMS, NODES = "/apis/karpenter.sh/v1/nodeclaims", "/api/v1/nodes"
 TYPE = {"key": "node.kubernetes.io/instance-type", "operator": "In", "values": ["gpu-one"]}
