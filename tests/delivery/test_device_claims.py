@@ -68,7 +68,9 @@ def test_pods_of_a_distributed_job_get_devices_of_the_pool_that_labels_select(pl
     eventually(lambda: sum("nodeName" in each["spec"] for each in pods_of(plane, "two")) == 2, NOTHING)
     pods = {each["metadata"]["name"]: each["spec"] for each in pods_of(plane, "two")}
     assert {each["nodeName"] for each in pods.values()} == {"gpu-a", "gpu-b"}
-    for name, devices in claimed_devices(plane, TRAINING).items():
+    claimed = claimed_devices(plane, TRAINING)
+    assert claimed.keys() == pods.keys()
+    for name, devices in claimed.items():
         assert {node for node, _ in devices} == {pods[name]["nodeName"]}
         assert {device for _, device in devices} == {"gpu-0", "gpu-1"}
         (container,) = pods[name]["containers"]
